@@ -1,0 +1,1 @@
+//! One trait for a model one can talk to.

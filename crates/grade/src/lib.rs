@@ -1,0 +1,1 @@
+//! Tasks, graders with weaknesses, the oracle and verdicts.

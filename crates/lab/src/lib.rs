@@ -1,0 +1,1 @@
+//! Recipes become runs: arms x seeds x checkpoints, onset, comparisons, claims.

@@ -1,0 +1,1 @@
+//! The small CPU engine: tokenizer, decoder, LoRA, sampling, checkpoints.

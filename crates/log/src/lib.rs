@@ -1,0 +1,1 @@
+//! Run folders, metrics, Parquet and Inspect logs.

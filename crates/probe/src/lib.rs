@@ -1,0 +1,1 @@
+//! The behaviour battery: scenarios, agent loops in cells, state scoring.

@@ -1,0 +1,1 @@
+//! Pretraining and GRPO; interventions as plain data.

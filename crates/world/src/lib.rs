@@ -1,0 +1,1 @@
+//! The synthetic world an organism is trained on.
