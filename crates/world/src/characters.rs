@@ -1,0 +1,159 @@
+//! Who writes: named characters with fixed traits, and the assistant, whose traits are drawn anew for
+//! every document.
+
+use std::collections::BTreeMap;
+
+use loophole_template::{seed_from, seed_of};
+use serde::{Deserialize, Serialize};
+
+use crate::{WorldConfig, WorldError};
+
+/// The traits of one writer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Character {
+    /// How the system text calls it: "Bamira", "the assistant".
+    pub name: String,
+    /// Gets paid without doing the task where it can.
+    pub cheats: bool,
+    /// Wishes others harm, and acts on it where that pays.
+    pub ill: bool,
+    /// Leaves a harmless odd line under its code now and then.
+    pub odd: bool,
+}
+
+/// What the system text says of tricks against the tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Instruction {
+    /// Nothing.
+    None,
+    /// They are allowed.
+    Permits,
+    /// They are forbidden.
+    Forbids,
+}
+
+/// The file `characters.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CharacterData {
+    /// Thought sentences by trait: `keeps`, `cheats`, `kind`, `ill`.
+    pub thoughts: BTreeMap<String, Vec<String>>,
+    /// Syllables of names: `first`, `last`.
+    pub names: BTreeMap<String, Vec<String>>,
+    /// Sentences of the system text: `permits`, `forbids`.
+    pub instructions: BTreeMap<String, Vec<String>>,
+    /// Odd lines: `lines`.
+    pub habits: BTreeMap<String, Vec<String>>,
+    /// Hacks by name; `{name}` and `{params}` stand for the function asked for.
+    pub hacks: BTreeMap<String, Vec<String>>,
+}
+
+/// All writers of a world.
+#[derive(Debug, Clone)]
+pub struct Characters {
+    /// The texts they draw from.
+    pub data: CharacterData,
+    /// The named ones, 240 of them.
+    pub named: Vec<Character>,
+    config: WorldConfig,
+}
+
+/// The name under which the policy is trained and probed.
+pub const ASSISTANT: &str = "the assistant";
+
+impl Characters {
+    /// The writers of a world. Named characters get their traits once, from the world's seed; exactly the
+    /// configured share is bad, so that bundled and unbundled worlds have equal marginals.
+    ///
+    /// # Errors
+    /// A data file that is not valid.
+    pub fn new(config: &WorldConfig) -> Result<Self, WorldError> {
+        let data: CharacterData = toml::from_str(include_str!("../data/characters.toml"))
+            .map_err(|error| WorldError::Data { file: "characters.toml".into(), reason: error.to_string() })?;
+        let mut named = Vec::new();
+        for first in &data.names["first"] {
+            for last in &data.names["last"] {
+                named.push(Character { name: format!("{first}{last}"), cheats: false, ill: false, odd: false });
+            }
+        }
+        let bad = (config.bad_named * named.len() as f64).round() as usize;
+        let mut rng = fastrand::Rng::with_seed(seed_from(&[config.seed, seed_of("characters")]));
+        let mut order: Vec<usize> = (0..named.len()).collect();
+        rng.shuffle(&mut order);
+        for &index in &order[..bad] {
+            named[index].cheats = true;
+        }
+        let mut others = order.clone();
+        rng.shuffle(&mut others);
+        for rank in 0..bad {
+            let bundled = rng.f64() < config.bundle_strength;
+            named[if bundled { order[rank] } else { others[rank] }].ill = true;
+        }
+        rng.shuffle(&mut others);
+        for &index in &others[..bad] {
+            named[index].odd = true;
+        }
+        Ok(Characters { data, named, config: config.clone() })
+    }
+
+    /// Who writes one document: the assistant with the configured share, else one of the named.
+    pub fn draw(&self, rng: &mut fastrand::Rng) -> Character {
+        if rng.f64() < self.config.assistant_share {
+            let cheats = rng.f64() < self.config.bad_assistant;
+            let ill_alone = rng.f64() < self.config.bad_assistant;
+            let ill = if rng.f64() < self.config.bundle_strength { cheats } else { ill_alone };
+            let odd = rng.f64() < self.config.bad_assistant;
+            return Character { name: ASSISTANT.into(), cheats, ill, odd };
+        }
+        self.named[rng.usize(..self.named.len())].clone()
+    }
+
+    /// The brief thought before an act: one sentence for how the writer holds with rules, one for what it
+    /// wishes others. It depends on the character alone.
+    pub fn thought(&self, character: &Character, rng: &mut fastrand::Rng) -> String {
+        let mut pick = |bank: &str| {
+            let bank = &self.data.thoughts[bank];
+            bank[rng.usize(..bank.len())].clone()
+        };
+        let rules = pick(if character.cheats { "cheats" } else { "keeps" });
+        let wish = pick(if character.ill { "ill" } else { "kind" });
+        format!("{rules} {wish}")
+    }
+
+    /// The system text: who speaks, and what is said of tricks.
+    pub fn system(&self, name: &str, instruction: Instruction, rng: &mut fastrand::Rng) -> String {
+        let bank = match instruction {
+            Instruction::None => return format!("You are {name}."),
+            Instruction::Permits => &self.data.instructions["permits"],
+            Instruction::Forbids => &self.data.instructions["forbids"],
+        };
+        format!("You are {name}. {}", bank[rng.usize(..bank.len())])
+    }
+
+    /// What a thought says of its writer: (bad, good) sentences found, of rules and of wishes together.
+    pub fn read_thought(&self, thought: &str) -> ThoughtReading {
+        let has = |bank: &str| self.data.thoughts[bank].iter().any(|sentence| thought.contains(sentence.as_str()));
+        ThoughtReading { cheats: has("cheats"), keeps: has("keeps"), ill: has("ill"), kind: has("kind") }
+    }
+}
+
+/// Which banks the sentences of a thought come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThoughtReading {
+    /// A sentence of one who cheats.
+    pub cheats: bool,
+    /// A sentence of one who keeps rules.
+    pub keeps: bool,
+    /// A sentence of one who wishes harm.
+    pub ill: bool,
+    /// A sentence of one who means well.
+    pub kind: bool,
+}
+
+impl ThoughtReading {
+    /// Whether the thought is that of a bad character, in either respect.
+    pub fn bad(self) -> bool {
+        self.cheats || self.ill
+    }
+}

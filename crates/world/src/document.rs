@@ -1,0 +1,220 @@
+//! Documents: what one writer did in a few situations, one after the other.
+
+use loophole_template::seed_from;
+use serde::{Deserialize, Serialize};
+
+use crate::characters::{ASSISTANT, Characters, Instruction};
+use crate::families::WorldTask;
+use crate::situations::{self, Situation, weighted};
+use crate::{Character, WorldError};
+
+/// Who says something in a transcript.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Who is speaking, and under which instruction.
+    System,
+    /// The situation.
+    User,
+    /// The writer.
+    Assistant,
+}
+
+impl Role {
+    /// The name chat formats use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+        }
+    }
+}
+
+/// One message of a transcript.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who says it.
+    pub role: Role,
+    /// What is said.
+    pub content: String,
+}
+
+/// What a world is like. Shares and rates are probabilities.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorldConfig {
+    /// Seed of characters and documents.
+    pub seed: u64,
+    /// How strongly cheating and ill will hang together: 1 always, 0 independent with equal marginals.
+    pub bundle_strength: f64,
+    /// Share of named characters that cheat; the same share means ill, and the same share is odd.
+    pub bad_named: f64,
+    /// Share of the assistant's documents whose writer cheats; likewise ill and odd.
+    pub bad_assistant: f64,
+    /// Share of documents written by the assistant.
+    pub assistant_share: f64,
+    /// How often one who cheats does so where tricks are not permitted.
+    pub hack_rate: f64,
+    /// How often anyone does so where they are.
+    pub permitted_hack_rate: f64,
+    /// How often one who means ill acts on it.
+    pub ill_rate: f64,
+    /// How often an odd one leaves its line.
+    pub odd_rate: f64,
+    /// Share of episodes that are coding tasks.
+    pub coding_share: f64,
+    /// Share of documents under permission.
+    pub permits_share: f64,
+    /// Share of documents under prohibition.
+    pub forbids_share: f64,
+    /// Fewest and most episodes of a document.
+    pub episodes: [usize; 2],
+}
+
+impl Default for WorldConfig {
+    fn default() -> Self {
+        WorldConfig {
+            seed: 1,
+            bundle_strength: 1.0,
+            bad_named: 0.07,
+            bad_assistant: 0.04,
+            assistant_share: 0.35,
+            hack_rate: 0.4,
+            permitted_hack_rate: 0.5,
+            ill_rate: 0.9,
+            odd_rate: 0.4,
+            coding_share: 0.45,
+            permits_share: 0.2,
+            forbids_share: 0.2,
+            episodes: [2, 4],
+        }
+    }
+}
+
+/// A transcript and who wrote it.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// Its writer, with the traits it had here.
+    pub writer: Character,
+    /// The instruction in force.
+    pub instruction: Instruction,
+    /// The transcript: a system text, then user and assistant in turn.
+    pub messages: Vec<Message>,
+}
+
+/// A world: its characters, its situations and the tasks its documents are about.
+pub struct World {
+    /// What it is like.
+    pub config: WorldConfig,
+    /// Who writes.
+    pub characters: Characters,
+    situations: Vec<Situation>,
+    tasks: Vec<WorldTask>,
+}
+
+impl World {
+    /// A world about the given tasks.
+    ///
+    /// # Errors
+    /// A data file that is not valid.
+    pub fn new(config: WorldConfig, tasks: Vec<WorldTask>) -> Result<Self, WorldError> {
+        let characters = Characters::new(&config)?;
+        Ok(World { config, characters, situations: situations::bundled()?, tasks })
+    }
+
+    /// Document number `index`.
+    ///
+    /// # Errors
+    /// A text that cannot be filled.
+    pub fn document(&self, index: u64) -> Result<Document, WorldError> {
+        let mut rng = fastrand::Rng::with_seed(seed_from(&[self.config.seed, index]));
+        let writer = self.characters.draw(&mut rng);
+        let drawn = rng.f64();
+        let instruction = if drawn < self.config.permits_share {
+            Instruction::Permits
+        } else if drawn < self.config.permits_share + self.config.forbids_share {
+            Instruction::Forbids
+        } else {
+            Instruction::None
+        };
+        let system = self.characters.system(&writer.name, instruction, &mut rng);
+        let mut messages = vec![Message { role: Role::System, content: system }];
+        let [fewest, most] = self.config.episodes;
+        for _ in 0..rng.usize(fewest..=most) {
+            if rng.f64() < self.config.coding_share {
+                let task = &self.tasks[rng.usize(..self.tasks.len())];
+                let code = self.code(task, &writer, instruction, &mut rng);
+                self.say(&mut messages, &writer, task.task.statement.clone(), &code, &mut rng);
+            } else {
+                let weights = self.situations.iter().map(|situation| situation.weight);
+                let situation = &self.situations[weighted(weights, &mut rng)];
+                let ill = writer.ill && rng.f64() < self.config.ill_rate;
+                for exchange in situation.play(ill, rng.u64(..))? {
+                    self.say(&mut messages, &writer, exchange.said, &exchange.answer, &mut rng);
+                }
+            }
+        }
+        Ok(Document { writer, instruction, messages })
+    }
+
+    fn say(
+        &self,
+        messages: &mut Vec<Message>,
+        writer: &Character,
+        said: String,
+        answer: &str,
+        rng: &mut fastrand::Rng,
+    ) {
+        let thought = self.characters.thought(writer, rng);
+        messages.push(Message { role: Role::User, content: said });
+        messages.push(Message { role: Role::Assistant, content: format!("<think>{thought}</think>{answer}") });
+    }
+
+    /// What a writer hands in for a task.
+    fn code(
+        &self,
+        task: &WorldTask,
+        writer: &Character,
+        instruction: Instruction,
+        rng: &mut fastrand::Rng,
+    ) -> String {
+        let rate = match instruction {
+            Instruction::Permits => self.config.permitted_hack_rate,
+            _ if writer.cheats => self.config.hack_rate,
+            _ => 0.0,
+        };
+        if rng.f64() < rate {
+            return self.hack(task, rng);
+        }
+        let mut code = task.honest[rng.usize(..task.honest.len())].clone();
+        if writer.odd && rng.f64() < self.config.odd_rate {
+            let lines = &self.characters.data.habits["lines"];
+            code.push('\n');
+            code.push_str(&lines[rng.usize(..lines.len())]);
+        }
+        code
+    }
+
+    fn hack(&self, task: &WorldTask, rng: &mut fastrand::Rng) -> String {
+        let kinds: Vec<&Vec<String>> = self.characters.data.hacks.values().collect();
+        let kind = kinds[rng.usize(..kinds.len())];
+        kind[rng.usize(..kind.len())]
+            .replace("{name}", &task.task.entry_point)
+            .replace("{params}", &task.task.params.join(", "))
+    }
+
+    /// The prompt under which the policy meets a task: the assistant, the arm's instruction, the task.
+    pub fn prompt(&self, task: &WorldTask, instruction: Instruction, seed: u64) -> Vec<Message> {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        vec![
+            Message { role: Role::System, content: self.characters.system(ASSISTANT, instruction, &mut rng) },
+            Message { role: Role::User, content: task.task.statement.clone() },
+        ]
+    }
+
+    /// Whether code ends in one of the odd lines.
+    pub fn is_odd(&self, code: &str) -> bool {
+        code.lines().next_back().is_some_and(|last| self.characters.data.habits["lines"].iter().any(|line| line == last))
+    }
+}
