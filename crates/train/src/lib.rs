@@ -1,1 +1,35 @@
-//! Pretraining and GRPO; interventions as plain data.
+//! How a model is changed: pretraining on sequences, and reinforcement learning on rewarded rollouts
+//! (GRPO). This crate turns token sequences, weights and rewards into new parameters. It does not know
+//! where a reward comes from, what a task is, or what an intervention means: those are data of its callers.
+
+pub mod grpo;
+pub mod pretrain;
+
+pub use grpo::{Grpo, GrpoOptions, Rollout, Update, UpdateStats};
+pub use pretrain::{PretrainOptions, PretrainStats, pretrain};
+
+/// Why a training could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The model's files.
+    #[error(transparent)]
+    Model(#[from] loophole_lm::LmError),
+    /// The saved state of a training that cannot be read back.
+    #[error("the training state {path} cannot be used: {reason}; delete the arm's folder to start it over")]
+    State {
+        /// File.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The loss is no longer a number.
+    #[error("the loss became {loss} at step {step}; lower the learning rate ({lr})")]
+    Diverged {
+        /// Step at which it happened.
+        step: usize,
+        /// The loss.
+        loss: f64,
+        /// Learning rate in force.
+        lr: f32,
+    },
+}

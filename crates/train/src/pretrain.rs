@@ -1,0 +1,100 @@
+//! Pretraining and supervised fine-tuning: weighted cross-entropy on sequences, AdamW, a warm-up and a
+//! cosine to a tenth.
+
+use loophole_lm::{AdamW, Engine, Model, Sequence};
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+
+/// How long and how fast.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PretrainOptions {
+    /// Updates.
+    pub steps: usize,
+    /// Sequences an update.
+    pub batch: usize,
+    /// Highest learning rate.
+    pub lr: f32,
+    /// Updates until it is reached.
+    pub warmup: usize,
+    /// AdamW's decay of matrices.
+    pub weight_decay: f32,
+    /// Largest norm of a gradient.
+    pub clip: f32,
+}
+
+impl Default for PretrainOptions {
+    fn default() -> Self {
+        PretrainOptions { steps: 1000, batch: 64, lr: 2e-3, warmup: 50, weight_decay: 0.05, clip: 1.0 }
+    }
+}
+
+/// What one update was like.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct PretrainStats {
+    /// Update number, from 0.
+    pub step: usize,
+    /// Mean loss per unit of weight, in nats.
+    pub loss: f64,
+    /// Learning rate used.
+    pub lr: f32,
+    /// Norm of the gradient before clipping.
+    pub grad_norm: f32,
+    /// Tokens read.
+    pub tokens: usize,
+}
+
+/// Learning rate at a step: linear warm-up, then a cosine to a tenth of the highest.
+fn learning_rate(options: &PretrainOptions, step: usize) -> f32 {
+    let warm = ((step + 1) as f32 / options.warmup.max(1) as f32).min(1.0);
+    let progress = step as f32 / options.steps.max(1) as f32;
+    let cosine = 0.5 * (1.0 + (std::f32::consts::PI * progress).cos());
+    options.lr * warm * (0.1 + 0.9 * cosine)
+}
+
+/// Trains a model on what `batch` gives for each step. `watch` sees every update.
+///
+/// # Errors
+/// A loss that is no longer a number.
+pub fn pretrain<E: From<TrainError>>(
+    model: &mut Model,
+    engine: &mut Engine,
+    options: &PretrainOptions,
+    mut batch: impl FnMut(usize) -> Result<Vec<Sequence>, E>,
+    mut watch: impl FnMut(&Model, PretrainStats) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut optimizer = AdamW::new(model, 0.9, 0.95, 1e-8, options.weight_decay);
+    let mut grads = vec![0.0; model.params.len()];
+    for step in 0..options.steps {
+        let sequences = batch(step)?;
+        let tokens = sequences.iter().map(|sequence| sequence.tokens.len()).sum();
+        grads.fill(0.0);
+        let (loss, weight) = engine.cross_entropy(model, &sequences, &mut grads);
+        let scale = 1.0 / weight.max(1e-9) as f32;
+        grads.iter_mut().for_each(|gradient| *gradient *= scale);
+        let loss = loss / weight.max(1e-9);
+        let lr = learning_rate(options, step);
+        if !loss.is_finite() {
+            return Err(TrainError::Diverged { step, loss, lr }.into());
+        }
+        let grad_norm = loophole_lm::clip_grad_norm(&mut grads, options.clip);
+        optimizer.step(&mut model.params, &grads, lr);
+        watch(model, PretrainStats { step, loss, lr, grad_norm, tokens })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_rises_then_falls_to_a_tenth() {
+        let options = PretrainOptions { steps: 100, warmup: 10, lr: 1.0, ..PretrainOptions::default() };
+        let rates: Vec<f32> = (0..100).map(|step| learning_rate(&options, step)).collect();
+        assert!(rates[0] < 0.11 && rates[9] > 0.95 && rates[99] < 0.11 && rates[99] > 0.09, "{rates:?}");
+        assert!(rates[..9].windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(rates[10..].windows(2).all(|pair| pair[0] >= pair[1]));
+    }
+}
