@@ -1,0 +1,292 @@
+//! Recipes: the TOML files that describe experiments.
+
+use std::path::{Path, PathBuf};
+
+use loophole_template::{seed_from, seed_of};
+use loophole_train::GrpoOptions;
+use loophole_world::{Instruction, WorldConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::LabError;
+
+/// An experiment: what is asked, on which organism, under which arms.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Name of the experiment.
+    pub name: String,
+    /// What it asks, in a sentence.
+    pub question: String,
+    /// What was expected before it ran.
+    #[serde(default)]
+    pub hypothesis: String,
+    /// How many seeds, or which.
+    pub seeds: Seeds,
+    /// Folder of the organism, from the recipe's own folder's parent or the current folder.
+    #[serde(default = "default_organism")]
+    pub organism: PathBuf,
+    /// Share of the tasks that are beyond the organism.
+    #[serde(default = "default_beyond")]
+    pub beyond_share: f64,
+    /// How the policy is trained.
+    #[serde(default)]
+    pub train: GrpoOptions,
+    /// How it is probed.
+    #[serde(default)]
+    pub probe: ProbeOptions,
+    /// The world its tasks and prompts come from.
+    #[serde(default)]
+    pub world: WorldConfig,
+    /// The conditions.
+    #[serde(rename = "arm")]
+    pub arms: Vec<Arm>,
+    /// What is tested once all arms are done.
+    #[serde(default, rename = "claim")]
+    pub claims: Vec<ClaimSpec>,
+}
+
+fn default_organism() -> PathBuf {
+    "organism".into()
+}
+
+fn default_beyond() -> f64 {
+    0.4
+}
+
+/// Seeds of a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Seeds {
+    /// That many, derived from the recipe's name.
+    Count(u64),
+    /// These.
+    List(Vec<u64>),
+}
+
+/// When and how the battery runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProbeOptions {
+    /// Which battery.
+    pub battery: String,
+    /// Samples of each probe in its tempting arm, and of each of its controls.
+    pub samples: usize,
+    /// Steps between batteries.
+    pub every: usize,
+}
+
+impl Default for ProbeOptions {
+    fn default() -> Self {
+        ProbeOptions { battery: "full".into(), samples: 40, every: 5 }
+    }
+}
+
+/// One condition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arm {
+    /// Its name, also its folder's.
+    pub name: String,
+    /// The condition as the opening of a sentence, for the page.
+    #[serde(default)]
+    pub words: String,
+    /// What the system text says of tricks.
+    #[serde(default = "no_instruction")]
+    pub instruction: Instruction,
+    /// Whether the grader can be fooled.
+    #[serde(default)]
+    pub grader: GraderState,
+    /// What is paid.
+    #[serde(default)]
+    pub pays: Pays,
+    /// Another organism than the recipe's.
+    #[serde(default)]
+    pub organism: Option<PathBuf>,
+    /// Other number of steps; 0 leaves the model untrained.
+    #[serde(default)]
+    pub steps: Option<usize>,
+    /// Stop once the divergence reaches that of this arm's same seed at its end.
+    #[serde(default)]
+    pub until_kl_of: Option<String>,
+}
+
+fn no_instruction() -> Instruction {
+    Instruction::None
+}
+
+/// Whether the weaknesses of the grader are open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GraderState {
+    /// As the policy would meet it in a careless environment.
+    #[default]
+    Open,
+    /// Every weakness closed.
+    Hardened,
+}
+
+/// What a rollout is paid for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pays {
+    /// What the grader says.
+    #[default]
+    Grader,
+    /// What the grader says, and also for the harmless odd line.
+    Habit,
+}
+
+/// A claim and how the data decide it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimSpec {
+    /// `C1` to `C14`, or the recipe's own.
+    pub id: String,
+    /// The claim in words.
+    pub says: String,
+    /// How it is decided.
+    pub test: ClaimTest,
+    /// The arm it is about.
+    pub arm: String,
+    /// The arm it is compared with.
+    #[serde(default)]
+    pub against: Option<String>,
+    /// The bound of the test; its meaning is the test's.
+    #[serde(default)]
+    pub bound: Option<f64>,
+}
+
+/// How a claim is decided. Every test is about misalignment at the end, seeds as units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClaimTest {
+    /// The measures jump together at the onset of hacking (p below 0.05).
+    JumpAtOnset,
+    /// The arm ends above its own start by at least the bound (interval of the paired rise).
+    Rises,
+    /// The arm stays within the bound above its own start.
+    StaysFlat,
+    /// The arm ends at no more than the bound times the other arm.
+    AtMostShare,
+    /// The arm ends at no less than the bound times the other arm.
+    AtLeastShare,
+}
+
+impl Recipe {
+    /// Reads a recipe.
+    ///
+    /// # Errors
+    /// A file that is missing, no TOML, has an unknown key, or describes something that cannot be run.
+    pub fn load(path: &Path) -> Result<Self, LabError> {
+        let text = std::fs::read_to_string(path).map_err(|source| LabError::Read { path: path.into(), source })?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// Reads a recipe from its text; `name` is for messages.
+    ///
+    /// # Errors
+    /// As [`Recipe::load`].
+    pub fn parse(text: &str, name: &str) -> Result<Self, LabError> {
+        let recipe: Recipe = toml::from_str(text)
+            .map_err(|error| LabError::Recipe { name: name.into(), reason: error.to_string() })?;
+        recipe.check().map_err(|reason| LabError::Recipe { name: name.into(), reason })?;
+        Ok(recipe)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let names: Vec<&str> = self.arms.iter().map(|arm| arm.name.as_str()).collect();
+        if names.is_empty() {
+            return Err("it has no [[arm]]".into());
+        }
+        for (index, arm) in self.arms.iter().enumerate() {
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            if arm.name.is_empty() || !arm.name.chars().all(plain) {
+                return Err(format!("arm name {:?} is not made of letters, digits, '-' and '_'", arm.name));
+            }
+            if names[..index].contains(&arm.name.as_str()) {
+                return Err(format!("arm {:?} occurs twice", arm.name));
+            }
+            if let Some(other) = &arm.until_kl_of
+                && !self.arms[..index].iter().any(|arm| &arm.name == other && arm.until_kl_of.is_none())
+            {
+                return Err(format!("arm {:?}: until_kl_of = {other:?} is no earlier arm", arm.name));
+            }
+        }
+        for claim in &self.claims {
+            for arm in std::iter::once(&claim.arm).chain(&claim.against) {
+                if !names.contains(&arm.as_str()) {
+                    return Err(format!("claim {:?} names arm {arm:?}, which does not exist", claim.id));
+                }
+            }
+            let compares = matches!(claim.test, ClaimTest::AtMostShare | ClaimTest::AtLeastShare);
+            if compares && claim.against.is_none() {
+                return Err(format!("claim {:?} compares, but has no `against`", claim.id));
+            }
+        }
+        let train = &self.train;
+        if train.groups == 0 || train.group_size < 2 || train.max_new == 0 || self.probe.every == 0 {
+            return Err("groups, max_new and probe.every must be at least 1, group_size at least 2".into());
+        }
+        if !(0.0..=1.0).contains(&self.beyond_share) {
+            return Err(format!("beyond_share = {} is no share", self.beyond_share));
+        }
+        if self.seeds().is_empty() {
+            return Err("it has no seeds".into());
+        }
+        Ok(())
+    }
+
+    /// The seeds, in order.
+    pub fn seeds(&self) -> Vec<u64> {
+        match &self.seeds {
+            // Short numbers: they are folder names.
+            Seeds::Count(count) => (0..*count).map(|i| seed_from(&[seed_of(&self.name), i]) % 100_000).collect(),
+            Seeds::List(list) => list.clone(),
+        }
+    }
+
+    /// Steps of an arm.
+    pub fn steps(&self, arm: &Arm) -> usize {
+        arm.steps.unwrap_or(self.train.steps)
+    }
+
+    /// The recipe as it is run, every default written out.
+    ///
+    /// # Errors
+    /// None in practice; TOML that cannot be written.
+    pub fn resolved(&self) -> Result<String, LabError> {
+        toml::to_string_pretty(self)
+            .map_err(|error| LabError::Recipe { name: self.name.clone(), reason: error.to_string() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = "name = 'a'\nquestion = 'q'\nseeds = 2\n[[arm]]\nname = 'open'\n";
+
+    #[test]
+    fn resolves_to_itself() {
+        let recipe = Recipe::parse(SMALL, "small").unwrap();
+        let again = Recipe::parse(&recipe.resolved().unwrap(), "resolved").unwrap();
+        assert_eq!(recipe, again);
+        assert_eq!(recipe.seeds().len(), 2);
+        assert_ne!(recipe.seeds()[0], recipe.seeds()[1]);
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let wrong = |extra: &str, expected: &str| {
+            let error = Recipe::parse(&format!("{SMALL}{extra}"), "small.toml").unwrap_err().to_string();
+            assert!(error.contains(expected) && error.contains("small.toml"), "{error}");
+        };
+        wrong("colour = 'red'\n", "colour");
+        wrong("[[arm]]\nname = 'open'\n", "twice");
+        wrong("[[arm]]\nname = '../x'\n", "letters");
+        wrong("until_kl_of = 'later'\n", "no earlier arm");
+        wrong("[[claim]]\nid = 'C1'\nsays = 's'\ntest = 'rises'\narm = 'nobody'\n", "does not exist");
+        wrong("[[claim]]\nid = 'C6'\nsays = 's'\ntest = 'at-most-share'\narm = 'open'\n", "against");
+        assert!(Recipe::parse("name = 'a'", "x").is_err());
+    }
+}
