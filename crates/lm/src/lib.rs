@@ -7,19 +7,24 @@
 //! them; [`sample`] continues prompts. Everything is deterministic: equal inputs give equal bits
 //! on one machine, whatever the number of threads. The crate knows nothing of rewards.
 
+pub mod chat_template;
 mod config;
 mod engine;
 mod error;
+mod lora;
 pub mod math;
 mod model;
 mod optim;
 mod pass;
 pub mod rng;
 mod sample;
+mod tokenizer;
 
 pub use config::Config;
 pub use engine::{Engine, Sequence};
 pub use error::LmError;
+pub use lora::{ALL_LINEAR, Lora};
 pub use model::{Dtype, Model, View, views};
 pub use optim::{AdamW, clip_grad_norm};
 pub use sample::{Completion, Prompt, SampleOptions, sample};
+pub use tokenizer::Tokenizer;

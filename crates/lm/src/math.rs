@@ -57,9 +57,10 @@ pub fn matmul(
         ldc >= n && (m - 1) * ldc + n <= c.len(),
         "matmul result too small for {m}x{n}"
     );
+    // `gemm` treats single rows or columns, and small products of two matrices that are both
+    // contiguous along `k`, by methods that round differently. An element's result must not
+    // depend on how many others are computed beside it, so these cases are given another form.
     if m == 1 {
-        // `gemm` treats a single row by another method that rounds differently; a row's result
-        // must not depend on how many there are, so the row is given twice (stride 0).
         let mut twice = vec![0.0; 2 * n];
         if add {
             twice[..n].copy_from_slice(&c[..n]);
@@ -68,6 +69,27 @@ pub fn matmul(
         c[..n].copy_from_slice(&twice[..n]);
         return;
     }
+    if n == 1 {
+        let mut twice = vec![0.0; 2 * m];
+        for i in 0..m {
+            twice[2 * i] = c[i * ldc];
+        }
+        matmul((m, 2, k), alpha, a, Mat { cs: 0, ..b }, &mut twice, 2, add);
+        for i in 0..m {
+            c[i * ldc] = twice[2 * i];
+        }
+        return;
+    }
+    let mut other = Vec::new();
+    let a = if a.cs == 1 && b.rs == 1 && m * n <= 256 {
+        other.reserve(m * k);
+        for kk in 0..k {
+            other.extend((0..m).map(|i| a.data[i * a.rs + kk]));
+        }
+        Mat::transposed(&other, m)
+    } else {
+        a
+    };
     // SAFETY: the asserts above keep every index that `gemm` forms from the sizes and strides
     // inside the three slices, and `c` is borrowed mutably, so it overlaps neither `a` nor `b`.
     unsafe {
@@ -365,8 +387,15 @@ mod tests {
 
     #[test]
     fn rows_of_a_product_do_not_depend_on_their_number() {
-        for k in [32, 128, 448] {
-            let n = 96;
+        for (k, n) in [
+            (32, 96),
+            (128, 96),
+            (448, 128),
+            (24, 29),
+            (8, 3),
+            (32, 350),
+            (350, 32),
+        ] {
             let a: Vec<f32> = (0..80 * k)
                 .map(|i| ((i * 37 % 101) as f32 - 50.0) / 37.0)
                 .collect();
