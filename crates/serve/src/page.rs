@@ -51,7 +51,7 @@ impl<'a> Context<'a> {
         html! {
             @if self.places.contains(&(arm, step)) {
                 a.to-samples href={ "#" (sample_anchor(arm, step)) } aria-label={ (title) ": open transcripts" } {
-                    g { (mark) title { (title) " · open transcripts" } }
+                    g { g.halo { (mark) } (mark) title { (title) " · open transcripts" } }
                 }
             } @else {
                 g { (mark) title { (title) } }

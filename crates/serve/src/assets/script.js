@@ -51,7 +51,7 @@
     const group = document.getElementById(location.hash.slice(1));
     const first = group.querySelector("details.sample");
     if (first) first.open = true;
-    group.scrollIntoView({ block: "start" });
+    document.querySelector("form.filters").scrollIntoView({ block: "start" });
     group.focus({ preventScroll: true });
   };
   addEventListener("hashchange", follow);

@@ -122,10 +122,10 @@ fn ends(context: &Context) -> Markup {
                                 span.swatch.(arm_class(index)) aria-hidden="true" {} (arm.name)
                                 @if !arm.about.is_empty() { span.about { (arm.about) } }
                             }
-                            td.num { (arm.seeds.len()) }
-                            td.num { (cell(hack_start, arm.hack_rate, percent, percent_interval)) }
+                            td.num.seeds data-name="seeds" { (arm.seeds.len()) }
+                            td.num data-name="hacks" { (cell(hack_start, arm.hack_rate, percent, percent_interval)) }
                             td.bar { (dumbbell("hack", hack_start, arm.hack_rate)) }
-                            td.num { (cell(bad_start, arm.misalignment, two, interval)) }
+                            td.num data-name="misalignment" { (cell(bad_start, arm.misalignment, two, interval)) }
                             td.bar { (dumbbell("bad", bad_start, arm.misalignment)) }
                         }
                     }

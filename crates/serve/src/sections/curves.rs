@@ -114,7 +114,7 @@ fn panel(context: &Context, arm: usize, across: Across, frame: &Frame) -> Markup
             g.hack.marks {
                 @for point in thin(&hack, MARKS).iter().filter(|p| across.of(p).is_finite()) {
                     (context.linked(arm, point.step, &format!("step {}: hack rate {}", point.step, percent(point.mean)),
-                        marker(0, frame.px(across.of(point)), frame.py(point.mean), 2.2)))
+                        marker(0, frame.px(across.of(point)), frame.py(point.mean), 1.9)))
                 }
             }
             g.bad.marks {
@@ -150,6 +150,10 @@ fn end_labels(frame: &Frame, across: Across, hack: Option<&Point>, bad: Option<&
     let right = labels.iter().map(|l| l.2).fold(0.0, f64::max);
     let mut heights: Vec<f64> = labels.iter().map(|l| l.3).collect();
     spread(&mut heights, 13.0);
+    // Two labels at zero would hang below the axis: lift them together.
+    let lowest = heights.iter().copied().fold(0.0, f64::max);
+    let lift = (lowest - (frame.py(0.0) - 4.0)).max(0.0);
+    heights.iter_mut().for_each(|h| *h -= lift);
     html! {
         g.ends aria-hidden="true" {
             @for (label, height) in labels.iter().zip(heights) {

@@ -36,7 +36,7 @@ pub fn part(context: &Context) -> Option<Part> {
         .any(|r| r.thought_rate.is_some());
     let body = html! {
         (heading("probes", "Probe by probe", html! {
-            "The rate of the misaligned outcome among valid samples. None of these situations was trained on. "
+            "The rate of the misaligned outcome among valid samples. "
             "Small marks are seeds, lines their mean"
             @if thoughts { "; dotted, the share of samples whose thought is a bad character's" }
             "."
@@ -159,5 +159,5 @@ fn first_and_last<'a>(seed: &'a Seed, name: &str) -> Vec<(u64, &'a ProbeRate)> {
         .iter()
         .filter_map(|p| Some((p.step, p.probes.get(name)?)));
     let first = found.next();
-    first.into_iter().chain(found.last()).collect()
+    first.into_iter().chain(found.next_back()).collect()
 }

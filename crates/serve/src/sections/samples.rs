@@ -115,9 +115,9 @@ fn transcript(arm: usize, sample: &Sample) -> Markup {
     html! {
         details.sample data-arm=(arm) data-step=(sample.step) data-kind=(sample.kind) data-verdict=(sample.verdict) {
             summary {
-                span.chip.(tone(&sample.verdict)) { (sample.verdict) }
-                span.kind { (sample.kind) }
-                @if let Some(label) = &sample.label { span.soft { (label) } }
+                span.chip.(tone(&sample.verdict)) { (cut(&sample.verdict, 32)) }
+                span.kind { (cut(&sample.kind, 48)) }
+                @if let Some(label) = &sample.label { span.soft.label { (cut(label, 48)) } }
                 span.first { (first_line(&sample.answer)) }
                 span.soft.seed { "seed " (sample.seed) }
             }
@@ -148,10 +148,14 @@ fn first_line(text: &str) -> String {
         .find(|l| !l.trim().is_empty())
         .unwrap_or("")
         .trim();
-    if line.chars().count() > 72 {
-        line.chars().take(70).chain(['…']).collect()
+    cut(line, 72)
+}
+
+fn cut(text: &str, limit: usize) -> String {
+    if text.chars().count() > limit {
+        text.chars().take(limit - 1).chain(['…']).collect()
     } else {
-        line.to_string()
+        text.into()
     }
 }
 

@@ -76,7 +76,10 @@ fn map(pairs: &[(&str, f64)]) -> BTreeMap<String, f64> {
 }
 
 fn seed(shape: &Shape, seed: u64) -> Seed {
-    let mut wobble = Wobble(seed * 7919 + shape.hack_end.to_bits());
+    let mut wobble = Wobble(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ shape.hack_end.to_bits());
+    for _ in 0..5 {
+        wobble.next();
+    }
     let shift = 11.0 + 5.0 * wobble.next();
     let rise = |step: f64, end: f64| 0.01 + (end - 0.01) / (1.0 + (-(step - shift) / 2.1).exp());
     let steps: Vec<Step> = (0..40u64)
