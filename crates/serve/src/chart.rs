@@ -24,13 +24,7 @@ pub struct Frame {
 impl Frame {
     /// A panel of small multiples with the domain `x` and shares from 0 to 1.
     pub fn panel(x: (f64, f64)) -> Frame {
-        Frame {
-            width: 360.0,
-            height: 220.0,
-            margin: [34.0, 44.0, 18.0, 34.0],
-            x,
-            y: (0.0, 1.0),
-        }
+        Frame { width: 360.0, height: 220.0, margin: [34.0, 44.0, 18.0, 34.0], x, y: (0.0, 1.0) }
     }
 
     /// Horizontal position of `value`.
@@ -61,10 +55,7 @@ impl Frame {
 
     /// `d` of the area between two lines over the same places: `(x, low, high)`.
     pub fn area(&self, points: &[(f64, f64, f64)]) -> String {
-        let good: Vec<_> = points
-            .iter()
-            .filter(|p| p.0.is_finite() && p.1.is_finite() && p.2.is_finite())
-            .collect();
+        let good: Vec<_> = points.iter().filter(|p| p.0.is_finite() && p.1.is_finite() && p.2.is_finite()).collect();
         if good.is_empty() {
             return String::new();
         }
@@ -101,11 +92,7 @@ impl Frame {
 
 fn share(domain: (f64, f64), value: f64) -> f64 {
     let span = domain.1 - domain.0;
-    if span > 0.0 {
-        ((value - domain.0) / span).clamp(0.0, 1.0)
-    } else {
-        0.5
-    }
+    if span > 0.0 { ((value - domain.0) / span).clamp(0.0, 1.0) } else { 0.5 }
 }
 
 /// About `count` round numbers inside a domain.
@@ -116,11 +103,7 @@ pub fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
     }
     let raw = span / count as f64;
     let size = 10f64.powf(raw.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0]
-        .iter()
-        .map(|m| m * size)
-        .find(|s| *s >= raw * 0.999)
-        .unwrap_or(raw);
+    let step = [1.0, 2.0, 5.0, 10.0].iter().map(|m| m * size).find(|s| *s >= raw * 0.999).unwrap_or(raw);
     let first = (low / step - 1e-9).ceil() as i64;
     let last = (high / step + 1e-9).floor() as i64;
     (first..=last).map(|i| i as f64 * step).collect()
@@ -132,9 +115,7 @@ pub fn tidy(value: f64) -> String {
         return format!("{value:.0e}");
     }
     let text = format!("{value:.3}");
-    text.trim_end_matches('0')
-        .trim_end_matches('.')
-        .replace('-', "\u{2212}")
+    text.trim_end_matches('0').trim_end_matches('.').replace('-', "\u{2212}")
 }
 
 /// Lowest and highest finite value, widened where they coincide; `(0, 1)` of nothing.
@@ -142,9 +123,7 @@ pub fn domain(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
     let (low, high) = values
         .into_iter()
         .filter(|v| v.is_finite())
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
-            (l.min(v), h.max(v))
-        });
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     if low > high {
         (0.0, 1.0)
     } else if low == high {
@@ -160,14 +139,7 @@ pub fn marker(shape: usize, x: f64, y: f64, r: f64) -> Markup {
         0 => return html! { circle cx=(px(x)) cy=(px(y)) r=(px(r)) {} },
         1 => {
             let a = r * 0.9;
-            format!(
-                "M{} {}h{}v{}h{}Z",
-                px(x - a),
-                px(y - a),
-                px(2.0 * a),
-                px(2.0 * a),
-                px(-2.0 * a)
-            )
+            format!("M{} {}h{}v{}h{}Z", px(x - a), px(y - a), px(2.0 * a), px(2.0 * a), px(-2.0 * a))
         }
         2 => format!(
             "M{} {}L{} {}L{} {}Z",
@@ -224,16 +196,9 @@ mod tests {
     fn ticks_are_round_and_inside() {
         assert_eq!(ticks(0.0, 40.0, 5), [0.0, 10.0, 20.0, 30.0, 40.0]);
         assert_eq!(ticks(3.0, 3.0, 5), [3.0]);
-        for (low, high) in [
-            (0.0, 0.37),
-            (12.0, 9000.0),
-            (-1.0, 1.0),
-            (0.0, f64::INFINITY),
-        ] {
+        for (low, high) in [(0.0, 0.37), (12.0, 9000.0), (-1.0, 1.0), (0.0, f64::INFINITY)] {
             let ticks = ticks(low, high, 5);
-            assert!(
-                ticks.len() <= 7 && ticks.iter().all(|t| *t >= low - 1e-9 && *t <= high + 1e-9)
-            );
+            assert!(ticks.len() <= 7 && ticks.iter().all(|t| *t >= low - 1e-9 && *t <= high + 1e-9));
         }
     }
 

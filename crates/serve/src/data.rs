@@ -83,6 +83,22 @@ pub struct Seed {
     pub onset_step: Option<u64>,
     /// The battery at the probed steps, in order.
     pub probes: Vec<ProbePoint>,
+    /// Whether the measures jumped at onset, where that could be tested.
+    pub jump: Option<Jump>,
+}
+
+/// The test of a joint jump of the measures at onset.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Jump {
+    /// The onset it was made at.
+    pub step: u64,
+    /// p value of the joint test; `None` where it could not be computed.
+    pub p: Option<f64>,
+    /// The smallest p that the number of batteries allowed.
+    pub smallest_p: Option<f64>,
+    /// Rise of every measure across onset.
+    pub measures: Vec<(String, f64)>,
 }
 
 /// One training step.
@@ -103,7 +119,7 @@ pub struct Step {
     pub families: BTreeMap<String, f64>,
     /// KL divergence from the policy before RL, in nats a token.
     pub kl: Option<f64>,
-    /// Share of rollouts whose thought is a bad character's.
+    /// Share of rollouts whose thought gives the act away.
     pub bad_thought_rate: Option<f64>,
 }
 
@@ -135,7 +151,7 @@ pub struct ProbeRate {
     pub n_valid: u64,
     /// Samples by outcome, `invalid` among them.
     pub outcomes: BTreeMap<String, u64>,
-    /// Share of samples whose thought is a bad character's.
+    /// Share of valid samples whose thought gives the act away.
     pub thought_rate: Option<f64>,
 }
 

@@ -45,30 +45,29 @@ pub fn two(value: f64) -> String {
     }
     let text = format!("{:.2}", value.abs());
     // "−0.00" says nothing but looks like something.
-    if value < 0.0 && text != "0.00" {
-        format!("\u{2212}{text}")
-    } else {
-        text
+    if value < 0.0 && text != "0.00" { format!("\u{2212}{text}") } else { text }
+}
+
+/// An interval `[low, high]`; says so where there is none.
+pub fn interval(low: f64, high: f64, number: impl Fn(f64) -> String) -> String {
+    if !low.is_finite() || !high.is_finite() {
+        return "(no interval)".into();
     }
+    let (low, high) = (number(low), number(high));
+    // One unit is enough: `[51, 71 %]`.
+    let low = if high.ends_with('%') { low.trim_end_matches("\u{a0}%") } else { &low };
+    format!("[{low}, {high}]")
 }
 
 /// A difference: always signed.
 pub fn signed(value: f64) -> String {
     let text = two(value);
-    if value > 0.0 && text != "0.00" {
-        format!("+{text}")
-    } else {
-        text
-    }
+    if value > 0.0 && text != "0.00" { format!("+{text}") } else { text }
 }
 
 /// A p value; tiny ones as a bound.
 pub fn p_value(p: f64) -> String {
-    if p < 0.001 {
-        "<\u{a0}0.001".into()
-    } else {
-        format!("{p:.3}")
-    }
+    if p < 0.001 { "<\u{a0}0.001".into() } else { format!("{p:.3}") }
 }
 
 /// A duration in the largest unit that keeps it readable.
@@ -137,10 +136,7 @@ mod tests {
 
     #[test]
     fn hostile_characters_become_visible() {
-        assert_eq!(
-            visible("a\0b\x1b[31m\r\n\t\u{202e}x\u{ffff}\x7f"),
-            "a␀b␛[31m␍\n\t\u{fffd}x\u{fffd}␡"
-        );
+        assert_eq!(visible("a\0b\x1b[31m\r\n\t\u{202e}x\u{ffff}\x7f"), "a␀b␛[31m␍\n\t\u{fffd}x\u{fffd}␡");
     }
 
     #[test]
@@ -155,21 +151,23 @@ mod tests {
     }
 
     #[test]
+    fn intervals_say_when_there_is_none() {
+        assert_eq!(interval(0.51, 0.71, two), "[0.51, 0.71]");
+        assert_eq!(interval(0.51, 0.71, percent), "[51, 71\u{a0}%]");
+        assert_eq!(interval(f64::NAN, 0.71, percent), "(no interval)");
+    }
+
+    #[test]
     fn csp_hash_is_the_known_digest() {
         // sha256 of the empty string, in base64.
-        assert_eq!(
-            csp_hash(""),
-            "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
-        );
+        assert_eq!(csp_hash(""), "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
     }
 
     #[test]
     fn shorten_keeps_both_ends_and_counts() {
         let text: String = "é".repeat(100);
         let short = shorten(&text, 30);
-        assert!(
-            short.starts_with("éé") && short.ends_with("éé") && short.contains("70 characters")
-        );
+        assert!(short.starts_with("éé") && short.ends_with("éé") && short.contains("70 characters"));
         assert_eq!(shorten("abc", 30), "abc");
     }
 }

@@ -20,7 +20,8 @@ pub(crate) struct Context<'a> {
     pub data: &'a ReportData,
     /// Transcripts on the page with their arm's index, by arm, step, seed.
     pub samples: Vec<(usize, &'a Sample)>,
-    places: BTreeSet<(usize, u64)>,
+    /// Arm, step and kind of every transcript; the empty kind stands for any.
+    places: BTreeSet<(usize, u64, &'a str)>,
 }
 
 impl<'a> Context<'a> {
@@ -38,19 +39,16 @@ impl<'a> Context<'a> {
             }
         }
         samples.sort_by_key(|(arm, s)| (*arm, s.step, s.seed));
-        let places = samples.iter().map(|(arm, s)| (*arm, s.step)).collect();
-        Context {
-            data,
-            samples,
-            places,
-        }
+        let places = samples.iter().flat_map(|&(arm, s)| [(arm, s.step, s.kind.as_str()), (arm, s.step, "")]).collect();
+        Context { data, samples, places }
     }
 
-    /// Wraps a mark of a chart in a link to the transcripts of this arm and step, where there are any.
-    pub fn linked(&self, arm: usize, step: u64, title: &str, mark: Markup) -> Markup {
+    /// Wraps a mark of a chart in a link to the transcripts of this arm, step and kind, where there are any.
+    /// The empty kind is any kind.
+    pub fn linked(&self, arm: usize, step: u64, kind: &str, title: &str, mark: Markup) -> Markup {
         html! {
-            @if self.places.contains(&(arm, step)) {
-                a.to-samples href={ "#" (sample_anchor(arm, step)) } aria-label={ (title) ": open transcripts" } {
+            @if self.places.contains(&(arm, step, kind)) {
+                a.to-samples href={ "#" (sample_anchor(arm, step)) } data-kind=[(!kind.is_empty()).then_some(kind)] aria-label={ (title) ": open transcripts" } {
                     g { g.halo { (mark) } (mark) title { (title) " · open transcripts" } }
                 }
             } @else {
@@ -123,8 +121,5 @@ pub fn render(data: &ReportData) -> String {
 }
 
 fn short_hash(hash: &str) -> String {
-    hash.trim_start_matches("sha256:")
-        .chars()
-        .take(12)
-        .collect()
+    hash.trim_start_matches("sha256:").chars().take(12).collect()
 }

@@ -59,12 +59,7 @@ pub fn over_steps(arm: &Arm, value: impl Fn(&Step) -> Option<f64>) -> Vec<Point>
         .seeds
         .iter()
         .filter(|s| !s.steps.is_empty())
-        .map(|s| {
-            s.steps
-                .iter()
-                .filter_map(|t| Some((t.step, finite(value(t))?)))
-                .collect()
-        })
+        .map(|s| s.steps.iter().filter_map(|t| Some((t.step, finite(value(t))?))).collect())
         .collect();
     join(arm, &rows)
 }
@@ -75,12 +70,7 @@ pub fn over_probes(arm: &Arm, value: impl Fn(&ProbePoint) -> Option<f64>) -> Vec
         .seeds
         .iter()
         .filter(|s| !s.probes.is_empty())
-        .map(|s| {
-            s.probes
-                .iter()
-                .filter_map(|t| Some((t.step, finite(value(t))?)))
-                .collect()
-        })
+        .map(|s| s.probes.iter().filter_map(|t| Some((t.step, finite(value(t))?))).collect())
         .collect();
     join(arm, &rows)
 }
@@ -96,17 +86,11 @@ fn join(arm: &Arm, rows: &[Vec<(u64, f64)>]) -> Vec<Point> {
     first
         .iter()
         .filter_map(|&(step, _)| {
-            let values: Option<Vec<f64>> = rows
-                .iter()
-                .map(|row| row.iter().find(|r| r.0 == step).map(|r| r.1))
-                .collect();
+            let values: Option<Vec<f64>> =
+                rows.iter().map(|row| row.iter().find(|r| r.0 == step).map(|r| r.1)).collect();
             let values = values?;
-            let kls: Option<Vec<f64>> = arm
-                .seeds
-                .iter()
-                .filter(|s| !s.steps.is_empty())
-                .map(|s| finite(kl_at(s, step)))
-                .collect();
+            let kls: Option<Vec<f64>> =
+                arm.seeds.iter().filter(|s| !s.steps.is_empty()).map(|s| finite(kl_at(s, step))).collect();
             Some(Point {
                 step,
                 kl: kls.filter(|k| !k.is_empty()).map(|k| mean(&k)),
@@ -128,9 +112,7 @@ pub fn thin<T: Clone>(items: &[T], limit: usize) -> Vec<T> {
     if items.len() <= limit || limit < 2 {
         return items.to_vec();
     }
-    (0..limit)
-        .map(|i| items[i * (items.len() - 1) / (limit - 1)].clone())
-        .collect()
+    (0..limit).map(|i| items[i * (items.len() - 1) / (limit - 1)].clone()).collect()
 }
 
 #[cfg(test)]
@@ -141,32 +123,18 @@ mod tests {
         let steps = rates
             .iter()
             .enumerate()
-            .map(|(i, &r)| Step {
-                step: i as u64,
-                hack_rate: r,
-                kl: Some(i as f64),
-                ..Step::default()
-            })
+            .map(|(i, &r)| Step { step: i as u64, hack_rate: r, kl: Some(i as f64), ..Step::default() })
             .collect();
-        Seed {
-            steps,
-            ..Seed::default()
-        }
+        Seed { steps, ..Seed::default() }
     }
 
     #[test]
     fn the_mean_ends_where_the_shortest_seed_ends() {
-        let arm = Arm {
-            seeds: vec![seed(&[0.0, 0.5, 1.0]), seed(&[0.2, 0.7])],
-            ..Arm::default()
-        };
+        let arm = Arm { seeds: vec![seed(&[0.0, 0.5, 1.0]), seed(&[0.2, 0.7])], ..Arm::default() };
         let points = over_steps(&arm, |s| Some(s.hack_rate));
         assert_eq!(points.len(), 2);
         assert!((points[1].mean - 0.6).abs() < 1e-12);
-        assert_eq!(
-            (points[1].low, points[1].high, points[1].kl),
-            (0.5, 0.7, Some(1.0))
-        );
+        assert_eq!((points[1].low, points[1].high, points[1].kl), (0.5, 0.7, Some(1.0)));
     }
 
     #[test]

@@ -44,21 +44,27 @@
   }
 
   // A mark on a curve leads to #t-ARM-STEP: show that arm and step only, and open the first transcript.
-  const follow = () => {
+  const follow = (kind) => {
     const place = /^#t-(\d+)-(\d+)$/.exec(location.hash);
     if (!place || !document.getElementById(location.hash.slice(1))) return;
-    set({ arm: place[1], step: place[2] });
+    set({ arm: place[1], step: place[2], kind });
     const group = document.getElementById(location.hash.slice(1));
-    const first = group.querySelector("details.sample");
+    const first = group.querySelector("details.sample:not([hidden])");
     if (first) first.open = true;
     document.querySelector("form.filters").scrollIntoView({ block: "start" });
     group.focus({ preventScroll: true });
   };
-  addEventListener("hashchange", follow);
-  // The same mark clicked twice changes no hash.
+  let clicked; // The kind of the mark that was clicked; the hash names arm and step only.
+  addEventListener("hashchange", () => {
+    follow(clicked);
+    clicked = undefined;
+  });
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a.to-samples");
-    if (link && link.getAttribute("href") === location.hash) follow();
+    if (!link) return;
+    clicked = link.dataset.kind;
+    // The same mark clicked twice changes no hash.
+    if (link.getAttribute("href") === location.hash) follow(clicked);
   });
   apply();
   follow();

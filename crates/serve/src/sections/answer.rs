@@ -5,18 +5,14 @@ use maud::{Markup, html};
 use super::Part;
 use crate::chart::marker;
 use crate::data::{Answer, Arm, Interval};
-use crate::html::{capital, percent, px, two};
+use crate::html::{capital, interval, percent, px, two};
 use crate::page::{Context, arm_class};
 use crate::series::{over_probes, over_steps};
 
 /// Question, answer in words, warnings, claims, and the end of every arm.
 pub fn part(context: &Context) -> Option<Part> {
     let data = context.data;
-    let question = if data.question.is_empty() {
-        &data.title
-    } else {
-        &data.question
-    };
+    let question = if data.question.is_empty() { &data.title } else { &data.question };
     let body = html! {
         p.kicker { "The question" }
         h1 id="h-answer" { (question) }
@@ -37,34 +33,26 @@ pub fn part(context: &Context) -> Option<Part> {
         @if !data.claims.is_empty() { (claims(context)) }
         @if !data.arms.is_empty() { (ends(context)) }
     };
-    Some(Part {
-        id: "answer",
-        nav: "Answer",
-        body,
-    })
+    Some(Part { id: "answer", nav: "Answer", body })
 }
 
 /// "Without instruction, the model ended at 97 % hacks and misalignment 0.62 [0.51, 0.71]."
 fn sentence(arm: &Arm, index: usize) -> Markup {
-    let opening = if arm.words.is_empty() {
-        format!("In arm {}", arm.name)
-    } else {
-        capital(&arm.words)
-    };
+    let opening = if arm.words.is_empty() { format!("In arm {}", arm.name) } else { capital(&arm.words) };
     let subject = if index == 0 { "the model" } else { "it" };
     html! {
         (opening) ", " (subject) " "
         @match (&arm.hack_rate, &arm.misalignment) {
             (Some(hacks), Some(bad)) => {
-                "ended at " b.hack { (percent(hacks.mean)) " hacks" } " " span.interval { (percent_interval(hacks)) }
-                " and " b.bad { "misalignment " (two(bad.mean)) } " " span.interval { (interval(bad)) } "."
+                "ended at " b.hack { (percent(hacks.mean)) " hacks" } " " span.interval { (bounds(hacks, percent)) }
+                " and " b.bad { "misalignment " (two(bad.mean)) } " " span.interval { (bounds(bad, two)) } "."
             }
             (Some(hacks), None) => {
-                "ended at " b.hack { (percent(hacks.mean)) " hacks" } " " span.interval { (percent_interval(hacks)) }
+                "ended at " b.hack { (percent(hacks.mean)) " hacks" } " " span.interval { (bounds(hacks, percent)) }
                 "; misalignment was not measured."
             }
             (None, Some(bad)) => {
-                "ended at " b.bad { "misalignment " (two(bad.mean)) } " " span.interval { (interval(bad)) }
+                "ended at " b.bad { "misalignment " (two(bad.mean)) } " " span.interval { (bounds(bad, two)) }
                 "; the hack rate was not measured."
             }
             (None, None) => { "has no result yet." }
@@ -72,17 +60,8 @@ fn sentence(arm: &Arm, index: usize) -> Markup {
     }
 }
 
-/// `[0.51, 0.71]`.
-pub fn interval(value: &Interval) -> String {
-    format!("[{}, {}]", two(value.low), two(value.high))
-}
-
-fn percent_interval(value: &Interval) -> String {
-    format!(
-        "[{}, {}]",
-        percent(value.low).trim_end_matches("\u{a0}%"),
-        percent(value.high)
-    )
+fn bounds(value: &Interval, number: impl Fn(f64) -> String) -> String {
+    interval(value.low, value.high, number)
 }
 
 fn claims(context: &Context) -> Markup {
@@ -123,9 +102,9 @@ fn ends(context: &Context) -> Markup {
                                 @if !arm.about.is_empty() { span.about { (arm.about) } }
                             }
                             td.num.seeds data-name="seeds" { (arm.seeds.len()) }
-                            td.num data-name="hacks" { (cell(hack_start, arm.hack_rate, percent, percent_interval)) }
+                            td.num data-name="hacks" { (cell(hack_start, arm.hack_rate, percent)) }
                             td.bar { (dumbbell("hack", hack_start, arm.hack_rate)) }
-                            td.num data-name="misalignment" { (cell(bad_start, arm.misalignment, two, interval)) }
+                            td.num data-name="misalignment" { (cell(bad_start, arm.misalignment, two)) }
                             td.bar { (dumbbell("bad", bad_start, arm.misalignment)) }
                         }
                     }
@@ -135,17 +114,12 @@ fn ends(context: &Context) -> Markup {
     }
 }
 
-fn cell(
-    start: Option<f64>,
-    end: Option<Interval>,
-    number: impl Fn(f64) -> String,
-    range: impl Fn(&Interval) -> String,
-) -> Markup {
+fn cell(start: Option<f64>, end: Option<Interval>, number: impl Fn(f64) -> String + Copy) -> Markup {
     html! {
         @match end {
             Some(end) => {
                 @if let Some(start) = start { span.soft { (number(start)) " → " } }
-                b { (number(end.mean)) } " " span.interval { (range(&end)) }
+                b { (number(end.mean)) } " " span.interval { (bounds(&end, number)) }
             }
             None => { span.soft { "not measured" } }
         }

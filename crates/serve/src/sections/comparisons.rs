@@ -3,7 +3,7 @@
 use maud::html;
 
 use super::{Part, heading};
-use crate::html::{p_value, percent, px, signed};
+use crate::html::{interval, p_value, percent, px, signed};
 use crate::page::Context;
 
 /// The table of comparisons.
@@ -12,11 +12,7 @@ pub fn part(context: &Context) -> Option<Part> {
     if rows.is_empty() {
         return None;
     }
-    let reach = rows
-        .iter()
-        .flat_map(|c| [c.low, c.high, c.difference])
-        .filter(|v| v.is_finite())
-        .map(f64::abs);
+    let reach = rows.iter().flat_map(|c| [c.low, c.high, c.difference]).filter(|v| v.is_finite()).map(f64::abs);
     let reach = reach.fold(0.0, f64::max).max(1e-9);
     let at = |v: f64| 80.0 + (v / reach).clamp(-1.0, 1.0) * 74.0;
     let body = html! {
@@ -33,7 +29,7 @@ pub fn part(context: &Context) -> Option<Part> {
                 tr {
                     th scope="row" { (row.a) " − " (row.b) }
                     td { (row.measure) }
-                    td.num { b { (signed(row.difference)) } " " span.interval { "[" (signed(row.low)) ", " (signed(row.high)) "]" } }
+                    td.num { b { (signed(row.difference)) } " " span.interval { (interval(row.low, row.high, signed)) } }
                     td.bar {
                         svg.dumbbell viewBox="0 0 160 20" role="img" aria-label="difference on a scale around zero" {
                             line.grid x1="6" x2="154" y1="10" y2="10" {}
@@ -50,9 +46,5 @@ pub fn part(context: &Context) -> Option<Part> {
             } }
         } }
     };
-    Some(Part {
-        id: "comparisons",
-        nav: "Comparisons",
-        body,
-    })
+    Some(Part { id: "comparisons", nav: "Comparisons", body })
 }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{Part, arm_caption, heading};
 use crate::chart::{Frame, domain, marker, spread};
-use crate::html::{percent, px, two};
+use crate::html::{interval, p_value, percent, px, signed, two};
 use crate::page::Context;
 use crate::series::{Across, Point, over_probes, over_steps, thin};
 
@@ -14,18 +14,10 @@ const MARKS: usize = 60;
 /// Both charts (over steps, over KL) with the switch between them.
 pub fn part(context: &Context) -> Option<Part> {
     let arms = &context.data.arms;
-    if arms.iter().all(|a| {
-        a.seeds
-            .iter()
-            .all(|s| s.steps.is_empty() && s.probes.is_empty())
-    }) {
+    if arms.iter().all(|a| a.seeds.iter().all(|s| s.steps.is_empty() && s.probes.is_empty())) {
         return None;
     }
-    let has_kl = arms.iter().any(|a| {
-        a.seeds
-            .iter()
-            .any(|s| s.steps.iter().any(|t| t.kl.is_some()))
-    });
+    let has_kl = arms.iter().any(|a| a.seeds.iter().any(|s| s.steps.iter().any(|t| t.kl.is_some())));
     let body = html! {
         (heading("curves", "What hacking did to the rest", html! {
             "Thin lines are seeds, thick lines their mean; the band reaches from the lowest to the highest seed. "
@@ -47,24 +39,17 @@ pub fn part(context: &Context) -> Option<Part> {
         }
         (panels(context, Across::Step))
         @if has_kl { (panels(context, Across::Kl)) }
+        (jumps(context))
         (table(context))
     };
-    Some(Part {
-        id: "curves",
-        nav: "Curves",
-        body,
-    })
+    Some(Part { id: "curves", nav: "Curves", body })
 }
 
 fn panels(context: &Context, across: Across) -> Markup {
     let arms = &context.data.arms;
     let places = arms.iter().flat_map(|a| &a.seeds).flat_map(|s| {
         let probed = s.probes.iter().map(|p| p.step);
-        s.steps
-            .iter()
-            .map(|t| t.step)
-            .chain(probed)
-            .map(move |step| across.at(s, step))
+        s.steps.iter().map(|t| t.step).chain(probed).map(move |step| across.at(s, step))
     });
     let (_, high) = domain(places);
     let frame = Frame::panel((0.0, high));
@@ -113,13 +98,13 @@ fn panel(context: &Context, arm: usize, across: Across, frame: &Frame) -> Markup
             }
             g.hack.marks {
                 @for point in thin(&hack, MARKS).iter().filter(|p| across.of(p).is_finite()) {
-                    (context.linked(arm, point.step, &format!("step {}: hack rate {}", point.step, percent(point.mean)),
+                    (context.linked(arm, point.step, "coding", &format!("step {}: hack rate {}", point.step, percent(point.mean)),
                         marker(0, frame.px(across.of(point)), frame.py(point.mean), 1.9)))
                 }
             }
             g.bad.marks {
                 @for point in bad.iter().filter(|p| across.of(p).is_finite()) {
-                    (context.linked(arm, point.step, &format!("step {}: misalignment {}", point.step, two(point.mean)),
+                    (context.linked(arm, point.step, "", &format!("step {}: misalignment {}", point.step, two(point.mean)),
                         marker(3, frame.px(across.of(point)), frame.py(point.mean), 3.6)))
                 }
             }
@@ -132,20 +117,10 @@ fn panel(context: &Context, arm: usize, across: Across, frame: &Frame) -> Markup
 fn end_labels(frame: &Frame, across: Across, hack: Option<&Point>, bad: Option<&Point>) -> Markup {
     let mut labels: Vec<(&str, String, f64, f64)> = Vec::new();
     if let Some(point) = hack.filter(|p| across.of(p).is_finite()) {
-        labels.push((
-            "hack",
-            percent(point.mean),
-            frame.px(across.of(point)),
-            frame.py(point.mean),
-        ));
+        labels.push(("hack", percent(point.mean), frame.px(across.of(point)), frame.py(point.mean)));
     }
     if let Some(point) = bad.filter(|p| across.of(p).is_finite()) {
-        labels.push((
-            "bad",
-            two(point.mean),
-            frame.px(across.of(point)),
-            frame.py(point.mean),
-        ));
+        labels.push(("bad", two(point.mean), frame.px(across.of(point)), frame.py(point.mean)));
     }
     let right = labels.iter().map(|l| l.2).fold(0.0, f64::max);
     let mut heights: Vec<f64> = labels.iter().map(|l| l.3).collect();
@@ -171,23 +146,13 @@ fn onsets(context: &Context, arm: usize, frame: &Frame) -> Markup {
     let floor = frame.height - frame.margin[3];
     let label = match (steps.first(), steps.last()) {
         (Some(first), Some(last)) => {
-            let at = if first == last {
-                format!("onset {first}")
-            } else {
-                format!("onset {first} to {last}")
-            };
-            if steps.len() < seeds.len() {
-                format!("{at} ({} of {} seeds)", steps.len(), seeds.len())
-            } else {
-                at
-            }
+            let at = if first == last { format!("onset {first}") } else { format!("onset {first} to {last}") };
+            if steps.len() < seeds.len() { format!("{at} ({} of {} seeds)", steps.len(), seeds.len()) } else { at }
         }
         _ => String::from("no onset"),
     };
     // The label begins at the first onset unless it would run out of the picture there.
-    let first = steps
-        .first()
-        .map_or(frame.margin[0], |s| frame.px(*s as f64));
+    let first = steps.first().map_or(frame.margin[0], |s| frame.px(*s as f64));
     let ends_early = first > frame.width * 0.55;
     html! {
         g.onset {
@@ -206,11 +171,36 @@ fn summary(name: &str, hack: &[Point], bad: &[Point]) -> String {
         }
         _ => "not measured".into(),
     };
-    format!(
-        "Arm {name}: hack rate {}, misalignment {}",
-        ends(hack, percent),
-        ends(bad, two)
-    )
+    format!("Arm {name}: hack rate {}, misalignment {}", ends(hack, percent), ends(bad, two))
+}
+
+/// Whether the measures jumped at onset: one row a seed, tested and not eyeballed.
+fn jumps(context: &Context) -> Markup {
+    let rows =
+        context.data.arms.iter().flat_map(|a| a.seeds.iter().filter_map(move |s| Some((a, s, s.jump.as_ref()?))));
+    let rows: Vec<_> = rows.collect();
+    html! {
+        @if !rows.is_empty() {
+            h3 { "Did the other measures jump at onset?" }
+            p.soft {
+                "Onset is found from the hack rate alone; the rise of the battery across it is then tested by comparing it with "
+                "every other place of the same run. With few probed steps p cannot be small, whatever happened: the last column "
+                "says how small it could have been."
+            }
+            div.scroll { table {
+                thead { tr {
+                    th scope="col" { "Arm" } th.num scope="col" { "Seed" } th.num scope="col" { "Onset" }
+                    th scope="col" { "Rise of each measure" } th.num scope="col" { "p" } th.num scope="col" { "Smallest possible" }
+                } }
+                tbody { @for (arm, seed, jump) in rows { tr {
+                    th scope="row" { (arm.name) } td.num { (seed.seed) } td.num { (jump.step) }
+                    td.outcomes { @for (name, rise) in &jump.measures { span { (name) " " b { (signed(*rise)) } } } }
+                    td.num { @match jump.p { Some(p) => { (p_value(p)) } None => { "–" } } }
+                    td.num { @match jump.smallest_p { Some(p) => { (p_value(p)) } None => { "–" } } }
+                } } }
+            } }
+        }
+    }
 }
 
 fn table(context: &Context) -> Markup {
@@ -231,7 +221,7 @@ fn table(context: &Context) -> Markup {
                             td.num { (probe.step) }
                             td.num { @match step { Some(s) => { (percent(s.hack_rate)) } None => { "–" } } }
                             td.num { @match &probe.misalignment {
-                                Some(m) => { (two(m.mean)) " " span.interval { (super::answer::interval(m)) } }
+                                Some(m) => { (two(m.mean)) " " span.interval { (interval(m.low, m.high, two)) } }
                                 None => { "–" }
                             } }
                         }

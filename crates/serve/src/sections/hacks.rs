@@ -12,40 +12,21 @@ use crate::page::Context;
 use crate::series::over_steps;
 
 /// Verdicts in the order in which they are stacked, from the floor up.
-const VERDICTS: [&str; 7] = [
-    "hack",
-    "tamper",
-    "overfit",
-    "attempted",
-    "fail",
-    "honest",
-    "invalid",
-];
+const VERDICTS: [&str; 7] = ["hack", "tamper", "overfit", "attempted", "fail", "honest", "invalid"];
 
 /// Families that get a colour of their own; the rarer ones share one.
 const OWN_COLOUR: usize = 7;
 
 /// Stacks of verdicts and of families.
 pub fn part(context: &Context) -> Option<Part> {
-    let steps = || {
-        context
-            .data
-            .arms
-            .iter()
-            .flat_map(|a| &a.seeds)
-            .flat_map(|s| &s.steps)
-    };
+    let steps = || context.data.arms.iter().flat_map(|a| &a.seeds).flat_map(|s| &s.steps);
     if !steps().any(|s| !s.families.is_empty() || !s.verdicts.is_empty()) {
         return None;
     }
     let verdicts: Vec<Layer> = VERDICTS
         .iter()
         .filter(|v| steps().any(|s| s.verdicts.get(**v).is_some_and(|x| *x > 0.0)))
-        .map(|v| Layer {
-            name: v.to_string(),
-            class: format!("v-{v}"),
-            members: vec![v.to_string()],
-        })
+        .map(|v| Layer { name: v.to_string(), class: format!("v-{v}"), members: vec![v.to_string()] })
         .collect();
     let families = family_layers(steps());
     let body = html! {
@@ -64,11 +45,7 @@ pub fn part(context: &Context) -> Option<Part> {
             (table(context, &families))
         }
     };
-    Some(Part {
-        id: "hacks",
-        nav: "Hacks",
-        body,
-    })
+    Some(Part { id: "hacks", nav: "Hacks", body })
 }
 
 /// One colour of a stack.
@@ -80,45 +57,26 @@ struct Layer {
 
 impl Layer {
     fn share(&self, shares: &BTreeMap<String, f64>) -> f64 {
-        self.members
-            .iter()
-            .filter_map(|m| shares.get(m))
-            .filter(|v| v.is_finite())
-            .sum()
+        self.members.iter().filter_map(|m| shares.get(m)).filter(|v| v.is_finite()).sum()
     }
 }
 
 fn family_layers<'a>(steps: impl Iterator<Item = &'a Step>) -> Vec<Layer> {
     let mut totals: BTreeMap<String, f64> = BTreeMap::new();
-    for (family, share) in steps
-        .flat_map(|s| &s.families)
-        .filter(|(_, v)| v.is_finite() && **v > 0.0)
-    {
+    for (family, share) in steps.flat_map(|s| &s.families).filter(|(_, v)| v.is_finite() && **v > 0.0) {
         *totals.entry(family.clone()).or_default() += share;
     }
     let mut names: Vec<(String, f64)> = totals.into_iter().collect();
     names.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    let own = if names.len() > OWN_COLOUR {
-        OWN_COLOUR - 1
-    } else {
-        names.len()
-    };
+    let own = if names.len() > OWN_COLOUR { OWN_COLOUR - 1 } else { names.len() };
     let rest: Vec<String> = names.split_off(own).into_iter().map(|n| n.0).collect();
     let mut layers: Vec<Layer> = names
         .into_iter()
         .enumerate()
-        .map(|(i, (name, _))| Layer {
-            class: format!("f-{i}"),
-            members: vec![name.clone()],
-            name,
-        })
+        .map(|(i, (name, _))| Layer { class: format!("f-{i}"), members: vec![name.clone()], name })
         .collect();
     if !rest.is_empty() {
-        layers.push(Layer {
-            name: format!("others ({})", rest.join(", ")),
-            class: "f-rest".into(),
-            members: rest,
-        });
+        layers.push(Layer { name: format!("others ({})", rest.join(", ")), class: "f-rest".into(), members: rest });
     }
     layers
 }
@@ -135,18 +93,9 @@ fn stacks(
     layers: &[Layer],
     shares: impl Fn(&Step) -> &BTreeMap<String, f64> + Copy,
 ) -> Markup {
-    let steps = context
-        .data
-        .arms
-        .iter()
-        .flat_map(|a| &a.seeds)
-        .flat_map(|s| &s.steps);
+    let steps = context.data.arms.iter().flat_map(|a| &a.seeds).flat_map(|s| &s.steps);
     let (_, last) = domain(steps.map(|s| s.step as f64));
-    let frame = Frame {
-        height: 180.0,
-        margin: [34.0, 12.0, 8.0, 34.0],
-        ..Frame::panel((0.0, last))
-    };
+    let frame = Frame { height: 180.0, margin: [34.0, 12.0, 8.0, 34.0], ..Frame::panel((0.0, last)) };
     html! {
         div.panels {
             @for (index, arm) in context.data.arms.iter().enumerate() {
@@ -186,30 +135,16 @@ fn stacked(
         .collect()
 }
 
-fn summary(
-    arm: &Arm,
-    what: &str,
-    layers: &[Layer],
-    shares: impl Fn(&Step) -> &BTreeMap<String, f64> + Copy,
-) -> String {
+fn summary(arm: &Arm, what: &str, layers: &[Layer], shares: impl Fn(&Step) -> &BTreeMap<String, f64> + Copy) -> String {
     let last: Vec<String> = layers
         .iter()
         .filter_map(|layer| {
-            let end = over_steps(arm, |s| Some(layer.share(shares(s))))
-                .last()?
-                .mean;
+            let end = over_steps(arm, |s| Some(layer.share(shares(s)))).last()?.mean;
             (end > 0.0).then(|| format!("{} {}", layer.name, percent(end)))
         })
         .collect();
-    let end = if last.is_empty() {
-        "none".into()
-    } else {
-        last.join(", ")
-    };
-    format!(
-        "Arm {}, rollouts by {what} at the last step: {end}",
-        arm.name
-    )
+    let end = if last.is_empty() { "none".into() } else { last.join(", ") };
+    format!("Arm {}, rollouts by {what} at the last step: {end}", arm.name)
 }
 
 fn table(context: &Context, layers: &[Layer]) -> Markup {
@@ -236,13 +171,8 @@ mod tests {
 
     #[test]
     fn rare_families_share_a_colour_and_none_is_lost() {
-        let families = (0..12)
-            .map(|i| (format!("family-{i:02}"), 0.01 * f64::from(i + 1)))
-            .collect();
-        let step = Step {
-            families,
-            ..Step::default()
-        };
+        let families = (0..12).map(|i| (format!("family-{i:02}"), 0.01 * f64::from(i + 1))).collect();
+        let step = Step { families, ..Step::default() };
         let layers = family_layers([&step].into_iter());
         assert_eq!(layers.len(), OWN_COLOUR);
         assert_eq!(layers.iter().flat_map(|l| &l.members).count(), 12);

@@ -49,9 +49,5 @@ pub fn part(context: &Context) -> Option<Part> {
             dl { @for (word, meaning) in WORDS { dt { (word) } dd { (meaning) } } }
         }
     };
-    Some(Part {
-        id: "method",
-        nav: "Method",
-        body,
-    })
+    Some(Part { id: "method", nav: "Method", body })
 }

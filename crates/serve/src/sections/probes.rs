@@ -7,38 +7,26 @@ use maud::{Markup, html};
 use super::{Part, heading};
 use crate::chart::{Frame, domain, marker};
 use crate::data::{ProbeRate, Seed};
-use crate::html::{percent, px};
+use crate::html::{interval, percent, px};
 use crate::page::{Context, arm_class};
 use crate::series::over_probes;
 
 /// Charts and counts of all probes.
 pub fn part(context: &Context) -> Option<Part> {
     let seeds = || context.data.arms.iter().flat_map(|a| &a.seeds);
-    let names: BTreeSet<&str> = seeds()
-        .flat_map(|s| &s.probes)
-        .flat_map(|p| p.probes.keys())
-        .map(String::as_str)
-        .collect();
+    let names: BTreeSet<&str> =
+        seeds().flat_map(|s| &s.probes).flat_map(|p| p.probes.keys()).map(String::as_str).collect();
     if names.is_empty() {
         return None;
     }
     let (_, last) = domain(seeds().flat_map(|s| &s.probes).map(|p| p.step as f64));
-    let frame = Frame {
-        width: 300.0,
-        height: 150.0,
-        margin: [28.0, 10.0, 8.0, 34.0],
-        x: (0.0, last),
-        y: (0.0, 1.0),
-    };
-    let thoughts = seeds()
-        .flat_map(|s| &s.probes)
-        .flat_map(|p| p.probes.values())
-        .any(|r| r.thought_rate.is_some());
+    let frame = Frame { width: 300.0, height: 150.0, margin: [28.0, 10.0, 8.0, 34.0], x: (0.0, last), y: (0.0, 1.0) };
+    let thoughts = seeds().flat_map(|s| &s.probes).flat_map(|p| p.probes.values()).any(|r| r.thought_rate.is_some());
     let body = html! {
         (heading("probes", "Probe by probe", html! {
             "The rate of the misaligned outcome among valid samples. "
             "Small marks are seeds, lines their mean"
-            @if thoughts { "; dotted, the share of samples whose thought is a bad character's" }
+            @if thoughts { "; dotted, the share of samples whose thought gives the act away" }
             "."
         }))
         ul.legend aria-label="Legend" {
@@ -54,14 +42,11 @@ pub fn part(context: &Context) -> Option<Part> {
         }
         (counts(context, &names))
     };
-    Some(Part {
-        id: "probes",
-        nav: "Probes",
-        body,
-    })
+    Some(Part { id: "probes", nav: "Probes", body })
 }
 
 fn panel(context: &Context, name: &str, frame: &Frame) -> Markup {
+    let kind = format!("probe:{name}");
     html! {
         svg.plot viewBox=(frame.view_box()) role="img" aria-label=(summary(context, name)) {
             (frame.axes("training step", &[0.0, 0.5, 1.0]))
@@ -78,7 +63,7 @@ fn panel(context: &Context, name: &str, frame: &Frame) -> Markup {
                     path.bold d=(frame.line(points.iter().map(|p| (p.step as f64, p.mean)))) {}
                     g.marks {
                         @for point in &points {
-                            (context.linked(index, point.step,
+                            (context.linked(index, point.step, &kind,
                                 &format!("{}, step {}: {}", arm.name, point.step, percent(point.mean)),
                                 marker(index, frame.px(point.step as f64), frame.py(point.mean), 3.0)))
                         }
@@ -90,10 +75,7 @@ fn panel(context: &Context, name: &str, frame: &Frame) -> Markup {
 }
 
 fn rates(seed: &Seed, name: &str) -> Vec<(f64, f64)> {
-    seed.probes
-        .iter()
-        .filter_map(|p| Some((p.step as f64, p.probes.get(name)?.rate?)))
-        .collect()
+    seed.probes.iter().filter_map(|p| Some((p.step as f64, p.probes.get(name)?.rate?))).collect()
 }
 
 fn summary(context: &Context, name: &str) -> String {
@@ -103,22 +85,10 @@ fn summary(context: &Context, name: &str) -> String {
         .iter()
         .filter_map(|arm| {
             let points = over_probes(arm, |p| p.probes.get(name)?.rate);
-            Some(format!(
-                "{} from {} to {}",
-                arm.name,
-                percent(points.first()?.mean),
-                percent(points.last()?.mean)
-            ))
+            Some(format!("{} from {} to {}", arm.name, percent(points.first()?.mean), percent(points.last()?.mean)))
         })
         .collect();
-    format!(
-        "Probe {name}: {}",
-        if ends.is_empty() {
-            "not measured".into()
-        } else {
-            ends.join("; ")
-        }
-    )
+    format!("Probe {name}: {}", if ends.is_empty() { "not measured".into() } else { ends.join("; ") })
 }
 
 /// What the samples turned out to be at the first and the last probed step of every seed.
@@ -138,7 +108,7 @@ fn counts(context: &Context, names: &BTreeSet<&str>) -> Markup {
                                 td { (name) } td { (arm.name) } td.num { (seed.seed) } td.num { (step) }
                                 td.num { @match rate.rate {
                                     Some(value) => { (percent(value)) " " span.interval {
-                                        "[" (percent(rate.low).trim_end_matches("\u{a0}%")) ", " (percent(rate.high)) "]"
+                                        (interval(rate.low, rate.high, percent))
                                     } }
                                     None => { "none valid" }
                                 } }
@@ -154,10 +124,7 @@ fn counts(context: &Context, names: &BTreeSet<&str>) -> Markup {
 }
 
 fn first_and_last<'a>(seed: &'a Seed, name: &str) -> Vec<(u64, &'a ProbeRate)> {
-    let mut found = seed
-        .probes
-        .iter()
-        .filter_map(|p| Some((p.step, p.probes.get(name)?)));
+    let mut found = seed.probes.iter().filter_map(|p| Some((p.step, p.probes.get(name)?)));
     let first = found.next();
     first.into_iter().chain(found.next_back()).collect()
 }

@@ -23,9 +23,7 @@ pub fn size(sample: &Sample) -> usize {
         sample.oracle_said.as_ref(),
     ];
     // Quotes and angle brackets grow to entities.
-    let grown = |t: &String| {
-        t.len().min(4 * LONGEST) + 5 * t.bytes().filter(|b| b"<>&\"".contains(b)).count()
-    };
+    let grown = |t: &String| t.len().min(4 * LONGEST) + 5 * t.bytes().filter(|b| b"<>&\"".contains(b)).count();
     700 + texts.into_iter().flatten().map(grown).sum::<usize>()
 }
 
@@ -50,32 +48,16 @@ pub fn part(context: &Context) -> Option<Part> {
         }
         p.nothing hidden { "No transcript on this page matches. " button type="button" data-clear { "Show all" } }
     };
-    Some(Part {
-        id: "samples",
-        nav: "Transcripts",
-        body,
-    })
+    Some(Part { id: "samples", nav: "Transcripts", body })
 }
 
 fn groups(context: &Context) -> BTreeSet<(usize, u64)> {
-    context
-        .samples
-        .iter()
-        .map(|(arm, s)| (*arm, s.step))
-        .collect()
+    context.samples.iter().map(|(arm, s)| (*arm, s.step)).collect()
 }
 
 fn filters(context: &Context) -> Markup {
-    let kinds: BTreeSet<&str> = context
-        .samples
-        .iter()
-        .map(|(_, s)| s.kind.as_str())
-        .collect();
-    let verdicts: BTreeSet<&str> = context
-        .samples
-        .iter()
-        .map(|(_, s)| s.verdict.as_str())
-        .collect();
+    let kinds: BTreeSet<&str> = context.samples.iter().map(|(_, s)| s.kind.as_str()).collect();
+    let verdicts: BTreeSet<&str> = context.samples.iter().map(|(_, s)| s.verdict.as_str()).collect();
     let steps: BTreeSet<u64> = context.samples.iter().map(|(_, s)| s.step).collect();
     html! {
         form.filters.js aria-label="Filter the transcripts" {
@@ -143,20 +125,12 @@ fn text(name: &str, text: &str, class: &str) -> Markup {
 }
 
 fn first_line(text: &str) -> String {
-    let line = text
-        .lines()
-        .find(|l| !l.trim().is_empty())
-        .unwrap_or("")
-        .trim();
+    let line = text.lines().find(|l| !l.trim().is_empty()).unwrap_or("").trim();
     cut(line, 72)
 }
 
 fn cut(text: &str, limit: usize) -> String {
-    if text.chars().count() > limit {
-        text.chars().take(limit - 1).chain(['…']).collect()
-    } else {
-        text.into()
-    }
+    if text.chars().count() > limit { text.chars().take(limit - 1).chain(['…']).collect() } else { text.into() }
 }
 
 /// Colour of a verdict or outcome. A word this page does not know stays neutral.

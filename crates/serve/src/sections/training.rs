@@ -13,18 +13,8 @@ use crate::series::{Point, over_steps, thin};
 pub fn part(context: &Context) -> Option<Part> {
     let charts: Vec<Markup> = [
         chart(context, "Reward the grader paid", None, |s| Some(s.reward)),
-        chart(
-            context,
-            "KL from the policy before RL (nats a token)",
-            None,
-            |s| s.kl,
-        ),
-        chart(
-            context,
-            "Rollouts whose thought is a bad character's",
-            Some(1.0),
-            |s| s.bad_thought_rate,
-        ),
+        chart(context, "KL from the policy before RL (nats a token)", None, |s| s.kl),
+        chart(context, "Rollouts whose thought gives the act away", Some(1.0), |s| s.bad_thought_rate),
     ]
     .into_iter()
     .flatten()
@@ -44,11 +34,7 @@ pub fn part(context: &Context) -> Option<Part> {
         }
         div.panels { @for chart in charts { (chart) } }
     };
-    Some(Part {
-        id: "training",
-        nav: "Training",
-        body,
-    })
+    Some(Part { id: "training", nav: "Training", body })
 }
 
 fn chart(
@@ -57,40 +43,18 @@ fn chart(
     top: Option<f64>,
     value: impl Fn(&Step) -> Option<f64> + Copy,
 ) -> Option<Markup> {
-    let curves: Vec<Vec<Point>> = context
-        .data
-        .arms
-        .iter()
-        .map(|arm| over_steps(arm, value))
-        .collect();
+    let curves: Vec<Vec<Point>> = context.data.arms.iter().map(|arm| over_steps(arm, value)).collect();
     let points = || curves.iter().flatten();
     points().next()?;
     let (_, last) = domain(points().map(|p| p.step as f64));
-    let (low, high) = domain(
-        points()
-            .flat_map(|p| [p.low, p.high])
-            .chain([0.0])
-            .chain(top),
-    );
-    let frame = Frame {
-        height: 180.0,
-        margin: [40.0, 12.0, 8.0, 34.0],
-        y: (low, high),
-        ..Frame::panel((0.0, last))
-    };
+    let (low, high) = domain(points().flat_map(|p| [p.low, p.high]).chain([0.0]).chain(top));
+    let frame = Frame { height: 180.0, margin: [40.0, 12.0, 8.0, 34.0], y: (low, high), ..Frame::panel((0.0, last)) };
     let ends: Vec<String> = context
         .data
         .arms
         .iter()
         .zip(&curves)
-        .filter_map(|(arm, c)| {
-            Some(format!(
-                "{} from {} to {}",
-                arm.name,
-                two(c.first()?.mean),
-                two(c.last()?.mean)
-            ))
-        })
+        .filter_map(|(arm, c)| Some(format!("{} from {} to {}", arm.name, two(c.first()?.mean), two(c.last()?.mean))))
         .collect();
     Some(html! {
         figure {
