@@ -7,6 +7,7 @@
 //! them; [`sample`] continues prompts. Everything is deterministic: equal inputs give equal bits
 //! on one machine, whatever the number of threads. The crate knows nothing of rewards.
 
+pub mod bench;
 pub mod chat_template;
 mod config;
 mod engine;
