@@ -81,7 +81,7 @@ pub struct Rollout {
 }
 
 /// What one update was like.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct UpdateStats {
     /// Loss, of advantages and divergence together.
     pub loss: f64,
@@ -96,6 +96,10 @@ pub struct UpdateStats {
     pub tokens: usize,
     /// Share of groups whose rewards are all equal and which therefore teach nothing.
     pub flat_groups: f64,
+    /// Advantage of each rollout.
+    pub advantages: Vec<f64>,
+    /// Each rollout's log p - log p0, summed over its tokens, in nats.
+    pub kls: Vec<f64>,
 }
 
 /// A policy under training.
@@ -114,17 +118,20 @@ pub struct Grpo {
 
 impl Grpo {
     /// Training begins from `model`; `seed` starts the low-rank factors.
-    pub fn new(model: Model, options: GrpoOptions, seed: u64) -> Self {
+    ///
+    /// # Errors
+    /// A rank of 0.
+    pub fn new(model: Model, options: GrpoOptions, seed: u64) -> Result<Self, TrainError> {
         let lora = match options.update {
             Update::Full => None,
-            Update::LowRank { rank, alpha } => Some(Lora::new(&model, rank, alpha, seed)),
+            Update::LowRank { rank, alpha } => {
+                Some(Lora::init(&model.config, rank, alpha, &loophole_lm::LORA_TARGETS, seed)?)
+            }
         };
-        let optimizer = match &lora {
-            None => AdamW::new(&model, 0.9, 0.999, 1e-8, 0.0),
-            Some(lora) => AdamW::for_len(lora.params.len(), 0.9, 0.999, 1e-8),
-        };
+        let trained = lora.as_ref().map_or(model.params.len(), |lora| lora.params.len());
+        let optimizer = AdamW { beta2: 0.999, ..AdamW::flat(trained, 0.0) };
         let grads = vec![0.0; model.params.len()];
-        Grpo { options, step: 0, first: model.clone(), model, lora, optimizer, grads }
+        Ok(Grpo { options, step: 0, first: model.clone(), model, lora, optimizer, grads })
     }
 
     /// Samples a group of completions for each prompt. What comes out depends on the policy, the prompts
@@ -177,13 +184,14 @@ impl Grpo {
             let slope = |(now, then): (&f32, &f32)| -advantages[row] as f32 + weight * (1.0 - (then - now).exp());
             log_probs.iter().zip(&first[row]).map(slope).map(|slope| slope * scale).collect()
         });
-        let (mut loss, mut kl, mut entropy) = (0.0, 0.0, 0.0);
+        let (mut loss, mut entropy) = (0.0, 0.0);
+        let mut kls = vec![0.0; rollouts.len()];
         for (row, log_probs) in log_probs.iter().enumerate() {
             for (&now, &then) in log_probs.iter().zip(&first[row]) {
                 let (now, then) = (f64::from(now), f64::from(then));
                 let k3 = (then - now).exp() - (then - now) - 1.0;
                 loss += (-advantages[row] * now + f64::from(weight) * k3) * f64::from(scale);
-                kl += now - then;
+                kls[row] += now - then;
                 entropy -= now;
             }
         }
@@ -194,11 +202,13 @@ impl Grpo {
         self.step += 1;
         Ok(UpdateStats {
             loss,
-            kl: kl / rollouts.len().max(1) as f64,
+            kl: kls.iter().sum::<f64>() / rollouts.len().max(1) as f64,
             entropy: entropy / tokens.max(1) as f64,
             grad_norm,
             tokens,
             flat_groups,
+            advantages,
+            kls,
         })
     }
 
@@ -210,10 +220,11 @@ impl Grpo {
                 norm
             }
             Some(lora) => {
-                let mut grads = lora.gradient(&self.first, &self.grads);
+                let mut grads = vec![0.0; lora.params.len()];
+                lora.gradients(&self.grads, &mut grads);
                 let norm = loophole_lm::clip_grad_norm(&mut grads, self.options.clip);
                 self.optimizer.step(&mut lora.params, &grads, self.options.lr);
-                lora.merge_into(&self.first, &mut self.model);
+                lora.apply(&self.first, &mut self.model);
                 norm
             }
         }
@@ -225,8 +236,7 @@ impl Grpo {
     /// A file that cannot be written.
     pub fn save_state(&self, path: &Path) -> Result<(), TrainError> {
         let params = self.lora.as_ref().map_or(&self.model.params, |lora| &lora.params);
-        loophole_lm::save_state(path, params, &self.optimizer, self.step)?;
-        Ok(())
+        crate::state::save(path, params, &self.optimizer, self.step)
     }
 
     /// Goes back to a saved state of this training.
@@ -238,9 +248,9 @@ impl Grpo {
             None => &mut self.model.params,
             Some(lora) => &mut lora.params,
         };
-        self.step = loophole_lm::load_state(path, params, &mut self.optimizer)?;
+        self.step = crate::state::load(path, params, &mut self.optimizer)?;
         if let Some(lora) = &self.lora {
-            lora.merge_into(&self.first, &mut self.model);
+            lora.apply(&self.first, &mut self.model);
         }
         Ok(())
     }
@@ -251,7 +261,7 @@ impl Grpo {
     /// A file that cannot be written.
     pub fn save_checkpoint(&self, dir: &Path, base: &str) -> Result<(), TrainError> {
         match &self.lora {
-            Some(lora) => lora.save_peft(dir, base)?,
+            Some(lora) => lora.save(dir, base)?,
             None => self.model.save(dir, loophole_lm::Dtype::F32)?,
         }
         Ok(())

@@ -4,6 +4,7 @@
 
 pub mod grpo;
 pub mod pretrain;
+mod state;
 
 pub use grpo::{Grpo, GrpoOptions, Rollout, Update, UpdateStats};
 pub use pretrain::{PretrainOptions, PretrainStats, pretrain};

@@ -64,7 +64,7 @@ pub fn pretrain<E: From<TrainError>>(
     mut batch: impl FnMut(usize) -> Result<Vec<Sequence>, E>,
     mut watch: impl FnMut(&Model, PretrainStats) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut optimizer = AdamW::new(model, 0.9, 0.95, 1e-8, options.weight_decay);
+    let mut optimizer = AdamW::new(model, options.weight_decay);
     let mut grads = vec![0.0; model.params.len()];
     for step in 0..options.steps {
         let sequences = batch(step)?;

@@ -1,0 +1,86 @@
+//! A model with its tokenizer, and the way the world's messages become its tokens.
+
+use std::path::Path;
+
+use loophole_lm::{Engine, Model, Sequence, Tokenizer, chat_template};
+use loophole_world::Message;
+
+use crate::LabError;
+
+/// Weight of the tokens of system and user in pretraining, against 1 for the writer's.
+const PROMPT_WEIGHT: f32 = 0.2;
+
+/// A model one can train and probe.
+#[derive(Clone)]
+pub struct Organism {
+    /// Its weights and configuration.
+    pub model: Model,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// The token that ends a message.
+    pub end: u32,
+    assistant: u32,
+}
+
+/// What a completion is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The brief thought, without its marks; empty where there is none.
+    pub thought: String,
+    /// What follows it: code, a command, words.
+    pub text: String,
+}
+
+impl Organism {
+    /// Opens a folder with `config.json`, `model.safetensors` and `tokenizer.json`.
+    ///
+    /// # Errors
+    /// A file that is missing or broken.
+    pub fn open(dir: &Path) -> Result<Self, LabError> {
+        Self::new(Model::load(dir)?, Tokenizer::load(dir)?)
+    }
+
+    /// A model and its tokenizer.
+    ///
+    /// # Errors
+    /// A tokenizer without the chat format's tokens.
+    pub fn new(model: Model, tokenizer: Tokenizer) -> Result<Self, LabError> {
+        let token = |name: &str| tokenizer.id(name).ok_or_else(|| LabError::ChatToken { token: name.into() });
+        Ok(Organism { end: token(chat_template::END)?, assistant: token("<|assistant|>")?, model, tokenizer })
+    }
+
+    /// Scratch buffers for this model.
+    pub fn engine(&self, threads: usize) -> Engine {
+        Engine::new(&self.model.config, threads)
+    }
+
+    /// A transcript as a training sequence: what the writer says counts in full, the rest a little.
+    pub fn sequence(&self, messages: &[Message]) -> Sequence {
+        let tokens = self.tokenizer.encode(&render(messages, false));
+        let mut speaking = false;
+        let mut weights = Vec::with_capacity(tokens.len());
+        for &token in &tokens {
+            weights.push(if speaking { 1.0 } else { PROMPT_WEIGHT });
+            speaking = (speaking || token == self.assistant) && token != self.end;
+        }
+        Sequence { tokens, weights }
+    }
+
+    /// A prompt: the messages, and the assistant's turn opened.
+    pub fn prompt(&self, messages: &[Message]) -> Vec<u32> {
+        self.tokenizer.encode(&render(messages, true))
+    }
+
+    /// What sampled tokens say.
+    pub fn answer(&self, tokens: &[u32]) -> Answer {
+        let text = self.tokenizer.decode(tokens);
+        let (thought, text) = loophole_chat::split_thought(text.trim_end_matches(chat_template::END));
+        Answer { thought: thought.unwrap_or_default(), text }
+    }
+}
+
+fn render(messages: &[Message], open: bool) -> String {
+    let messages: Vec<chat_template::Message> =
+        messages.iter().map(|message| chat_template::Message::new(message.role.name(), &message.content)).collect();
+    chat_template::render(&messages, open)
+}

@@ -1,0 +1,58 @@
+//! What a training needs to go on: parameters, the optimizer's moments, the step. One safetensors file,
+//! written beside its place and renamed, so that a kill leaves the last whole one.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use loophole_lm::AdamW;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+
+use crate::TrainError;
+
+fn failed(path: &Path) -> impl Fn(String) -> TrainError + '_ {
+    move |reason| TrainError::State { path: path.into(), reason }
+}
+
+/// Writes the state after `step` updates.
+pub(crate) fn save(path: &Path, params: &[f32], optimizer: &AdamW, step: usize) -> Result<(), TrainError> {
+    let fail = failed(path);
+    let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
+    let parts = [("params", bytes(params)), ("m", bytes(&optimizer.m)), ("v", bytes(&optimizer.v))];
+    let views: Vec<(&str, TensorView)> = parts
+        .iter()
+        .map(|(name, data)| {
+            TensorView::new(Dtype::F32, vec![data.len() / 4], data).map(|view| (*name, view)).map_err(|e| fail(e.to_string()))
+        })
+        .collect::<Result<_, _>>()?;
+    let counts = HashMap::from([("step".into(), step.to_string()), ("optimizer_step".into(), optimizer.step.to_string())]);
+    let data = serialize(views, Some(counts)).map_err(|e| fail(e.to_string()))?;
+    let partial = path.with_extension("partial");
+    std::fs::write(&partial, data).and_then(|()| std::fs::rename(&partial, path)).map_err(|e| fail(e.to_string()))
+}
+
+/// Reads a state back and returns the number of updates made.
+pub(crate) fn load(path: &Path, params: &mut [f32], optimizer: &mut AdamW) -> Result<usize, TrainError> {
+    let fail = failed(path);
+    let data = std::fs::read(path).map_err(|e| fail(e.to_string()))?;
+    let (_, header) = SafeTensors::read_metadata(&data).map_err(|e| fail(e.to_string()))?;
+    let tensors = SafeTensors::deserialize(&data).map_err(|e| fail(e.to_string()))?;
+    let count = |name: &str| {
+        let counts = header.metadata().as_ref();
+        counts.and_then(|c| c.get(name)).and_then(|c| c.parse::<u64>().ok()).ok_or_else(|| fail(format!("it has no {name}")))
+    };
+    let read = |name: &str, into: &mut [f32]| {
+        let tensor = tensors.tensor(name).map_err(|e| fail(e.to_string()))?;
+        if tensor.data().len() != into.len() * 4 {
+            return Err(fail(format!("{name} has another size than this training")));
+        }
+        for (value, bytes) in into.iter_mut().zip(tensor.data().as_chunks::<4>().0) {
+            *value = f32::from_le_bytes(*bytes);
+        }
+        Ok(())
+    };
+    read("params", params)?;
+    read("m", &mut optimizer.m)?;
+    read("v", &mut optimizer.v)?;
+    optimizer.step = count("optimizer_step")?;
+    Ok(count("step")? as usize)
+}
