@@ -29,7 +29,8 @@ for seed, (name, extra) in enumerate(CASES.items()):
             p.copy_(torch.randn_like(p) * 0.15 + (1.0 if p.dim() == 1 else 0.0))
     folder = HERE / name
     model.save_pretrained(folder)
-    tokens = torch.randint(0, 64, (1, 90))
+    # Not the padding token: PyTorch drops the gradient of its embedding.
+    tokens = torch.randint(1, 64, (1, 90))
     weights = torch.randint(0, 3, (90,)).float() * 0.5
 
     def loss_of():
