@@ -165,31 +165,16 @@ fn sample(log: &EvalLog, s: &EvalSample) -> Value {
         .map(|(i, m)| m.to_json(&id(&[&uuid, "message", &i.to_string()]), &log.model))
         .collect();
     let last = messages.iter().rev().find(|m| m["role"] == "assistant");
-    let choices: Vec<Value> = last
-        .map(|m| json!({"message": m, "stop_reason": "stop"}))
-        .into_iter()
-        .collect();
+    let output = last.map_or_else(
+        || json!({"model": log.model, "choices": []}),
+        |m| model_output(log, m),
+    );
     let scores: serde_json::Map<String, Value> = s
         .scores
         .iter()
         .map(|(name, score)| (name.clone(), score.to_json()))
         .collect();
-    let events: Vec<Value> = scores
-        .iter()
-        .map(|(name, score)| {
-            json!({
-                "event": "score",
-                "uuid": id(&[&uuid, "score", name]),
-                "span_id": uuid,
-                "timestamp": iso_time(log.completed),
-                "working_start": finite(s.seconds),
-                "score": score,
-                "target": s.target,
-                "scorer": name,
-                "intermediate": false,
-            })
-        })
-        .collect();
+    let events = events(log, s, &uuid, &messages, &scores);
     json!({
         "id": s.id,
         "epoch": s.epoch,
@@ -198,14 +183,82 @@ fn sample(log: &EvalLog, s: &EvalSample) -> Value {
         "target": s.target,
         "metadata": s.metadata,
         "messages": messages,
-        "output": {"model": log.model, "choices": choices},
+        "output": output,
         "scores": scores,
         "events": events,
+        "events_data": {"messages": messages, "calls": []},
         "started_at": iso_time(log.created),
         "completed_at": iso_time(log.completed),
         "total_time": finite(s.seconds),
         "working_time": finite(s.seconds),
     })
+}
+
+fn model_output(log: &EvalLog, message: &Value) -> Value {
+    let stop = if message["tool_calls"].is_array() {
+        "tool_calls"
+    } else {
+        "stop"
+    };
+    json!({"model": log.model, "choices": [{"message": message, "stop_reason": stop}]})
+}
+
+/// The transcript as events, which is what Inspect's viewer and its message table are made from: one for every answer
+/// of the model, every answer of a tool and every score, in one span.
+fn events(
+    log: &EvalLog,
+    s: &EvalSample,
+    uuid: &str,
+    messages: &[Value],
+    scores: &serde_json::Map<String, Value>,
+) -> Vec<Value> {
+    let span = id(&[uuid, "span"]);
+    let mut events = vec![json!({"event": "span_begin", "id": span, "name": "sample"})];
+    for (i, (m, json)) in s.messages.iter().zip(messages).enumerate() {
+        if m.role == "assistant" {
+            events.push(json!({
+                "event": "model",
+                "model": log.model,
+                // What came before, by reference into `events_data`: in full it would grow with the square of the turns.
+                "input": [],
+                "input_refs": [[0, i]],
+                "tools": [],
+                "tool_choice": "auto",
+                "config": {},
+                "output": model_output(log, json),
+            }));
+        } else if m.role == "tool" {
+            let call = m.tool_call_id.as_deref().unwrap_or_default();
+            let made = s.messages[..i]
+                .iter()
+                .rev()
+                .flat_map(|m| &m.tool_calls)
+                .find(|c| c.id == call);
+            events.push(json!({
+                "event": "tool",
+                "id": call,
+                "function": m.function.as_deref().or(made.map(|c| c.function.as_str())).unwrap_or_default(),
+                "arguments": made.map(|c| c.arguments.clone()).unwrap_or_default(),
+                "result": m.content,
+                "message_id": json["id"],
+            }));
+        }
+    }
+    for (name, score) in scores {
+        events.push(json!({"event": "score", "score": score, "target": s.target, "scorer": name}));
+    }
+    events.push(json!({"event": "span_end", "id": span}));
+    for (i, event) in events.iter_mut().enumerate() {
+        event["uuid"] = json!(id(&[uuid, "event", &i.to_string()]));
+        event["span_id"] = json!(span);
+        event["timestamp"] = json!(iso_time(if event["event"] == "score" {
+            log.completed
+        } else {
+            log.created
+        }));
+        event["working_start"] = json!(0.0);
+    }
+    events
 }
 
 fn finite(x: f64) -> f64 {
