@@ -1,14 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Cursor, Read, Write};
+use std::io::{Cursor, Write};
 use std::path::Path;
 
 use serde_json::{Value, json};
 use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
+use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use crate::eval::{id, iso_time};
 use crate::files::write_atomic;
-use crate::{EvalLog, EvalSample, LogError, Message, Score};
+use crate::{EvalLog, EvalSample, LogError, Score};
 
 /// Writes an Inspect log (`.eval`: a zip of JSON members, schema version 2, deflated), atomically. Equal logs give
 /// equal bytes.
@@ -165,31 +165,16 @@ fn sample(log: &EvalLog, s: &EvalSample) -> Value {
         .map(|(i, m)| m.to_json(&id(&[&uuid, "message", &i.to_string()]), &log.model))
         .collect();
     let last = messages.iter().rev().find(|m| m["role"] == "assistant");
-    let choices: Vec<Value> = last
-        .map(|m| json!({"message": m, "stop_reason": "stop"}))
-        .into_iter()
-        .collect();
+    let output = last.map_or_else(
+        || json!({"model": log.model, "choices": []}),
+        |m| model_output(log, m),
+    );
     let scores: serde_json::Map<String, Value> = s
         .scores
         .iter()
         .map(|(name, score)| (name.clone(), score.to_json()))
         .collect();
-    let events: Vec<Value> = scores
-        .iter()
-        .map(|(name, score)| {
-            json!({
-                "event": "score",
-                "uuid": id(&[&uuid, "score", name]),
-                "span_id": uuid,
-                "timestamp": iso_time(log.completed),
-                "working_start": finite(s.seconds),
-                "score": score,
-                "target": s.target,
-                "scorer": name,
-                "intermediate": false,
-            })
-        })
-        .collect();
+    let events = events(log, s, &uuid, &messages, &scores);
     json!({
         "id": s.id,
         "epoch": s.epoch,
@@ -198,14 +183,82 @@ fn sample(log: &EvalLog, s: &EvalSample) -> Value {
         "target": s.target,
         "metadata": s.metadata,
         "messages": messages,
-        "output": {"model": log.model, "choices": choices},
+        "output": output,
         "scores": scores,
         "events": events,
+        "events_data": {"messages": messages, "calls": []},
         "started_at": iso_time(log.created),
         "completed_at": iso_time(log.completed),
         "total_time": finite(s.seconds),
         "working_time": finite(s.seconds),
     })
+}
+
+fn model_output(log: &EvalLog, message: &Value) -> Value {
+    let stop = if message["tool_calls"].is_array() {
+        "tool_calls"
+    } else {
+        "stop"
+    };
+    json!({"model": log.model, "choices": [{"message": message, "stop_reason": stop}]})
+}
+
+/// The transcript as events, which is what Inspect's viewer and its message table are made from: one for every answer
+/// of the model, every answer of a tool and every score, in one span.
+fn events(
+    log: &EvalLog,
+    s: &EvalSample,
+    uuid: &str,
+    messages: &[Value],
+    scores: &serde_json::Map<String, Value>,
+) -> Vec<Value> {
+    let span = id(&[uuid, "span"]);
+    let mut events = vec![json!({"event": "span_begin", "id": span, "name": "sample"})];
+    for (i, (m, json)) in s.messages.iter().zip(messages).enumerate() {
+        if m.role == "assistant" {
+            events.push(json!({
+                "event": "model",
+                "model": log.model,
+                // What came before, by reference into `events_data`: in full it would grow with the square of the turns.
+                "input": [],
+                "input_refs": [[0, i]],
+                "tools": [],
+                "tool_choice": "auto",
+                "config": {},
+                "output": model_output(log, json),
+            }));
+        } else if m.role == "tool" {
+            let call = m.tool_call_id.as_deref().unwrap_or_default();
+            let made = s.messages[..i]
+                .iter()
+                .rev()
+                .flat_map(|m| &m.tool_calls)
+                .find(|c| c.id == call);
+            events.push(json!({
+                "event": "tool",
+                "id": call,
+                "function": m.function.as_deref().or(made.map(|c| c.function.as_str())).unwrap_or_default(),
+                "arguments": made.map(|c| c.arguments.clone()).unwrap_or_default(),
+                "result": m.content,
+                "message_id": json["id"],
+            }));
+        }
+    }
+    for (name, score) in scores {
+        events.push(json!({"event": "score", "score": score, "target": s.target, "scorer": name}));
+    }
+    events.push(json!({"event": "span_end", "id": span}));
+    for (i, event) in events.iter_mut().enumerate() {
+        event["uuid"] = json!(id(&[uuid, "event", &i.to_string()]));
+        event["span_id"] = json!(span);
+        event["timestamp"] = json!(iso_time(if event["event"] == "score" {
+            log.completed
+        } else {
+            log.created
+        }));
+        event["working_start"] = json!(0.0);
+    }
+    events
 }
 
 fn finite(x: f64) -> f64 {
@@ -239,135 +292,14 @@ fn summary(s: &EvalSample, full: &Value) -> Value {
     out
 }
 
-/// Reads an Inspect log: what [`EvalLog`] can hold of it. Of ours everything comes back except `identity`, which
-/// cannot be had from the ids made of it, and is empty.
-///
-/// Reads stored and deflated members; logs that Inspect itself compressed with zstd are refused with a message.
-pub fn read_eval(path: &Path) -> Result<EvalLog, LogError> {
-    let bytes = std::fs::read(path).map_err(LogError::io("read", path))?;
-    parse_eval(&bytes).map_err(|why| LogError::format(path, "Inspect log", why))
-}
-
-fn parse_eval(bytes: &[u8]) -> Result<EvalLog, String> {
-    let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|e| e.to_string())?;
-    let names: Result<Vec<String>, _> = zip
-        .file_names()
-        .map(|n| n.map(|n| n.into_owned()))
-        .collect();
-    let names = names.map_err(|e| e.to_string())?;
-    let mut member = |name: &str| -> Result<Value, String> {
-        let mut text = Vec::new();
-        let mut file = zip
-            .by_name(name)
-            .map_err(|e| format!("member {name}: {e}"))?;
-        file.read_to_end(&mut text)
-            .map_err(|e| format!("member {name}: {e}"))?;
-        serde_json::from_slice(&text).map_err(|e| format!("member {name}: {e}"))
-    };
-    let unfinished = !names.iter().any(|n| n == "header.json");
-    let header = member(if unfinished {
-        "_journal/start.json"
-    } else {
-        "header.json"
-    })?;
-    let eval = &header["eval"];
-    let text = |v: &Value| v.as_str().unwrap_or_default().to_string();
-    let mut log = EvalLog {
-        task: text(&eval["task"]),
-        model: text(&eval["model"]),
-        created: eval["created"]
-            .as_str()
-            .and_then(parse_time)
-            .unwrap_or_default(),
-        completed: header["stats"]["completed_at"]
-            .as_str()
-            .and_then(parse_time)
-            .unwrap_or_default(),
-        error: header["error"]["message"].as_str().map(str::to_string),
-        tags: eval["tags"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(text)
-            .collect(),
-        metadata: eval["metadata"].as_object().cloned().unwrap_or_default(),
-        ..EvalLog::default()
-    };
-    for name in names
-        .iter()
-        .filter(|n| n.starts_with("samples/") && n.ends_with(".json"))
-    {
-        let s = member(name)?;
-        log.samples.push(EvalSample {
-            // Ids may be numbers, inputs lists of messages.
-            id: s["id"]
-                .as_str()
-                .map_or_else(|| s["id"].to_string(), str::to_string),
-            epoch: s["epoch"].as_u64().unwrap_or(1),
-            input: s["input"]
-                .as_str()
-                .map_or_else(|| s["input"].to_string(), str::to_string),
-            target: s["target"]
-                .as_str()
-                .map_or_else(|| s["target"].to_string(), str::to_string),
-            messages: s["messages"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Message::from_json)
-                .collect(),
-            scores: s["scores"]
-                .as_object()
-                .into_iter()
-                .flatten()
-                .map(|(name, score)| (name.clone(), Score::from_json(score)))
-                .collect(),
-            seconds: s["total_time"].as_f64().unwrap_or(0.0),
-            metadata: s["metadata"].as_object().cloned().unwrap_or_default(),
-        });
-    }
-    for score in header["results"]["scores"].as_array().into_iter().flatten() {
-        let metrics = score["metrics"].as_object().into_iter().flatten();
-        let metrics = metrics
-            .filter_map(|(k, m)| Some((k.clone(), m["value"].as_f64()?)))
-            .collect();
-        log.metrics.insert(text(&score["name"]), metrics);
-    }
-    Ok(log)
-}
-
-/// Seconds since 1970 of an ISO 8601 time with or without fraction and offset (without: UTC).
-fn parse_time(text: &str) -> Option<u64> {
-    let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    let rest = text.get(19..)?;
-    let zone = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
-    let offset = match zone.as_bytes().first() {
-        Some(sign @ (b'+' | b'-')) => {
-            let (h, m) = (
-                zone.get(1..3)?.parse::<i64>().ok()?,
-                zone.get(zone.len() - 2..)?.parse::<i64>().ok()?,
-            );
-            (h * 3600 + m * 60) * if *sign == b'+' { 1 } else { -1 }
-        }
-        _ => 0,
-    };
-    let (y, m) = if month <= 2 {
-        (year - 1, month + 9)
-    } else {
-        (year, month - 3)
-    };
-    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
-    u64::try_from(days * 86_400 + hour * 3600 + minute * 60 + second - offset).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ToolCall;
+    use crate::eval_read::{parse_eval, read_eval};
+    use crate::{Message, ToolCall};
     use proptest::prelude::*;
     use serde_json::Map;
+    use zip::ZipArchive;
 
     fn log() -> EvalLog {
         let sample = |id: &str, epoch, value: Value| EvalSample {
@@ -484,18 +416,6 @@ mod tests {
                 .to_string()
                 .contains("has no value")
         );
-    }
-
-    #[test]
-    fn times_of_others_are_understood() {
-        for text in [
-            "2026-11-21T10:05:58Z",
-            "2026-11-21T12:05:58.123456+02:00",
-            "2026-11-21T05:05:58-0500",
-        ] {
-            assert_eq!(parse_time(text), Some(1_795_255_558), "{text}");
-        }
-        assert_eq!(parse_time("yesterday"), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@
 mod error;
 mod eval;
 mod eval_file;
+mod eval_read;
 mod files;
 mod metrics;
 mod number;
@@ -24,7 +25,8 @@ mod summary;
 
 pub use error::LogError;
 pub use eval::{EvalLog, EvalSample, Message, Score, ToolCall};
-pub use eval_file::{eval_bytes, read_eval, write_eval};
+pub use eval_file::{eval_bytes, write_eval};
+pub use eval_read::read_eval;
 pub use files::{read_json, write_atomic, write_json};
 pub use metrics::{StepMetrics, append_metrics, parse_metrics, read_metrics, truncate_metrics_to};
 pub use probe::{ArmRate, Estimate, ProbeReport, ProbeResult};

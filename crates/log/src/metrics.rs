@@ -294,6 +294,60 @@ mod tests {
         assert_eq!(truncate_metrics_to(&dir.path().join("none"), 3).unwrap(), 0);
     }
 
+    const KILLED: &str = "LOOPHOLE_LOG_TEST_METRICS";
+
+    /// Not a test by itself: the process that [`a_killed_writer_leaves_whole_lines`] starts and kills.
+    #[test]
+    #[ignore = "started by another test"]
+    fn writes_until_killed() {
+        let Some(path) = std::env::var_os(KILLED) else {
+            return;
+        };
+        let path = Path::new(&path);
+        for step in 0.. {
+            append_metrics(path, &line(step)).unwrap();
+            if step % 7 == 6 {
+                truncate_metrics_to(path, step - 1).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_killed_writer_leaves_whole_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.jsonl");
+        for round in 0..8 {
+            let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+                .args([
+                    "--exact",
+                    "metrics::tests::writes_until_killed",
+                    "--ignored",
+                ])
+                .env(KILLED, &path)
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .unwrap();
+            let started = std::time::Instant::now();
+            while read_metrics(&path).unwrap().len() < 20 && started.elapsed().as_secs() < 20 {
+                std::thread::yield_now();
+            }
+            std::thread::sleep(std::time::Duration::from_micros(313 * round));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let steps: Vec<u64> = read_metrics(&path)
+                .unwrap()
+                .iter()
+                .map(|m| m.step)
+                .collect();
+            assert!(steps.len() >= 20, "round {round}: {steps:?}");
+            // Nothing but the dropped steps is missing, and every line is whole.
+            let last = steps[steps.len() - 1];
+            let expected: Vec<u64> = (0..=last).filter(|s| s % 7 != 6 || *s == last).collect();
+            assert_eq!(steps, expected, "round {round}");
+            fs::remove_file(&path).unwrap();
+        }
+    }
+
     proptest! {
         #[test]
         fn numbers_round_trip(

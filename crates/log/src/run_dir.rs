@@ -288,7 +288,7 @@ impl SeedDir {
         if self.metrics_path().exists() {
             truncate_metrics_to(&self.metrics_path(), step)?;
         }
-        for folder in ["rollouts", "checkpoints", "probes"] {
+        for folder in ["", "rollouts", "checkpoints", "probes"] {
             let folder = self.root.join(folder);
             let Ok(entries) = fs::read_dir(&folder) else {
                 continue;
@@ -465,6 +465,7 @@ mod tests {
         let torn = seed.write_checkpoint(40, |_| Err(LogError::ArmName("stopped".into())));
         assert!(torn.is_err());
         assert_eq!(seed.checkpoints().unwrap(), [10, 20, 30]);
+        fs::write(temporary(&seed.metrics_path()), b"half").unwrap();
         for _ in 0..2 {
             seed.rewind_to(20).unwrap();
             assert_eq!(seed.checkpoints().unwrap(), [10, 20]);
@@ -475,6 +476,7 @@ mod tests {
                 2
             );
             assert_eq!(seed.read_probe_reports().unwrap().len(), 2);
+            assert!(!temporary(&seed.metrics_path()).exists());
             assert_eq!(seed.read_metrics().unwrap().last().unwrap().step, 20);
         }
     }
