@@ -187,7 +187,7 @@ fn jumps(context: &Context) -> Markup {
                 "every other place of the same run. With few probed steps p cannot be small, whatever happened: the last column "
                 "says how small it could have been."
             }
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr {
                     th scope="col" { "Arm" } th.num scope="col" { "Seed" } th.num scope="col" { "Onset" }
                     th scope="col" { "Rise of each measure" } th.num scope="col" { "p" } th.num scope="col" { "Smallest possible" }
@@ -207,7 +207,7 @@ fn table(context: &Context) -> Markup {
     html! {
         details {
             summary { "The same as a table" }
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr {
                     th scope="col" { "Arm" } th.num scope="col" { "Seed" } th.num scope="col" { "Onset" }
                     th.num scope="col" { "Step" } th.num scope="col" { "Hack rate" } th.num scope="col" { "Misalignment" }
