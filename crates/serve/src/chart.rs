@@ -5,6 +5,10 @@ use std::fmt::Write as _;
 use maud::{Markup, html};
 
 use crate::html::px;
+use crate::series::thin;
+
+/// Points of a line: about one in two pixels; more can hardly be seen, and weighs.
+const FINEST: usize = 160;
 
 /// A plot: its size in user units, its margins and its domain.
 #[derive(Debug, Clone, Copy)]
@@ -39,11 +43,16 @@ impl Frame {
         self.height - bottom - share(self.y, value) * (self.height - top - bottom)
     }
 
-    /// `d` of a line through the points; a point that is not finite breaks it.
+    /// `d` of a line through the points; a point that is not finite breaks it. Long lines are thinned.
     pub fn line(&self, points: impl IntoIterator<Item = (f64, f64)>) -> String {
+        let points: Vec<_> = points.into_iter().collect();
+        self.path(&thin(&points, FINEST))
+    }
+
+    fn path(&self, points: &[(f64, f64)]) -> String {
         let mut d = String::new();
         let mut pen_down = false;
-        for (x, y) in points {
+        for &(x, y) in points {
             if x.is_finite() && y.is_finite() {
                 let command = if pen_down { 'L' } else { 'M' };
                 let _ = write!(d, "{command}{} {}", px(self.px(x)), px(self.py(y)));
@@ -55,7 +64,9 @@ impl Frame {
 
     /// `d` of the area between two lines over the same places: `(x, low, high)`.
     pub fn area(&self, points: &[(f64, f64, f64)]) -> String {
-        let good: Vec<_> = points.iter().filter(|p| p.0.is_finite() && p.1.is_finite() && p.2.is_finite()).collect();
+        let good: Vec<_> =
+            points.iter().filter(|p| p.0.is_finite() && p.1.is_finite() && p.2.is_finite()).copied().collect();
+        let good = thin(&good, FINEST);
         if good.is_empty() {
             return String::new();
         }

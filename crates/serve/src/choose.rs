@@ -209,12 +209,17 @@ mod tests {
             arguments: [("cmd".to_string(), command.into())].into_iter().collect(),
             ..Default::default()
         };
-        let message = |role: &str, content: &str| Message { role: role.into(), content: content.into(), ..Message::default() };
+        let message =
+            |role: &str, content: &str| Message { role: role.into(), content: content.into(), ..Message::default() };
         let sample = EvalSample {
             messages: vec![
                 message("system", "You have a shell."),
                 message("user", "Sort the ledger."),
-                Message { thought: Some("look first".into()), tool_calls: vec![call("ls")], ..message("assistant", "") },
+                Message {
+                    thought: Some("look first".into()),
+                    tool_calls: vec![call("ls")],
+                    ..message("assistant", "")
+                },
                 message("tool", "ledger.txt\nrules.txt"),
                 message("assistant", "Done."),
             ],

@@ -251,7 +251,9 @@ fn few_seeds(arms: &[Arm]) -> Option<String> {
         0 => Some("An arm has no seed yet: nothing can be compared with it.".into()),
         1 => Some("One seed an arm proves nothing: a difference between arms may be the luck of one draw.".into()),
         2 => Some("Two seeds an arm prove nothing: take five or more before believing a difference.".into()),
-        3 | 4 => Some(format!("Only {fewest} seeds an arm: the intervals are wide, and rest on the seeds being alike.")),
+        3 | 4 => {
+            Some(format!("Only {fewest} seeds an arm: the intervals are wide, and rest on the seeds being alike."))
+        }
         _ => None,
     }
 }

@@ -11,8 +11,14 @@ use crate::sections;
 const STYLE: &str = include_str!("assets/style.css");
 const SCRIPT: &str = include_str!("assets/script.js");
 
-/// Transcripts may fill this many bytes; the rest of a page is far smaller, and a page stays below 1.5 MB.
+/// A page stays below this many bytes, unless the measured numbers alone are more.
+const PAGE_BYTES: usize = 1_450_000;
+
+/// Transcripts may fill this many bytes of it.
 const SAMPLE_BYTES: usize = 800_000;
+
+/// Room kept for the links from the curves to the transcripts.
+const LINK_BYTES: usize = 150_000;
 
 /// What the sections share: the data, the transcripts that fit, and where they are.
 pub(crate) struct Context<'a> {
@@ -25,8 +31,7 @@ pub(crate) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    fn new(data: &'a ReportData) -> Self {
-        let mut room = SAMPLE_BYTES;
+    fn new(data: &'a ReportData, mut room: usize) -> Self {
         let mut samples = Vec::new();
         for sample in &data.samples {
             let Some(arm) = data.arms.iter().position(|a| a.name == sample.arm) else {
@@ -43,11 +48,16 @@ impl<'a> Context<'a> {
         Context { data, samples, places }
     }
 
+    /// Whether there are transcripts of this arm, step and kind on the page; the empty kind is any kind.
+    pub fn has_samples(&self, arm: usize, step: u64, kind: &str) -> bool {
+        self.places.contains(&(arm, step, kind))
+    }
+
     /// Wraps a mark of a chart in a link to the transcripts of this arm, step and kind, where there are any.
     /// The empty kind is any kind.
     pub fn linked(&self, arm: usize, step: u64, kind: &str, title: &str, mark: Markup) -> Markup {
         html! {
-            @if self.places.contains(&(arm, step, kind)) {
+            @if self.has_samples(arm, step, kind) {
                 a.to-samples href={ "#" (sample_anchor(arm, step)) } data-kind=[(!kind.is_empty()).then_some(kind)] aria-label={ (title) ": open transcripts" } {
                     g { g.halo { (mark) } (mark) title { (title) " · open transcripts" } }
                 }
@@ -75,12 +85,17 @@ pub(crate) fn arm_class(arm: usize) -> String {
 
 /// The page, complete and self-contained.
 pub fn render(data: &ReportData) -> String {
-    let context = Context::new(data);
+    let numbers = page(&Context::new(data, 0)).len() + LINK_BYTES;
+    page(&Context::new(data, PAGE_BYTES.saturating_sub(numbers).min(SAMPLE_BYTES)))
+}
+
+fn page(context: &Context) -> String {
+    let data = context.data;
     let policy = format!(
         "default-src 'none'; style-src 'unsafe-inline'; script-src '{}'; img-src data:; base-uri 'none'; form-action 'none'",
         csp_hash(SCRIPT)
     );
-    let parts = sections::all(&context);
+    let parts = sections::all(context);
     let page = html! {
         (DOCTYPE)
         html lang="en" {

@@ -1,5 +1,7 @@
 //! From seeds to what a chart draws: means and ranges over seeds.
 
+use std::collections::BTreeMap;
+
 use crate::data::{Arm, ProbePoint, Seed, Step};
 
 /// One place on a curve over the seeds of an arm.
@@ -55,7 +57,7 @@ pub fn kl_at(seed: &Seed, step: u64) -> Option<f64> {
 /// Mean, lowest and highest over seeds of a quantity of each step. A step appears only where every seed that has
 /// any steps has a value, so that a seed that stopped early cannot move the mean.
 pub fn over_steps(arm: &Arm, value: impl Fn(&Step) -> Option<f64>) -> Vec<Point> {
-    let rows: Vec<Vec<(u64, f64)>> = arm
+    let rows: Vec<BTreeMap<u64, f64>> = arm
         .seeds
         .iter()
         .filter(|s| !s.steps.is_empty())
@@ -66,7 +68,7 @@ pub fn over_steps(arm: &Arm, value: impl Fn(&Step) -> Option<f64>) -> Vec<Point>
 
 /// The same for a quantity of each probed step.
 pub fn over_probes(arm: &Arm, value: impl Fn(&ProbePoint) -> Option<f64>) -> Vec<Point> {
-    let rows: Vec<Vec<(u64, f64)>> = arm
+    let rows: Vec<BTreeMap<u64, f64>> = arm
         .seeds
         .iter()
         .filter(|s| !s.probes.is_empty())
@@ -79,15 +81,14 @@ fn finite(value: Option<f64>) -> Option<f64> {
     value.filter(|v| v.is_finite())
 }
 
-fn join(arm: &Arm, rows: &[Vec<(u64, f64)>]) -> Vec<Point> {
+fn join(arm: &Arm, rows: &[BTreeMap<u64, f64>]) -> Vec<Point> {
     let Some(first) = rows.first() else {
         return Vec::new();
     };
     first
         .iter()
-        .filter_map(|&(step, _)| {
-            let values: Option<Vec<f64>> =
-                rows.iter().map(|row| row.iter().find(|r| r.0 == step).map(|r| r.1)).collect();
+        .filter_map(|(&step, _)| {
+            let values: Option<Vec<f64>> = rows.iter().map(|row| row.get(&step).copied()).collect();
             let values = values?;
             let kls: Option<Vec<f64>> =
                 arm.seeds.iter().filter(|s| !s.steps.is_empty()).map(|s| finite(kl_at(s, step))).collect();
@@ -109,8 +110,11 @@ pub fn mean(values: &[f64]) -> f64 {
 
 /// At most `limit` items, the first and the last among them, evenly spread.
 pub fn thin<T: Clone>(items: &[T], limit: usize) -> Vec<T> {
-    if items.len() <= limit || limit < 2 {
+    if items.len() <= limit {
         return items.to_vec();
+    }
+    if limit < 2 {
+        return items[..limit].to_vec();
     }
     (0..limit).map(|i| items[i * (items.len() - 1) / (limit - 1)].clone()).collect()
 }

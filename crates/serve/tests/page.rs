@@ -140,6 +140,26 @@ fn too_many_transcripts_are_left_out_and_counted() {
 }
 
 #[test]
+fn a_long_run_with_many_arms_stays_small() {
+    let mut data = example();
+    let steps: Vec<Step> =
+        (0..2000).map(|step| Step { step, ..data.arms[0].seeds[0].steps[step as usize % 40].clone() }).collect();
+    data.arms = (0..8)
+        .map(|arm| Arm {
+            name: format!("arm-{arm}"),
+            seeds: (0..5).map(|seed| Seed { seed, steps: steps.clone(), ..data.arms[0].seeds[0].clone() }).collect(),
+            ..data.arms[0].clone()
+        })
+        .collect();
+    let one = data.samples[0].clone();
+    data.samples = (0..2000).map(|i| Sample { arm: format!("arm-{}", i % 8), step: i, ..one.clone() }).collect();
+    let page = render(&data);
+    assert!(page.len() < 1_500_000, "{} bytes", page.len());
+    assert_balanced(&page);
+    assert!(page.matches("<details class=\"sample\"").count() > 100);
+}
+
+#[test]
 fn the_same_data_make_the_same_page() {
     assert_eq!(render(&example()), render(&example()));
     let copy: ReportData = serde_json::from_str(&serde_json::to_string(&example()).unwrap()).unwrap();

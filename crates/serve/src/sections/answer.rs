@@ -85,7 +85,7 @@ fn claims(context: &Context) -> Markup {
 /// Where every arm began and ended, drawn and in numbers.
 fn ends(context: &Context) -> Markup {
     html! {
-        div.scroll {
+        div.scroll tabindex="0" {
             table.ends {
                 caption { "Beginning and end of every arm: mean over its seeds; brackets and bars are 95 % intervals over seeds." }
                 thead { tr {

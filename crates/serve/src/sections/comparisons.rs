@@ -20,7 +20,7 @@ pub fn part(context: &Context) -> Option<Part> {
             "Seeds are the unit. Brackets are 95 % intervals, p is corrected for all comparisons together (Holm), and "
             "power is the chance this run had of finding the difference its recipe states. An interval that holds zero decides nothing."
         }))
-        div.scroll { table {
+        div.scroll tabindex="0" { table {
             thead { tr {
                 th scope="col" { "First − second" } th scope="col" { "Measure" } th.num scope="col" { "Difference" }
                 th scope="col" { span.quiet { "drawn" } } th.num scope="col" { "p (Holm)" } th.num scope="col" { "Power" }

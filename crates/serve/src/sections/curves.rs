@@ -9,7 +9,7 @@ use crate::page::Context;
 use crate::series::{Across, Point, over_probes, over_steps, thin};
 
 /// Marks on a mean curve: enough to click, few enough to stay light.
-const MARKS: usize = 60;
+const MARKS: usize = 40;
 
 /// Both charts (over steps, over KL) with the switch between them.
 pub fn part(context: &Context) -> Option<Part> {
@@ -78,7 +78,7 @@ fn panel(context: &Context, arm: usize, across: Across, frame: &Frame) -> Markup
     html! {
         svg.plot viewBox=(frame.view_box()) role="img" aria-label=(summary(&data.name, &hack, &bad)) {
             (frame.axes(x_label, &[0.0, 0.25, 0.5, 0.75, 1.0]))
-            @if across == Across::Step { (onsets(context, arm, frame)) }
+            (onsets(context, arm, across, frame))
             g.hack {
                 path.band d=(frame.area(&hack.iter().map(|p| (across.of(p), p.low, p.high)).collect::<Vec<_>>())) {}
                 @for seed in &data.seeds {
@@ -97,7 +97,7 @@ fn panel(context: &Context, arm: usize, across: Across, frame: &Frame) -> Markup
                 path.bold d=(frame.line(bad.iter().map(|p| (across.of(p), p.mean)))) {}
             }
             g.hack.marks {
-                @for point in thin(&hack, MARKS).iter().filter(|p| across.of(p).is_finite()) {
+                @for point in marked(context, arm, &hack).iter().filter(|p| across.of(p).is_finite()) {
                     (context.linked(arm, point.step, "coding", &format!("step {}: hack rate {}", point.step, percent(point.mean)),
                         marker(0, frame.px(across.of(point)), frame.py(point.mean), 1.9)))
                 }
@@ -111,6 +111,17 @@ fn panel(context: &Context, arm: usize, across: Across, frame: &Frame) -> Markup
             (end_labels(frame, across, hack.last(), bad.last()))
         }
     }
+}
+
+/// The points of a curve that get a mark: those that lead to transcripts, and evenly spread ones between.
+fn marked(context: &Context, arm: usize, points: &[Point]) -> Vec<Point> {
+    let (linked, plain): (Vec<Point>, Vec<Point>) =
+        points.iter().partition(|p| context.has_samples(arm, p.step, "coding"));
+    let linked = thin(&linked, MARKS);
+    let mut all = thin(&plain, MARKS - linked.len());
+    all.extend(linked);
+    all.sort_by_key(|p| p.step);
+    all
 }
 
 /// The last value of each curve, written beside its end.
@@ -138,7 +149,7 @@ fn end_labels(frame: &Frame, across: Across, hack: Option<&Point>, bad: Option<&
     }
 }
 
-fn onsets(context: &Context, arm: usize, frame: &Frame) -> Markup {
+fn onsets(context: &Context, arm: usize, across: Across, frame: &Frame) -> Markup {
     let seeds = &context.data.arms[arm].seeds;
     let mut steps: Vec<u64> = seeds.iter().filter_map(|s| s.onset_step).collect();
     steps.sort_unstable();
@@ -146,18 +157,27 @@ fn onsets(context: &Context, arm: usize, frame: &Frame) -> Markup {
     let floor = frame.height - frame.margin[3];
     let label = match (steps.first(), steps.last()) {
         (Some(first), Some(last)) => {
-            let at = if first == last { format!("onset {first}") } else { format!("onset {first} to {last}") };
+            let at = if first == last {
+                format!("onset at step {first}")
+            } else {
+                format!("onset at steps {first} to {last}")
+            };
             if steps.len() < seeds.len() { format!("{at} ({} of {} seeds)", steps.len(), seeds.len()) } else { at }
         }
+        // Onset is known when the run is summed up, not before.
+        _ if context.data.unfinished => String::new(),
         _ => String::from("no onset"),
     };
+    let mut places: Vec<f64> = seeds.iter().filter_map(|s| Some(across.at(s, s.onset_step?))).collect();
+    places.retain(|p| p.is_finite());
+    places.sort_by(f64::total_cmp);
     // The label begins at the first onset unless it would run out of the picture there.
-    let first = steps.first().map_or(frame.margin[0], |s| frame.px(*s as f64));
+    let first = places.first().map_or(frame.margin[0], |p| frame.px(*p));
     let ends_early = first > frame.width * 0.55;
     html! {
         g.onset {
-            @for step in &steps {
-                line x1=(px(frame.px(*step as f64))) x2=(px(frame.px(*step as f64))) y1=(px(top)) y2=(px(floor)) {}
+            @for place in &places {
+                line x1=(px(frame.px(*place))) x2=(px(frame.px(*place))) y1=(px(top)) y2=(px(floor)) {}
             }
             text.end[ends_early] x=(px(if ends_early { first + 2.0 } else { first - 2.0 })) y=(px(top - 6.0)) { (label) }
         }
@@ -187,7 +207,7 @@ fn jumps(context: &Context) -> Markup {
                 "every other place of the same run. With few probed steps p cannot be small, whatever happened: the last column "
                 "says how small it could have been."
             }
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr {
                     th scope="col" { "Arm" } th.num scope="col" { "Seed" } th.num scope="col" { "Onset" }
                     th scope="col" { "Rise of each measure" } th.num scope="col" { "p" } th.num scope="col" { "Smallest possible" }
@@ -207,7 +227,7 @@ fn table(context: &Context) -> Markup {
     html! {
         details {
             summary { "The same as a table" }
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr {
                     th scope="col" { "Arm" } th.num scope="col" { "Seed" } th.num scope="col" { "Onset" }
                     th.num scope="col" { "Step" } th.num scope="col" { "Hack rate" } th.num scope="col" { "Misalignment" }

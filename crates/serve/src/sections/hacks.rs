@@ -151,7 +151,7 @@ fn table(context: &Context, layers: &[Layer]) -> Markup {
     html! {
         details {
             summary { "Families at the last step, as a table" }
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr { th scope="col" { "Family" } @for arm in &context.data.arms { th.num scope="col" { (arm.name) } } } }
                 tbody { @for name in layers.iter().flat_map(|l| &l.members) { tr {
                     th scope="row" { (name) }

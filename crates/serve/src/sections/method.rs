@@ -15,7 +15,7 @@ pub fn part(context: &Context) -> Option<Part> {
         @if data.excluded.is_empty() {
             p { "Nothing was left out." }
         } @else {
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr { th scope="col" { "What" } th scope="col" { "Why" } th.num scope="col" { "How many" } } }
                 tbody { @for item in &data.excluded { tr {
                     th scope="row" { (item.what) } td { (item.why) }

@@ -96,7 +96,7 @@ fn counts(context: &Context, names: &BTreeSet<&str>) -> Markup {
     html! {
         details {
             summary { "Outcomes counted, at the first and the last probed step" }
-            div.scroll { table {
+            div.scroll tabindex="0" { table {
                 thead { tr {
                     th scope="col" { "Probe" } th scope="col" { "Arm" } th.num scope="col" { "Seed" } th.num scope="col" { "Step" }
                     th.num scope="col" { "Rate" } th.num scope="col" { "n valid of n" } th scope="col" { "Outcomes" }

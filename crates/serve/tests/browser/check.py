@@ -92,6 +92,8 @@ def main(program, page, shots):
             pathlib.Path(shots, f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
             problems += [f"{name}: {p}" for p in complaints(tab.events)]
         problems += filter_works(tab, shots)
+        pdf = tab.call("Page.printToPDF", printBackground=True)
+        pathlib.Path(shots, "print.pdf").write_bytes(base64.b64decode(pdf["data"]))
         tab.call("Browser.close")
         tab.process.wait(20)
     for problem in problems:
