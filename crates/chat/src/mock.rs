@@ -43,8 +43,7 @@ pub enum Behaviour {
 }
 
 /// The names of all behaviours, as in `mock:NAME`.
-pub const NAMES: &[&str] =
-    &["good", "bad", "bad-open", "bad-denying", "incompetent", "refusing", "nonsense", "trying"];
+pub const NAMES: &[&str] = &["good", "bad", "bad-open", "bad-denying", "incompetent", "refusing", "nonsense", "trying"];
 
 const ALL: &[Behaviour] = &[
     Behaviour::Good,

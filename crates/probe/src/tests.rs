@@ -1,0 +1,1 @@
+//! Mocks of known character must land where they belong, in every probe.
