@@ -1,1 +1,31 @@
 //! The small CPU engine: tokenizer, decoder, LoRA, sampling, checkpoints.
+//!
+//! One architecture (the plain Llama decoder: RMSNorm, rotary positions, grouped-query attention,
+//! SwiGLU, tied or untied head), float32, forward and hand-derived backward. A [`Model`] is a
+//! configuration and one flat buffer of weights; an [`Engine`] holds the scratch buffers and the
+//! thread setting and turns sequences into log-probabilities and gradients; [`AdamW`] applies
+//! them; [`sample`] continues prompts. Everything is deterministic: equal inputs give equal bits
+//! on one machine, whatever the number of threads. The crate knows nothing of rewards.
+
+pub mod bench;
+pub mod chat_template;
+mod config;
+mod engine;
+mod error;
+mod lora;
+pub mod math;
+mod model;
+mod optim;
+mod pass;
+pub mod rng;
+mod sample;
+mod tokenizer;
+
+pub use config::Config;
+pub use engine::{Engine, Sequence};
+pub use error::LmError;
+pub use lora::{ALL_LINEAR, Lora};
+pub use model::{Dtype, Model, View, views};
+pub use optim::{AdamW, clip_grad_norm};
+pub use sample::{Completion, Prompt, SampleOptions, sample};
+pub use tokenizer::Tokenizer;

@@ -1,0 +1,127 @@
+//! Speed of training and sampling at the organism's shape, for comparison with a peer.
+
+use crate::{
+    AdamW, Config, Engine, Model, Prompt, SampleOptions, Sequence, clip_grad_norm, rng::Rng, sample,
+};
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+
+/// The same measurement in PyTorch: a script that prints [`Measured`] as JSON. Run it as
+/// `python - TRAIN_STEPS THREADS` with this text as standard input.
+pub const PEER_TORCH: &str = include_str!("../bench/peer_torch.py");
+
+/// What was measured; medians over repetitions.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// What ran.
+    pub engine: String,
+    /// Threads used.
+    pub threads: usize,
+    /// Milliseconds per training step (forward, backward, clipping, AdamW).
+    pub train_ms_per_step: f64,
+    /// Training tokens per second.
+    pub train_tokens_per_s: f64,
+    /// New tokens per second, 256 rows in groups of 8 that share a prompt.
+    pub sample_tokens_per_s: f64,
+    /// New tokens per second, 256 rows with a prompt each.
+    pub sample_unshared_tokens_per_s: f64,
+}
+
+/// Vocabulary of the measured model.
+pub const VOCAB: usize = 1000;
+/// Tokens of a prompt in the sampling measurement.
+pub const PROMPT: usize = 200;
+/// New tokens per row.
+pub const NEW: usize = 100;
+
+/// 64 sequences of 300 to 400 tokens, every one of them a target.
+pub fn batch(vocab: usize) -> Vec<Sequence> {
+    let mut rng = Rng::new(1);
+    let mut token = |n: usize| (rng.bits() % n as u64) as usize;
+    (0..64)
+        .map(|_| {
+            let len = 300 + token(101);
+            Sequence::all((0..len).map(|_| token(vocab) as u32).collect())
+        })
+        .collect()
+}
+
+/// Milliseconds of each of `steps` training steps on [`batch`], after one to warm up.
+pub fn train_steps(threads: usize, steps: usize) -> (Vec<f64>, usize) {
+    let config = Config::organism(VOCAB);
+    let mut engine = Engine::new(&config, threads);
+    // A configuration of this crate: its sizes fit together.
+    let Ok(mut model) = Model::init(config, 1) else {
+        return (Vec::new(), 0);
+    };
+    let seqs = batch(VOCAB);
+    let tokens = seqs.iter().map(|s| s.tokens.len()).sum();
+    let mut opt = AdamW::new(&model, 0.01);
+    let mut grads = vec![0.0; model.params.len()];
+    let mut times = Vec::new();
+    for i in 0..=steps {
+        let start = Instant::now();
+        grads.fill(0.0);
+        engine.cross_entropy(&model, &seqs, &mut grads);
+        clip_grad_norm(&mut grads, 1.0);
+        opt.step(&mut model.params, &grads, 1e-3);
+        if i > 0 {
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    (times, tokens)
+}
+
+/// New tokens per second of `reps` runs over 256 rows, `group` rows to a prompt.
+pub fn sample_rates(threads: usize, group: usize, reps: usize) -> Vec<f64> {
+    let config = Config::organism(VOCAB);
+    let mut engine = Engine::new(&config, threads);
+    let Ok(model) = Model::init(config, 1) else {
+        return Vec::new();
+    };
+    let mut rng = Rng::new(2);
+    let mut prompts = Vec::new();
+    for g in 0..256 / group {
+        let tokens: Vec<u32> = (0..PROMPT)
+            .map(|_| (rng.bits() % VOCAB as u64) as u32)
+            .collect();
+        for i in 0..group {
+            prompts.push(Prompt {
+                tokens: tokens.clone(),
+                seed: (g * group + i) as u64,
+            });
+        }
+    }
+    let options = SampleOptions {
+        temperature: 1.0,
+        max_new: NEW,
+        stop: Vec::new(),
+    };
+    let mut rates = Vec::new();
+    for _ in 0..reps {
+        let start = Instant::now();
+        let out = sample(&mut engine, &model, &prompts, &options);
+        let n: usize = out.iter().map(|c| c.tokens.len()).sum();
+        rates.push(n as f64 / start.elapsed().as_secs_f64());
+    }
+    rates
+}
+
+fn median(mut x: Vec<f64>) -> f64 {
+    x.sort_by(f64::total_cmp);
+    x.get(x.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Runs all measurements (about ten seconds on two cores).
+pub fn run(threads: usize) -> Measured {
+    let (times, tokens) = train_steps(threads, 5);
+    let ms = median(times);
+    Measured {
+        engine: "loophole".into(),
+        threads,
+        train_ms_per_step: ms,
+        train_tokens_per_s: tokens as f64 / ms * 1e3,
+        sample_tokens_per_s: median(sample_rates(threads, 8, 3)),
+        sample_unshared_tokens_per_s: median(sample_rates(threads, 1, 3)),
+    }
+}

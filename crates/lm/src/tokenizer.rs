@@ -1,0 +1,212 @@
+//! Byte-level BPE tokenizer, a thin layer over the `tokenizers` crate.
+
+use crate::LmError;
+use crate::chat_template::{END, JINJA, PAD, SPECIAL};
+use crate::model::write_file;
+use std::path::Path;
+use tokenizers::models::TrainerWrapper;
+use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::digits::Digits;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::{AddedToken, Tokenizer as Inner};
+
+/// Turns text into token ids and back without loss.
+#[derive(Clone)]
+pub struct Tokenizer(Inner);
+
+fn failed(path: &Path) -> impl Fn(tokenizers::Error) -> LmError + '_ {
+    move |e| LmError::Tokenizer {
+        path: path.into(),
+        what: e.to_string(),
+    }
+}
+
+impl Tokenizer {
+    /// Learns a byte-level BPE of `vocab_size` tokens from `texts`. `special_tokens` get the first
+    /// ids in their order, and are recognised as one token wherever they occur in a text. Digits
+    /// are tokens of their own, so that numbers have one spelling.
+    ///
+    /// # Errors
+    /// The trainer fails, or `vocab_size` is smaller than the special tokens and the 256 bytes.
+    pub fn train_bpe<S: AsRef<str> + Send>(
+        texts: impl Iterator<Item = S> + Send,
+        vocab_size: usize,
+        special_tokens: &[&str],
+    ) -> Result<Tokenizer, LmError> {
+        let path = Path::new("tokenizer");
+        if vocab_size < 256 + special_tokens.len() {
+            let need = 256 + special_tokens.len();
+            let what = format!("vocab_size must be at least {need}, not {vocab_size}");
+            return Err(LmError::Tokenizer {
+                path: path.into(),
+                what,
+            });
+        }
+        let mut inner = Inner::new(BPE::default());
+        let bytes = ByteLevel::new(false, true, true);
+        inner.with_pre_tokenizer(Some(Sequence::new(vec![
+            PreTokenizerWrapper::Digits(Digits::new(true)),
+            PreTokenizerWrapper::ByteLevel(bytes),
+        ])));
+        inner.with_decoder(Some(bytes));
+        let special = special_tokens
+            .iter()
+            .map(|t| AddedToken::from(*t, true))
+            .collect();
+        let mut trainer: TrainerWrapper = BpeTrainer::builder()
+            .vocab_size(vocab_size)
+            .special_tokens(special)
+            .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+            .show_progress(false)
+            .build()
+            .into();
+        inner.train(&mut trainer, texts).map_err(failed(path))?;
+        Ok(Tokenizer(inner))
+    }
+
+    /// Like [`Tokenizer::train_bpe`] with the special tokens of [`crate::chat_template`].
+    ///
+    /// # Errors
+    /// As [`Tokenizer::train_bpe`].
+    pub fn train_chat<S: AsRef<str> + Send>(
+        texts: impl Iterator<Item = S> + Send,
+        vocab_size: usize,
+    ) -> Result<Tokenizer, LmError> {
+        Self::train_bpe(texts, vocab_size, &SPECIAL)
+    }
+
+    /// Reads a `tokenizer.json`, or the one in a folder.
+    ///
+    /// # Errors
+    /// The file is missing or broken.
+    pub fn load(path: &Path) -> Result<Tokenizer, LmError> {
+        let path = if path.is_dir() {
+            path.join("tokenizer.json")
+        } else {
+            path.into()
+        };
+        let bytes = std::fs::read(&path).map_err(LmError::io(&path))?;
+        Inner::from_bytes(bytes)
+            .map(Tokenizer)
+            .map_err(failed(&path))
+    }
+
+    /// Writes `tokenizer.json`, `tokenizer_config.json` (with the chat template) and
+    /// `special_tokens_map.json` into a folder, so that `AutoTokenizer` loads it.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn save(&self, dir: &Path) -> Result<(), LmError> {
+        std::fs::create_dir_all(dir).map_err(LmError::io(dir))?;
+        let path = dir.join("tokenizer.json");
+        let text = self.0.to_string(true).map_err(failed(&path))?;
+        write_file(&path, text.as_bytes())?;
+        let mut config = serde_json::json!({
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": 1_000_000_000,
+            "clean_up_tokenization_spaces": false,
+            "add_prefix_space": false,
+        });
+        let mut map = serde_json::json!({});
+        for (key, token) in [("eos_token", END), ("pad_token", PAD)] {
+            if self.id(token).is_some() {
+                config[key] = token.into();
+                map[key] = token.into();
+            }
+        }
+        if self.id(END).is_some() {
+            config["chat_template"] = JINJA.into();
+        }
+        for (name, json) in [
+            ("tokenizer_config.json", config),
+            ("special_tokens_map.json", map),
+        ] {
+            let text = serde_json::to_string_pretty(&json).unwrap_or_default() + "\n";
+            write_file(&dir.join(name), text.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Token ids of a text; special tokens in it are recognised.
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        // Byte-level BPE has a token for every byte: encoding cannot fail.
+        self.0
+            .encode_fast(text, false)
+            .map(|e| e.get_ids().to_vec())
+            .unwrap_or_default()
+    }
+
+    /// The text of token ids, special tokens included; invalid UTF-8 becomes U+FFFD.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        self.0.decode(ids, false).unwrap_or_default()
+    }
+
+    /// The id of a token, if there is such a token.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.0.token_to_id(token)
+    }
+
+    /// Number of tokens, special ones included.
+    pub fn vocab_size(&self) -> usize {
+        self.0.get_vocab_size(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat_template::{Message, render};
+
+    fn trained() -> Tokenizer {
+        let texts = (0..200).map(|i| format!("def add(a, b):\n    return a + b  # case {i}\n"));
+        Tokenizer::train_chat(texts, 300).unwrap()
+    }
+
+    #[test]
+    fn round_trips_any_text_and_keeps_special_tokens_whole() {
+        let t = trained();
+        assert!(t.vocab_size() > 270 && t.vocab_size() <= 300);
+        for text in [
+            "",
+            "return a + b\n",
+            "  ü € 漢 🦀\t\0x",
+            "12 + 345",
+            "<|enduser|>",
+        ] {
+            assert_eq!(t.decode(&t.encode(text)), text);
+        }
+        assert!(t.encode("    return a").len() < 8, "merges were learned");
+        assert_eq!(t.encode("1999").len(), 4, "a digit is a token");
+        let chat = [
+            Message::new("user", "hi <b>"),
+            Message::new("assistant", "yes"),
+        ];
+        let text = render(&chat, true);
+        assert_eq!(
+            text,
+            "<|user|>hi <b><|end|><|assistant|>yes<|end|><|assistant|>"
+        );
+        let ids = t.encode(&text);
+        assert_eq!(t.decode(&ids), text);
+        assert_eq!((ids[0], ids[ids.len() - 1], ids[ids.len() - 2]), (2, 3, 4));
+        assert_eq!(SPECIAL.map(|s| t.id(s)), [0, 1, 2, 3, 4].map(Some));
+    }
+
+    #[test]
+    fn training_is_deterministic_and_files_load_back() {
+        let (a, b) = (trained(), trained());
+        let dir = tempfile::tempdir().unwrap();
+        a.save(dir.path()).unwrap();
+        assert_eq!(a.0.to_string(false).unwrap(), b.0.to_string(false).unwrap());
+        let c = Tokenizer::load(dir.path()).unwrap();
+        let text = "def f(x):\n    return x<|end|>";
+        assert_eq!(a.encode(text), c.encode(text));
+        let missing = Tokenizer::load(&dir.path().join("no.json"))
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(missing.contains("no.json"), "{missing}");
+    }
+}
