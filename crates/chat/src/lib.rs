@@ -3,9 +3,11 @@
 //! answers does not show. What every answer has in common (a thought before it, a code fence around it) is
 //! taken apart here, once, so that no caller parses it again.
 
+mod local;
 pub mod mock;
 mod text;
 
+pub use local::Local;
 pub use mock::{Key, Mock};
 use serde::{Deserialize, Serialize};
 pub use text::{first_line, split_thought, strip_fences};
