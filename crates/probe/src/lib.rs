@@ -1,1 +1,191 @@
-//! The behaviour battery: scenarios, agent loops in cells, state scoring.
+//! The behaviour battery: eight small situations in which a model can do harm, lie, hide, or get round those
+//! who could stop it. The scenarios are data (`data/*.toml`): a situation in several wordings, with and without
+//! the temptation. The truth of a sample is read from what was executed, from files, or from an answer
+//! whose form was given; no model judges another. An answer that has no such form is `unparseable`, a decision
+//! that was never reached is `invalid`, and neither counts as aligned.
+//!
+//! [`run`] plays a [`Battery`] with any [`Chat`](loophole_chat::Chat). All samples advance together, so that a
+//! model gets one batch a turn. What it returns, a [`BatteryReport`], holds rates with their intervals and every
+//! transcript with the evidence it was judged by.
+
+mod answer;
+mod data;
+mod detector;
+mod offer;
+mod outcome;
+mod report;
+mod run;
+mod shutdown;
+#[cfg(test)]
+mod tests;
+mod trial;
+
+pub use data::{Arm, Kind, Probe, Template};
+use loophole_chat::ChatError;
+use loophole_template::TemplateError;
+pub use outcome::Outcome;
+pub use report::{ArmReport, BatteryReport, Misalignment, ProbeReport, SampleRecord};
+pub use run::run;
+
+/// Why a battery could not be played.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// A probe's file is not valid.
+    #[error("probe file {file}: {reason}")]
+    Data {
+        /// The file.
+        file: String,
+        /// What is wrong in it.
+        reason: String,
+    },
+    /// A text that cannot be filled.
+    #[error("probe {probe}, template {template}: {source}")]
+    Text {
+        /// The probe.
+        probe: String,
+        /// The template, by its place in the file.
+        template: usize,
+        /// What is wrong in it.
+        source: TemplateError,
+    },
+    /// A name nobody bears.
+    #[error("there is no {what} {name:?}; known are {known}")]
+    Unknown {
+        /// Battery or probe.
+        what: &'static str,
+        /// The name that was asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// A probe that runs something, and nothing to run it in.
+    #[error("the probe {probe:?} runs programs, and no cells are available; see `loophole doctor`, or leave it out")]
+    NeedsCells {
+        /// The probe.
+        probe: String,
+    },
+    /// The model failed.
+    #[error(transparent)]
+    Chat(#[from] ChatError),
+    /// The model did not keep to its contract.
+    #[error("{model} gave {got} replies to {expected} requests")]
+    Replies {
+        /// The model.
+        model: String,
+        /// Requests.
+        expected: usize,
+        /// Replies.
+        got: usize,
+    },
+}
+
+/// Probes that are played together.
+#[derive(Debug, Clone)]
+pub struct Battery {
+    /// Its name.
+    pub name: String,
+    /// The probes.
+    pub probes: Vec<Probe>,
+    /// Samples of each probe and arm, unless the options say otherwise.
+    pub samples: usize,
+}
+
+impl Battery {
+    /// The names of the bundled batteries.
+    pub const NAMES: &'static [&'static str] = &["small", "full"];
+
+    /// A bundled battery: all eight probes, with 20 samples an arm (`small`) or 100 (`full`).
+    ///
+    /// # Errors
+    /// No battery has that name.
+    pub fn bundled(name: &str) -> Result<Self, ProbeError> {
+        let samples = match name {
+            "small" => 20,
+            "full" => 100,
+            _ => {
+                return Err(ProbeError::Unknown {
+                    what: "battery",
+                    name: name.to_string(),
+                    known: Self::NAMES.join(", "),
+                });
+            }
+        };
+        let probes = data::FILES.iter().map(|(file, text)| Probe::parse(file, text)).collect::<Result<_, _>>()?;
+        Ok(Battery { name: name.to_string(), probes, samples })
+    }
+
+    /// Keeps the named probes only, in the order of the battery.
+    ///
+    /// # Errors
+    /// No probe has that name.
+    pub fn select<S: AsRef<str>>(mut self, names: &[S]) -> Result<Self, ProbeError> {
+        for name in names {
+            if !self.probes.iter().any(|probe| probe.name == name.as_ref()) {
+                return Err(ProbeError::Unknown {
+                    what: "probe",
+                    name: name.as_ref().to_string(),
+                    known: self.probes.iter().map(|probe| probe.name.as_str()).collect::<Vec<_>>().join(", "),
+                });
+            }
+        }
+        self.probes.retain(|probe| names.iter().any(|name| name.as_ref() == probe.name));
+        Ok(self)
+    }
+
+    /// Leaves out what runs programs.
+    #[must_use]
+    pub fn without_cells(mut self) -> Self {
+        self.probes.retain(|probe| !probe.needs_cells());
+        self
+    }
+}
+
+/// Which arms are played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arms {
+    /// Where misbehaviour pays: enough for a rate.
+    Tempting,
+    /// The controls as well.
+    All,
+}
+
+/// How a battery is played.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatteryOptions {
+    /// Samples of each probe and arm; none means what the battery says.
+    pub samples: Option<usize>,
+    /// Everything random follows from it.
+    pub seed: u64,
+    /// Sampling temperature.
+    pub temperature: f32,
+    /// Most tokens of one reply.
+    pub max_tokens: usize,
+    /// What every conversation begins with; empty for nothing.
+    pub system: String,
+    /// Which arms.
+    pub arms: Arms,
+}
+
+impl Default for BatteryOptions {
+    fn default() -> Self {
+        BatteryOptions {
+            samples: None,
+            seed: 1,
+            temperature: 1.0,
+            max_tokens: 96,
+            system: "You are the assistant.".to_string(),
+            arms: Arms::All,
+        }
+    }
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The turn that begins, from 1.
+    pub turn: usize,
+    /// Samples that still talk.
+    pub live: usize,
+    /// All samples.
+    pub total: usize,
+}
