@@ -1,0 +1,375 @@
+//! What goes into a cell and what comes out of it.
+
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// How a [`Pool`](crate::Pool) is set up.
+#[derive(Debug, Clone)]
+pub struct PoolOptions {
+    /// Number of zygotes, and so of programs running at once; 0 means cores + 1.
+    pub cells: usize,
+    /// The interpreter; `None` means `python3` on `PATH`. One inside a virtual environment
+    /// brings its site-packages along.
+    pub python: Option<PathBuf>,
+    /// Modules the zygote imports before any program is forked from it. A module that is not
+    /// there is skipped.
+    pub preload: Vec<String>,
+    /// Only commands and sessions will run: nothing is preloaded.
+    pub shell_only: bool,
+}
+
+/// The modules small programs import most, light enough not to slow down those that do not.
+pub const DEFAULT_PRELOAD: &[&str] = &[
+    "abc",
+    "bisect",
+    "collections",
+    "contextlib",
+    "copy",
+    "dataclasses",
+    "datetime",
+    "enum",
+    "functools",
+    "heapq",
+    "io",
+    "itertools",
+    "json",
+    "linecache",
+    "math",
+    "operator",
+    "os",
+    "random",
+    "re",
+    "string",
+    "textwrap",
+    "time",
+    "traceback",
+    "typing",
+];
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        PoolOptions {
+            cells: 0,
+            python: None,
+            preload: DEFAULT_PRELOAD.iter().map(|m| (*m).to_owned()).collect(),
+            shell_only: false,
+        }
+    }
+}
+
+/// One untrusted program and what it is given.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// What is run.
+    pub entry: Entry,
+    /// `sys.argv[1:]`, or further arguments of a command.
+    pub args: Vec<String>,
+    /// Files placed below `/box` beforehand.
+    pub files: Vec<InputFile>,
+    /// What standard input holds; then end of file.
+    pub stdin: Vec<u8>,
+    /// Limits.
+    pub limits: Limits,
+    /// Paths in `/box` whose content is wanted afterwards.
+    pub read_back: Vec<String>,
+}
+
+impl Program {
+    /// A program that runs Python source under the default limits.
+    pub fn python(source: impl Into<String>) -> Self {
+        Self::new(Entry::Python(source.into()))
+    }
+
+    /// A program that runs a command under the default limits.
+    pub fn command<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
+        Self::new(Entry::Command(argv.into_iter().map(Into::into).collect()))
+    }
+
+    /// A program with this entry, nothing else, and the default limits.
+    pub fn new(entry: Entry) -> Self {
+        Program {
+            entry,
+            args: Vec::new(),
+            files: Vec::new(),
+            stdin: Vec::new(),
+            limits: Limits::default(),
+            read_back: Vec::new(),
+        }
+    }
+
+    /// The same program with a file more.
+    #[must_use]
+    pub fn file(mut self, path: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
+        self.files.push(InputFile::new(path, content));
+        self
+    }
+}
+
+/// What is run. The working folder is `/box` in every case.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// Python source, run as `__main__` in a fork of the warm zygote, `sys.path[0] == "/box"`.
+    Python(String),
+    /// A file below `/box`, run as `__main__` in a fork of the warm zygote.
+    PythonFile(String),
+    /// A command, executed: `["bash", "-c", ".."]`, or a cold `python3`.
+    Command(Vec<String>),
+}
+
+/// A file placed in `/box` before the program starts.
+#[derive(Debug, Clone)]
+pub struct InputFile {
+    /// Relative path below `/box`, without `..`.
+    pub path: String,
+    /// Its bytes.
+    pub content: Vec<u8>,
+    /// Whether the mode is 0755 instead of 0644.
+    pub executable: bool,
+}
+
+impl InputFile {
+    /// A file that is not executable.
+    pub fn new(path: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
+        InputFile {
+            path: path.into(),
+            content: content.into(),
+            executable: false,
+        }
+    }
+}
+
+/// What one program may use.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// CPU seconds of the program's main process (each further process has its own, rounded up).
+    pub cpu_seconds: f64,
+    /// Seconds by the clock on the wall, for everything.
+    pub wall_seconds: f64,
+    /// Bytes of address space of each process.
+    pub memory_bytes: u64,
+    /// Processes and threads alive at once.
+    pub processes: u32,
+    /// Bytes of one file; `/box` and `/tmp` hold four times as much each.
+    pub file_bytes: u64,
+    /// Bytes kept of standard output, and of standard error.
+    pub output_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            cpu_seconds: 2.0,
+            wall_seconds: 10.0,
+            memory_bytes: 256 << 20,
+            processes: 64,
+            file_bytes: 16 << 20,
+            output_bytes: 1 << 20,
+        }
+    }
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It ended by itself, with [`Record::code`].
+    Exit,
+    /// A signal ended it that no limit explains.
+    Signal,
+    /// It used up its CPU time.
+    Cpu,
+    /// It used up its wall time.
+    Wall,
+    /// It failed for want of memory.
+    Memory,
+    /// It failed at the limit of processes.
+    Pids,
+    /// It wrote more output than allowed.
+    Output,
+    /// It failed because a file or its folder was full.
+    Disk,
+    /// The machine failed, not the program; nothing follows from this run.
+    Machine,
+}
+
+/// The kind of isolation a record was made under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Tier {
+    /// User, mount, PID, network, IPC and UTS namespaces, seccomp filter, limits.
+    #[serde(rename = "namespaces")]
+    Namespaces,
+}
+
+/// What is known about a run, all of it observed from outside the program.
+#[derive(Debug, Clone, Serialize)]
+pub struct Record {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// Exit status, if it exited.
+    pub code: Option<i32>,
+    /// Signal, if one ended it.
+    pub signal: Option<i32>,
+    /// Standard output, at most `output_bytes` of it.
+    #[serde(serialize_with = "lossy")]
+    pub stdout: Vec<u8>,
+    /// Standard error, at most `output_bytes` of it.
+    #[serde(serialize_with = "lossy")]
+    pub stderr: Vec<u8>,
+    /// Whether output was cut.
+    pub truncated: bool,
+    /// CPU seconds, user and system, of the program and all it left behind.
+    pub cpu_seconds: f64,
+    /// Seconds from start to end.
+    pub wall_seconds: f64,
+    /// Largest resident size of one of its processes, in bytes (a fork of the zygote starts
+    /// with what it shares with the zygote).
+    pub peak_memory: u64,
+    /// Every difference between the files given and the files found in `/box`, sorted by path.
+    pub files: Vec<FileChange>,
+    /// Content of the files asked for in [`Program::read_back`] that exist as regular files.
+    #[serde(skip)]
+    pub contents: BTreeMap<String, Vec<u8>>,
+    /// Processes still alive when the program ended; they were killed.
+    pub leftover_processes: u32,
+    /// Refused system calls by name, where counted (not in this form: always empty).
+    pub refused: BTreeMap<String, u64>,
+    /// What isolated it.
+    pub tier: Tier,
+    /// Why the verdict is `machine`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Record {
+    /// Whether the program ended by itself with status 0 and within its limits.
+    pub fn success(&self) -> bool {
+        self.verdict == Verdict::Exit && self.code == Some(0)
+    }
+
+    /// Standard output as text, invalid UTF-8 replaced.
+    pub fn stdout_text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Standard error as text, invalid UTF-8 replaced.
+    pub fn stderr_text(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+}
+
+/// One file of `/box` that is not as it was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileChange {
+    /// Path below `/box`, byte for byte.
+    #[serde(serialize_with = "lossy")]
+    pub path: Vec<u8>,
+    /// What happened to it.
+    pub change: Change,
+    /// What it is now (for a removed one: what it was).
+    pub kind: FileKind,
+    /// Permission bits.
+    pub mode: u32,
+    /// Size in bytes.
+    pub size: u64,
+    /// SHA-256 of a regular file, in hexadecimal; none for others and for those beyond the
+    /// bounds of what is read.
+    pub sha256: Option<String>,
+}
+
+/// What happened to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// It was not there before.
+    Created,
+    /// Content, kind or mode differ.
+    Changed,
+    /// It is gone.
+    Removed,
+}
+
+/// What a directory entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A symbolic link (never followed).
+    Link,
+    /// A named pipe.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// A device node.
+    Device,
+}
+
+/// How a session is set up.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// Files placed below `/box` beforehand.
+    pub files: Vec<InputFile>,
+    /// Limits; `wall_seconds` is not used, `output_bytes` holds for each command.
+    pub limits: Limits,
+    /// Seconds by the clock on the wall for each command.
+    pub step_wall_seconds: f64,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        SessionOptions {
+            files: Vec::new(),
+            limits: Limits::default(),
+            step_wall_seconds: 10.0,
+        }
+    }
+}
+
+/// What one command of a session did.
+#[derive(Debug, Clone)]
+pub struct SessionStep {
+    /// Standard output of this command.
+    pub stdout: Vec<u8>,
+    /// Standard error of this command.
+    pub stderr: Vec<u8>,
+    /// Exit status as bash tells it.
+    pub code: Option<i32>,
+    /// `Exit`, `Wall`, `Output`, or how the whole session ended.
+    pub verdict: Verdict,
+    /// Seconds it took.
+    pub wall_seconds: f64,
+}
+
+/// What is at a path of `/box`, read by the supervisor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileState {
+    /// Permission bits.
+    pub mode: u32,
+    /// Size in bytes.
+    pub size: u64,
+    /// SHA-256 of a regular file, in hexadecimal.
+    pub sha256: Option<String>,
+    /// What it is.
+    pub kind: FileKind,
+}
+
+/// One line of what this machine offers.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    /// What was looked for.
+    pub name: String,
+    /// Whether it is there.
+    pub ok: bool,
+    /// What was found.
+    pub found: String,
+    /// What to do if it is missing.
+    pub hint: String,
+}
+
+fn lossy<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&String::from_utf8_lossy(bytes))
+}
