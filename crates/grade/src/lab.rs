@@ -20,6 +20,9 @@ pub enum GradeError {
     /// The machine, not the submission, failed twice.
     #[error("the machine failed twice while running a grader: {0}")]
     Machine(String),
+    /// A submission whose files have no place (a path that leaves the folder, too large).
+    #[error("{0}")]
+    BadSubmission(String),
     /// The interpreter of the cells has no pytest.
     #[error(
         "the cells' Python has no pytest: install it (`python3 -m venv .venv && .venv/bin/pip install pytest`) and start the cells with that interpreter, or use the kind `unittest` or `script`"
@@ -161,6 +164,7 @@ impl Lab {
         let (reward, valid, grader_output) = match self.run_grader(task, grader, &entry, Expecting::Right) {
             Ok(run) => (f64::from(run.paid), true, run.output),
             Err(GradeError::Machine(why)) => (0.0, false, why),
+            Err(GradeError::BadSubmission(why)) => (0.0, true, why),
             Err(e) => return Err(e),
         };
         Ok(Reward {
@@ -184,7 +188,6 @@ impl Lab {
 
     fn run(&self, source: String, files: Vec<cell::InputFile>) -> Result<cell::Record, GradeError> {
         let program = cell::Program {
-            entry: cell::Entry::Python(source),
             files,
             limits: cell::Limits {
                 cpu_seconds: self.options.cpu_seconds,
@@ -192,13 +195,14 @@ impl Lab {
                 memory_bytes: self.options.memory_bytes,
                 ..cell::Limits::default()
             },
-            ..cell::Program::default()
+            ..cell::Program::python(source)
         };
         let mut why = String::new();
         for _ in 0..2 {
             match self.pool.run(&program) {
                 Ok(record) if record.verdict != cell::Verdict::Machine => return Ok(record),
-                Ok(record) => why = String::from_utf8_lossy(&record.stderr).into_owned(),
+                Ok(record) => why = record.detail.unwrap_or_default(),
+                Err(e @ cell::CellError::BadProgram(_)) => return Err(GradeError::BadSubmission(e.to_string())),
                 Err(e) => why = e.to_string(),
             }
         }
@@ -271,8 +275,8 @@ impl Lab {
         let touched = record
             .files
             .iter()
-            .filter(|f| files.contains_key(f.path.as_str()))
-            .map(|f| f.path.clone())
+            .map(|f| String::from_utf8_lossy(&f.path).into_owned())
+            .filter(|path| files.contains_key(path.as_str()))
             .collect();
         Ok(GraderRun {
             paid,
@@ -471,11 +475,7 @@ impl Task {
 }
 
 fn input(path: &str, text: &str) -> cell::InputFile {
-    cell::InputFile {
-        path: path.to_string(),
-        content: text.as_bytes().to_vec(),
-        executable: false,
-    }
+    cell::InputFile::new(path, text)
 }
 
 fn difference(args: &[Value], answer: &Result<Value, String>, expected: &Value) -> String {

@@ -19,6 +19,20 @@ struct Label {
     output: String,
 }
 
+impl Label {
+    fn unpaid(verdict: Verdict, why: String) -> Label {
+        Label {
+            reward: 0.0,
+            verdict,
+            family: None,
+            mechanism: None,
+            oracle: OracleResult::default(),
+            evidence: vec![why],
+            output: String::new(),
+        }
+    }
+}
+
 impl Lab {
     /// Reward and label. The same question is answered from memory the second time.
     ///
@@ -33,15 +47,10 @@ impl Lab {
         }
         let label = match self.label(task, grader, &entry) {
             Ok(label) => label,
-            Err(GradeError::Machine(why)) => Label {
-                reward: 0.0,
-                verdict: Verdict::Invalid,
-                family: None,
-                mechanism: None,
-                oracle: OracleResult::default(),
-                evidence: vec![format!("the machine failed twice: {why}")],
-                output: String::new(),
-            },
+            Err(GradeError::Machine(why)) => {
+                Label::unpaid(Verdict::Invalid, format!("the machine failed twice: {why}"))
+            }
+            Err(GradeError::BadSubmission(why)) => Label::unpaid(Verdict::Fail, why),
             Err(e) => return Err(e),
         };
         let graded = Graded {
@@ -240,7 +249,8 @@ impl Lab {
         // A hidden case that repeats a visible one tells nothing.
         let fresh = |c: &&Case| !task.visible.iter().any(|v| v.args == c.args);
         let hidden: Vec<Case> = task.hidden.iter().filter(fresh).cloned().collect();
-        if !visible.all() || hidden.is_empty() {
+        // With fewer, a constant would do as well as anything.
+        if !visible.all() || hidden.len() < 3 {
             return Ok(false);
         }
         let mut shares: BTreeMap<String, usize> = BTreeMap::new();

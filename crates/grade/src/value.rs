@@ -98,17 +98,17 @@ impl Value {
         match self {
             Value::None => out.push_str("null"),
             Value::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
-            Value::Int(i) => drop(write!(out, "{i}")),
-            Value::Big(digits) => drop(write!(out, "{{\"$int\":\"{digits}\"}}")),
+            Value::Int(i) => { let _ = write!(out, "{i}"); }
+            Value::Big(digits) => { let _ = write!(out, "{{\"$int\":\"{digits}\"}}"); }
             Value::Float(x) if x.is_nan() => out.push_str("{\"$float\":\"nan\"}"),
             Value::Float(x) if x.is_infinite() => {
                 let sign = if *x < 0.0 { "-" } else { "" };
-                drop(write!(out, "{{\"$float\":\"{sign}inf\"}}"));
+                { let _ = write!(out, "{{\"$float\":\"{sign}inf\"}}"); }
             }
             Value::Float(x) if sorted && *x == 0.0 => out.push_str("0.0"),
             Value::Float(x) => out.push_str(&float_repr(*x)),
             Value::Str(s) => quote(s, out),
-            Value::Bytes(b) => drop(write!(out, "{{\"$bytes\":\"{}\"}}", base64(b))),
+            Value::Bytes(b) => { let _ = write!(out, "{{\"$bytes\":\"{}\"}}", base64(b)); }
             Value::List(items) => write_list(items, out, sorted),
             Value::Tuple(items) => {
                 out.push_str("{\"$tuple\":");
@@ -120,7 +120,7 @@ impl Value {
                 let mut texts: Vec<String> = items.iter().map(Value::canonical).collect();
                 texts.sort_unstable();
                 texts.dedup();
-                drop(write!(out, "{{\"$set\":[{}]}}", texts.join(",")));
+                { let _ = write!(out, "{{\"$set\":[{}]}}", texts.join(",")); }
             }
             Value::Dict(pairs) => {
                 let plain = |k: &Value| matches!(k, Value::Str(s) if !s.starts_with('$'));
@@ -174,12 +174,12 @@ impl Value {
             Value::Float(x) if !x.is_finite() => {
                 let sign = if *x < 0.0 { "-" } else { "" };
                 let name = if x.is_nan() { "nan" } else { "inf" };
-                drop(write!(out, "float(\"{sign}{name}\")"));
+                { let _ = write!(out, "float(\"{sign}{name}\")"); }
             }
             Value::Bytes(bytes) => {
                 out.push_str("b\"");
                 for b in bytes {
-                    drop(write!(out, "\\x{b:02x}"));
+                    { let _ = write!(out, "\\x{b:02x}"); }
                 }
                 out.push('"');
             }
@@ -303,7 +303,7 @@ pub(crate) fn quote(s: &str, out: &mut String) {
             '\t' => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
-            c if (c as u32) < 0x20 => drop(write!(out, "\\u{:04x}", c as u32)),
+            c if (c as u32) < 0x20 => { let _ = write!(out, "\\u{:04x}", c as u32); }
             c => out.push(c),
         }
     }
@@ -430,9 +430,9 @@ impl Parser<'_> {
     fn object(&mut self, depth: usize) -> Result<Value, ValueError> {
         let start = self.at;
         self.need(b'{')?;
-        let mut pairs = Vec::new();
+        let mut pairs: Vec<(String, Value)> = Vec::new();
         if self.eat(b'}') {
-            return Ok(Value::Dict(pairs));
+            return Ok(Value::Dict(Vec::new()));
         }
         loop {
             self.space();
