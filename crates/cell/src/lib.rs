@@ -1,7 +1,32 @@
 //! Run one untrusted program in a disposable, isolated place.
+//!
+//! Start a [`Pool`], describe a [`Program`], and [`Pool::run`] gives a [`Record`] of what it did:
+//! how it ended, what it printed, what it used, every file it made or changed. The program is a
+//! fork of a warm Python interpreter (the *zygote*) that lives behind namespaces, a read-only
+//! root and a seccomp filter (the *outer cell*); each program gets a PID namespace, a `/box` and
+//! a `/tmp` of its own, no capabilities, no network and limits on everything, and is gone with
+//! all its processes before anything is read back. [`Pool::session`] gives a bash that lives for
+//! several commands. Where isolation cannot be had, [`Pool::start`] refuses; nothing is ever run
+//! unconfined. `docs/cells.md` tells how it works and what remains possible.
+//!
+//! The path through the code: [`Pool`] picks a zygote, `zygote` hands it the program, `zygote.py`
+//! (inside) forks and watches it, `state` reads what is left. `outer` builds the enclosure.
 
+mod doctor;
 mod error;
+mod filter;
+mod marshal;
+mod outer;
+mod pool;
+mod python;
+mod session;
+mod state;
+mod sys;
 mod types;
+mod zygote;
 
+pub use doctor::doctor;
 pub use error::CellError;
+pub use pool::Pool;
+pub use session::Session;
 pub use types::*;

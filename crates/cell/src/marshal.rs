@@ -1,0 +1,79 @@
+//! Python's `marshal` format, the few types needed to hand a program to the zygote's child.
+//!
+//! The child reads it with one C function. Only the supervisor writes it, so that the format's
+//! lack of checks does not matter.
+
+/// A tuple under construction.
+pub(crate) struct Tuple {
+    count: u32,
+    body: Vec<u8>,
+}
+
+impl Tuple {
+    pub(crate) fn new() -> Self {
+        Tuple {
+            count: 0,
+            body: Vec::new(),
+        }
+    }
+
+    fn sized(&mut self, tag: u8, bytes: &[u8]) {
+        self.count += 1;
+        self.body.push(tag);
+        self.body.extend((bytes.len() as u32).to_le_bytes());
+        self.body.extend_from_slice(bytes);
+    }
+
+    /// `bytes`.
+    pub(crate) fn bytes(&mut self, value: &[u8]) {
+        self.sized(b's', value);
+    }
+
+    /// `str`.
+    pub(crate) fn text(&mut self, value: &str) {
+        self.sized(b'u', value.as_bytes());
+    }
+
+    /// `float`.
+    pub(crate) fn float(&mut self, value: f64) {
+        self.count += 1;
+        self.body.push(b'g');
+        self.body.extend(value.to_le_bytes());
+    }
+
+    /// `int`.
+    pub(crate) fn int(&mut self, value: u64) {
+        self.count += 1;
+        if value < 1 << 31 {
+            self.body.push(b'i');
+            self.body.extend((value as u32).to_le_bytes());
+        } else {
+            // Python's own long form: digits of 15 bits.
+            let mut digits = Vec::new();
+            let mut rest = value;
+            while rest > 0 {
+                digits.push((rest & 0x7fff) as u16);
+                rest >>= 15;
+            }
+            self.body.push(b'l');
+            self.body.extend((digits.len() as u32).to_le_bytes());
+            for d in digits {
+                self.body.extend(d.to_le_bytes());
+            }
+        }
+    }
+
+    /// A tuple within.
+    pub(crate) fn tuple(&mut self, value: Tuple) {
+        self.count += 1;
+        self.body.extend(value.finish());
+    }
+
+    pub(crate) fn finish(self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.body.len() + 5);
+        out.push(b'(');
+        out.extend(self.count.to_le_bytes());
+        out.extend(self.body);
+        out
+    }
+}
