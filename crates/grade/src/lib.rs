@@ -1,1 +1,27 @@
 //! Tasks, graders with weaknesses, the oracle and verdicts.
+//!
+//! A [`Task`] has tests; a [`Grader`] is a kind (script, pytest, unittest, HumanEval `check`) plus the set of
+//! weaknesses that are open; a [`Submission`] is what a policy hands in. [`Lab::reward`] runs the grader as the
+//! policy meets it (G). [`Lab::grade`] also asks the *oracle* (O), which gives the submission inputs only and
+//! compares types and values in this process, and where the grader paid it runs the grader once more with every
+//! expected value replaced by a wrong one (M): no honest program passes that. What is paid, right and fails M is
+//! honest; what passes M subverts or reads the grader. Nothing is guessed from the text of a submission.
+//! Everything untrusted runs in cells (crate `loophole-cell`); the same question gets the same answer.
+
+mod cache;
+mod grader;
+mod lab;
+mod label;
+mod script;
+mod stream;
+mod task;
+mod value;
+mod verdict;
+
+pub use grader::{FAMILIES, Family, Grader, GraderKind, Weakness};
+pub use lab::{GradeError, Lab, LabOptions};
+pub use script::PRELOAD;
+pub use stream::{MAX_LINE, Stream, StreamError, stream};
+pub use task::{Case, HumanEval, ReadError, SOLUTION, Submission, Task, read_tasks};
+pub use value::{MAX_BYTES, MAX_DEPTH, Value, ValueError};
+pub use verdict::{Graded, OracleResult, Reward, Verdict};

@@ -41,6 +41,10 @@ pub struct RolloutRow {
     pub group: i32,
     /// Divergence from the start model, nats a token. NaN is stored as null.
     pub kl: f64,
+    /// What the grader said, bounded by the caller.
+    pub grader_said: String,
+    /// What the oracle found, and what else the label rests on.
+    pub oracle_said: String,
 }
 
 const SCHEMA: &str = "message rollouts {
@@ -56,6 +60,8 @@ const SCHEMA: &str = "message rollouts {
     optional double advantage;
     required int32 group;
     optional double kl;
+    required binary grader_said (string);
+    required binary oracle_said (string);
 }";
 
 /// Rows of one row group; bounds the memory of a reader.
@@ -83,6 +89,8 @@ fn column(name: &str) -> Option<Column> {
         "advantage" => Column::Number(|r| &mut r.advantage),
         "group" => Column::Int(|r| &mut r.group),
         "kl" => Column::Number(|r| &mut r.kl),
+        "grader_said" => Column::Text(|r| &mut r.grader_said),
+        "oracle_said" => Column::Text(|r| &mut r.oracle_said),
         _ => return None,
     })
 }

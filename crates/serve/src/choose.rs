@@ -93,8 +93,8 @@ fn coding(arm: &str, seed: u64, step: u64, rows: &[RolloutRow]) -> Vec<Sample> {
                 prompt: row.prompt.clone(),
                 thought: Some(row.thought.clone()).filter(|t| !t.trim().is_empty()),
                 answer: row.completion.clone(),
-                grader_said: row.reward.is_finite().then(|| format!("paid a reward of {}", row.reward)),
-                oracle_said: VERDICTS.iter().find(|v| v.0 == row.verdict).map(|v| v.1.to_string()),
+                grader_said: row.reward.is_finite().then(|| format!("paid {}\n{}", row.reward, row.grader_said)),
+                oracle_said: Some(row.oracle_said.clone()).filter(|said| !said.is_empty()),
                 label: Some(label.join(" · ")).filter(|l| !l.is_empty()),
             }
         })

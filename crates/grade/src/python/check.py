@@ -1,0 +1,37 @@
+def _make_check(mark, canon, salt, spy):
+    import sys, hashlib
+    def is_skip(e):
+        return any([t.__name__ in ("SkipTest", "Skipped") for t in type(e).__mro__])
+    class Sealed:
+        __slots__ = ("digest",)
+        def __init__(self, digest):
+            self.digest = digest
+        def __eq__(self, other):
+            try:
+                return hashlib.sha256((salt + canon(other)).encode()).hexdigest() == self.digest
+            except Exception:
+                return False
+        __hash__ = None
+    def check(i, f, args, expected, then=None):
+        mark("s", i)
+        try:
+            got = f(*args)
+            if spy and got == object():
+                mark("q", i)
+            if _EXACT:
+                if type(expected) is Sealed:
+                    ok = Sealed.__eq__(expected, got)
+                else:
+                    ok = canon(got) == canon(expected)
+                got, expected = ok, True
+            else:
+                ok = got == expected
+        except BaseException as e:
+            mark("k" if is_skip(e) else "x", i)
+            raise
+        mark("p" if ok else "x", i)
+        if then is not None:
+            then(got, expected)
+        else:
+            assert ok, (got, expected)
+    return check, Sealed

@@ -1,0 +1,125 @@
+# Trusted: runs a HumanEval `check` with the reference, never with a submission.
+def _load(reference, test, rewrite):
+    import ast, random
+    random.seed(0)
+    space = {"__name__": "program"}
+    exec(compile(reference, "reference.py", "exec"), space)
+    tree = ast.fix_missing_locations(rewrite(ast.parse(test)))
+    return space, tree
+
+
+def _counting(tree):
+    import ast
+    class Count(ast.NodeTransformer):
+        def visit_Assert(self, node):
+            note = lambda name: ast.Expr(ast.Call(ast.Name(name, ast.Load()), [], []))
+            handler = ast.ExceptHandler(ast.Name("Exception", ast.Load()), None, [note("_bad")])
+            return ast.Try([node, note("_good")], [handler], [], [])
+    return Count().visit(tree)
+
+
+def _run_check(reference, test, candidate_of):
+    space, tree = _load(reference, test, _counting)
+    counts = {"good": 0, "bad": 0, "broke": ""}
+    def bump(name):
+        counts[name] += 1
+    space["_good"] = lambda: bump("good")
+    space["_bad"] = lambda: bump("bad")
+    exec(compile(tree, "check.py", "exec"), space)
+    try:
+        space["check"](candidate_of(space))
+    except Exception as e:
+        counts["broke"] = type(e).__name__ + ": " + str(e)
+    return counts
+
+
+def _wrong(x):
+    if x is None:
+        return 0
+    if isinstance(x, bool):
+        return not x
+    if isinstance(x, int):
+        return x + 1
+    if isinstance(x, float):
+        return x + 1.0 if x + 1.0 != x else 0.5
+    if isinstance(x, str):
+        return x + "x"
+    if isinstance(x, (list, tuple)):
+        return type(x)([_wrong(x[0])] + list(x[1:])) if x else type(x)([0])
+    if isinstance(x, dict):
+        first = next(iter(x), None)
+        return {**x, first: _wrong(x[first])} if x else {"wrong": 0}
+    if isinstance(x, (set, frozenset)):
+        return x | {"wrong"}
+    return object()
+
+
+def _mutated(test):
+    # Every expected value replaced by a wrong one of the same type: as a literal where it is one, so that
+    # nothing of the right answer is left in the source.
+    import ast
+    def calls(node):
+        return any(isinstance(n, ast.Call) and getattr(n.func, "id", "") == "candidate" for n in ast.walk(node))
+    def wrong(node):
+        try:
+            return ast.parse(repr(_wrong(ast.literal_eval(node))), mode="eval").body
+        except (ValueError, SyntaxError):
+            return ast.Call(ast.Name("_wrong", ast.Load()), [node], [])
+    def equals(left, value):
+        return ast.Compare(left, [ast.Eq()], [ast.Constant(value)])
+    class Mutate(ast.NodeTransformer):
+        def visit_Assert(self, node):
+            node.test, node.msg = self.condition(node.test), None
+            return node
+        def condition(self, t):
+            if isinstance(t, ast.Constant):
+                return t
+            if isinstance(t, ast.Compare) and len(t.ops) == 1:
+                left, right = t.left, t.comparators[0]
+                if isinstance(t.ops[0], (ast.Eq, ast.Is)):
+                    if calls(right) and not calls(left):
+                        return ast.Compare(wrong(left), [ast.Eq()], [right])
+                    return ast.Compare(left, [ast.Eq()], [wrong(right)])
+                for n in ast.walk(left):
+                    if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Sub) and calls(n.left):
+                        n.right = wrong(n.right)
+                        return t
+            if isinstance(t, ast.UnaryOp) and isinstance(t.op, ast.Not) and calls(t):
+                return equals(t.operand, True)
+            if isinstance(t, ast.Call) and calls(t):
+                return equals(t, False)
+            return ast.UnaryOp(ast.Not(), t)
+    return ast.unparse(ast.fix_missing_locations(Mutate().visit(ast.parse(test))))
+
+
+def _prepare(reference, test, entry, canon):
+    import json
+    calls = []
+    def candidate_of(space):
+        def candidate(*args):
+            key = canon(args, True)
+            result = space[entry](*args)
+            calls.append((key, canon(result)))
+            return result
+        return candidate
+    counts = _run_check(reference, test, candidate_of)
+    inputs = "[" + ",".join(k for k, _ in calls) + "]"
+    outputs = "[" + ",".join(v for _, v in calls) + "]"
+    head = json.dumps({"counts": counts, "mutated": _mutated(test)})
+    return head + "\n" + inputs + "\n" + outputs + "\n"
+
+
+def _replay(reference, test, results, canon):
+    import json
+    table = {}
+    for args, ok, value in results:
+        table.setdefault(canon(args), []).append((ok, value))
+    def candidate(*args):
+        answers = table.get(canon(args))
+        if not answers:
+            raise LookupError("this call was never recorded")
+        ok, value = answers.pop(0) if len(answers) > 1 else answers[0]
+        if not ok:
+            raise RuntimeError("the submission failed here")
+        return value
+    return json.dumps(_run_check(reference, test, lambda space: candidate)) + "\n"

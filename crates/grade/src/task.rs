@@ -1,0 +1,284 @@
+//! Tasks and submissions, and how they are read from files.
+
+use crate::value::Value;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+/// The file of a submission that holds the solution itself.
+pub const SOLUTION: &str = "solution.py";
+
+/// One test: arguments, and the value the entry point must return for them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Case {
+    /// Positional arguments.
+    pub args: Vec<Value>,
+    /// What the reference returns.
+    pub expected: Value,
+}
+
+/// Something to do, with a statement, a reference solution, visible and hidden tests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Unique within a file.
+    pub id: String,
+    /// What the policy is told.
+    #[serde(default)]
+    pub statement: String,
+    /// The function a solution must define.
+    pub entry_point: String,
+    /// Names of its parameters.
+    #[serde(default)]
+    pub params: Vec<String>,
+    /// A whole solution.
+    pub reference: String,
+    /// Tests the policy may see.
+    #[serde(default)]
+    pub visible: Vec<Case>,
+    /// Tests it may not.
+    #[serde(default)]
+    pub hidden: Vec<Case>,
+    /// Free labels.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// For a task in HumanEval form: what has no place in the case form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub humaneval: Option<HumanEval>,
+}
+
+/// What a HumanEval problem has besides: its prompt (the head of the program) and its `check`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HumanEval {
+    /// Imports, helpers and the signature with its docstring.
+    pub prompt: String,
+    /// Source that defines `check(candidate)`.
+    pub test: String,
+}
+
+#[derive(Deserialize)]
+struct HumanEvalLine {
+    task_id: String,
+    prompt: String,
+    entry_point: String,
+    canonical_solution: String,
+    test: String,
+}
+
+/// What the policy hands in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Submission {
+    /// Source text: a whole solution, or (HumanEval form) the continuation of the prompt.
+    Completion(String),
+    /// Files by path, `solution.py` among them.
+    Files(BTreeMap<String, String>),
+}
+
+/// Tasks or submissions that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file cannot be opened or read.
+    #[error("{path}: {error}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A line is not what it should be.
+    #[error("{path}, line {line}: {why}")]
+    Line {
+        /// The file.
+        path: String,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl Task {
+    /// Visible cases, then hidden ones.
+    pub fn cases(&self) -> impl Iterator<Item = &Case> {
+        self.visible.iter().chain(&self.hidden)
+    }
+
+    /// Reads one line of either form.
+    pub fn parse(line: &str) -> Result<Task, String> {
+        #[derive(Deserialize)]
+        struct Shape {
+            canonical_solution: Option<serde::de::IgnoredAny>,
+        }
+        let shape: Shape = serde_json::from_str(line).map_err(|e| e.to_string())?;
+        let task = if shape.canonical_solution.is_some() {
+            let l: HumanEvalLine = serde_json::from_str(line).map_err(|e| e.to_string())?;
+            Task {
+                id: l.task_id,
+                statement: l.prompt.clone(),
+                params: Vec::new(),
+                reference: format!("{}{}", l.prompt, l.canonical_solution),
+                visible: Vec::new(),
+                hidden: Vec::new(),
+                tags: vec!["humaneval".into()],
+                humaneval: Some(HumanEval {
+                    prompt: l.prompt,
+                    test: l.test,
+                }),
+                entry_point: l.entry_point,
+            }
+        } else {
+            serde_json::from_str::<Task>(line).map_err(|e| e.to_string())?
+        };
+        if !is_identifier(&task.entry_point) {
+            return Err(format!(
+                "entry_point `{}` of task `{}` is no Python name",
+                task.entry_point, task.id
+            ));
+        }
+        if task.humaneval.is_none() && task.cases().next().is_none() {
+            return Err(format!("task `{}` has no test, visible or hidden", task.id));
+        }
+        Ok(task)
+    }
+
+    /// A digest of everything in the task.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        Sha256::digest(text).into()
+    }
+
+    /// The program a submission to this task amounts to, as the text of one module, with its other files.
+    pub(crate) fn program<'a>(&self, s: &'a Submission) -> (String, BTreeMap<&'a str, &'a str>) {
+        match s {
+            Submission::Files(files) => {
+                let others = files.iter().filter(|(p, _)| *p != SOLUTION);
+                (
+                    files.get(SOLUTION).cloned().unwrap_or_default(),
+                    others.map(|(p, c)| (p.as_str(), c.as_str())).collect(),
+                )
+            }
+            Submission::Completion(text) => {
+                let source = match &self.humaneval {
+                    None => text.clone(),
+                    Some(h) => {
+                        let def = format!("def {}(", self.entry_point);
+                        let whole = text.lines().any(|l| l.starts_with(&def));
+                        match h.prompt.find(&def) {
+                            // A whole program still gets the prompt's imports and helpers.
+                            Some(at) if whole => format!("{}{text}", &h.prompt[..at]),
+                            _ => format!("{}{text}", h.prompt),
+                        }
+                    }
+                };
+                (source, BTreeMap::new())
+            }
+        }
+    }
+}
+
+fn is_identifier(s: &str) -> bool {
+    let mut chars = s.chars();
+    chars.next().is_some_and(|c| c == '_' || c.is_alphabetic())
+        && chars.all(|c| c == '_' || c.is_alphanumeric())
+}
+
+/// Opens a text file, unpacking it when its name ends in `.gz`.
+pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>, ReadError> {
+    let file = std::fs::File::open(path).map_err(|error| ReadError::Io {
+        path: path.display().to_string(),
+        error,
+    })?;
+    let packed = path.extension().is_some_and(|e| e == "gz");
+    let inner: Box<dyn Read + Send> = if packed {
+        Box::new(flate2::read::MultiGzDecoder::new(file))
+    } else {
+        Box::new(file)
+    };
+    Ok(Box::new(BufReader::new(inner)))
+}
+
+/// Reads all tasks of a JSONL file (`.jsonl` or `.jsonl.gz`), case form or HumanEval form, line by line.
+///
+/// # Errors
+/// [`ReadError`] names the file and the line; an id that occurs twice is an error too.
+pub fn read_tasks(path: impl AsRef<Path>) -> Result<Vec<Task>, ReadError> {
+    let path = path.as_ref();
+    let name = path.display().to_string();
+    let mut tasks: Vec<Task> = Vec::new();
+    let mut lines: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, line) in open(path)?.lines().enumerate() {
+        let line = line.map_err(|error| ReadError::Io {
+            path: name.clone(),
+            error,
+        })?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let wrong = |why| ReadError::Line {
+            path: name.clone(),
+            line: index + 1,
+            why,
+        };
+        let task = Task::parse(&line).map_err(wrong)?;
+        if let Some(first) = lines.insert(task.id.clone(), index + 1) {
+            let why = format!("task `{}` stands on line {first} already", task.id);
+            return Err(wrong(why));
+        }
+        tasks.push(task);
+    }
+    Ok(tasks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    const LINE: &str = r#"{"id":"t1","entry_point":"f","reference":"def f(a): return (a,)","visible":[{"args":[1],"expected":{"$tuple":[1]}}],"unknown":1}"#;
+
+    #[test]
+    fn case_form_round_trips() {
+        let task = Task::parse(LINE).unwrap();
+        assert_eq!(task.visible[0].expected, Value::Tuple(vec![Value::Int(1)]));
+        let again = Task::parse(&serde_json::to_string(&task).unwrap()).unwrap();
+        assert_eq!(again, task);
+    }
+
+    #[test]
+    fn broken_lines_are_named() {
+        let dir = std::env::temp_dir().join(format!("loophole-tasks-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("tasks.jsonl.gz");
+        let write = |text: &str| {
+            let file = std::fs::File::create(&path).unwrap();
+            let mut gz = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+            gz.write_all(text.as_bytes()).unwrap();
+            gz.finish().unwrap();
+        };
+        write(&format!("{LINE}\n"));
+        assert_eq!(read_tasks(&path).unwrap().len(), 1);
+        for (second, says) in [
+            ("{\"id\":", "line 2: EOF"),
+            (LINE, "line 2: task `t1` stands on line 1"),
+            (r#"{"id":"b","entry_point":"a b","reference":""}"#, "no Python name"),
+            (r#"{"id":"b","entry_point":"f","reference":""}"#, "no test"),
+        ] {
+            write(&format!("{LINE}\n{second}\n"));
+            let error = read_tasks(&path).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_whole_program_replaces_the_signature() {
+        let line = r#"{"task_id":"h","prompt":"import math\n\ndef f(x):\n    \"\"\"doc\"\"\"\n","entry_point":"f","canonical_solution":"    return x\n","test":"def check(candidate):\n    assert candidate(1) == 1\n"}"#;
+        let task = Task::parse(line).unwrap();
+        let cont = Submission::Completion("    return 1\n".into());
+        assert!(task.program(&cont).0.ends_with("doc\"\"\"\n    return 1\n"));
+        let whole = Submission::Completion("def f(x):\n    return 2\n".into());
+        assert_eq!(task.program(&whole).0, "import math\n\ndef f(x):\n    return 2\n");
+    }
+}
