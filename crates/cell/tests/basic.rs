@@ -321,3 +321,8 @@ fn doctor_finds_what_the_tests_need() {
         assert!(c.ok, "{c:?}");
     }
 }
+
+#[test]
+fn all_this_as_an_ordinary_user() {
+    common::again_as_an_ordinary_user();
+}

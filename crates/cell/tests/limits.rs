@@ -89,3 +89,8 @@ fn disk() {
     );
     assert!(r.files.len() > 8000);
 }
+
+#[test]
+fn all_this_as_an_ordinary_user() {
+    common::again_as_an_ordinary_user();
+}

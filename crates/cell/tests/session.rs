@@ -113,3 +113,8 @@ fn a_flood_is_cut_and_an_answer_cannot_be_forged_by_a_child() {
     assert_eq!(step.code, Some(9), "{step:?}");
     assert_eq!(s.run("echo ok").unwrap().stdout, b"ok\n");
 }
+
+#[test]
+fn all_this_as_an_ordinary_user() {
+    common::again_as_an_ordinary_user();
+}
