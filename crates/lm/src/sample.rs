@@ -158,8 +158,12 @@ struct Weights {
     head: Vec<f32>,
 }
 
+/// Columns of a transposed matrix are padded to a multiple of this: whole vectors.
+const PAD: usize = 16;
+
 fn transposed(w: &[f32], out: usize, inp: usize) -> Vec<f32> {
-    let mut t = vec![0.0; w.len()];
+    let out = out.next_multiple_of(PAD);
+    let mut t = vec![0.0; inp * out];
     for (o, row) in w.chunks_exact(inp).enumerate() {
         for (i, &x) in row.iter().enumerate() {
             t[i * out + o] = x;
@@ -339,7 +343,7 @@ impl<'a> Worker<'a> {
         let layers = net.layout.layers.iter().zip(&self.weights.layers);
         for (l, (at, weights)) in layers.enumerate() {
             math::rms_norm(x, net.weight(at.norm1, h), s.eps, norm, inv);
-            let w = Mat::rows(&weights.qkv, s.qkv);
+            let w = Mat::rows(&weights.qkv, s.qkv.next_multiple_of(PAD));
             matmul((b, s.qkv, h), 1.0, Mat::rows(norm, h), w, qkv, s.qkv, false);
             for (row, qkv) in self.rows.iter_mut().zip(qkv.chunks_exact_mut(s.qkv)) {
                 net.rope
@@ -361,10 +365,10 @@ impl<'a> Worker<'a> {
                 group.run(&qkv[r0 * s.qkv..r1 * s.qkv], attn, &mut self.scores);
                 r0 = r1;
             }
-            let w = Mat::rows(&weights.o, h);
+            let w = Mat::rows(&weights.o, h.next_multiple_of(PAD));
             matmul((b, h, s.attn), 1.0, Mat::rows(attn, s.attn), w, x, h, true);
             math::rms_norm(x, net.weight(at.norm2, h), s.eps, norm, inv);
-            let w = Mat::rows(&weights.gate_up, 2 * s.inter);
+            let w = Mat::rows(&weights.gate_up, (2 * s.inter).next_multiple_of(PAD));
             matmul(
                 (b, 2 * s.inter, h),
                 1.0,
@@ -375,24 +379,25 @@ impl<'a> Worker<'a> {
                 false,
             );
             math::swiglu(gate_up, s.inter, act);
-            let w = Mat::rows(&weights.down, h);
+            let w = Mat::rows(&weights.down, h.next_multiple_of(PAD));
             matmul((b, h, s.inter), 1.0, Mat::rows(act, s.inter), w, x, h, true);
         }
         math::rms_norm(x, net.weight(net.layout.norm, h), s.eps, norm, inv);
-        let logits = room(&mut self.logits, b * s.vocab);
-        let w = Mat::rows(&self.weights.head, s.vocab);
+        let vocab = s.vocab.next_multiple_of(PAD);
+        let logits = room(&mut self.logits, b * vocab);
+        let w = Mat::rows(&self.weights.head, vocab);
         matmul(
-            (b, s.vocab, h),
+            (b, vocab, h),
             1.0,
             Mat::rows(norm, h),
             w,
             logits,
-            s.vocab,
+            vocab,
             false,
         );
-        for (row, logits) in self.rows.iter_mut().zip(logits.chunks_exact_mut(s.vocab)) {
+        for (row, logits) in self.rows.iter_mut().zip(logits.chunks_exact_mut(vocab)) {
             row.cached += 1;
-            row.draw(logits, self.options, self.limit);
+            row.draw(&mut logits[..s.vocab], self.options, self.limit);
         }
     }
 }
@@ -491,45 +496,63 @@ impl GroupAttention<'_> {
         let own = self.rows.iter().map(|r| r.cached + 1).max().unwrap_or(0);
         // The prompt's scores fill whole blocks; a row's own follow right behind its last key.
         let width = (n.div_ceil(KEYS) + own.div_ceil(KEYS) + 1) * KEYS;
-        let scores = room(scores, self.rows.len() * width);
-        for i in 0..s.heads {
-            let head = (i / (s.heads / s.kv), hd);
-            let query = |r: usize| &qkv[r * s.qkv + i * hd..][..hd];
-            for block in 0..n.div_ceil(KEYS) {
-                for (r, line) in scores.chunks_exact_mut(width).enumerate() {
-                    let out = &mut line[block * KEYS..][..KEYS];
-                    shared.scores(block, head, s.kv, query(r), out);
+        let line = s.heads * width;
+        let scores = room(scores, self.rows.len() * line);
+        let kv_of = |i: usize| (i / (s.heads / s.kv), hd);
+        let query = |r: usize, i: usize| &qkv[r * s.qkv + i * hd..][..hd];
+        attn.fill(0.0);
+        // The prompt's blocks stay in the first cache while all rows use them; a row's own blocks
+        // are read once, in the order in which they lie in memory.
+        for block in 0..n.div_ceil(KEYS) {
+            for i in 0..s.heads {
+                for (r, line) in scores.chunks_exact_mut(line).enumerate() {
+                    let out = &mut line[i * width + block * KEYS..][..KEYS];
+                    shared.scores(block, kv_of(i), s.kv, query(r, i), out);
                 }
             }
-            for (r, (row, line)) in self
-                .rows
-                .iter()
-                .zip(scores.chunks_exact_mut(width))
-                .enumerate()
-            {
-                let len = row.cached + 1;
-                for block in 0..len.div_ceil(KEYS) {
-                    let out = &mut line[n + block * KEYS..][..KEYS];
-                    row.own[self.layer].scores(block, head, s.kv, query(r), out);
+        }
+        for (r, (row, line)) in self
+            .rows
+            .iter()
+            .zip(scores.chunks_exact_mut(line))
+            .enumerate()
+        {
+            let len = row.cached + 1;
+            for block in 0..len.div_ceil(KEYS) {
+                for i in 0..s.heads {
+                    let out = &mut line[i * width + n + block * KEYS..][..KEYS];
+                    row.own[self.layer].scores(block, kv_of(i), s.kv, query(r, i), out);
                 }
+            }
+            for line in line.chunks_exact_mut(width) {
                 let line = &mut line[..n + len];
                 math::scale(line, scale);
                 let max = math::max(line);
                 let sum = math::exp_shifted(line, max);
                 math::scale(line, 1.0 / sum);
-                attn[r * s.attn + i * hd..][..hd].fill(0.0);
             }
-            for block in 0..n.div_ceil(KEYS) {
-                for (r, line) in scores.chunks_exact(width).enumerate() {
-                    let p = &line[block * KEYS..n.min((block + 1) * KEYS)];
-                    shared.mix(block, head, s.kv, p, &mut attn[r * s.attn + i * hd..][..hd]);
+        }
+        for block in 0..n.div_ceil(KEYS) {
+            for i in 0..s.heads {
+                for (r, line) in scores.chunks_exact(line).enumerate() {
+                    let p = &line[i * width..][block * KEYS..n.min((block + 1) * KEYS)];
+                    shared.mix(
+                        block,
+                        kv_of(i),
+                        s.kv,
+                        p,
+                        &mut attn[r * s.attn + i * hd..][..hd],
+                    );
                 }
             }
-            for (r, (row, line)) in self.rows.iter().zip(scores.chunks_exact(width)).enumerate() {
-                let out = &mut attn[r * s.attn + i * hd..][..hd];
-                let own = &line[n..n + row.cached + 1];
-                for (block, p) in own.chunks(KEYS).enumerate() {
-                    row.own[self.layer].mix(block, head, s.kv, p, out);
+        }
+        for (r, (row, line)) in self.rows.iter().zip(scores.chunks_exact(line)).enumerate() {
+            let len = row.cached + 1;
+            for block in 0..len.div_ceil(KEYS) {
+                for i in 0..s.heads {
+                    let own = &line[i * width + n..][block * KEYS..len.min((block + 1) * KEYS)];
+                    let out = &mut attn[r * s.attn + i * hd..][..hd];
+                    row.own[self.layer].mix(block, kv_of(i), s.kv, own, out);
                 }
             }
         }
