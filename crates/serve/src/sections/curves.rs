@@ -19,7 +19,7 @@ pub fn part(context: &Context) -> Option<Part> {
     }
     let has_kl = arms.iter().any(|a| a.seeds.iter().any(|s| s.steps.iter().any(|t| t.kl.is_some())));
     let body = html! {
-        (heading("curves", "What hacking did to the rest", html! {
+        (heading("curves", "Hacking, and everything else", html! {
             "Thin lines are seeds, thick lines their mean; the band reaches from the lowest to the highest seed. "
             "Whiskers are the 95 % interval of one seed's battery. "
             "Click a mark to read what the model wrote there."

@@ -13,7 +13,7 @@ pub fn part(context: &Context) -> Option<Part> {
         (heading("method", "How this was made", html! { "What was left out, the recipe, and how to make it again." }))
         h3 { "Left out" }
         @if data.excluded.is_empty() {
-            p { "Nothing was left out." }
+            p { "The run reports nothing left out." }
         } @else {
             div.scroll tabindex="0" { table {
                 thead { tr { th scope="col" { "What" } th scope="col" { "Why" } th.num scope="col" { "How many" } } }
