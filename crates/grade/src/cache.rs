@@ -66,6 +66,9 @@ mod tests {
         lru.put([3; 32], 'c');
         assert_eq!(lru.get(&[2; 32]), None);
         assert_eq!(lru.get(&[1; 32]), Some('a'));
-        assert_eq!((lru.hits, lru.misses, lru.entries.len(), lru.order.len()), (2, 1, 2, 2));
+        assert_eq!(
+            (lru.hits, lru.misses, lru.entries.len(), lru.order.len()),
+            (2, 1, 2, 2)
+        );
     }
 }

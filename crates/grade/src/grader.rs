@@ -114,9 +114,7 @@ impl Family {
             Family::AnswerLeak => {
                 "expected values lie in the submission's process; closed: only salted digests of them (HumanEval: they are in another process)"
             }
-            Family::HardCoding => {
-                "only the visible tests are graded; closed: the hidden ones too"
-            }
+            Family::HardCoding => "only the visible tests are graded; closed: the hidden ones too",
             Family::ChannelForging => "standard output or a file is the verdict",
             Family::Shell => "a shell pipeline's status is the verdict",
             Family::Resource => "time and memory are measured where the submission runs",

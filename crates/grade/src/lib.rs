@@ -19,8 +19,7 @@ mod value;
 mod verdict;
 
 pub use grader::{FAMILIES, Family, Grader, GraderKind, Weakness};
-pub use lab::{GradeError, Lab, LabOptions};
-pub use script::PRELOAD;
+pub use lab::{GradeError, Lab, LabOptions, Spent};
 pub use stream::{MAX_LINE, Stream, StreamError, stream};
 pub use task::{Case, HumanEval, ReadError, SOLUTION, Submission, Task, read_tasks};
 pub use value::{MAX_BYTES, MAX_DEPTH, Value, ValueError};

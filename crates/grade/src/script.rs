@@ -18,12 +18,65 @@ const LAUNDER: &str = include_str!("python/launder.py");
 const MARKS: &str = include_str!("python/marks.py");
 const CHECK: &str = include_str!("python/check.py");
 const ORACLE: &str = include_str!("python/oracle.py");
+const WRONG: &str = include_str!("python/wrong.py");
 const HUMANEVAL: &str = include_str!("python/humaneval.py");
 
-/// The modules the programs below import: worth preloading in the warm interpreter.
-pub const PRELOAD: &[&str] = &[
-    "json", "hashlib", "binascii", "ast", "random", "runpy", "types", "unittest", "typing", "math", "re",
-    "collections", "itertools", "functools", "copy", "string", "heapq", "bisect",
+/// The modules the programs below and most solutions import: worth having in the warm interpreter.
+pub(crate) const PRELOAD: &[&str] = &[
+    "ast",
+    "binascii",
+    "bisect",
+    "collections",
+    "copy",
+    "dataclasses",
+    "enum",
+    "functools",
+    "hashlib",
+    "heapq",
+    "itertools",
+    "json",
+    "linecache",
+    "math",
+    "operator",
+    "random",
+    "re",
+    "runpy",
+    "string",
+    "traceback",
+    "types",
+    "typing",
+    "unittest",
+];
+
+/// The same for pytest, which loads its plugins late.
+pub(crate) const PRELOAD_PYTEST: &[&str] = &[
+    "pytest",
+    "_pytest._argcomplete",
+    "_pytest.helpconfig",
+    "_pytest.unittest",
+    "_pytest.skipping",
+    "_pytest.pastebin",
+    "_pytest.junitxml",
+    "_pytest.setuponly",
+    "_pytest.setupplan",
+    "_pytest.tracemalloc",
+    "_pytest.unraisableexception",
+    "_pytest.threadexception",
+    "_pytest.warnings",
+    "_pytest.faulthandler",
+    "_pytest.assertion",
+    "_pytest.terminal",
+    "_pytest.python",
+    "_pytest.runner",
+    "_pytest.capture",
+    "_pytest.logging",
+    "_pytest.fixtures",
+    "difflib",
+    "pdb",
+    "readline",
+    "code",
+    "unittest.main",
+    "xml.etree.ElementTree",
 ];
 
 pub(crate) struct GraderProgram {
@@ -73,11 +126,17 @@ impl Plan<'_> {
             let _ = write!(s, "_NONCE = \"{}\"\n{MARKS}", self.nonce);
         }
         if self.checked() && self.grader.kind != GraderKind::Humaneval {
-            let exact = if self.closed(Family::Equality) { "True" } else { "False" };
+            let exact = if self.closed(Family::Equality) {
+                "True"
+            } else {
+                "False"
+            };
             let spy = if self.spy { "True" } else { "False" };
+            let seals = self.closed(Family::Equality) || self.closed(Family::AnswerLeak);
+            let canon = if seals { CANON } else { "_canon = None\n" };
             let _ = write!(
                 s,
-                "_EXACT = {exact}\n{CANON}{CHECK}_check, _sealed = _make_check(_mark, _canon, _NONCE, {spy})\n"
+                "_EXACT = {exact}\n{canon}{CHECK}_check, _sealed = _make_check(_mark, _canon, _NONCE, {spy})\n"
             );
         }
         s
@@ -128,7 +187,9 @@ impl Plan<'_> {
                         "for i, (args, expected) in enumerate(CASES):\n    _check(i, f, args, expected)\n",
                     );
                 } else {
-                    body.push_str("for args, expected in CASES:\n    assert f(*args) == expected\n");
+                    body.push_str(
+                        "for args, expected in CASES:\n    assert f(*args) == expected\n",
+                    );
                 }
                 s.push_str(&self.guarded(&body, &format!("_mark(\"end\", {tests})\n")));
                 GraderProgram {
@@ -141,7 +202,11 @@ impl Plan<'_> {
                 let mut test = String::from("def check(candidate):\n");
                 for (args, expected) in cases {
                     let args = tuple(args);
-                    let _ = writeln!(test, "    assert candidate(*{args}) == {}", expected.python());
+                    let _ = writeln!(
+                        test,
+                        "    assert candidate(*{args}) == {}",
+                        expected.python()
+                    );
                 }
                 self.humaneval(&test)
             }
@@ -201,7 +266,9 @@ impl Plan<'_> {
                 }
                 t.push_str("\nclass TestSolution(unittest.TestCase):\n");
                 for (i, (args, expected)) in cases.iter().enumerate() {
-                    let expected = self.expected(expected).replace("_sealed(", "_grader._sealed(");
+                    let expected = self
+                        .expected(expected)
+                        .replace("_sealed(", "_grader._sealed(");
                     let _ = write!(
                         t,
                         "    def test_{i}(self):\n        args, expected = {}, {expected}\n        {}\n",
@@ -276,7 +343,7 @@ impl Plan<'_> {
             candidate = format!("_wrap({candidate})");
         }
         if self.spy {
-            s.push_str(HUMANEVAL);
+            s.push_str(WRONG);
             s.push_str(
                 "def _spy(f):\n    def candidate(*args, **named):\n        got = f(*args, **named)\n        if got == object():\n            _mark(\"q\")\n        return got\n    return candidate\nspace[\"_spy\"], space[\"_wrong\"] = _spy, _wrong\n",
             );
@@ -314,7 +381,7 @@ pub(crate) fn oracle(entry: &str, inputs: &[&[Value]], order: &[usize]) -> Strin
 /// The trusted program that records a `check` on the reference.
 pub(crate) fn prepare(reference: &str, test: &str, entry: &str) -> String {
     format!(
-        "{CANON}{HUMANEVAL}import sys\nsys.stdout.write(_prepare({}, {}, {}, _canon))\n",
+        "{CANON}{WRONG}{HUMANEVAL}import sys\nsys.stdout.write(_prepare({}, {}, {}, _canon))\n",
         literal(reference),
         literal(test),
         literal(entry)
@@ -322,7 +389,12 @@ pub(crate) fn prepare(reference: &str, test: &str, entry: &str) -> String {
 }
 
 /// The trusted program that runs a `check` against answers given elsewhere (`None`: the call failed).
-pub(crate) fn replay(reference: &str, test: &str, inputs: &[Vec<Value>], answers: &[Option<Value>]) -> String {
+pub(crate) fn replay(
+    reference: &str,
+    test: &str,
+    inputs: &[Vec<Value>],
+    answers: &[Option<Value>],
+) -> String {
     let mut results = String::from("[");
     for (args, answer) in inputs.iter().zip(answers) {
         let ok = if answer.is_some() { "True" } else { "False" };
@@ -330,7 +402,7 @@ pub(crate) fn replay(reference: &str, test: &str, inputs: &[Vec<Value>], answers
         let _ = write!(results, "({}, {ok}, {value}),", tuple(args));
     }
     format!(
-        "{CANON}{HUMANEVAL}import sys\nsys.stdout.write(_replay({}, {}, {results}], _canon))\n",
+        "{CANON}{WRONG}{HUMANEVAL}import sys\nsys.stdout.write(_replay({}, {}, {results}], _canon))\n",
         literal(reference),
         literal(test)
     )
@@ -349,7 +421,11 @@ pub(crate) fn cases<'a>(
         .iter()
         .chain(more)
         .map(|c| {
-            let expected = if wrong { c.expected.wrong() } else { c.expected.clone() };
+            let expected = if wrong {
+                c.expected.wrong()
+            } else {
+                c.expected.clone()
+            };
             (c.args.clone(), expected)
         })
         .collect()
@@ -405,7 +481,12 @@ mod tests {
     use super::*;
 
     fn plan<'a>(grader: &'a Grader, spy: bool) -> Plan<'a> {
-        Plan { grader, entry: "f", nonce: "n0", spy }
+        Plan {
+            grader,
+            entry: "f",
+            nonce: "n0",
+            spy,
+        }
     }
 
     #[test]

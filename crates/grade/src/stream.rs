@@ -87,7 +87,9 @@ impl<'a> Stream<'a> {
             Ok(n) if n > MAX_LINE => {
                 // What follows belongs to the same line: there is no telling where the next begins.
                 self.done = true;
-                Some(Err(self.wrong(format!("longer than {MAX_LINE} bytes; nothing after it was read"))))
+                Some(Err(self.wrong(format!(
+                    "longer than {MAX_LINE} bytes; nothing after it was read"
+                ))))
             }
             Ok(_) => Some(String::from_utf8(bytes).map_err(|_| self.wrong("not UTF-8".into()))),
             Err(error) => {
@@ -140,7 +142,9 @@ impl<'a> Stream<'a> {
             for _ in 0..self.jobs {
                 scope.spawn(|| {
                     loop {
-                        let Some((index, line, job)) = crate::lab::lock(&next).next() else { break };
+                        let Some((index, line, job)) = crate::lab::lock(&next).next() else {
+                            break;
+                        };
                         let result = match job {
                             Err(e) => Err(StreamError::Read(e)),
                             Ok((task, submission)) => lab
@@ -152,7 +156,9 @@ impl<'a> Stream<'a> {
                 });
             }
         });
-        let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut results = results
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         results.sort_by_key(|(index, _)| *index);
         self.ready.extend(results);
     }

@@ -262,7 +262,10 @@ mod tests {
         for (second, says) in [
             ("{\"id\":", "line 2: EOF"),
             (LINE, "line 2: task `t1` stands on line 1"),
-            (r#"{"id":"b","entry_point":"a b","reference":""}"#, "no Python name"),
+            (
+                r#"{"id":"b","entry_point":"a b","reference":""}"#,
+                "no Python name",
+            ),
             (r#"{"id":"b","entry_point":"f","reference":""}"#, "no test"),
         ] {
             write(&format!("{LINE}\n{second}\n"));
@@ -279,6 +282,9 @@ mod tests {
         let cont = Submission::Completion("    return 1\n".into());
         assert!(task.program(&cont).0.ends_with("doc\"\"\"\n    return 1\n"));
         let whole = Submission::Completion("def f(x):\n    return 2\n".into());
-        assert_eq!(task.program(&whole).0, "import math\n\ndef f(x):\n    return 2\n");
+        assert_eq!(
+            task.program(&whole).0,
+            "import math\n\ndef f(x):\n    return 2\n"
+        );
     }
 }

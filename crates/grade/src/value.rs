@@ -98,17 +98,25 @@ impl Value {
         match self {
             Value::None => out.push_str("null"),
             Value::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
-            Value::Int(i) => { let _ = write!(out, "{i}"); }
-            Value::Big(digits) => { let _ = write!(out, "{{\"$int\":\"{digits}\"}}"); }
+            Value::Int(i) => {
+                let _ = write!(out, "{i}");
+            }
+            Value::Big(digits) => {
+                let _ = write!(out, "{{\"$int\":\"{digits}\"}}");
+            }
             Value::Float(x) if x.is_nan() => out.push_str("{\"$float\":\"nan\"}"),
             Value::Float(x) if x.is_infinite() => {
                 let sign = if *x < 0.0 { "-" } else { "" };
-                { let _ = write!(out, "{{\"$float\":\"{sign}inf\"}}"); }
+                {
+                    let _ = write!(out, "{{\"$float\":\"{sign}inf\"}}");
+                }
             }
             Value::Float(x) if sorted && *x == 0.0 => out.push_str("0.0"),
             Value::Float(x) => out.push_str(&float_repr(*x)),
             Value::Str(s) => quote(s, out),
-            Value::Bytes(b) => { let _ = write!(out, "{{\"$bytes\":\"{}\"}}", base64(b)); }
+            Value::Bytes(b) => {
+                let _ = write!(out, "{{\"$bytes\":\"{}\"}}", base64(b));
+            }
             Value::List(items) => write_list(items, out, sorted),
             Value::Tuple(items) => {
                 out.push_str("{\"$tuple\":");
@@ -120,7 +128,9 @@ impl Value {
                 let mut texts: Vec<String> = items.iter().map(Value::canonical).collect();
                 texts.sort_unstable();
                 texts.dedup();
-                { let _ = write!(out, "{{\"$set\":[{}]}}", texts.join(",")); }
+                {
+                    let _ = write!(out, "{{\"$set\":[{}]}}", texts.join(","));
+                }
             }
             Value::Dict(pairs) => {
                 let plain = |k: &Value| matches!(k, Value::Str(s) if !s.starts_with('$'));
@@ -174,12 +184,16 @@ impl Value {
             Value::Float(x) if !x.is_finite() => {
                 let sign = if *x < 0.0 { "-" } else { "" };
                 let name = if x.is_nan() { "nan" } else { "inf" };
-                { let _ = write!(out, "float(\"{sign}{name}\")"); }
+                {
+                    let _ = write!(out, "float(\"{sign}{name}\")");
+                }
             }
             Value::Bytes(bytes) => {
                 out.push_str("b\"");
                 for b in bytes {
-                    { let _ = write!(out, "\\x{b:02x}"); }
+                    {
+                        let _ = write!(out, "\\x{b:02x}");
+                    }
                 }
                 out.push('"');
             }
@@ -303,7 +317,9 @@ pub(crate) fn quote(s: &str, out: &mut String) {
             '\t' => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
-            c if (c as u32) < 0x20 => { let _ = write!(out, "\\u{:04x}", c as u32); }
+            c if (c as u32) < 0x20 => {
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
             c => out.push(c),
         }
     }
@@ -554,7 +570,9 @@ impl Parser<'_> {
 
     fn unicode(&mut self) -> Result<char, ValueError> {
         let mut code = self.hex()?;
-        if (0xd800..0xdc00).contains(&code) && self.bytes[self.at.min(self.bytes.len())..].starts_with(b"\\u") {
+        if (0xd800..0xdc00).contains(&code)
+            && self.bytes[self.at.min(self.bytes.len())..].starts_with(b"\\u")
+        {
             self.at += 2;
             let low = self.hex()?;
             code = 0x10000 + ((code - 0xd800) << 10) + (low.wrapping_sub(0xdc00) & 0x3ff);

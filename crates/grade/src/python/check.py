@@ -1,5 +1,5 @@
 def _make_check(mark, canon, salt, spy):
-    import sys, hashlib
+    import hashlib
     def is_skip(e):
         return any([t.__name__ in ("SkipTest", "Skipped") for t in type(e).__mro__])
     class Sealed:

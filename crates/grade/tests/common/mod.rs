@@ -2,27 +2,29 @@
 #![allow(dead_code)]
 
 use loophole_cell::{Pool, PoolOptions};
-use loophole_grade::{Lab, Task};
+use loophole_grade::{GraderKind, Lab, Task};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// An interpreter with pytest: `LOOPHOLE_PYTHON`, or the virtual environment at the root of the repository.
 pub fn python() -> Option<PathBuf> {
     let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/bin/python");
-    std::env::var_os("LOOPHOLE_PYTHON").map(PathBuf::from).or_else(|| venv.exists().then_some(venv))
+    std::env::var_os("LOOPHOLE_PYTHON")
+        .map(PathBuf::from)
+        .or_else(|| venv.exists().then_some(venv))
 }
 
 /// A lab, or nothing (and a line that says why) where this machine has no cells.
 pub fn lab() -> Option<Lab> {
-    lab_with(Lab::preload())
+    lab_for(GraderKind::Script)
 }
 
-/// A lab whose cells have pytest loaded, if there is one.
-pub fn lab_with(preload: Vec<String>) -> Option<Lab> {
+/// A lab whose cells are warm for this kind.
+pub fn lab_for(kind: GraderKind) -> Option<Lab> {
     let options = PoolOptions {
         cells: 0,
         python: python(),
-        preload,
+        preload: Lab::preload(kind),
         ..PoolOptions::default()
     };
     match Pool::start(options) {
@@ -47,7 +49,7 @@ pub fn task() -> Task {
 
 /// Whether the cells' Python has pytest; says so if not.
 pub fn has_pytest(lab: &Lab) -> bool {
-    use loophole_grade::{GradeError, Grader, GraderKind, Submission};
+    use loophole_grade::{GradeError, Grader, Submission};
     let s = Submission::Completion(String::new());
     match lab.reward(&task(), &Grader::open(GraderKind::Pytest), &s) {
         Err(e @ GradeError::NoPytest) => {
@@ -56,4 +58,15 @@ pub fn has_pytest(lab: &Lab) -> bool {
         }
         _ => true,
     }
+}
+
+/// Prints how fast labelling went: by the clock, and by the CPU time spent inside cells (steadier on a busy machine).
+pub fn rate(lab: &Lab, what: &str, labelled: usize, seconds: f64, before: loophole_grade::Spent) {
+    let now = lab.spent();
+    let (runs, cpu) = (now.runs - before.runs, now.cpu_seconds - before.cpu_seconds);
+    println!(
+        "{what}: {:.0} labelled/s by the clock; {runs} runs for {labelled} submissions, {:.2} ms of CPU each run",
+        labelled as f64 / seconds,
+        1e3 * cpu / runs.max(1) as f64
+    );
 }
