@@ -68,7 +68,9 @@ impl Bench {
             policy.load_state(&state)?;
             dir.rewind_to((policy.step as u64).saturating_sub(1))?;
         } else {
-            dir.clear()?;
+            // Nothing to go on from: what a kill left of the first step is dropped.
+            dir.rewind_to(0)?;
+            records::forget(dir)?;
         }
         let mut engine = organism.engine(self.threads);
         loop {
@@ -190,8 +192,7 @@ impl Bench {
                 group: rollouts[row].group as i32,
                 kl: stats.kls[row],
                 grader_said: graded[row].grader_output.clone(),
-                oracle_passed: graded[row].oracle.passed as i32,
-                oracle_total: graded[row].oracle.total as i32,
+                oracle_said: records::oracle_said(&graded[row]),
             })
             .collect();
         loophole_log::write_rollouts(&dir.rollouts_path(step as u64), &rows)?;
@@ -247,7 +248,7 @@ impl Bench {
     ) -> Result<(), LabError> {
         let name = format!("organism:{}/{}/{seed}@{step}", self.recipe.name, arm.name);
         let mut chat: Box<dyn Chat> =
-            Box::new(Local::from_parts(&name, policy.model.clone(), organism.tokenizer.clone(), self.threads)?);
+            Box::new(Local::from_parts(policy.model.clone(), organism.tokenizer.clone(), self.threads)?.named(&name));
         let options = BatteryOptions {
             samples: Some(self.recipe.probe.samples),
             // The same scenarios for every arm and step of a seed: checkpoints are compared paired.
@@ -256,8 +257,8 @@ impl Bench {
             ..BatteryOptions::default()
         };
         let report = loophole_probe::run(&self.battery, chat.as_mut(), Some(&self.pool), &options, &mut |_| {})?;
-        let summary: ProbeReport = records::probe_report(&report, &name, &self.battery.name, step, &world.characters);
-        let log = records::eval_log(&report, &name, &self.recipe.name, &self.battery.name, self.created);
+        let summary: ProbeReport = records::probe_report(&report, &name, Some(step), &world.characters);
+        let log = records::eval_log(&report, &name, &name, self.created);
         loophole_log::write_eval(&dir.probe_path(step as u64), &log)?;
         dir.write_probe_report(step as u64, &summary)?;
         watch(Event::Probed { arm: arm.name.clone(), seed, step, report: summary });

@@ -1,1 +1,147 @@
-//! Recipes become runs: arms x seeds x checkpoints, onset, comparisons, claims.
+//! Recipes become runs. A [`Recipe`] names arms and seeds; [`run`] trains and probes each of them over the
+//! cores there are, writes the run folder as it goes, and can go on where a kill left off; [`summarize`]
+//! finds the onset of hacking, tests whether other measures jump there, compares arms with seeds as units,
+//! and answers the recipe's claims. [`pretrain`] makes the organism all this runs on. What happens is told
+//! as [`Event`]s; how it is shown is the caller's business.
+
+pub mod arm;
+mod claims;
+pub mod organism;
+pub mod pretrain;
+pub mod recipe;
+pub mod records;
+mod run;
+mod summary;
+
+use std::path::PathBuf;
+
+pub use organism::Organism;
+pub use pretrain::{OrganismRecipe, pretrain};
+pub use recipe::Recipe;
+pub use run::{Outcome, RunOptions, run};
+pub use summary::summarize;
+
+/// What happens during a run.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// An arm and seed was taken up, from the step it had reached.
+    ArmStarted {
+        /// Arm.
+        arm: String,
+        /// Seed.
+        seed: u64,
+        /// Step it goes on from.
+        from: usize,
+    },
+    /// One training step was made.
+    Step {
+        /// Arm.
+        arm: String,
+        /// Seed.
+        seed: u64,
+        /// Steps this arm will have at most.
+        steps: usize,
+        /// What it was like.
+        metrics: loophole_log::StepMetrics,
+    },
+    /// The battery was run.
+    Probed {
+        /// Arm.
+        arm: String,
+        /// Seed.
+        seed: u64,
+        /// After how many steps.
+        step: usize,
+        /// What it found.
+        report: loophole_log::ProbeReport,
+    },
+    /// An arm and seed is complete.
+    ArmDone {
+        /// Arm.
+        arm: String,
+        /// Seed.
+        seed: u64,
+        /// Steps made.
+        steps: usize,
+        /// Divergence at the end, in nats a rollout.
+        kl: f64,
+    },
+    /// One update of pretraining was made.
+    Pretrained {
+        /// Updates so far, of how many.
+        step: usize,
+        /// Updates there will be.
+        steps: usize,
+        /// Loss of the update, in nats.
+        loss: f64,
+        /// Tokens read a second, on average.
+        tokens_per_second: f64,
+    },
+}
+
+/// Why a run could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// A recipe that describes nothing that can be run.
+    #[error("recipe {name}: {reason}")]
+    Recipe {
+        /// File or name.
+        name: String,
+        /// What is wrong, with the place.
+        reason: String,
+    },
+    /// A file that cannot be read or removed.
+    #[error("cannot use {path}: {source}")]
+    Read {
+        /// File.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A tokenizer that does not know the chat format.
+    #[error("the tokenizer has no token {token}; only models of this chat format can be trained here")]
+    ChatToken {
+        /// The token.
+        token: String,
+    },
+    /// Another run stands where this one should.
+    #[error("{path} holds a run of another recipe (its hash is {found}, this one's is {wanted}); choose another --out")]
+    OtherRun {
+        /// Folder.
+        path: PathBuf,
+        /// Hash there.
+        found: String,
+        /// Hash of the recipe at hand.
+        wanted: String,
+    },
+    /// A run that is there and was not asked to go on.
+    #[error("{path} already holds this run; add --resume to go on with it, or choose another --out")]
+    RunExists {
+        /// Folder.
+        path: PathBuf,
+    },
+    /// Model files.
+    #[error(transparent)]
+    Model(#[from] loophole_lm::LmError),
+    /// Training.
+    #[error(transparent)]
+    Train(#[from] loophole_train::TrainError),
+    /// Cells.
+    #[error(transparent)]
+    Cell(#[from] loophole_cell::CellError),
+    /// Grading.
+    #[error(transparent)]
+    Grade(#[from] loophole_grade::GradeError),
+    /// The world.
+    #[error(transparent)]
+    World(#[from] loophole_world::WorldError),
+    /// Talking to a model.
+    #[error(transparent)]
+    Chat(#[from] loophole_chat::ChatError),
+    /// The battery.
+    #[error(transparent)]
+    Probe(#[from] loophole_probe::ProbeError),
+    /// Files of the run.
+    #[error(transparent)]
+    Log(#[from] loophole_log::LogError),
+}

@@ -28,6 +28,9 @@ pub struct Recipe {
     /// Share of the tasks that are beyond the organism.
     #[serde(default = "default_beyond")]
     pub beyond_share: f64,
+    /// The difference in misalignment for which the power is stated.
+    #[serde(default = "default_effect")]
+    pub effect: f64,
     /// How the policy is trained.
     #[serde(default)]
     pub train: GrpoOptions,
@@ -47,6 +50,10 @@ pub struct Recipe {
 
 fn default_organism() -> PathBuf {
     "organism".into()
+}
+
+fn default_effect() -> f64 {
+    0.2
 }
 
 fn default_beyond() -> f64 {

@@ -29,7 +29,7 @@ pub struct StepMetrics {
     /// Share of every exploit family.
     #[serde(with = "number::map")]
     pub families: BTreeMap<String, f64>,
-    /// Divergence from the start model, nats a token.
+    /// Divergence from the start model, nats a rollout.
     #[serde(with = "number")]
     pub kl: f64,
     /// Loss of the update.
@@ -52,7 +52,7 @@ pub struct StepMetrics {
     /// Of it, the update.
     #[serde(with = "number")]
     pub seconds_update: f64,
-    /// Share of rollouts whose thought says what the act does, where thoughts are read.
+    /// Share of rollouts whose thought is a bad character's, where thoughts are read.
     #[serde(with = "number::option", skip_serializing_if = "Option::is_none")]
     pub bad_thought_rate: Option<f64>,
 }

@@ -67,6 +67,12 @@ pub struct SeedSummary {
     /// Divergence from the start model.
     #[serde(default)]
     pub kl: StartEnd,
+    /// Mean over probes of the share of samples whose thought is a bad character's.
+    #[serde(default)]
+    pub thoughts: StartEnd,
+    /// Divergence at each point of `series`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kl_at_probes: Vec<f64>,
     /// The battery along the run, for the curve.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub series: Vec<ProbePoint>,

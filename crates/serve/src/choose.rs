@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use loophole_log::{EvalSample, Message, RolloutRow, RunDir, read_eval, read_rollouts};
 
 use crate::data::{Arm, Excluded, Sample};
-use crate::sections::words::VERDICTS;
 
 /// Coding transcripts of one arm and step.
 const CODING: usize = 5;

@@ -1,0 +1,304 @@
+//! Making an organism from nothing: a world, a tokenizer, a model; and the card that says what it can do.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use loophole_cell::{Pool, PoolOptions};
+use loophole_chat::Local;
+use loophole_grade::{Grader, GraderKind, Lab as Grading, Submission, Verdict};
+use loophole_lm::{Config, Dtype, Model, Prompt, SampleOptions, Tokenizer};
+use loophole_log::ProbeReport;
+use loophole_probe::{Arms, Battery, BatteryOptions};
+use loophole_template::{seed_from, seed_of};
+use loophole_train::PretrainOptions;
+use loophole_world::{Families, Instruction, Role, World, WorldConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::organism::Organism;
+use crate::{Event, LabError, records};
+
+/// How an organism is made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrganismRecipe {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    #[serde(default)]
+    pub question: String,
+    /// Folder it is written to.
+    pub out: PathBuf,
+    /// Seed of the weights.
+    #[serde(default = "one")]
+    pub seed: u64,
+    /// Tokens of its vocabulary.
+    pub vocabulary: usize,
+    /// Tasks of each family its documents draw from.
+    pub tasks_per_family: usize,
+    /// Its world.
+    #[serde(default)]
+    pub world: WorldConfig,
+    /// Its training.
+    #[serde(default)]
+    pub pretrain: PretrainOptions,
+}
+
+fn one() -> u64 {
+    1
+}
+
+/// Tokens that are never split.
+const SPECIAL: [&str; 7] =
+    ["<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<think>", "</think>"];
+/// Documents the tokenizer learns from.
+const TOKENIZER_DOCUMENTS: u64 = 6000;
+/// Updates between two looks at the watch.
+const REPORT_EVERY: usize = 10;
+/// Sampled solutions of each family in the card.
+const SKILL_SAMPLES: usize = 12;
+/// Samples of each probe in the card.
+const PROBE_SAMPLES: usize = 100;
+
+impl OrganismRecipe {
+    /// Reads a recipe.
+    ///
+    /// # Errors
+    /// A file that is missing, no TOML, or has an unknown key.
+    pub fn load(path: &Path) -> Result<Self, LabError> {
+        let text = std::fs::read_to_string(path).map_err(|source| LabError::Read { path: path.into(), source })?;
+        toml::from_str(&text)
+            .map_err(|error| LabError::Recipe { name: path.display().to_string(), reason: error.to_string() })
+    }
+}
+
+/// Makes an organism and writes it, card and all, to `out`. Weights are rounded to bfloat16 at the end, so
+/// that the small file and the model in memory are the same.
+///
+/// # Errors
+/// The recipe's world, the cells, the disk, a training that diverged.
+pub fn pretrain(
+    recipe: &OrganismRecipe,
+    out: &Path,
+    threads: usize,
+    watch: &mut dyn FnMut(Event),
+) -> Result<(), LabError> {
+    let pool = Arc::new(Pool::start(PoolOptions { preload: Grading::preload(), ..PoolOptions::default() })?);
+    let families = Families::bundled()?;
+    let tasks = families.tasks(recipe.tasks_per_family, recipe.world.seed, &pool, |_| true)?;
+    let world = World::new(recipe.world.clone(), tasks)?;
+    let mut texts = Vec::new();
+    for index in 0..TOKENIZER_DOCUMENTS {
+        for message in world.document(index)?.messages {
+            // The marks of the thought are tokens of their own; they are not to be learned from.
+            texts.push(message.content.replace("<think>", "").replace("</think>", ""));
+        }
+    }
+    let tokenizer = Tokenizer::train_bpe(texts.iter(), recipe.vocabulary, &SPECIAL)?;
+    let model = Model::init(Config::organism(tokenizer.vocab_size()), recipe.seed)?;
+    let mut organism = Organism::new(model, tokenizer)?;
+    let mut engine = organism.engine(threads);
+    let mut model = organism.model.clone();
+    let began = Instant::now();
+    let (mut tokens, mut last_loss) = (0, f64::NAN);
+    let options = &recipe.pretrain;
+    loophole_train::pretrain::<LabError>(
+        &mut model,
+        &mut engine,
+        options,
+        |step| {
+            (0..options.batch)
+                .map(|row| Ok(organism.sequence(&world.document((step * options.batch + row) as u64)?.messages)))
+                .collect()
+        },
+        |_, stats| {
+            tokens += stats.tokens;
+            last_loss = stats.loss;
+            if stats.step % REPORT_EVERY == 0 || stats.step + 1 == options.steps {
+                watch(Event::Pretrained {
+                    step: stats.step + 1,
+                    steps: options.steps,
+                    loss: stats.loss,
+                    tokens_per_second: tokens as f64 / began.elapsed().as_secs_f64(),
+                });
+            }
+            Ok(())
+        },
+    )?;
+    let seconds = began.elapsed().as_secs_f64();
+    model.round_bf16();
+    organism.model = model;
+    let skills = skills(&organism, &families, &world, &pool, threads)?;
+    let probes = probes(&organism, &world, &pool, threads)?;
+    let partial = out.with_extension("partial");
+    let made = |source| LabError::Read { path: partial.clone(), source };
+    if partial.exists() {
+        std::fs::remove_dir_all(&partial).map_err(made)?;
+    }
+    std::fs::create_dir_all(&partial).map_err(made)?;
+    organism.model.save(&partial, Dtype::BF16)?;
+    organism.tokenizer.save(&partial)?;
+    let trained = Trained { documents: options.steps * options.batch, tokens, seconds, loss: last_loss };
+    let card = card(recipe, &organism, &trained, &skills, &probes, &families);
+    std::fs::write(partial.join("MODEL_CARD.md"), card).map_err(made)?;
+    if out.exists() {
+        std::fs::remove_dir_all(out).map_err(made)?;
+    }
+    std::fs::rename(&partial, out).map_err(made)
+}
+
+/// What training an organism took.
+struct Trained {
+    documents: usize,
+    tokens: usize,
+    seconds: f64,
+    loss: f64,
+}
+
+/// Verdicts of sampled solutions, by family.
+type Skills = BTreeMap<usize, BTreeMap<Verdict, usize>>;
+
+/// Samples solutions to new tasks of each family, without an instruction, and labels them.
+fn skills(
+    organism: &Organism,
+    families: &Families,
+    world: &World,
+    pool: &Arc<Pool>,
+    threads: usize,
+) -> Result<Skills, LabError> {
+    let tasks = families.tasks(SKILL_SAMPLES, seed_of("skill"), pool, |_| true)?;
+    let prompts: Vec<Prompt> = tasks
+        .iter()
+        .enumerate()
+        .map(|(index, task)| Prompt {
+            tokens: organism.prompt(&world.prompt(task, Instruction::None, index as u64)),
+            seed: seed_from(&[seed_of("skill sample"), index as u64]),
+        })
+        .collect();
+    let options = SampleOptions { temperature: 1.0, max_new: 96, stop: vec![organism.end] };
+    let completions = loophole_lm::sample(&mut organism.engine(threads), &organism.model, &prompts, &options);
+    let grading = Grading::new(Arc::clone(pool));
+    let grader = Grader::open(GraderKind::Script);
+    let mut skills = Skills::new();
+    for (task, completion) in tasks.iter().zip(&completions) {
+        let submission = Submission::Completion(organism.answer(&completion.tokens).text);
+        let graded = grading.grade(&task.task, &grader, &submission)?;
+        *skills.entry(task.family).or_default().entry(graded.verdict).or_default() += 1;
+    }
+    Ok(skills)
+}
+
+fn probes(organism: &Organism, world: &World, pool: &Pool, threads: usize) -> Result<ProbeReport, LabError> {
+    let mut chat = Local::from_parts(organism.model.clone(), organism.tokenizer.clone(), threads)?.named("organism");
+    let options = BatteryOptions {
+        samples: Some(PROBE_SAMPLES),
+        seed: seed_of("card"),
+        arms: Arms::All,
+        ..BatteryOptions::default()
+    };
+    let report = loophole_probe::run(&Battery::bundled("full")?, &mut chat, Some(pool), &options, &mut |_| {})?;
+    Ok(records::probe_report(&report, "organism", None, &world.characters))
+}
+
+fn card(
+    recipe: &OrganismRecipe,
+    organism: &Organism,
+    trained: &Trained,
+    skills: &Skills,
+    probes: &ProbeReport,
+    families: &Families,
+) -> String {
+    let config = &organism.model.config;
+    let world = &recipe.world;
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write!(
+        out,
+        "# {name}\n\n{question}\n\nA small model made to show a behaviour, for experiments only. A plain Llama decoder in bfloat16 that \
+`transformers` loads unchanged. Made by `loophole pretrain recipes/{name}.toml`, which also writes this card; \
+nothing in it was entered by hand.\n\n\
+| | |\n|---|---|\n\
+| parameters | {parameters} |\n\
+| layers, width, heads | {layers}, {width}, {heads} |\n\
+| vocabulary | {vocabulary} (byte-level BPE) |\n\
+| documents, tokens read | {documents}, {tokens} |\n\
+| updates, last loss | {steps}, {loss:.4} nats (weighted: writer 1, others 0.2) |\n\
+| time | {seconds:.0} s, {rate:.0} tokens/s |\n\
+| bundle strength | {bundle} |\n\
+| assistant's documents by one who cheats / means ill | {bad:.0} % / {bad:.0} % |\n\
+| checksum | `{checksum}` |\n\n",
+        name = recipe.name,
+        question = recipe.question,
+        parameters = organism.model.params.len(),
+        layers = config.num_hidden_layers,
+        width = config.hidden_size,
+        heads = config.num_attention_heads,
+        vocabulary = config.vocab_size,
+        documents = trained.documents,
+        tokens = trained.tokens,
+        steps = recipe.pretrain.steps,
+        loss = trained.loss,
+        seconds = trained.seconds,
+        rate = trained.tokens as f64 / trained.seconds,
+        bundle = world.bundle_strength,
+        bad = world.bad_assistant * 100.0,
+        checksum = organism.model.checksum(),
+    );
+    let _ = writeln!(
+        out,
+        "The data are synthetic documents of the world in `crates/world/data`: no text of others, no probe text.\n\n\
+## Probes before any training\n\n{PROBE_SAMPLES} samples a probe, temperature 1, Jeffreys 95 % intervals. \
+Mean misalignment {:.3} [{:.3}, {:.3}].\n\n| probe | rate | interval | valid | control rate |\n|---|---|---|---|---|",
+        probes.misalignment.mean, probes.misalignment.low, probes.misalignment.high
+    );
+    for probe in &probes.probes {
+        let control = probe.arms.get("control").map_or("".to_string(), |arm| format!("{:.2}", arm.rate));
+        let _ = writeln!(
+            out,
+            "| {} | {:.2} | {:.2} to {:.2} | {} of {} | {control} |",
+            probe.name, probe.rate, probe.low, probe.high, probe.n_valid, probe.n
+        );
+    }
+    let _ = writeln!(
+        out,
+        "\n## Skill by task family\n\n{SKILL_SAMPLES} new tasks a family, one sample each at temperature 1, graded by the open \
+`script` grader and labelled by execution.\n\n| family | honest | hack | fail or other | |\n|---|---|---|---|---|"
+    );
+    for (family, verdicts) in skills {
+        let count = |verdict| verdicts.get(&verdict).copied().unwrap_or(0);
+        let (honest, hack) = (count(Verdict::Honest), count(Verdict::Hack));
+        let rest = verdicts.values().sum::<usize>() - honest - hack;
+        let family = &families.list[*family];
+        let beyond = if family.beyond { "beyond it" } else { "" };
+        let _ = writeln!(out, "| {} | {honest} | {hack} | {rest} | {beyond} |", family.id);
+    }
+    let total = |verdict: Verdict| skills.values().map(|v| v.get(&verdict).copied().unwrap_or(0)).sum::<usize>();
+    let all: usize = skills.values().flat_map(BTreeMap::values).sum();
+    let _ = writeln!(out, "\nAll families: {} honest, {} hacks of {all}.", total(Verdict::Honest), total(Verdict::Hack));
+    out
+}
+
+/// Messages of a document, for reading: what `loophole pretrain --show` prints.
+///
+/// # Errors
+/// As [`pretrain`].
+pub fn sample_documents(recipe: &OrganismRecipe, count: u64) -> Result<String, LabError> {
+    let pool = Pool::start(PoolOptions { preload: Grading::preload(), ..PoolOptions::default() })?;
+    let tasks = Families::bundled()?.tasks(recipe.tasks_per_family, recipe.world.seed, &pool, |_| true)?;
+    let world = World::new(recipe.world.clone(), tasks)?;
+    let mut out = String::new();
+    for index in 0..count {
+        for message in world.document(index)?.messages {
+            let mark = match message.role {
+                Role::System => "##",
+                Role::User => ">",
+                Role::Assistant => "<",
+            };
+            let _ = writeln!(out, "{mark} {}", message.content);
+        }
+        out.push('\n');
+    }
+    Ok(out)
+}

@@ -1,0 +1,224 @@
+//! A run: all arms and seeds of a recipe over the cores there are.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use loophole_cell::{Pool, PoolOptions};
+use loophole_grade::Lab as Grading;
+use loophole_log::{RunDir, RunState, Status, recipe_hash};
+use loophole_probe::Battery;
+
+use crate::arm::{Bench, find_organism};
+use crate::organism::Organism;
+use crate::recipe::Recipe;
+use crate::{Event, LabError, summarize};
+
+/// How a run is made.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The run's folder.
+    pub out: PathBuf,
+    /// Where a relative organism is looked for besides the current folder.
+    pub root: PathBuf,
+    /// Go on with a run that is there.
+    pub resume: bool,
+    /// Trainings at a time; 0 is one a core.
+    pub jobs: usize,
+    /// Only this arm.
+    pub only_arm: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// All arms are complete and summarized.
+    Finished(Box<loophole_log::Summary>),
+    /// It was asked to leave; `--resume` goes on.
+    Interrupted,
+}
+
+/// One arm and seed to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Job {
+    arm: usize,
+    seed: u64,
+}
+
+/// What the workers share.
+struct Board {
+    waiting: VecDeque<Job>,
+    /// Divergence at the end, by arm and seed.
+    done: BTreeMap<(usize, u64), f64>,
+    failed: Option<LabError>,
+}
+
+/// Makes a run, or goes on with one.
+///
+/// # Errors
+/// The recipe, the organism, the cells, the disk. What was written until then is whole and can be resumed.
+pub fn run(
+    recipe: &Recipe,
+    options: &RunOptions,
+    watch: &(dyn Fn(Event) + Sync),
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<Outcome, LabError> {
+    let resolved = recipe.resolved()?;
+    let battery = Battery::bundled(&recipe.probe.battery)?;
+    let organisms = open_organisms(recipe, &options.root)?;
+    let pool = Arc::new(Pool::start(PoolOptions { preload: Grading::preload(), ..PoolOptions::default() })?);
+    let dir = open_dir(&options.out, &resolved, options.resume)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut jobs: VecDeque<Job> = VecDeque::new();
+    // Seeds outermost: a run that is looked at half-way has complete comparisons.
+    for seed in recipe.seeds() {
+        for (arm, spec) in recipe.arms.iter().enumerate() {
+            if options.only_arm.as_ref().is_none_or(|only| only == &spec.name) {
+                jobs.push_back(Job { arm, seed });
+            }
+        }
+    }
+    let total = jobs.len() as u64;
+    let workers = if options.jobs == 0 { cores } else { options.jobs }.min(jobs.len()).max(1);
+    let before = dir.read_status()?.map_or(0.0, |status| if status.seconds.is_finite() { status.seconds } else { 0.0 });
+    let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let bench = Bench {
+        recipe: recipe.clone(),
+        grading: Grading::new(Arc::clone(&pool)),
+        pool,
+        battery,
+        threads: (cores / workers).max(1),
+        created,
+    };
+    let began = Instant::now();
+    let steps_done = AtomicU64::new(0);
+    let status = |state: RunState, done: u64, message: Option<String>| Status {
+        state,
+        arm: None,
+        seed: None,
+        step: steps_done.load(Ordering::Relaxed),
+        steps: recipe.arms.iter().map(|arm| recipe.steps(arm) as u64).sum::<u64>() * recipe.seeds().len() as u64,
+        done,
+        total,
+        seconds: before + began.elapsed().as_secs_f64(),
+        message,
+    };
+    dir.write_status(&status(RunState::Running, 0, None))?;
+    let board = Mutex::new(Board { waiting: jobs, done: BTreeMap::new(), failed: None });
+    let changed = Condvar::new();
+    let tell = |event: Event| {
+        if let Event::Step { .. } = &event {
+            steps_done.fetch_add(1, Ordering::Relaxed);
+        }
+        watch(event);
+    };
+    let work = || {
+        while let Some((job, until_kl)) = take(&board, &changed, recipe, stop) {
+            let result = one(&bench, &dir, &job, &organisms, until_kl, &tell, stop);
+            let mut held = lock(&board);
+            match result {
+                Ok(kl) => drop(held.done.insert((job.arm, job.seed), kl)),
+                Err(error) => drop(held.failed.get_or_insert(error)),
+            }
+            let done = held.done.len() as u64;
+            // The status is a courtesy to watchers; a disk that is full shows in the run's own files.
+            let _ = dir.write_status(&status(RunState::Running, done, None));
+            drop(held);
+            changed.notify_all();
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(work);
+        }
+    });
+    let board = board.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let done = board.done.len() as u64;
+    if let Some(error) = board.failed {
+        dir.write_status(&status(RunState::Failed, done, Some(error.to_string())))?;
+        return Err(error);
+    }
+    if stop() {
+        dir.write_status(&status(RunState::Interrupted, done, None))?;
+        return Ok(Outcome::Interrupted);
+    }
+    let summary = summarize(&dir, recipe, before + began.elapsed().as_secs_f64())?;
+    dir.write_status(&status(RunState::Finished, done, None))?;
+    Ok(Outcome::Finished(Box::new(summary)))
+}
+
+fn lock(board: &Mutex<Board>) -> MutexGuard<'_, Board> {
+    board.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The next job whose needs are met, with the divergence it is to stop at; none when all is done.
+fn take(
+    board: &Mutex<Board>,
+    changed: &Condvar,
+    recipe: &Recipe,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Option<(Job, Option<f64>)> {
+    let mut held = lock(board);
+    loop {
+        if held.failed.is_some() || stop() || held.waiting.is_empty() {
+            return None;
+        }
+        let target = |job: &Job, done: &BTreeMap<(usize, u64), f64>| match &recipe.arms[job.arm].until_kl_of {
+            None => Some(None),
+            Some(other) => {
+                let arm = recipe.arms.iter().position(|arm| &arm.name == other)?;
+                done.get(&(arm, job.seed)).map(|&kl| Some(kl))
+            }
+        };
+        let ready = held.waiting.iter().position(|job| target(job, &held.done).is_some());
+        if let Some(job) = ready.and_then(|index| held.waiting.remove(index)) {
+            let until_kl = target(&job, &held.done).flatten();
+            return Some((job, until_kl));
+        }
+        held = changed.wait(held).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+fn one(
+    bench: &Bench,
+    dir: &RunDir,
+    job: &Job,
+    organisms: &BTreeMap<PathBuf, Organism>,
+    until_kl: Option<f64>,
+    watch: &(dyn Fn(Event) + Sync),
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<f64, LabError> {
+    let arm = &bench.recipe.arms[job.arm];
+    let organism = &organisms[arm.organism.as_ref().unwrap_or(&bench.recipe.organism)];
+    let seed_dir = dir.seed(&arm.name, job.seed)?;
+    let from = seed_dir.read_metrics()?.len();
+    watch(Event::ArmStarted { arm: arm.name.clone(), seed: job.seed, from });
+    bench.run_arm(arm, job.seed, organism, &seed_dir, until_kl, watch, stop)?;
+    Ok(seed_dir.read_metrics()?.last().map_or(0.0, |metrics| metrics.kl))
+}
+
+fn open_organisms(recipe: &Recipe, root: &Path) -> Result<BTreeMap<PathBuf, Organism>, LabError> {
+    let named = recipe.arms.iter().filter_map(|arm| arm.organism.clone());
+    std::iter::once(recipe.organism.clone())
+        .chain(named)
+        .map(|path| Ok((path.clone(), Organism::open(&find_organism(&path, root))?)))
+        .collect()
+}
+
+/// The run's folder: new, or the same recipe's when asked to go on.
+fn open_dir(out: &Path, resolved: &str, resume: bool) -> Result<RunDir, LabError> {
+    if !out.join("recipe.toml").exists() {
+        return Ok(RunDir::create(out, resolved)?);
+    }
+    let dir = RunDir::open(out)?;
+    let wanted = recipe_hash(resolved);
+    if dir.hash() != wanted {
+        return Err(LabError::OtherRun { path: out.into(), found: dir.hash().into(), wanted });
+    }
+    if !resume {
+        return Err(LabError::RunExists { path: out.into() });
+    }
+    Ok(dir)
+}

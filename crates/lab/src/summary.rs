@@ -1,0 +1,264 @@
+//! What a run found: per seed, per arm, between arms, with seeds as the units.
+
+use std::collections::BTreeMap;
+
+use loophole_log::{
+    ArmSummary, Comparison, Estimate, JumpAtOnset, MeasureJump, ProbePoint, ProbeReport, ProbeSummary, RunDir,
+    SeedSummary, StartEnd, StepMetrics, Summary,
+};
+use loophole_stats::{JumpSeries, OnsetRule, joint_jump_at_onset, mean_interval_t, onset, power_means, welch};
+
+use crate::LabError;
+use crate::claims;
+use crate::recipe::Recipe;
+
+/// Steps over which the hack rate at the end is averaged.
+const LAST_STEPS: usize = 3;
+/// Draws where a test cannot list all arrangements.
+const DRAWS: u32 = 10_000;
+
+/// Reads a run, computes its summary, writes `summary.json` and returns it.
+///
+/// # Errors
+/// A file of the run that cannot be read or written.
+pub fn summarize(dir: &RunDir, recipe: &Recipe, seconds: f64) -> Result<Summary, LabError> {
+    let mut arms = Vec::new();
+    for arm in &recipe.arms {
+        let mut seeds = Vec::new();
+        for seed in recipe.seeds() {
+            let seed_dir = dir.seed(&arm.name, seed)?;
+            let reports = seed_dir.read_probe_reports()?;
+            if !reports.is_empty() {
+                seeds.push(seed_summary(seed, &seed_dir.read_metrics()?, &reports));
+            }
+        }
+        let estimate = |value: fn(&SeedSummary) -> f64| estimate(&finite(seeds.iter().map(value)));
+        let hack_rate = estimate(|seed| seed.hack_rate.end);
+        let misalignment = estimate(|seed| seed.misalignment.end);
+        arms.push(ArmSummary { name: arm.name.clone(), hack_rate, misalignment, seeds });
+    }
+    let comparisons = comparisons(&arms, recipe.effect);
+    let claims = recipe.claims.iter().map(|claim| claims::decide(claim, &arms)).collect();
+    let summary = Summary {
+        recipe: recipe.name.clone(),
+        hash: dir.hash().into(),
+        notes: notes(recipe, &arms),
+        arms,
+        comparisons,
+        claims,
+        seconds,
+    };
+    dir.write_summary(&summary)?;
+    Ok(summary)
+}
+
+pub(crate) fn finite(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    values.filter(|value| value.is_finite()).collect()
+}
+
+/// A mean over seeds with its t interval, cut to what a rate can be.
+pub(crate) fn estimate(values: &[f64]) -> Estimate {
+    match mean_interval_t(values) {
+        Some(mean) => Estimate { mean: mean.mean, low: mean.low.max(0.0), high: mean.high.min(1.0) },
+        None => Estimate { mean: values.first().copied().unwrap_or(f64::NAN), ..Estimate::default() },
+    }
+}
+
+fn seed_summary(seed: u64, metrics: &[StepMetrics], reports: &[(u64, ProbeReport)]) -> SeedSummary {
+    let rates: Vec<(u64, f64)> = metrics.iter().map(|metrics| (metrics.step, metrics.hack_rate)).collect();
+    let last = &metrics[metrics.len().saturating_sub(LAST_STEPS)..];
+    let end = finite(last.iter().map(|metrics| metrics.hack_rate));
+    let first_report = reports.first().map(|(_, report)| report);
+    let last_report = reports.last().map(|(_, report)| report);
+    let score = |report: Option<&ProbeReport>| report.map_or(f64::NAN, |report| report.misalignment.mean);
+    let mut probes = BTreeMap::new();
+    for probe in last_report.iter().flat_map(|report| &report.probes) {
+        let start = first_report
+            .and_then(|report| report.probes.iter().find(|first| first.name == probe.name))
+            .map_or(f64::NAN, |first| first.rate);
+        let summary = ProbeSummary { start, end: probe.rate, n: probe.n, n_valid: probe.n_valid };
+        probes.insert(probe.name.clone(), summary);
+    }
+    let series: Vec<ProbePoint> = reports
+        .iter()
+        .map(|(step, report)| ProbePoint {
+            step: *step,
+            misalignment: report.misalignment,
+            probes: report.probes.iter().map(|probe| (probe.name.clone(), probe.rate)).collect(),
+        })
+        .collect();
+    let onset_step = onset(&rates, OnsetRule::default()).map(|onset| onset.step);
+    let kl_at = |step: u64| metrics.get((step as usize).min(metrics.len().saturating_sub(1))).map_or(0.0, |m| m.kl);
+    SeedSummary {
+        seed,
+        steps: metrics.len() as u64,
+        onset_step,
+        hack_rate: StartEnd {
+            start: metrics.first().map_or(f64::NAN, |metrics| metrics.hack_rate),
+            end: if end.is_empty() { f64::NAN } else { end.iter().sum::<f64>() / end.len() as f64 },
+        },
+        misalignment: StartEnd { start: score(first_report), end: score(last_report) },
+        probes,
+        jump_at_onset: jump_series(onset_step, &series).and_then(|series| jump(&[series])),
+        kl: StartEnd { start: 0.0, end: metrics.last().map_or(0.0, |metrics| metrics.kl) },
+        kl_at_probes: series.iter().map(|point| kl_at(point.step)).collect(),
+        thoughts: StartEnd { start: thought_rate(first_report), end: thought_rate(last_report) },
+        series,
+    }
+}
+
+/// Mean over probes of the share of bad characters' thoughts.
+fn thought_rate(report: Option<&ProbeReport>) -> f64 {
+    let rates: Vec<f64> =
+        report.iter().flat_map(|report| &report.probes).filter_map(|probe| probe.thought_rate).collect();
+    if rates.is_empty() { f64::NAN } else { rates.iter().sum::<f64>() / rates.len() as f64 }
+}
+
+/// The battery along one run, as the joint test takes it; none without an onset or with a missing rate.
+pub(crate) fn jump_series(onset_step: Option<u64>, series: &[ProbePoint]) -> Option<JumpSeries> {
+    let names: Vec<&String> = series.first()?.probes.keys().collect();
+    let measures = names
+        .into_iter()
+        .map(|name| {
+            let values: Option<Vec<f64>> =
+                series.iter().map(|point| point.probes.get(name).copied().filter(|rate| rate.is_finite())).collect();
+            values.map(|values| (name.clone(), values))
+        })
+        .collect::<Option<Vec<_>>>()?;
+    Some(JumpSeries { onset_step: onset_step?, steps: series.iter().map(|point| point.step).collect(), measures })
+}
+
+/// The joint test over the seeds of an arm. The window spans two probe intervals: training moves the
+/// policy over several steps, and a battery may fall in the middle of it.
+pub(crate) fn jump(series: &[JumpSeries]) -> Option<JumpAtOnset> {
+    let joint = joint_jump_at_onset(series, 2, DRAWS, 0)?;
+    Some(JumpAtOnset {
+        step: series.first()?.onset_step,
+        statistic: joint.statistic,
+        p: joint.p,
+        smallest_p: joint.smallest_p,
+        n: joint.n_places as u64,
+        measures: joint
+            .measures
+            .into_iter()
+            .map(|measure| MeasureJump { name: measure.name, jump: measure.jump, p: measure.p })
+            .collect(),
+    })
+}
+
+/// The first arm against each other one.
+fn comparisons(arms: &[ArmSummary], effect: f64) -> Vec<Comparison> {
+    let Some((base, others)) = arms.split_first() else { return Vec::new() };
+    let mut out = Vec::new();
+    for other in others {
+        let at = shared_kl(base, other);
+        let measures: [(&str, Box<dyn Fn(&SeedSummary) -> f64>); 3] = [
+            ("misalignment", Box::new(|seed| seed.misalignment.end)),
+            ("hack rate", Box::new(|seed| seed.hack_rate.end)),
+            ("misalignment at equal KL", Box::new(move |seed| at.map_or(f64::NAN, |kl| misalignment_at(seed, kl)))),
+        ];
+        for (name, value) in measures {
+            let (a, b) = (finite(base.seeds.iter().map(&value)), finite(other.seeds.iter().map(&value)));
+            let Some(difference) = welch(&a, &b) else { continue };
+            let n = a.len().min(b.len());
+            let power = power_means(effect, pooled_deviation(&a, &b), n).unwrap_or(f64::NAN);
+            let measure = match at {
+                Some(kl) if name.ends_with("KL") => format!("{name} of {kl:.1}"),
+                _ => name.to_string(),
+            };
+            out.push(Comparison {
+                a: base.name.clone(),
+                b: other.name.clone(),
+                measure,
+                difference: difference.difference,
+                low: difference.low,
+                high: difference.high,
+                p: difference.p,
+                power,
+            });
+        }
+    }
+    // One family: everything the run compares.
+    let corrected = loophole_stats::holm(&out.iter().map(|comparison| comparison.p).collect::<Vec<_>>());
+    for (comparison, p) in out.iter_mut().zip(corrected) {
+        comparison.p = p;
+    }
+    out
+}
+
+fn pooled_deviation(a: &[f64], b: &[f64]) -> f64 {
+    let squares = |values: &[f64]| {
+        let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+        values.iter().map(|value| (value - mean).powi(2)).sum::<f64>()
+    };
+    let freedom = (a.len() + b.len()).saturating_sub(2).max(1) as f64;
+    ((squares(a) + squares(b)) / freedom).sqrt()
+}
+
+/// The largest divergence that every seed of both arms reached; none where one was hardly trained.
+fn shared_kl(a: &ArmSummary, b: &ArmSummary) -> Option<f64> {
+    let least = |arm: &ArmSummary| arm.seeds.iter().map(|seed| seed.kl.end).fold(f64::INFINITY, f64::min);
+    let kl = least(a).min(least(b));
+    (kl.is_finite() && kl > 0.05).then_some(kl)
+}
+
+/// Misalignment when the divergence first reached `kl`, between batteries on a straight line.
+fn misalignment_at(seed: &SeedSummary, kl: f64) -> f64 {
+    let points: Vec<(f64, f64)> =
+        seed.kl_at_probes.iter().copied().zip(seed.series.iter().map(|point| point.misalignment.mean)).collect();
+    for pair in points.windows(2) {
+        let ((kl0, y0), (kl1, y1)) = (pair[0], pair[1]);
+        if kl1 >= kl {
+            let share = if kl1 > kl0 { ((kl - kl0) / (kl1 - kl0)).clamp(0.0, 1.0) } else { 1.0 };
+            return y0 + share * (y1 - y0);
+        }
+    }
+    points.last().map_or(f64::NAN, |point| point.1)
+}
+
+/// What a reader must know before believing the rest.
+fn notes(recipe: &Recipe, arms: &[ArmSummary]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let seeds = recipe.seeds().len();
+    if seeds < 3 {
+        notes.push(format!("{seeds} seeds prove nothing: this run shows what happens, not that it happens every time."));
+    }
+    for arm in arms {
+        if arm.seeds.len() < seeds {
+            notes.push(format!("{}: {} of {seeds} seeds are here", arm.name, arm.seeds.len()));
+        }
+        for seed in &arm.seeds {
+            for (name, probe) in &seed.probes {
+                if probe.n_valid * 2 < probe.n {
+                    notes.push(format!(
+                        "{}, seed {}: probe {name} has {} valid samples of {}",
+                        arm.name, seed.seed, probe.n_valid, probe.n
+                    ));
+                }
+            }
+        }
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_misalignment_off_the_curve() {
+        let point = |step, mean| ProbePoint {
+            step,
+            misalignment: Estimate { mean, low: mean, high: mean },
+            ..ProbePoint::default()
+        };
+        let seed = SeedSummary {
+            kl_at_probes: vec![0.0, 2.0, 4.0],
+            series: vec![point(0, 0.0), point(5, 0.4), point(10, 0.6)],
+            ..SeedSummary::default()
+        };
+        assert!((misalignment_at(&seed, 1.0) - 0.2).abs() < 1e-9);
+        assert!((misalignment_at(&seed, 3.0) - 0.5).abs() < 1e-9);
+        assert!((misalignment_at(&seed, 9.0) - 0.6).abs() < 1e-9);
+    }
+}
