@@ -125,7 +125,7 @@ impl Grpo {
         let lora = match options.update {
             Update::Full => None,
             Update::LowRank { rank, alpha } => {
-                Some(Lora::init(&model.config, rank, alpha, &loophole_lm::LORA_TARGETS, seed)?)
+                Some(Lora::init(&model.config, rank, alpha, &loophole_lm::ALL_LINEAR, seed)?)
             }
         };
         let trained = lora.as_ref().map_or(model.params.len(), |lora| lora.params.len());
