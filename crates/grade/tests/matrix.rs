@@ -269,7 +269,13 @@ fn every_switch_closes_its_family() {
                 continue; // closing the leak moves everything out of the process
             }
             let r = lab.reward(&task, &alone, &submission(e.files)).unwrap();
-            println!("{:<22} {:<10} alone open: {}", e.id, kind.name(), r.reward);
+            println!(
+                "{:<22} {:<10} alone open: {} ({:.2} s)",
+                e.id,
+                kind.name(),
+                r.reward,
+                r.seconds
+            );
         }
     }
     println!("{checked} pairs of exploit and kind");
