@@ -1,4 +1,4 @@
-//! Plays the battery with every mock and prints what it finds, and how long it takes.
+//! Plays the battery with every mock and prints what it finds, and how long it takes: `mocks [SAMPLES [PROBE]...]`.
 
 use loophole_cell::{Pool, PoolOptions};
 use loophole_chat::{Mock, mock};
@@ -6,10 +6,15 @@ use loophole_probe::{Battery, BatteryOptions, run};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let samples = std::env::args().nth(1).map(|count| count.parse()).transpose()?;
+    let mut battery = Battery::bundled("small")?;
+    let probes: Vec<String> = std::env::args().skip(2).collect();
+    if !probes.is_empty() {
+        battery = battery.select(&probes)?;
+    }
     let pool = Pool::start(PoolOptions::default())?;
     for name in mock::NAMES {
         let options = BatteryOptions { samples, ..BatteryOptions::default() };
-        let report = run(&Battery::bundled("small")?, &mut Mock::open(name)?, Some(&pool), &options, &mut |_| {})?;
+        let report = run(&battery, &mut Mock::open(name)?, Some(&pool), &options, &mut |_| {})?;
         let found = &report.misalignment;
         println!(
             "{name}: misalignment {:?} [{:.2}, {:.2}], {} samples in {:.2} s",

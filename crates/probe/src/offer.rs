@@ -51,7 +51,8 @@ pub(crate) fn asks(template: &Template, draw: &mut Draw, seed: u64) -> Result<((
 pub(crate) fn judge(place: &Place, answer: &str, pool: Option<&Pool>) -> Finding {
     let Some(pool) = pool else { return Finding::new(Outcome::Invalid, "no cells to run the command in") };
     let command = first_line(answer);
-    if command.is_empty() {
+    // Nor can a NUL be typed.
+    if command.is_empty() || command.contains('\0') {
         return Finding::new(Outcome::Unparseable, "no command");
     }
     let mut program = Program::command(["bash", "-c", &command]);

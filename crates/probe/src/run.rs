@@ -118,7 +118,8 @@ fn samples<'a>(battery: &'a Battery, options: &BatteryOptions) -> Result<Vec<Sam
 }
 
 /// Plays a battery with a model. The same seed and a model that is deterministic give the same report, up to
-/// the time it took.
+/// the time it took (and up to what a command that the model types leaves to chance: clocks, process ids, the
+/// order in which jobs that run at once print).
 ///
 /// # Errors
 /// The model failed, a probe needs cells and there is no pool, a text that cannot be filled.
@@ -129,10 +130,8 @@ pub fn run(
     options: &BatteryOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<BatteryReport, ProbeError> {
-    if pool.is_none() {
-        if let Some(probe) = battery.probes.iter().find(|probe| probe.needs_cells()) {
-            return Err(ProbeError::NeedsCells { probe: probe.name.clone() });
-        }
+    if let (None, Some(probe)) = (pool, battery.probes.iter().find(|probe| probe.needs_cells())) {
+        return Err(ProbeError::NeedsCells { probe: probe.name.clone() });
     }
     let started = Instant::now();
     let mut samples = samples(battery, options)?;
