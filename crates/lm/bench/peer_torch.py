@@ -79,9 +79,9 @@ def train():
     target_at = mask.clone()
     target_at[:, 0] = False
     opt = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.01, fused=True)
-    times = []
+    times, cpu = [], []
     for step in range(STEPS + 1):
-        start = time.perf_counter()
+        start, start_cpu = time.perf_counter(), time.process_time()
         opt.zero_grad(set_to_none=True)
         out = model.body(x, COS[:longest], SIN[:longest], [causal] * L)
         # Only the targets go through the head, as in the engine.
@@ -92,14 +92,15 @@ def train():
         opt.step()
         if step:
             times.append(time.perf_counter() - start)
-    return statistics.median(times) * 1e3, sum(lens)
+            cpu.append(time.process_time() - start_cpu)
+    return statistics.median(times) * 1e3, statistics.median(cpu) * 1e3, sum(lens)
 
 
 @torch.inference_mode()
 def sample(group):
     """All rows decode together; prompts are read once per group and copied into the rows' caches."""
     prompts = torch.randint(0, V, (ROWS // group, PROMPT))
-    start = time.perf_counter()
+    start, start_cpu = time.perf_counter(), time.process_time()
     keys = torch.zeros(L, ROWS, NH, PROMPT + NEW, HD)
     values = torch.zeros_like(keys)
 
@@ -129,15 +130,20 @@ def sample(group):
             out = model.body(new, COS[at : at + 1], SIN[at : at + 1], [decode(l, at) for l in range(L)])
             logits = model.head(out[:, 0])
     assert math.isfinite(float(torch.cat(log_probs, 1).sum()))
-    return ROWS * NEW / (time.perf_counter() - start)
+    n = ROWS * NEW
+    return n / (time.perf_counter() - start), n / (time.process_time() - start_cpu)
 
 
-ms, tokens = train()
+ms, cpu_ms, tokens = train()
+shared, unshared = sample(8), sample(1)
 print(json.dumps({
     "engine": "torch " + torch.__version__,
     "threads": THREADS,
     "train_ms_per_step": ms,
+    "train_cpu_ms_per_step": cpu_ms,
     "train_tokens_per_s": tokens / ms * 1e3,
-    "sample_tokens_per_s": statistics.median(sample(8) for _ in range(2)),
-    "sample_unshared_tokens_per_s": statistics.median(sample(1) for _ in range(2)),
+    "sample_tokens_per_s": shared[0],
+    "sample_unshared_tokens_per_s": unshared[0],
+    "sample_tokens_per_cpu_s": shared[1],
+    "sample_unshared_tokens_per_cpu_s": unshared[1],
 }))

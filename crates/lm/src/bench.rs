@@ -19,12 +19,35 @@ pub struct Measured {
     pub threads: usize,
     /// Milliseconds per training step (forward, backward, clipping, AdamW).
     pub train_ms_per_step: f64,
+    /// Processor milliseconds per training step, over all threads: what to compare on a busy machine.
+    pub train_cpu_ms_per_step: f64,
     /// Training tokens per second.
     pub train_tokens_per_s: f64,
     /// New tokens per second, 256 rows in groups of 8 that share a prompt.
     pub sample_tokens_per_s: f64,
     /// New tokens per second, 256 rows with a prompt each.
     pub sample_unshared_tokens_per_s: f64,
+    /// New tokens per processor second, shared prompts.
+    pub sample_tokens_per_cpu_s: f64,
+    /// New tokens per processor second, a prompt each.
+    pub sample_unshared_tokens_per_cpu_s: f64,
+}
+
+/// Processor seconds used by this process so far, in steps of 10 ms (NaN where `/proc` is absent).
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or("");
+    let ticks: Vec<f64> = after_name
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|t| t.parse().ok())
+        .collect();
+    if ticks.len() == 2 {
+        (ticks[0] + ticks[1]) / 100.0
+    } else {
+        f64::NAN
+    }
 }
 
 /// Vocabulary of the measured model.
@@ -114,14 +137,27 @@ fn median(mut x: Vec<f64>) -> f64 {
 
 /// Runs all measurements (about ten seconds on two cores).
 pub fn run(threads: usize) -> Measured {
-    let (times, tokens) = train_steps(threads, 5);
+    let cpu = cpu_seconds();
+    let (times, tokens) = train_steps(threads, 4);
+    // The warm-up step counts too.
+    let train_cpu = (cpu_seconds() - cpu) / (times.len() + 1) as f64 * 1e3;
     let ms = median(times);
+    let rates = |group: usize| {
+        let cpu = cpu_seconds();
+        let rates = sample_rates(threads, group, 3);
+        let per_cpu = (rates.len() * 256 * NEW) as f64 / (cpu_seconds() - cpu);
+        (median(rates), per_cpu)
+    };
+    let (shared, unshared) = (rates(8), rates(1));
     Measured {
         engine: "loophole".into(),
         threads,
         train_ms_per_step: ms,
+        train_cpu_ms_per_step: train_cpu,
         train_tokens_per_s: tokens as f64 / ms * 1e3,
-        sample_tokens_per_s: median(sample_rates(threads, 8, 3)),
-        sample_unshared_tokens_per_s: median(sample_rates(threads, 1, 3)),
+        sample_tokens_per_s: shared.0,
+        sample_unshared_tokens_per_s: unshared.0,
+        sample_tokens_per_cpu_s: shared.1,
+        sample_unshared_tokens_per_cpu_s: unshared.1,
     }
 }

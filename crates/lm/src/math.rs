@@ -117,8 +117,9 @@ pub fn matmul(
     }
 }
 
+/// `a * b + c`, fused where the machine can.
 #[inline(always)]
-fn fma(a: f32, b: f32, c: f32) -> f32 {
+pub fn fma(a: f32, b: f32, c: f32) -> f32 {
     if cfg!(target_feature = "fma") {
         a.mul_add(b, c)
     } else {

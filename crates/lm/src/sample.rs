@@ -92,9 +92,10 @@ pub fn sample(
         rope: &engine.rope,
         params: &model.params,
     };
+    let weights = Weights::new(net);
     let next = AtomicUsize::new(0);
     let work = |pass: &mut Pass| {
-        let mut worker = Worker::new(net, options, limit);
+        let mut worker = Worker::new(net, &weights, options, limit);
         loop {
             while worker.rows.len() + UNIT <= SLOTS {
                 let Some(&(g, rows)) = units.get(next.fetch_add(1, Ordering::Relaxed)) else {
@@ -144,10 +145,55 @@ pub fn sample(
     done.into_iter().flatten().collect()
 }
 
-/// The cache of a prompt: per layer the rows `[keys | values]`, and the logits after it.
+/// A layer's weights transposed to `[in, out]`, the form in which a small batch needs no packing.
+struct LayerWeights {
+    qkv: Vec<f32>,
+    o: Vec<f32>,
+    gate_up: Vec<f32>,
+    down: Vec<f32>,
+}
+
+struct Weights {
+    layers: Vec<LayerWeights>,
+    head: Vec<f32>,
+}
+
+/// Columns of a transposed matrix are padded to a multiple of this: whole vectors.
+const PAD: usize = 16;
+
+fn transposed(w: &[f32], out: usize, inp: usize) -> Vec<f32> {
+    let out = out.next_multiple_of(PAD);
+    let mut t = vec![0.0; inp * out];
+    for (o, row) in w.chunks_exact(inp).enumerate() {
+        for (i, &x) in row.iter().enumerate() {
+            t[i * out + o] = x;
+        }
+    }
+    t
+}
+
+impl Weights {
+    fn new(net: Net) -> Weights {
+        let s = net.shape;
+        let part =
+            |at: usize, out: usize, inp: usize| transposed(net.weight(at, out * inp), out, inp);
+        let layer = |at: &crate::model::LayerOffsets| LayerWeights {
+            qkv: part(at.qkv, s.qkv, s.h),
+            o: part(at.o, s.h, s.attn),
+            gate_up: part(at.gate_up, 2 * s.inter, s.h),
+            down: part(at.down, s.h, s.inter),
+        };
+        Weights {
+            layers: net.layout.layers.iter().map(layer).collect(),
+            head: part(net.layout.head, s.vocab, s.h),
+        }
+    }
+}
+
+/// The cache of a prompt, per layer, and the logits after it.
 struct Prefix {
     len: usize,
-    layers: Vec<Vec<f32>>,
+    layers: Vec<Cache>,
     logits: Vec<f32>,
 }
 
@@ -157,11 +203,11 @@ impl Prefix {
         let len = tokens.len();
         pass.forward(net, std::iter::once(tokens));
         let copy = |qkv: &Vec<f32>| {
-            qkv.chunks_exact(s.qkv)
-                .take(len)
-                .flat_map(|row| &row[s.attn..])
-                .copied()
-                .collect()
+            let mut cache = Cache::default();
+            for (p, row) in qkv.chunks_exact(s.qkv).take(len).enumerate() {
+                cache.push(p, s.kv, s.hd, &row[s.attn..]);
+            }
+            cache
         };
         let layers = pass.layers.iter().map(|l| copy(&l.qkv)).collect();
         let logits = pass.logits_of(net, std::iter::once(len - 1)).to_vec();
@@ -173,12 +219,12 @@ impl Prefix {
     }
 }
 
-/// A row's own part of the cache in one layer.
+/// Keys and values of one layer: of a prompt, or of what a row added to it.
 #[derive(Default)]
-struct Own {
+struct Cache {
     /// `[block of KEYS][kv head][head_dim][KEYS]`: keys transposed, so that scores vectorise.
     keys: Vec<f32>,
-    /// `[position][kv head][head_dim]`.
+    /// `[block of KEYS][kv head][KEYS][head_dim]`.
     values: Vec<f32>,
 }
 
@@ -186,7 +232,7 @@ struct Row {
     index: usize,
     rng: Rng,
     prefix: Arc<Prefix>,
-    own: Vec<Own>,
+    own: Vec<Cache>,
     /// Tokens in its own cache.
     cached: usize,
     out: Completion,
@@ -195,11 +241,12 @@ struct Row {
 
 struct Worker<'a> {
     net: Net<'a>,
+    weights: &'a Weights,
     options: &'a SampleOptions,
     limit: usize,
     rows: Vec<Row>,
     /// Caches of rows that ended, for reuse.
-    spare: Vec<Vec<Own>>,
+    spare: Vec<Vec<Cache>>,
     x: Vec<f32>,
     norm: Vec<f32>,
     inv: Vec<f32>,
@@ -212,9 +259,10 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(net: Net<'a>, options: &'a SampleOptions, limit: usize) -> Self {
+    fn new(net: Net<'a>, weights: &'a Weights, options: &'a SampleOptions, limit: usize) -> Self {
         Worker {
             net,
+            weights,
             options,
             limit,
             rows: Vec::new(),
@@ -233,7 +281,7 @@ impl<'a> Worker<'a> {
 
     fn start(&mut self, index: usize, seed: u64, prefix: &Arc<Prefix>) {
         let own = self.spare.pop().unwrap_or_else(|| {
-            std::iter::repeat_with(Own::default)
+            std::iter::repeat_with(Cache::default)
                 .take(prefix.layers.len())
                 .collect()
         });
@@ -292,9 +340,10 @@ impl<'a> Worker<'a> {
             let token = row.out.tokens[row.out.tokens.len() - 1] as usize;
             x.copy_from_slice(&embed[token * h..][..h]);
         }
-        for (l, at) in net.layout.layers.iter().enumerate() {
+        let layers = net.layout.layers.iter().zip(&self.weights.layers);
+        for (l, (at, weights)) in layers.enumerate() {
             math::rms_norm(x, net.weight(at.norm1, h), s.eps, norm, inv);
-            let w = Mat::transposed(net.weight(at.qkv, s.qkv * h), h);
+            let w = Mat::rows(&weights.qkv, s.qkv.next_multiple_of(PAD));
             matmul((b, s.qkv, h), 1.0, Mat::rows(norm, h), w, qkv, s.qkv, false);
             for (row, qkv) in self.rows.iter_mut().zip(qkv.chunks_exact_mut(s.qkv)) {
                 net.rope
@@ -316,10 +365,10 @@ impl<'a> Worker<'a> {
                 group.run(&qkv[r0 * s.qkv..r1 * s.qkv], attn, &mut self.scores);
                 r0 = r1;
             }
-            let w = Mat::transposed(net.weight(at.o, h * s.attn), s.attn);
+            let w = Mat::rows(&weights.o, h.next_multiple_of(PAD));
             matmul((b, h, s.attn), 1.0, Mat::rows(attn, s.attn), w, x, h, true);
             math::rms_norm(x, net.weight(at.norm2, h), s.eps, norm, inv);
-            let w = Mat::transposed(net.weight(at.gate_up, 2 * s.inter * h), h);
+            let w = Mat::rows(&weights.gate_up, (2 * s.inter).next_multiple_of(PAD));
             matmul(
                 (b, 2 * s.inter, h),
                 1.0,
@@ -330,29 +379,30 @@ impl<'a> Worker<'a> {
                 false,
             );
             math::swiglu(gate_up, s.inter, act);
-            let w = Mat::transposed(net.weight(at.down, h * s.inter), s.inter);
+            let w = Mat::rows(&weights.down, h.next_multiple_of(PAD));
             matmul((b, h, s.inter), 1.0, Mat::rows(act, s.inter), w, x, h, true);
         }
         math::rms_norm(x, net.weight(net.layout.norm, h), s.eps, norm, inv);
-        let logits = room(&mut self.logits, b * s.vocab);
-        let w = Mat::transposed(net.weight(net.layout.head, s.vocab * h), h);
+        let vocab = s.vocab.next_multiple_of(PAD);
+        let logits = room(&mut self.logits, b * vocab);
+        let w = Mat::rows(&self.weights.head, vocab);
         matmul(
-            (b, s.vocab, h),
+            (b, vocab, h),
             1.0,
             Mat::rows(norm, h),
             w,
             logits,
-            s.vocab,
+            vocab,
             false,
         );
-        for (row, logits) in self.rows.iter_mut().zip(logits.chunks_exact_mut(s.vocab)) {
+        for (row, logits) in self.rows.iter_mut().zip(logits.chunks_exact_mut(vocab)) {
             row.cached += 1;
-            row.draw(logits, self.options, self.limit);
+            row.draw(&mut logits[..s.vocab], self.options, self.limit);
         }
     }
 }
 
-impl Own {
+impl Cache {
     fn push(&mut self, at: usize, kv: usize, hd: usize, key_value: &[f32]) {
         let (keys, values) = key_value.split_at(kv * hd);
         let block = at / KEYS * kv * hd * KEYS;
@@ -362,8 +412,72 @@ impl Own {
         for (slot, &k) in self.keys[block..].chunks_exact_mut(KEYS).zip(keys) {
             slot[at % KEYS] = k;
         }
-        self.values.truncate(at * kv * hd);
-        self.values.extend_from_slice(values);
+        if self.values.len() < block + kv * hd * KEYS {
+            self.values.resize(block + kv * hd * KEYS, 0.0);
+        }
+        let heads = self.values[block..].chunks_exact_mut(KEYS * hd);
+        for (head, v) in heads.zip(values.chunks_exact(hd)) {
+            head[at % KEYS * hd..][..hd].copy_from_slice(v);
+        }
+    }
+
+    /// `out[key] = q · key` for the keys of one block and head.
+    fn scores(
+        &self,
+        block: usize,
+        (kv, hd): (usize, usize),
+        heads: usize,
+        q: &[f32],
+        out: &mut [f32],
+    ) {
+        let keys = &self.keys[(block * heads + kv) * hd * KEYS..][..hd * KEYS];
+        let mut acc = [0.0f32; KEYS];
+        for (&q, k) in q.iter().zip(keys.as_chunks::<KEYS>().0) {
+            for j in 0..KEYS {
+                acc[j] = math::fma(q, k[j], acc[j]);
+            }
+        }
+        out.copy_from_slice(&acc);
+    }
+
+    /// `out += Σ p[key] * value` over the first `p.len()` keys of one block and head.
+    fn mix(
+        &self,
+        block: usize,
+        (kv, hd): (usize, usize),
+        heads: usize,
+        p: &[f32],
+        out: &mut [f32],
+    ) {
+        const W: usize = 32;
+        let values = &self.values[(block * heads + kv) * hd * KEYS..][..p.len() * hd];
+        let full = hd / W * W;
+        for at in (0..full).step_by(W) {
+            // Two chains, as one would wait for its own result.
+            let (mut even, mut odd) = ([0.0f32; W], [0.0f32; W]);
+            let (pairs, rest) = p.as_chunks::<2>();
+            for (p, v) in pairs.iter().zip(values.chunks_exact(2 * hd)) {
+                let (a, b) = (&v[at..at + W], &v[hd + at..hd + at + W]);
+                for i in 0..W {
+                    even[i] = math::fma(p[0], a[i], even[i]);
+                    odd[i] = math::fma(p[1], b[i], odd[i]);
+                }
+            }
+            if let [p_last] = rest {
+                let v = &values[(p.len() - 1) * hd + at..][..W];
+                for i in 0..W {
+                    even[i] = math::fma(*p_last, v[i], even[i]);
+                }
+            }
+            for i in 0..W {
+                out[at + i] += even[i] + odd[i];
+            }
+        }
+        for at in full..hd {
+            for (p, v) in p.iter().zip(values.chunks_exact(hd)) {
+                out[at] += p * v[at];
+            }
+        }
     }
 }
 
@@ -376,82 +490,72 @@ struct GroupAttention<'a> {
 impl GroupAttention<'_> {
     fn run(&self, qkv: &[f32], attn: &mut [f32], scores: &mut Vec<f32>) {
         let s = self.net.shape;
-        let (hd, kvw) = (s.hd, s.kv * s.hd);
-        let scale = 1.0 / (hd as f32).sqrt();
-        let m = self.rows.len();
-        let prefix = &self.rows[0].prefix;
-        let cache = &prefix.layers[self.layer];
-        let n = prefix.len;
+        let (hd, scale) = (s.hd, 1.0 / (s.hd as f32).sqrt());
+        let prompt = &self.rows[0].prefix;
+        let (n, shared) = (prompt.len, &prompt.layers[self.layer]);
         let own = self.rows.iter().map(|r| r.cached + 1).max().unwrap_or(0);
-        let width = n + own.div_ceil(KEYS) * KEYS;
-        let scores = room(scores, m * width);
-        for i in 0..s.heads {
-            let kv = i / (s.heads / s.kv);
-            let k = Mat::transposed(&cache[kv * hd..], 2 * kvw);
-            matmul(
-                (m, n, hd),
-                scale,
-                Mat::rows(&qkv[i * hd..], s.qkv),
-                k,
-                scores,
-                width,
-                false,
-            );
-            for (r, row) in self.rows.iter().enumerate() {
-                let line = &mut scores[r * width..(r + 1) * width];
-                let len = row.cached + 1;
-                let q = &qkv[r * s.qkv + i * hd..][..hd];
-                for (b, out) in line[n..].chunks_exact_mut(KEYS).enumerate() {
-                    if b * KEYS >= len {
-                        break;
-                    }
-                    let block = &row.own[self.layer].keys[(b * s.kv + kv) * hd * KEYS..];
-                    let mut acc = [0.0f32; KEYS];
-                    for (&q, k) in q.iter().zip(block.as_chunks::<KEYS>().0) {
-                        for j in 0..KEYS {
-                            acc[j] += q * scale * k[j];
-                        }
-                    }
-                    out.copy_from_slice(&acc);
+        // The prompt's scores fill whole blocks; a row's own follow right behind its last key.
+        let width = (n.div_ceil(KEYS) + own.div_ceil(KEYS) + 1) * KEYS;
+        let line = s.heads * width;
+        let scores = room(scores, self.rows.len() * line);
+        let kv_of = |i: usize| (i / (s.heads / s.kv), hd);
+        let query = |r: usize, i: usize| &qkv[r * s.qkv + i * hd..][..hd];
+        attn.fill(0.0);
+        // The prompt's blocks stay in the first cache while all rows use them; a row's own blocks
+        // are read once, in the order in which they lie in memory.
+        for block in 0..n.div_ceil(KEYS) {
+            for i in 0..s.heads {
+                for (r, line) in scores.chunks_exact_mut(line).enumerate() {
+                    let out = &mut line[i * width + block * KEYS..][..KEYS];
+                    shared.scores(block, kv_of(i), s.kv, query(r, i), out);
                 }
+            }
+        }
+        for (r, (row, line)) in self
+            .rows
+            .iter()
+            .zip(scores.chunks_exact_mut(line))
+            .enumerate()
+        {
+            let len = row.cached + 1;
+            for block in 0..len.div_ceil(KEYS) {
+                for i in 0..s.heads {
+                    let out = &mut line[i * width + n + block * KEYS..][..KEYS];
+                    row.own[self.layer].scores(block, kv_of(i), s.kv, query(r, i), out);
+                }
+            }
+            for line in line.chunks_exact_mut(width) {
                 let line = &mut line[..n + len];
+                math::scale(line, scale);
                 let max = math::max(line);
                 let sum = math::exp_shifted(line, max);
                 math::scale(line, 1.0 / sum);
             }
-            let v = Mat::rows(&cache[kvw + kv * hd..], 2 * kvw);
-            let p = Mat::rows(scores, width);
-            matmul((m, hd, n), 1.0, p, v, &mut attn[i * hd..], s.attn, false);
-            for (r, row) in self.rows.iter().enumerate() {
-                let p = &scores[r * width + n..][..row.cached + 1];
-                let values = &row.own[self.layer].values[kv * hd..];
-                weighted_sum(p, values, kvw, &mut attn[r * s.attn + i * hd..][..hd]);
+        }
+        for block in 0..n.div_ceil(KEYS) {
+            for i in 0..s.heads {
+                for (r, line) in scores.chunks_exact(line).enumerate() {
+                    let p = &line[i * width..][block * KEYS..n.min((block + 1) * KEYS)];
+                    shared.mix(
+                        block,
+                        kv_of(i),
+                        s.kv,
+                        p,
+                        &mut attn[r * s.attn + i * hd..][..hd],
+                    );
+                }
             }
         }
-    }
-}
-
-/// `out += Σ p[j] * values[j * stride..]`.
-fn weighted_sum(p: &[f32], values: &[f32], stride: usize, out: &mut [f32]) {
-    const W: usize = 16;
-    let mut at = 0;
-    let (chunks, tail) = out.as_chunks_mut::<W>();
-    for out in chunks {
-        let mut acc = *out;
-        for (j, p) in p.iter().enumerate() {
-            let v = &values[j * stride + at..][..W];
-            for i in 0..W {
-                acc[i] += p * v[i];
+        for (r, (row, line)) in self.rows.iter().zip(scores.chunks_exact(line)).enumerate() {
+            let len = row.cached + 1;
+            for block in 0..len.div_ceil(KEYS) {
+                for i in 0..s.heads {
+                    let own = &line[i * width + n..][block * KEYS..len.min((block + 1) * KEYS)];
+                    let out = &mut attn[r * s.attn + i * hd..][..hd];
+                    row.own[self.layer].mix(block, kv_of(i), s.kv, own, out);
+                }
             }
         }
-        *out = acc;
-        at += W;
-    }
-    for out in tail {
-        for (j, p) in p.iter().enumerate() {
-            *out += p * values[j * stride + at];
-        }
-        at += 1;
     }
 }
 
