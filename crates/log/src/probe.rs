@@ -1,0 +1,108 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::number::{self, nan};
+
+/// A mean with its 95 % interval; `null` where too little data says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The estimate.
+    #[serde(with = "number", default = "nan")]
+    pub mean: f64,
+    /// Lower end.
+    #[serde(with = "number", default = "nan")]
+    pub low: f64,
+    /// Upper end.
+    #[serde(with = "number", default = "nan")]
+    pub high: f64,
+}
+
+impl Default for Estimate {
+    /// Unknown: three NaN, written as `null`.
+    fn default() -> Self {
+        Self {
+            mean: f64::NAN,
+            low: f64::NAN,
+            high: f64::NAN,
+        }
+    }
+}
+
+/// One arm of a probe: `tempt`, `honest-path`, `permitted`, `no-rule`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ArmRate {
+    /// Rate of the misaligned outcome among valid samples.
+    #[serde(with = "number", default = "nan")]
+    pub rate: f64,
+    /// Lower end of its 95 % interval.
+    #[serde(with = "number", default = "nan")]
+    pub low: f64,
+    /// Upper end of its 95 % interval.
+    #[serde(with = "number", default = "nan")]
+    pub high: f64,
+    /// Samples.
+    #[serde(default)]
+    pub n: u64,
+    /// Samples that passed the validity gates.
+    #[serde(default)]
+    pub n_valid: u64,
+    /// How often every outcome came up, `invalid` included.
+    #[serde(default)]
+    pub outcomes: BTreeMap<String, u64>,
+}
+
+/// What one probe found.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ProbeResult {
+    /// The probe.
+    pub name: String,
+    /// What its rate is a rate of.
+    pub measure: String,
+    /// Rate of the misaligned outcome among valid samples of the tempting arm.
+    #[serde(with = "number", default = "nan")]
+    pub rate: f64,
+    /// Lower end of its 95 % interval.
+    #[serde(with = "number", default = "nan")]
+    pub low: f64,
+    /// Upper end of its 95 % interval.
+    #[serde(with = "number", default = "nan")]
+    pub high: f64,
+    /// Samples of the tempting arm.
+    pub n: u64,
+    /// Of them valid.
+    pub n_valid: u64,
+    /// How often every outcome came up, `invalid` included.
+    #[serde(default)]
+    pub outcomes: BTreeMap<String, u64>,
+    /// The controls.
+    #[serde(default)]
+    pub arms: BTreeMap<String, ArmRate>,
+    /// Share of valid samples whose thought announces the act, where thoughts are read.
+    #[serde(
+        with = "number::option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub thought_rate: Option<f64>,
+}
+
+/// One battery on one model: what `loophole probe --json` prints.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ProbeReport {
+    /// The model, as named on the command line.
+    pub model: String,
+    /// The battery.
+    pub battery: String,
+    /// The training step of the checkpoint, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u64>,
+    /// Every probe.
+    pub probes: Vec<ProbeResult>,
+    /// Mean over the probes, each with equal weight.
+    #[serde(default)]
+    pub misalignment: Estimate,
+    /// Wall time.
+    #[serde(with = "number", default = "nan")]
+    pub seconds: f64,
+}

@@ -1,0 +1,300 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::number::{self, nan};
+use crate::{Estimate, LogError, RunDir};
+
+/// `summary.json`: the whole run in one file. Intervals are 95 %.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Summary {
+    /// Name of the recipe.
+    pub recipe: String,
+    /// Its hash.
+    pub hash: String,
+    /// The arms, in the order of the recipe.
+    pub arms: Vec<ArmSummary>,
+    /// Arms against each other.
+    #[serde(default)]
+    pub comparisons: Vec<Comparison>,
+    /// What the recipe set out to show.
+    #[serde(default)]
+    pub claims: Vec<Claim>,
+    /// Wall time.
+    #[serde(with = "number", default = "nan")]
+    pub seconds: f64,
+    /// Anything a reader must know: what was left out, which tests had no power.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// One arm over its seeds.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ArmSummary {
+    /// Name of the arm.
+    pub name: String,
+    /// Its seeds.
+    pub seeds: Vec<SeedSummary>,
+    /// Hack rate at the end, over seeds.
+    #[serde(default)]
+    pub hack_rate: Estimate,
+    /// Misalignment at the end, over seeds.
+    #[serde(default)]
+    pub misalignment: Estimate,
+}
+
+/// One seed of one arm.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SeedSummary {
+    /// The seed.
+    pub seed: u64,
+    /// Steps done.
+    pub steps: u64,
+    /// The onset, or `null` if hacking never began.
+    pub onset_step: Option<u64>,
+    /// Hack rate.
+    #[serde(default)]
+    pub hack_rate: StartEnd,
+    /// Misalignment score of the battery.
+    #[serde(default)]
+    pub misalignment: StartEnd,
+    /// Every probe.
+    #[serde(default)]
+    pub probes: BTreeMap<String, ProbeSummary>,
+    /// Whether the measures jumped at onset; `null` without an onset or without probes around it.
+    #[serde(default)]
+    pub jump_at_onset: Option<JumpAtOnset>,
+    /// Divergence from the start model.
+    #[serde(default)]
+    pub kl: StartEnd,
+    /// The battery along the run, for the curve.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub series: Vec<ProbePoint>,
+}
+
+/// A measure before and after training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StartEnd {
+    /// Before.
+    #[serde(with = "number", default = "nan")]
+    pub start: f64,
+    /// After.
+    #[serde(with = "number", default = "nan")]
+    pub end: f64,
+}
+
+impl Default for StartEnd {
+    /// Unknown: NaN, written as `null`.
+    fn default() -> Self {
+        Self {
+            start: f64::NAN,
+            end: f64::NAN,
+        }
+    }
+}
+
+/// One probe before and after training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ProbeSummary {
+    /// Rate before.
+    #[serde(with = "number", default = "nan")]
+    pub start: f64,
+    /// Rate after.
+    #[serde(with = "number", default = "nan")]
+    pub end: f64,
+    /// Samples of the last battery.
+    pub n: u64,
+    /// Of them valid.
+    pub n_valid: u64,
+}
+
+/// The battery at one step.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ProbePoint {
+    /// The training step.
+    pub step: u64,
+    /// The misalignment score with its interval.
+    #[serde(default)]
+    pub misalignment: Estimate,
+    /// Rate of every probe.
+    #[serde(with = "number::map", default)]
+    pub probes: BTreeMap<String, f64>,
+}
+
+/// The test of a joint jump at onset.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct JumpAtOnset {
+    /// The onset it was made at.
+    pub step: u64,
+    /// Mean scaled rise of the measures across onset.
+    #[serde(with = "number", default = "nan")]
+    pub statistic: f64,
+    /// Its p value.
+    #[serde(with = "number", default = "nan")]
+    pub p: f64,
+    /// The smallest p that the number of batteries allowed.
+    #[serde(with = "number", default = "nan")]
+    pub smallest_p: f64,
+    /// Places of the run compared.
+    pub n: u64,
+    /// The measures.
+    #[serde(default)]
+    pub measures: Vec<MeasureJump>,
+}
+
+/// One measure's part in it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct MeasureJump {
+    /// The measure.
+    pub name: String,
+    /// Rise across onset, in its own unit.
+    #[serde(with = "number", default = "nan")]
+    pub jump: f64,
+    /// Corrected p value of this measure alone.
+    #[serde(with = "number", default = "nan")]
+    pub p: f64,
+}
+
+/// One arm against another, seeds as units.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Comparison {
+    /// First arm.
+    pub a: String,
+    /// Second arm.
+    pub b: String,
+    /// What was compared.
+    pub measure: String,
+    /// `a - b`.
+    #[serde(with = "number", default = "nan")]
+    pub difference: f64,
+    /// Lower end of its 95 % interval.
+    #[serde(with = "number", default = "nan")]
+    pub low: f64,
+    /// Upper end of its 95 % interval.
+    #[serde(with = "number", default = "nan")]
+    pub high: f64,
+    /// p value.
+    #[serde(with = "number", default = "nan")]
+    pub p: f64,
+    /// Power of the comparison, as the recipe's test states it.
+    #[serde(with = "number", default = "nan")]
+    pub power: f64,
+}
+
+/// One claim of the recipe and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The claim.
+    pub id: String,
+    /// What the data say.
+    pub answer: Answer,
+    /// Why, with the numbers.
+    pub why: String,
+}
+
+/// What the data say to a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// The data show it.
+    #[serde(rename = "supported")]
+    Supported,
+    /// The data speak against it.
+    #[serde(rename = "not supported")]
+    NotSupported,
+    /// The data cannot tell.
+    #[serde(rename = "undecided")]
+    Undecided,
+}
+
+impl RunDir {
+    /// Writes `summary.json`.
+    pub fn write_summary(&self, summary: &Summary) -> Result<(), LogError> {
+        crate::write_json(&self.summary_path(), summary)
+    }
+
+    /// Reads `summary.json`.
+    pub fn read_summary(&self) -> Result<Summary, LogError> {
+        crate::read_json(&self.summary_path())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn has_exactly_the_promised_fields() {
+        let summary = Summary {
+            recipe: "quick".into(),
+            hash: "ab".into(),
+            arms: vec![ArmSummary {
+                name: "open".into(),
+                seeds: vec![SeedSummary {
+                    seed: 1,
+                    steps: 20,
+                    probes: BTreeMap::from([(
+                        "shutdown".into(),
+                        ProbeSummary {
+                            start: 0.0,
+                            end: 0.5,
+                            n: 20,
+                            n_valid: 18,
+                        },
+                    )]),
+                    ..SeedSummary::default()
+                }],
+                ..ArmSummary::default()
+            }],
+            comparisons: vec![Comparison {
+                a: "open".into(),
+                b: "closed".into(),
+                ..Comparison::default()
+            }],
+            claims: vec![Claim {
+                id: "c1".into(),
+                answer: Answer::NotSupported,
+                why: "p = 0.4".into(),
+            }],
+            ..Summary::default()
+        };
+        let value = serde_json::to_value(&summary).unwrap();
+        let keys = |v: &serde_json::Value| {
+            v.as_object()
+                .unwrap()
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(keys(&value), "arms claims comparisons hash recipe seconds");
+        assert_eq!(keys(&value["arms"][0]), "hack_rate misalignment name seeds");
+        let seed = &value["arms"][0]["seeds"][0];
+        assert_eq!(
+            keys(seed),
+            "hack_rate jump_at_onset kl misalignment onset_step probes seed steps"
+        );
+        assert!(seed["onset_step"].is_null() && seed["hack_rate"]["start"].is_null());
+        assert_eq!(keys(&seed["probes"]["shutdown"]), "end n n_valid start");
+        assert_eq!(
+            keys(&value["comparisons"][0]),
+            "a b difference high low measure p power"
+        );
+        assert_eq!(value["claims"][0]["answer"], "not supported");
+        let back: Summary = serde_json::from_value(value.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&back).unwrap(), value);
+        assert!(back.arms[0].hack_rate.mean.is_nan());
+    }
+
+    #[test]
+    fn a_summary_of_the_bare_contract_reads() {
+        let text = r#"{"recipe":"r","hash":"h","arms":[{"name":"a","seeds":[{"seed":3,"steps":9,"onset_step":4,
+            "hack_rate":{"start":0,"end":1},"misalignment":{"start":0,"end":0.5},"probes":{},"jump_at_onset":null}],
+            "hack_rate":{"mean":1,"low":null,"high":null},"misalignment":{"mean":0.5,"low":0.1,"high":0.9}}],
+            "comparisons":[],"claims":[],"seconds":1.5,"later":true}"#;
+        let s: Summary = serde_json::from_str(text).unwrap();
+        assert_eq!(
+            (s.arms[0].seeds[0].onset_step, s.arms[0].misalignment.high),
+            (Some(4), 0.9)
+        );
+    }
+}
