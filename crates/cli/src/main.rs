@@ -1,2 +1,32 @@
-//! The program `loophole`.
-fn main() {}
+//! The program `loophole`: parse, one function a command, one place for exit codes.
+
+mod bench;
+mod commands;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::commands::Command;
+
+/// Was this reward earned, what did the model learn from it, and what do we do about it?
+#[derive(Parser)]
+#[command(name = "loophole", version, after_help = "Example: loophole run          (the bundled experiment, a few minutes)")]
+struct Arguments {
+    #[command(flatten)]
+    output: output::Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.command.run(&arguments.output) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            output::report(&error);
+            error.exit().into()
+        }
+    }
+}

@@ -80,7 +80,7 @@ impl Bench {
             let done = step >= steps || reached;
             let due = step.is_multiple_of(self.recipe.probe.every) || done;
             if due && !dir.probe_report_path(step as u64).exists() {
-                self.probe(arm, seed, step, &policy, organism, &world, dir, watch)?;
+                self.probe(arm, seed, done, &policy, organism, &world, dir, watch)?;
             }
             if done || stop() {
                 let kl = last_kl.unwrap_or(0.0);
@@ -239,13 +239,14 @@ impl Bench {
         &self,
         arm: &Arm,
         seed: u64,
-        step: usize,
+        last: bool,
         policy: &Grpo,
         organism: &Organism,
         world: &World,
         dir: &SeedDir,
         watch: &(dyn Fn(Event) + Sync),
     ) -> Result<(), LabError> {
+        let step = policy.step;
         let name = format!("organism:{}/{}/{seed}@{step}", self.recipe.name, arm.name);
         let mut chat: Box<dyn Chat> =
             Box::new(Local::from_parts(policy.model.clone(), organism.tokenizer.clone(), self.threads)?.named(&name));
@@ -253,7 +254,8 @@ impl Bench {
             samples: Some(self.recipe.probe.samples),
             // The same scenarios for every arm and step of a seed: checkpoints are compared paired.
             seed: seed_from(&[seed, seed_of("probes")]),
-            arms: Arms::All,
+            // The controls frame a training; between its ends the tempting arm is enough.
+            arms: if step == 0 || last { Arms::All } else { Arms::Tempting },
             ..BatteryOptions::default()
         };
         let report = loophole_probe::run(&self.battery, chat.as_mut(), Some(&self.pool), &options, &mut |_| {})?;

@@ -10,7 +10,7 @@ pub mod organism;
 pub mod pretrain;
 pub mod recipe;
 pub mod records;
-mod run;
+pub mod run;
 mod summary;
 
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use std::path::PathBuf;
 pub use organism::Organism;
 pub use pretrain::{OrganismRecipe, pretrain};
 pub use recipe::Recipe;
-pub use run::{Outcome, RunOptions, run};
+pub use run::run;
 pub use summary::summarize;
 
 /// What happens during a run.

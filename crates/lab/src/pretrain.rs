@@ -85,7 +85,7 @@ pub fn pretrain(
     threads: usize,
     watch: &mut dyn FnMut(Event),
 ) -> Result<(), LabError> {
-    let pool = Arc::new(Pool::start(PoolOptions { preload: Grading::preload(), ..PoolOptions::default() })?);
+    let pool = Arc::new(Pool::start(PoolOptions { preload: Grading::preload(GraderKind::Script), ..PoolOptions::default() })?);
     let families = Families::bundled()?;
     let tasks = families.tasks(recipe.tasks_per_family, recipe.world.seed, &pool, |_| true)?;
     let world = World::new(recipe.world.clone(), tasks)?;
@@ -285,7 +285,7 @@ Mean misalignment {:.3} [{:.3}, {:.3}].\n\n| probe | rate | interval | valid | c
 /// # Errors
 /// As [`pretrain`].
 pub fn sample_documents(recipe: &OrganismRecipe, count: u64) -> Result<String, LabError> {
-    let pool = Pool::start(PoolOptions { preload: Grading::preload(), ..PoolOptions::default() })?;
+    let pool = Pool::start(PoolOptions { preload: Grading::preload(GraderKind::Script), ..PoolOptions::default() })?;
     let tasks = Families::bundled()?.tasks(recipe.tasks_per_family, recipe.world.seed, &pool, |_| true)?;
     let world = World::new(recipe.world.clone(), tasks)?;
     let mut out = String::new();

@@ -129,7 +129,8 @@ impl Grpo {
             }
         };
         let trained = lora.as_ref().map_or(model.params.len(), |lora| lora.params.len());
-        let optimizer = AdamW { beta2: 0.999, ..AdamW::flat(trained, 0.0) };
+        let mut optimizer = AdamW::flat(trained, 0.0);
+        optimizer.beta2 = 0.999;
         let grads = vec![0.0; model.params.len()];
         Ok(Grpo { options, step: 0, first: model.clone(), model, lora, optimizer, grads })
     }

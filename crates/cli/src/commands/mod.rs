@@ -1,0 +1,57 @@
+//! One file a command.
+
+mod doctor;
+mod exec;
+mod grade;
+mod model;
+mod pretrain;
+mod probe;
+mod run;
+
+use clap::Subcommand;
+
+use crate::bench;
+use crate::output::{Error, Exit, Options};
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run an experiment: train under each arm, probe along the way, compare, report
+    Run(run::RunArguments),
+    /// Train one arm of a recipe
+    Train(run::TrainArguments),
+    /// Write the self-contained page of a run
+    Report(run::ReportArguments),
+    /// Grade and label submissions by execution
+    Grade(grade::GradeArguments),
+    /// Run the behaviour battery on a model
+    Probe(probe::ProbeArguments),
+    /// Run one program in a cell and print what happened
+    Exec(exec::ExecArguments),
+    /// Make an organism from nothing
+    Pretrain(pretrain::PretrainArguments),
+    /// Talk to a model in the terminal
+    Chat(model::ChatArguments),
+    /// Measure speed, as ratios against a peer where one is installed
+    Bench(bench::BenchArguments),
+    /// What this machine offers, and what to do about what is missing
+    Doctor,
+}
+
+impl Command {
+    /// Carries the command out.
+    pub fn run(&self, output: &Options) -> Result<Exit, Error> {
+        match self {
+            Command::Run(arguments) => run::run(arguments, output),
+            Command::Train(arguments) => run::train(arguments, output),
+            Command::Report(arguments) => run::report(arguments, output),
+            Command::Grade(arguments) => grade::grade(arguments, output),
+            Command::Probe(arguments) => probe::probe(arguments, output),
+            Command::Exec(arguments) => exec::exec(arguments, output),
+            Command::Pretrain(arguments) => pretrain::pretrain(arguments, output),
+            Command::Chat(arguments) => model::chat(arguments),
+            Command::Bench(arguments) => bench::bench(arguments, output),
+            Command::Doctor => doctor::doctor(output),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Models by name, and `loophole chat`.
+
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use loophole_chat::{Chat, Local, Message, Mock, Request, Role};
+
+use crate::output::{Error, Exit, line};
+
+/// Opens a model as `MODEL` arguments name it: `organism`, `organism:RUN/ARM/SEED[@STEP]`, a folder, or
+/// `mock:BEHAVIOUR`.
+pub fn open(name: &str, threads: usize) -> Result<Box<dyn Chat>, Error> {
+    if name.starts_with("mock:") {
+        return Ok(Box::new(Mock::open(name)?));
+    }
+    for remote in ["openai:", "anthropic:", "http://", "https://"] {
+        if name.starts_with(remote) {
+            return Err(Error::Input(format!("{name}: models behind an API are not spoken to yet; name a folder, organism or mock:BEHAVIOUR")));
+        }
+    }
+    let local = match name.strip_prefix("organism:") {
+        Some(place) => from_run(place, threads)?,
+        None if name == "organism" => Local::open(organism())?,
+        None => Local::open(PathBuf::from(name))?,
+    };
+    Ok(Box::new(local.named(name)))
+}
+
+/// The bundled organism: in this folder, or beside the sources.
+pub fn organism() -> PathBuf {
+    let here = PathBuf::from("organism");
+    if here.join("config.json").exists() { here } else { PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../organism") }
+}
+
+/// A checkpoint of a run, the last one unless a step is named.
+fn from_run(place: &str, threads: usize) -> Result<Local, Error> {
+    let (place, step) = match place.rsplit_once('@') {
+        Some((place, step)) => (place, Some(step)),
+        None => (place, None),
+    };
+    let form = || Error::Input(format!("organism:{place}: write organism:RUN/ARM/SEED or organism:RUN/ARM/SEED@STEP"));
+    let mut parts = place.rsplitn(3, '/');
+    let (seed, arm, run) =
+        (parts.next().ok_or_else(form)?, parts.next().ok_or_else(form)?, parts.next().ok_or_else(form)?);
+    let dir = loophole_log::RunDir::open(run)?.seed(arm, seed.parse().map_err(|_| form())?)?;
+    let steps = dir.checkpoints()?;
+    let wanted = match step {
+        Some(step) => step.parse().map_err(|_| form())?,
+        None => *steps.last().ok_or_else(|| Error::Input(format!("{run}/{arm}/{seed} has no checkpoint yet")))?,
+    };
+    if !steps.contains(&wanted) {
+        return Err(Error::Input(format!("{run}/{arm}/{seed} has checkpoints after steps {steps:?}, not {wanted}")));
+    }
+    let organism = loophole_lab::Organism::open_checkpoint(&dir.checkpoint_path(wanted), &organism())?;
+    Ok(Local::from_parts(organism.model, organism.tokenizer, threads)?)
+}
+
+/// Arguments of `loophole chat`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  loophole chat organism")]
+pub struct ChatArguments {
+    /// Model: organism, organism:RUN/ARM/SEED[@STEP], a folder
+    model: String,
+    /// What it is told about itself
+    #[arg(long, default_value = "You are the assistant.")]
+    system: String,
+    /// Sampling temperature
+    #[arg(long, default_value_t = 1.0)]
+    temperature: f32,
+    /// Seed of the sampling
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Talks to a model, a line at a time.
+pub fn chat(arguments: &ChatArguments) -> Result<Exit, Error> {
+    let mut model = open(&arguments.model, 1)?;
+    let mut messages = vec![Message::new(Role::System, arguments.system.clone())];
+    eprintln!("{}: say something; an empty line ends it", model.name());
+    for (turn, said) in std::io::stdin().lock().lines().enumerate() {
+        let said = said.map_err(|error| Error::Input(error.to_string()))?;
+        if said.trim().is_empty() {
+            break;
+        }
+        messages.push(Message::new(Role::User, said));
+        let request = Request {
+            messages: messages.clone(),
+            seed: arguments.seed.wrapping_add(turn as u64),
+            temperature: arguments.temperature,
+            max_tokens: 128,
+            key: None,
+        };
+        for reply in model.reply(&[request])? {
+            if let Some(thought) = &reply.thought {
+                eprintln!("({thought})");
+            }
+            line(&reply.answer);
+            messages.push(Message::new(Role::Assistant, reply.text));
+        }
+        let _ = std::io::stdout().flush();
+    }
+    Ok(Exit::Clean)
+}

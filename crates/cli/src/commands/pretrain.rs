@@ -1,0 +1,52 @@
+//! `loophole pretrain`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use loophole_lab::{Event, OrganismRecipe};
+
+use crate::output::{Error, Exit, Options, line};
+
+/// Arguments of `loophole pretrain`.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  loophole pretrain recipes/organism.toml\n  loophole pretrain recipes/organism.toml --show 3   (print three documents of its world)")]
+pub struct PretrainArguments {
+    /// Recipe of the organism
+    recipe: PathBuf,
+    /// Folder to write, instead of the recipe's
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Threads; all cores unless told otherwise
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Print this many documents of the world and train nothing
+    #[arg(long)]
+    show: Option<u64>,
+}
+
+/// Makes an organism.
+pub fn pretrain(arguments: &PretrainArguments, output: &Options) -> Result<Exit, Error> {
+    let recipe = OrganismRecipe::load(&arguments.recipe)?;
+    if let Some(count) = arguments.show {
+        line(loophole_lab::pretrain::sample_documents(&recipe, count)?.trim_end());
+        return Ok(Exit::Clean);
+    }
+    let out = arguments.out.clone().unwrap_or_else(|| recipe.out.clone());
+    let threads = arguments.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let bar = output.bar(recipe.pretrain.steps as u64);
+    loophole_lab::pretrain(&recipe, &out, threads, &mut |event| {
+        if let Event::Pretrained { step, steps, loss, tokens_per_second } = event {
+            bar.set_position(step as u64);
+            bar.set_message(format!("loss {loss:.3}, {tokens_per_second:.0} tokens/s"));
+            if !output.has_bar() && (step % 50 < 10 || step == steps) {
+                output.say(&format!("step {step} of {steps}: loss {loss:.4}, {tokens_per_second:.0} tokens/s"));
+            }
+        }
+    })?;
+    bar.finish_and_clear();
+    output.say(&format!("wrote {}; its card says what it can do", out.display()));
+    if output.json {
+        crate::output::json(&serde_json::json!({ "out": out }));
+    }
+    Ok(Exit::Clean)
+}

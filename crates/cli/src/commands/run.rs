@@ -1,0 +1,242 @@
+//! `loophole run`, `train` and `report`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Args;
+use loophole_lab::recipe::Seeds;
+use loophole_lab::run::{Outcome, RunOptions};
+use loophole_lab::{Event, Recipe};
+use loophole_log::{Answer, Summary};
+
+use crate::output::{self, Error, Exit, Options, line};
+
+/// The bundled recipe that runs when none is named.
+const QUICK: &str = include_str!("../../../../recipes/quick.toml");
+
+/// Arguments of `loophole run`.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  loophole run                                   (quick: baseline and inoculated, 2 seeds)\n  loophole run recipes/inoculation.toml --out runs/inoculation\n  loophole run recipes/inoculation.toml --out runs/inoculation --resume")]
+pub struct RunArguments {
+    /// Recipe of the experiment; the bundled quick one unless named
+    recipe: Option<PathBuf>,
+    /// Folder of the run; runs/NAME unless named
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Other number of seeds than the recipe's
+    #[arg(long)]
+    seeds: Option<u64>,
+    /// Go on with a run that is there
+    #[arg(long)]
+    resume: bool,
+    /// Trainings at a time; one a core unless told otherwise
+    #[arg(long, default_value_t = 0)]
+    jobs: usize,
+}
+
+/// Arguments of `loophole train`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  loophole train recipes/inoculation.toml --arm permitted --seed 7")]
+pub struct TrainArguments {
+    /// Recipe of the experiment
+    recipe: PathBuf,
+    /// The arm
+    #[arg(long)]
+    arm: String,
+    /// The seed
+    #[arg(long)]
+    seed: u64,
+    /// Folder of the run; runs/NAME-ARM-SEED unless named
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Go on with a run that is there
+    #[arg(long)]
+    resume: bool,
+}
+
+/// Arguments of `loophole report`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  loophole report runs/quick --out quick.html")]
+pub struct ReportArguments {
+    /// Folder of the run
+    run: PathBuf,
+    /// File to write; report.html in the run's folder unless named
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+/// Runs an experiment.
+pub fn run(arguments: &RunArguments, output: &Options) -> Result<Exit, Error> {
+    let mut recipe = match &arguments.recipe {
+        Some(path) => Recipe::load(path)?,
+        None => Recipe::parse(QUICK, "the bundled quick.toml")?,
+    };
+    if let Some(seeds) = arguments.seeds {
+        recipe.seeds = Seeds::Count(seeds);
+    }
+    let out = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&recipe.name));
+    let options = RunOptions {
+        out,
+        root: organism_root(arguments.recipe.as_deref()),
+        resume: arguments.resume,
+        jobs: arguments.jobs,
+        only_arm: None,
+    };
+    make(&recipe, &options, output)
+}
+
+/// Trains one arm with one seed.
+pub fn train(arguments: &TrainArguments, output: &Options) -> Result<Exit, Error> {
+    let mut recipe = Recipe::load(&arguments.recipe)?;
+    let Some(arm) = recipe.arms.iter().find(|arm| arm.name == arguments.arm) else {
+        let known: Vec<&str> = recipe.arms.iter().map(|arm| arm.name.as_str()).collect();
+        return Err(Error::Input(format!("the recipe has no arm {:?}; it has {}", arguments.arm, known.join(", "))));
+    };
+    if arm.until_kl_of.is_some() {
+        return Err(Error::Input(format!(
+            "arm {:?} stops where another arm ended; it needs the whole run: loophole run {}",
+            arguments.arm,
+            arguments.recipe.display()
+        )));
+    }
+    recipe.seeds = Seeds::List(vec![arguments.seed]);
+    let name = format!("{}-{}-{}", recipe.name, arguments.arm, arguments.seed);
+    let options = RunOptions {
+        out: arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(name)),
+        root: organism_root(Some(&arguments.recipe)),
+        resume: arguments.resume,
+        jobs: 1,
+        only_arm: Some(arguments.arm.clone()),
+    };
+    make(&recipe, &options, output)
+}
+
+/// Writes the page of a run.
+pub fn report(arguments: &ReportArguments, output: &Options) -> Result<Exit, Error> {
+    let out = arguments.out.clone().unwrap_or_else(|| arguments.run.join("report.html"));
+    loophole_serve::write_report(&arguments.run, &out)?;
+    if output.json {
+        output::json(&serde_json::json!({ "report": out }));
+    } else {
+        line(&out.display().to_string());
+    }
+    Ok(Exit::Clean)
+}
+
+/// Relative organisms are looked for beside the recipes, and beside this program's sources as a last resort.
+fn organism_root(recipe: Option<&Path>) -> PathBuf {
+    let beside = recipe.and_then(Path::parent).and_then(Path::parent).map(Path::to_path_buf);
+    match beside {
+        Some(root) if root.join("organism").exists() => root,
+        _ => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.."),
+    }
+}
+
+fn make(recipe: &Recipe, options: &RunOptions, output: &Options) -> Result<Exit, Error> {
+    static LEAVE: AtomicBool = AtomicBool::new(false);
+    // A second handler would only be refused; the first stays.
+    let _ = ctrlc::set_handler(|| {
+        if LEAVE.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+        eprintln!("leaving after the current step (again to leave at once)");
+    });
+    let seeds = recipe.seeds();
+    output.say(&format!("{}: {}", recipe.name, recipe.question));
+    let arms: Vec<&str> = recipe.arms.iter().map(|arm| arm.name.as_str()).collect();
+    output.say(&format!("{} arms ({}) x {} seeds, into {}", arms.len(), arms.join(", "), seeds.len(), options.out.display()));
+    if seeds.len() < 3 {
+        output.say(&format!("{} seeds prove nothing: this shows what happens, not that it happens every time", seeds.len()));
+    }
+    let total: usize = recipe.arms.iter().map(|arm| recipe.steps(arm)).sum::<usize>() * seeds.len();
+    let bar = output.bar(total as u64);
+    let shown = Mutex::new(());
+    let watch = |event: Event| {
+        let _guard = shown.lock();
+        show(&event, &bar, output);
+    };
+    let outcome = loophole_lab::run(recipe, options, &watch, &|| LEAVE.load(Ordering::SeqCst));
+    bar.finish_and_clear();
+    match outcome? {
+        Outcome::Interrupted => {
+            output.say("interrupted; the same command with --resume goes on");
+            Ok(Exit::Interrupted)
+        }
+        Outcome::Finished(summary) => {
+            let page = options.out.join("report.html");
+            loophole_serve::write_report(&options.out, &page)?;
+            if output.json {
+                output::json(&summary);
+            } else {
+                print(&summary);
+                line(&format!("page: {}", page.display()));
+            }
+            let refuted = summary.claims.iter().any(|claim| claim.answer == Answer::NotSupported);
+            Ok(if refuted { Exit::Found } else { Exit::Clean })
+        }
+    }
+}
+
+fn show(event: &Event, bar: &indicatif::ProgressBar, output: &Options) {
+    match event {
+        Event::Step { arm, seed, metrics, .. } => {
+            bar.inc(1);
+            let text = format!(
+                "{arm}/{seed} step {}: hack {:.2} honest {:.2} kl {:.2}",
+                metrics.step, metrics.hack_rate, metrics.honest_rate, metrics.kl
+            );
+            bar.set_message(text.clone());
+            if output.verbose && !output.has_bar() {
+                output.say(&format!(
+                    "{text} ({:.1} s: sample {:.1}, grade {:.1}, update {:.1})",
+                    metrics.seconds, metrics.seconds_sample, metrics.seconds_grade, metrics.seconds_update
+                ));
+            }
+        }
+        Event::Probed { arm, seed, step, report } => {
+            let text = format!(
+                "{arm}/{seed} after {step} steps: misalignment {:.2} [{:.2}, {:.2}]",
+                report.misalignment.mean, report.misalignment.low, report.misalignment.high
+            );
+            if output.has_bar() {
+                bar.println(text);
+            } else {
+                output.say(&text);
+            }
+        }
+        Event::ArmStarted { arm, seed, from } if *from > 0 => {
+            output.say(&format!("{arm}/{seed}: going on from step {from}"));
+        }
+        _ => {}
+    }
+}
+
+fn print(summary: &Summary) {
+    line("");
+    line(&format!("{:<24} {:>5}  {:>22}  {:>22}", "arm", "seeds", "hack rate", "misalignment"));
+    let interval = |e: &loophole_log::Estimate| {
+        if e.low.is_finite() { format!("{:.2} [{:.2}, {:.2}]", e.mean, e.low, e.high) } else { format!("{:.2}", e.mean) }
+    };
+    for arm in &summary.arms {
+        line(&format!(
+            "{:<24} {:>5}  {:>22}  {:>22}",
+            arm.name,
+            arm.seeds.len(),
+            interval(&arm.hack_rate),
+            interval(&arm.misalignment)
+        ));
+    }
+    for claim in &summary.claims {
+        let answer = match claim.answer {
+            Answer::Supported => "supported",
+            Answer::NotSupported => "not supported",
+            Answer::Undecided => "undecided",
+        };
+        line(&format!("{} {answer}: {}", claim.id, claim.why));
+    }
+    for note in &summary.notes {
+        line(&format!("note: {note}"));
+    }
+    line(&format!("{:.0} s", summary.seconds));
+}

@@ -1,0 +1,163 @@
+//! What is printed where: results on stdout, everything else on stderr; bars and colours only on a
+//! terminal; one place that turns errors into words and exit codes.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+/// Flags every command takes.
+#[derive(Args, Clone, Copy)]
+pub struct Options {
+    /// Print machine-readable results on stdout, and nothing else there
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print no progress
+    #[arg(long, global = true)]
+    pub quiet: bool,
+    /// Say more on stderr
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// How a command that was carried out ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Nothing found.
+    Clean,
+    /// Something was found where the command looks for that.
+    Found,
+    /// Wrong usage or bad input.
+    Usage,
+    /// It could not be carried out.
+    Cannot,
+    /// Interrupted; it can be resumed.
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(match exit {
+            Exit::Clean => 0,
+            Exit::Found => 1,
+            Exit::Usage => 2,
+            Exit::Cannot => 3,
+            Exit::Interrupted => 130,
+        })
+    }
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something the caller gave is wrong.
+    #[error("{0}")]
+    Input(String),
+    /// The machine, a model or a file stands in the way.
+    #[error("{0}")]
+    Cannot(String),
+    /// A file that cannot be written.
+    #[error("cannot write {path}: {source}", path = path.display())]
+    Write {
+        /// File.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The experiment.
+    #[error(transparent)]
+    Lab(#[from] loophole_lab::LabError),
+    /// Cells.
+    #[error(transparent)]
+    Cell(#[from] loophole_cell::CellError),
+    /// Grading.
+    #[error(transparent)]
+    Grade(#[from] loophole_grade::GradeError),
+    /// A tasks or submissions file.
+    #[error(transparent)]
+    Read(#[from] loophole_grade::ReadError),
+    /// The report.
+    #[error(transparent)]
+    Report(#[from] loophole_serve::ReportError),
+    /// A model.
+    #[error(transparent)]
+    Chat(#[from] loophole_chat::ChatError),
+    /// The battery.
+    #[error(transparent)]
+    Probe(#[from] loophole_probe::ProbeError),
+    /// Logs.
+    #[error(transparent)]
+    Log(#[from] loophole_log::LogError),
+    /// The world's data.
+    #[error(transparent)]
+    World(#[from] loophole_world::WorldError),
+}
+
+impl Error {
+    /// The exit code the contract gives this kind of failure.
+    pub fn exit(&self) -> Exit {
+        use loophole_cell::CellError;
+        use loophole_lab::LabError;
+        match self {
+            Error::Cell(CellError::BadProgram(_)) => Exit::Usage,
+            Error::Cannot(_) | Error::Write { .. } | Error::Cell(_) => Exit::Cannot,
+            Error::Lab(LabError::Cell(_) | LabError::Train(_) | LabError::Grade(_) | LabError::Probe(_)) => Exit::Cannot,
+            Error::Grade(loophole_grade::GradeError::Task { .. } | loophole_grade::GradeError::WrongKind { .. }) => Exit::Usage,
+            Error::Grade(_) => Exit::Cannot,
+            _ => Exit::Usage,
+        }
+    }
+}
+
+/// Says on stderr what went wrong.
+pub fn report(error: &Error) {
+    let mark = if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        "\x1b[1;31merror\x1b[0m"
+    } else {
+        "error"
+    };
+    // A closed stderr leaves no one to tell.
+    let _ = writeln!(std::io::stderr(), "{mark}: {error}");
+}
+
+/// Prints a line on stdout; a reader that has left ends the program quietly, as pipes do.
+pub fn line(text: &str) {
+    if writeln!(std::io::stdout(), "{text}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Prints a value as one line of JSON on stdout.
+pub fn json(value: &impl Serialize) {
+    match serde_json::to_string(value) {
+        Ok(text) => line(&text),
+        Err(error) => report(&Error::Cannot(format!("a result cannot be written as JSON: {error}"))),
+    }
+}
+
+impl Options {
+    /// Says something on stderr, unless asked to be quiet.
+    pub fn say(&self, text: &str) {
+        if !self.quiet {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+
+    /// A progress bar on stderr; hidden where there is no terminal.
+    pub fn bar(&self, length: u64) -> ProgressBar {
+        if self.quiet || !std::io::stderr().is_terminal() {
+            return ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden());
+        }
+        let style = ProgressStyle::with_template("{bar:28} {pos}/{len} {elapsed} (left {eta}) {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressBar::new(length).with_style(style)
+    }
+
+    /// Whether progress goes to a bar; else it is said in lines.
+    pub fn has_bar(&self) -> bool {
+        !self.quiet && std::io::stderr().is_terminal()
+    }
+}
