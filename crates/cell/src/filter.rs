@@ -248,3 +248,68 @@ pub(crate) fn bytes(filter: &[sock_filter]) -> Vec<u8> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Follows a filter as the kernel does, for the few instructions used here.
+    fn decide(filter: &[sock_filter], arch: u32, nr: u32, args: [u32; 2]) -> u32 {
+        let (mut a, mut pc) = (0u32, 0usize);
+        loop {
+            let i = filter[pc];
+            pc += 1;
+            let take = |yes: bool| usize::from(if yes { i.jt } else { i.jf });
+            match u32::from(i.code) {
+                c if c == BPF_LD | BPF_W | BPF_ABS => {
+                    a = match i.k {
+                        NR => nr,
+                        ARCH => arch,
+                        ARG0 => args[0],
+                        _ => args[1],
+                    }
+                }
+                c if c == BPF_ALU | BPF_AND | BPF_K => a &= i.k,
+                c if c == BPF_JMP | BPF_JEQ | BPF_K => pc += take(a == i.k),
+                c if c == BPF_JMP | BPF_JSET | BPF_K => pc += take(a & i.k != 0),
+                _ => return i.k,
+            }
+        }
+    }
+
+    #[test]
+    fn filters_decide_as_meant() {
+        let (outer, inner) = (outer(), inner());
+        let at = |f: &[sock_filter], nr: c_long, x, y| decide(f, THIS_ARCH, nr as u32, [x, y]);
+        assert_eq!(at(&outer, libc::SYS_read, 0, 0), ALLOW);
+        assert_eq!(at(&outer, libc::SYS_clone3, 0, 0), ENOSYS);
+        assert_eq!(at(&outer, libc::SYS_ptrace, 0, 0), EPERM);
+        assert_eq!(at(&outer, libc::SYS_socket, libc::AF_UNIX as u32, 1), EPERM);
+        assert_eq!(
+            at(&outer, libc::SYS_socketpair, libc::AF_UNIX as u32, 1),
+            ALLOW
+        );
+        assert_eq!(
+            at(&outer, libc::SYS_socketpair, libc::AF_INET as u32, 1),
+            EPERM
+        );
+        assert_eq!(at(&outer, libc::SYS_ioctl, 1, libc::TIOCSTI as u32), EPERM);
+        assert_eq!(at(&outer, libc::SYS_ioctl, 1, libc::TCGETS as u32), ALLOW);
+        assert_eq!(at(&outer, libc::SYS_unshare, 0, 0), ALLOW);
+        assert_eq!(decide(&outer, 0x4000_0003, 0, [0, 0]), KILL);
+        assert_eq!(at(&inner, libc::SYS_unshare, 0, 0), EPERM);
+        assert_eq!(at(&inner, libc::SYS_clone, libc::SIGCHLD as u32, 0), ALLOW);
+        for flag in [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWPID] {
+            assert_eq!(
+                at(&inner, libc::SYS_clone, (flag | libc::SIGCHLD) as u32, 0),
+                EPERM
+            );
+        }
+        assert_eq!(at(&inner, libc::SYS_prlimit64, 0, 7), ALLOW);
+        assert_eq!(at(&inner, libc::SYS_prlimit64, 1, 0), EPERM);
+        assert_eq!(at(&inner, libc::SYS_setpriority, 0, 0), ALLOW);
+        assert_eq!(at(&inner, libc::SYS_setpriority, 0, 1), EPERM);
+        assert_eq!(at(&inner, libc::SYS_setpriority, 2, 0), EPERM);
+        assert_eq!(at(&inner, libc::SYS_sched_setaffinity, 2, 0), ALLOW);
+    }
+}

@@ -140,6 +140,8 @@ impl Plan {
             plan.argv.push(c("-P")?);
         }
         plan.argv.extend([c("-c")?, c(include_str!("zygote.py"))?]);
+        // Symbols are bound once, not anew in every fork; the zygote forgets the variable.
+        plan.envp.push(c("LD_BIND_NOW=1")?);
         for (k, v) in environment(python) {
             plan.envp.push(c(format!("{k}={v}"))?);
         }

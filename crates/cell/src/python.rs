@@ -84,10 +84,10 @@ impl Python {
                 found: format!("{major}.{minor}.{patch}"),
             });
         }
-        if let Some(dir) = python.executable.parent() {
-            if !python.bins.iter().any(|b| b == dir) {
-                python.bins.push(dir.to_path_buf());
-            }
+        if let Some(dir) = python.executable.parent()
+            && !python.bins.iter().any(|b| b == dir)
+        {
+            python.bins.push(dir.to_path_buf());
         }
         if wanted.is_some() {
             python.site.clone_from(&paths);

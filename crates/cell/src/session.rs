@@ -162,10 +162,10 @@ impl Session {
         while let Some(end) = self.received.iter().position(|b| *b == 0) {
             let frame: Vec<u8> = self.received.drain(..=end).collect();
             let text = String::from_utf8_lossy(&frame[..end]).into_owned();
-            if let Some((w, code)) = text.split_once(' ') {
-                if w == word {
-                    return code.parse().ok();
-                }
+            if let Some((w, code)) = text.split_once(' ')
+                && w == word
+            {
+                return code.parse().ok();
             }
         }
         None

@@ -194,13 +194,14 @@ impl Walk<'_> {
             FileKind::File => {
                 let wanted = self.wanted.get(path.as_slice()).copied();
                 let content = self.content(dir, name, st)?;
-                if let (Some(content), Some((original, original_mode))) = (&content, given) {
-                    if content == original && mode == original_mode {
-                        if let Some(key) = wanted {
-                            self.found.contents.insert(key.to_owned(), content.clone());
-                        }
-                        return Ok(());
+                if let (Some(content), Some((original, original_mode))) = (&content, given)
+                    && content == original
+                    && mode == original_mode
+                {
+                    if let Some(key) = wanted {
+                        self.found.contents.insert(key.to_owned(), content.clone());
                     }
+                    return Ok(());
                 }
                 self.found.largest = self.found.largest.max(change.size);
                 change.sha256 = content.as_deref().map(hex);

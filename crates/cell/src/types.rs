@@ -143,7 +143,7 @@ impl InputFile {
 /// What one program may use.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
-    /// CPU seconds of the program's main process (each further process has its own, rounded up).
+    /// CPU seconds of all its processes alive at a time (and of each one, rounded up).
     pub cpu_seconds: f64,
     /// Seconds by the clock on the wall, for everything.
     pub wall_seconds: f64,
