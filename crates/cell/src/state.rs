@@ -85,7 +85,7 @@ pub(crate) fn look(root: &OwnedFd, program: &Program) -> Result<Found, CellError
     }
     let again = sys::open_beneath(root, c".", libc::O_RDONLY | libc::O_DIRECTORY)
         .or_else(|_| {
-            sys::chmod_at(root, c".", 0o755)?;
+            sys::chmod_open(root, 0o755)?;
             sys::open_beneath(root, c".", libc::O_RDONLY | libc::O_DIRECTORY)
         })
         .map_err(|e| CellError::machine("opening /box", &e))?;
@@ -148,7 +148,7 @@ impl Walk<'_> {
             let st = match sys::stat_at(&dir, &name) {
                 Err(e) if e.raw_os_error() == Some(libc::EACCES) => {
                     // A folder without search permission.
-                    sys::chmod_at(&dir, c".", 0o755)?;
+                    sys::chmod_open(&dir, 0o755)?;
                     sys::stat_at(&dir, &name)?
                 }
                 other => other?,

@@ -166,6 +166,12 @@ pub(crate) fn open_beneath(dir: &OwnedFd, path: &CStr, flags: c_int) -> io::Resu
 }
 
 /// Gives the owner the missing permission to read; only called when nothing runs any more.
+pub(crate) fn chmod_open(dir: &OwnedFd, mode: u32) -> io::Result<()> {
+    // SAFETY: plain fchmod on a descriptor we own.
+    check(unsafe { libc::fchmod(dir.as_raw_fd(), mode) }.into()).map(|_| ())
+}
+
+/// The same for an entry that was just seen not to be a link.
 pub(crate) fn chmod_at(dir: &OwnedFd, name: &CStr, mode: u32) -> io::Result<()> {
     // SAFETY: `name` is NUL-terminated.
     check(unsafe { libc::fchmodat(dir.as_raw_fd(), name.as_ptr(), mode, 0) }.into()).map(|_| ())
