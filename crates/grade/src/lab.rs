@@ -415,6 +415,17 @@ impl Lab {
                 Vec::new(),
             ));
         }
+        if answers.iter().all(Result::is_err) {
+            let why = answers
+                .first()
+                .and_then(|a| a.as_ref().err())
+                .cloned()
+                .unwrap_or_default();
+            return Ok((
+                OracleResult { passed: 0, total },
+                vec![format!("no call returned a value: {why}")],
+            ));
+        }
         // Other answers than the reference's may still satisfy the check: ask it, with the answers only.
         let values: Vec<Option<Value>> = answers.iter().map(|a| a.as_ref().ok().cloned()).collect();
         let source = script::replay(&task.reference, &h.test, &prepared.inputs, &values);
