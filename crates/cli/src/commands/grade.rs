@@ -79,7 +79,7 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
     let mut verdicts: BTreeMap<&str, u64> = BTreeMap::new();
     let mut families: BTreeMap<&str, u64> = BTreeMap::new();
     let stream = loophole_grade::stream(&lab, &tasks, &grader, &arguments.submissions, jobs)?;
-    for (index, item) in stream.enumerate() {
+    for (index, item) in stream {
         let graded = match item {
             Ok(graded) => graded,
             Err(error) => {
