@@ -10,10 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let threads: usize = args.next().map_or(Ok(cores), |a| a.parse())?;
     let start = Instant::now();
     let pool = Pool::start(PoolOptions::default())?;
-    println!(
-        "pool ready after {:.0} ms",
-        start.elapsed().as_secs_f64() * 1e3
-    );
+    println!("pool ready after {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
     let program = Program::python("print(sum(range(10)))")
         .file("data.txt", "one\ntwo\n")
         .file("helper.py", "def f():\n    return 1\n");
@@ -31,9 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             times
         };
         let all: Vec<_> = (0..threads).map(|_| s.spawn(work)).collect();
-        all.into_iter()
-            .flat_map(|t| t.join().expect("a worker"))
-            .collect()
+        all.into_iter().flat_map(|t| t.join().expect("a worker")).collect()
     });
     let rate = times.len() as f64 / start.elapsed().as_secs_f64();
     times.sort_by(f64::total_cmp);

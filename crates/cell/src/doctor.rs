@@ -10,86 +10,40 @@ pub fn doctor() -> Vec<Check> {
     let mut out = Vec::new();
     let mut say = |name: &str, ok: bool, found: String, hint: &str| {
         let hint = if ok { String::new() } else { hint.to_owned() };
-        out.push(Check {
-            name: name.to_owned(),
-            ok,
-            found,
-            hint,
-        });
+        out.push(Check { name: name.to_owned(), ok, found, hint });
     };
     let python = Python::find(None);
     match &python {
         Ok(p) => {
             let (a, b, c) = p.version;
-            say(
-                "python3",
-                true,
-                format!("{a}.{b}.{c} ({})", p.executable.display()),
-                "",
-            );
+            say("python3", true, format!("{a}.{b}.{c} ({})", p.executable.display()), "");
         }
-        Err(e) => say(
-            "python3",
-            false,
-            e.to_string(),
-            "install Python 3.9 or newer",
-        ),
+        Err(e) => say("python3", false, e.to_string(), "install Python 3.9 or newer"),
     }
     if python.is_ok() {
-        let options = PoolOptions {
-            cells: 1,
-            shell_only: true,
-            ..PoolOptions::default()
-        };
+        let options = PoolOptions { cells: 1, shell_only: true, ..PoolOptions::default() };
         let tried = Pool::start(options).and_then(|p| p.run(&Program::python("print(6 * 7)")));
         match tried {
             Ok(r) if r.stdout == b"42\n" => {
-                say(
-                    "namespaces",
-                    true,
-                    "a cell was made and a program ran in it".to_owned(),
-                    "",
-                );
+                say("namespaces", true, "a cell was made and a program ran in it".to_owned(), "");
             }
             Ok(r) => {
-                let found = format!(
-                    "a cell was made, but its program failed: {}",
-                    r.stderr_text()
-                );
+                let found = format!("a cell was made, but its program failed: {}", r.stderr_text());
                 say("namespaces", false, found, &outer::hint());
             }
             Err(e) => say("namespaces", false, e.to_string(), &outer::hint()),
         }
     } else {
-        say(
-            "namespaces",
-            false,
-            "not tried without python3".to_owned(),
-            "install python3",
-        );
+        say("namespaces", false, "not tried without python3".to_owned(), "install python3");
     }
     let version = |command: &str, args: &[&str]| {
-        let run = Command::new(command)
-            .args(args)
-            .stdin(Stdio::null())
-            .output()
-            .ok()?;
+        let run = Command::new(command).args(args).stdin(Stdio::null()).output().ok()?;
         let text = String::from_utf8_lossy(&run.stdout).into_owned();
-        run.status
-            .success()
-            .then(|| text.lines().next().unwrap_or("").to_owned())
+        run.status.success().then(|| text.lines().next().unwrap_or("").to_owned())
     };
     let bash = version("bash", &["--version"]);
-    say(
-        "bash",
-        bash.is_some(),
-        bash.unwrap_or_default(),
-        "install bash; sessions need it",
-    );
-    let pytest = version(
-        "python3",
-        &["-c", "import pytest; print(pytest.__version__)"],
-    );
+    say("bash", bash.is_some(), bash.unwrap_or_default(), "install bash; sessions need it");
+    let pytest = version("python3", &["-c", "import pytest; print(pytest.__version__)"]);
     say(
         "pytest",
         pytest.is_some(),

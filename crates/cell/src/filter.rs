@@ -32,21 +32,11 @@ const NEW_NAMESPACES: u32 = (libc::CLONE_NEWUSER
     | 0x80; // CLONE_NEWTIME
 
 fn op(code: u32, k: u32) -> sock_filter {
-    sock_filter {
-        code: code as u16,
-        jt: 0,
-        jf: 0,
-        k,
-    }
+    sock_filter { code: code as u16, jt: 0, jf: 0, k }
 }
 
 fn jump(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
-    sock_filter {
-        code: (BPF_JMP | code | BPF_K) as u16,
-        jt,
-        jf,
-        k,
-    }
+    sock_filter { code: (BPF_JMP | code | BPF_K) as u16, jt, jf, k }
 }
 
 fn load(offset: u32) -> sock_filter {
@@ -61,12 +51,7 @@ struct Filter(Vec<sock_filter>);
 
 impl Filter {
     fn new() -> Self {
-        let mut f = vec![
-            load(ARCH),
-            jump(BPF_JEQ, THIS_ARCH, 1, 0),
-            ret(KILL),
-            load(NR),
-        ];
+        let mut f = vec![load(ARCH), jump(BPF_JEQ, THIS_ARCH, 1, 0), ret(KILL), load(NR)];
         if cfg!(target_arch = "x86_64") {
             // The x32 numbers would slip past a list of x86-64 numbers.
             f.extend([jump(BPF_JSET, 0x4000_0000, 0, 1), ret(ENOSYS)]);
@@ -180,13 +165,7 @@ pub(crate) fn outer() -> Vec<sock_filter> {
             libc::SYS__sysctl,
         ],
     );
-    f.deny_arg(
-        EPERM,
-        libc::SYS_socketpair,
-        ARG0,
-        libc::AF_UNIX as u32,
-        true,
-    );
+    f.deny_arg(EPERM, libc::SYS_socketpair, ARG0, libc::AF_UNIX as u32, true);
     // TIOCSTI and TIOCLINUX push characters into a terminal.
     f.deny_arg(EPERM, libc::SYS_ioctl, ARG1, libc::TIOCSTI as u32, false);
     f.deny_arg(EPERM, libc::SYS_ioctl, ARG1, 0x541C, false);
@@ -218,12 +197,9 @@ pub(crate) fn inner() -> Vec<sock_filter> {
     // The init of the cell is process 1 and has the program's uid: limits or priorities set on
     // it from inside would make it fail instead of the program.
     f.deny_arg(EPERM, libc::SYS_prlimit64, ARG0, 0, true);
-    for nr in [
-        libc::SYS_sched_setaffinity,
-        libc::SYS_sched_setscheduler,
-        libc::SYS_sched_setparam,
-        libc::SYS_sched_setattr,
-    ] {
+    for nr in
+        [libc::SYS_sched_setaffinity, libc::SYS_sched_setscheduler, libc::SYS_sched_setparam, libc::SYS_sched_setattr]
+    {
         f.deny_arg(EPERM, nr, ARG0, 1, false);
     }
     // Only "this process" may be given a priority, not one by number, group or user.
@@ -285,14 +261,8 @@ mod tests {
         assert_eq!(at(&outer, libc::SYS_clone3, 0, 0), ENOSYS);
         assert_eq!(at(&outer, libc::SYS_ptrace, 0, 0), EPERM);
         assert_eq!(at(&outer, libc::SYS_socket, libc::AF_UNIX as u32, 1), EPERM);
-        assert_eq!(
-            at(&outer, libc::SYS_socketpair, libc::AF_UNIX as u32, 1),
-            ALLOW
-        );
-        assert_eq!(
-            at(&outer, libc::SYS_socketpair, libc::AF_INET as u32, 1),
-            EPERM
-        );
+        assert_eq!(at(&outer, libc::SYS_socketpair, libc::AF_UNIX as u32, 1), ALLOW);
+        assert_eq!(at(&outer, libc::SYS_socketpair, libc::AF_INET as u32, 1), EPERM);
         assert_eq!(at(&outer, libc::SYS_ioctl, 1, libc::TIOCSTI as u32), EPERM);
         assert_eq!(at(&outer, libc::SYS_ioctl, 1, libc::TCGETS as u32), ALLOW);
         assert_eq!(at(&outer, libc::SYS_unshare, 0, 0), ALLOW);
@@ -300,10 +270,7 @@ mod tests {
         assert_eq!(at(&inner, libc::SYS_unshare, 0, 0), EPERM);
         assert_eq!(at(&inner, libc::SYS_clone, libc::SIGCHLD as u32, 0), ALLOW);
         for flag in [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWPID] {
-            assert_eq!(
-                at(&inner, libc::SYS_clone, (flag | libc::SIGCHLD) as u32, 0),
-                EPERM
-            );
+            assert_eq!(at(&inner, libc::SYS_clone, (flag | libc::SIGCHLD) as u32, 0), EPERM);
         }
         assert_eq!(at(&inner, libc::SYS_prlimit64, 0, 7), ALLOW);
         assert_eq!(at(&inner, libc::SYS_prlimit64, 1, 0), EPERM);

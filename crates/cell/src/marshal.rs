@@ -11,10 +11,7 @@ pub(crate) struct Tuple {
 
 impl Tuple {
     pub(crate) fn new() -> Self {
-        Tuple {
-            count: 0,
-            body: Vec::new(),
-        }
+        Tuple { count: 0, body: Vec::new() }
     }
 
     fn sized(&mut self, tag: u8, bytes: &[u8]) {

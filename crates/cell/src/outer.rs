@@ -79,10 +79,7 @@ impl Plan {
             folders: Vec::new(),
             links: Vec::new(),
             files: vec![
-                (
-                    c("etc/passwd")?,
-                    b"root:x:0:0::/:/bin/false\ncell:x:1000:1000::/box:/bin/bash\n".to_vec(),
-                ),
+                (c("etc/passwd")?, b"root:x:0:0::/:/bin/false\ncell:x:1000:1000::/box:/bin/bash\n".to_vec()),
                 (c("etc/group")?, b"root:x:0:\ncell:x:1000:\n".to_vec()),
                 (c("etc/hostname")?, b"cell\n".to_vec()),
             ],
@@ -99,8 +96,7 @@ impl Plan {
             let path = Path::new("/").join(name);
             match std::fs::symlink_metadata(&path) {
                 Ok(m) if m.is_symlink() => {
-                    let to = std::fs::read_link(&path)
-                        .map_err(|e| CellError::machine("reading a link of /", &e))?;
+                    let to = std::fs::read_link(&path).map_err(|e| CellError::machine("reading a link of /", &e))?;
                     plan.links.push((c(to)?, c(name)?));
                 }
                 Ok(m) if m.is_dir() => plan.bind(&path, false)?,
@@ -115,14 +111,7 @@ impl Plan {
         for folder in &python.folders {
             plan.bind(folder, false)?;
         }
-        for file in [
-            "/etc/ld.so.cache",
-            "/dev/null",
-            "/dev/zero",
-            "/dev/full",
-            "/dev/random",
-            "/dev/urandom",
-        ] {
+        for file in ["/etc/ld.so.cache", "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"] {
             if Path::new(file).exists() {
                 plan.files.push((c(&file[1..])?, Vec::new()));
                 plan.binds.push(Bind {
@@ -161,16 +150,11 @@ impl Plan {
     }
 
     fn bind(&mut self, folder: &Path, optional: bool) -> Result<(), CellError> {
-        let relative = folder.strip_prefix("/").map_err(|_| {
-            CellError::Machine(format!("{} is not an absolute path", folder.display()))
-        })?;
+        let relative = folder
+            .strip_prefix("/")
+            .map_err(|_| CellError::Machine(format!("{} is not an absolute path", folder.display())))?;
         self.folder(relative)?;
-        self.binds.push(Bind {
-            source: c(folder)?,
-            target: c(relative)?,
-            device: false,
-            optional,
-        });
+        self.binds.push(Bind { source: c(folder)?, target: c(relative)?, device: false, optional });
         Ok(())
     }
 }
@@ -196,20 +180,13 @@ fn mapping() -> Mapping {
     // SAFETY: these cannot fail and touch no memory.
     let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
     if uid != 0 {
-        return Mapping {
-            uid,
-            gid,
-            privileged: false,
-        };
+        return Mapping { uid, gid, privileged: false };
     }
     let slot = SLOT.fetch_add(1, Ordering::Relaxed) % 64;
     let pick = |file: &str| {
         let text = std::fs::read_to_string(file).unwrap_or_default();
         let ranges = text.lines().filter_map(|l| {
-            let n: Vec<u64> = l
-                .split_whitespace()
-                .filter_map(|w| w.parse().ok())
-                .collect();
+            let n: Vec<u64> = l.split_whitespace().filter_map(|w| w.parse().ok()).collect();
             (n.len() == 3).then(|| (n[0], n[2]))
         });
         // An id nobody has: high up, and another one for every cell of every supervisor.
@@ -223,18 +200,11 @@ fn mapping() -> Mapping {
             0
         }
     };
-    Mapping {
-        uid: pick("/proc/self/uid_map"),
-        gid: pick("/proc/self/gid_map"),
-        privileged: true,
-    }
+    Mapping { uid: pick("/proc/self/uid_map"), gid: pick("/proc/self/gid_map"), privileged: true }
 }
 
 fn no_namespaces(what: &str, err: &io::Error) -> CellError {
-    CellError::NoNamespaces {
-        what: format!("{what}: {err}"),
-        hint: hint(),
-    }
+    CellError::NoNamespaces { what: format!("{what}: {err}"), hint: hint() }
 }
 
 /// What to do on a machine that refuses namespaces, as far as it can be seen from here.
@@ -265,10 +235,7 @@ pub(crate) fn start(plan: &Plan) -> Result<Started, CellError> {
     let errors = sys::memfd(true).map_err(|e| CellError::machine("memfd_create", &e))?;
     let map = mapping();
     let pointers = |list: &[CString]| -> Vec<*const c_char> {
-        list.iter()
-            .map(|s| s.as_ptr())
-            .chain([std::ptr::null()])
-            .collect()
+        list.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
     };
     let (argv, envp) = (pointers(&plan.argv), pointers(&plan.envp));
     // Room for the sources opened in the child, which must not allocate.
@@ -278,19 +245,9 @@ pub(crate) fn start(plan: &Plan) -> Result<Started, CellError> {
     // goes on here like after fork. `child` keeps to system calls and never returns.
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
     if pid == 0 {
-        child(
-            plan,
-            theirs.as_raw_fd(),
-            ctl.as_raw_fd(),
-            errors.as_raw_fd(),
-            &map,
-            &mut opened,
-            &argv,
-            &envp,
-        );
+        child(plan, theirs.as_raw_fd(), ctl.as_raw_fd(), errors.as_raw_fd(), &map, &mut opened, &argv, &envp);
     }
-    let pid = sys::check(pid).map_err(|e| no_namespaces("creating namespaces failed", &e))?
-        as libc::pid_t;
+    let pid = sys::check(pid).map_err(|e| no_namespaces("creating namespaces failed", &e))? as libc::pid_t;
     drop(theirs);
     let fail = |e: CellError| {
         // SAFETY: our own child, not yet reaped.
@@ -314,22 +271,12 @@ pub(crate) fn start(plan: &Plan) -> Result<Started, CellError> {
         Ok((8, _)) => {
             let n = |i: usize| i32::from_ne_bytes([buf[i], buf[i + 1], buf[i + 2], buf[i + 3]]);
             if n(0) == 0 {
-                return Ok(Started {
-                    pid,
-                    pidfd,
-                    ctl,
-                    errors,
-                });
+                return Ok(Started { pid, pidfd, ctl, errors });
             }
             let err = io::Error::from_raw_os_error(n(4));
-            fail(no_namespaces(
-                &format!("{} failed", step_name(n(0), plan)),
-                &err,
-            ))
+            fail(no_namespaces(&format!("{} failed", step_name(n(0), plan)), &err))
         }
-        Ok(_) => fail(CellError::Machine(
-            "a new cell died while being set up".to_owned(),
-        )),
+        Ok(_) => fail(CellError::Machine("a new cell died while being set up".to_owned())),
         Err(e) => fail(CellError::machine("waiting for a new cell", &e)),
     }
 }
@@ -361,14 +308,8 @@ const STEPS: [&str; 14] = [
 ];
 
 fn step_name(step: i32, plan: &Plan) -> String {
-    let name = STEPS
-        .get((step & 0xff) as usize)
-        .copied()
-        .unwrap_or("set-up");
-    let of = plan
-        .binds
-        .get((step >> 8) as usize)
-        .map(|b| b.source.to_string_lossy());
+    let name = STEPS.get((step & 0xff) as usize).copied().unwrap_or("set-up");
+    let of = plan.binds.get((step >> 8) as usize).map(|b| b.source.to_string_lossy());
     match (step & 0xff, of) {
         (1 | 7, Some(path)) => format!("{name} {path}"),
         _ => name.to_owned(),
@@ -404,11 +345,7 @@ fn child(
             Err(step) => step,
         };
         let to = if matches!(step, 10 | 11) { 3 } else { sock };
-        report(
-            to,
-            step,
-            io::Error::last_os_error().raw_os_error().unwrap_or(0),
-        );
+        report(to, step, io::Error::last_os_error().raw_os_error().unwrap_or(0));
         libc::_exit(1)
     }
 }
@@ -423,13 +360,7 @@ unsafe fn report(sock: RawFd, step: i32, errno: i32) {
 ///
 /// # Safety
 /// Only for the freshly cloned child.
-unsafe fn steps(
-    plan: &Plan,
-    sock: RawFd,
-    errors: RawFd,
-    map: &Mapping,
-    opened: &mut [RawFd],
-) -> Result<(), i32> {
+unsafe fn steps(plan: &Plan, sock: RawFd, errors: RawFd, map: &Mapping, opened: &mut [RawFd]) -> Result<(), i32> {
     let step = |n: i32, ret: c_long| if ret < 0 { Err(n) } else { Ok(ret) };
     // SAFETY: as for `child`.
     unsafe {
@@ -437,23 +368,14 @@ unsafe fn steps(
         for (i, bind) in plan.binds.iter().enumerate() {
             let n = 1 | (i as i32) << 8;
             let flags = 1 /* OPEN_TREE_CLONE */ | libc::O_CLOEXEC | libc::AT_RECURSIVE;
-            let fd = libc::syscall(
-                libc::SYS_open_tree,
-                libc::AT_FDCWD,
-                bind.source.as_ptr(),
-                flags,
-            );
+            let fd = libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, bind.source.as_ptr(), flags);
             if fd < 0 && bind.optional {
                 continue;
             }
             opened[i] = step(n, fd)? as RawFd;
             let mut attr: libc::mount_attr = std::mem::zeroed();
             attr.attr_set = libc::MOUNT_ATTR_NOSUID
-                | if bind.device {
-                    libc::MOUNT_ATTR_NOEXEC
-                } else {
-                    libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NODEV
-                };
+                | if bind.device { libc::MOUNT_ATTR_NOEXEC } else { libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NODEV };
             attr.propagation = libc::MS_PRIVATE;
             let at = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
             step(
@@ -472,26 +394,14 @@ unsafe fn steps(
         if map.privileged {
             step(2, libc::syscall(libc::SYS_setgroups, 0, 0))?;
         }
-        step(
-            2,
-            libc::syscall(libc::SYS_setresgid, INSIDE, INSIDE, INSIDE),
-        )?;
-        step(
-            2,
-            libc::syscall(libc::SYS_setresuid, INSIDE, INSIDE, INSIDE),
-        )?;
+        step(2, libc::syscall(libc::SYS_setresgid, INSIDE, INSIDE, INSIDE))?;
+        step(2, libc::syscall(libc::SYS_setresuid, INSIDE, INSIDE, INSIDE))?;
         libc::umask(0o022);
         let none = std::ptr::null();
         let private = libc::MS_REC | libc::MS_PRIVATE;
-        step(
-            3,
-            libc::mount(none, c"/".as_ptr(), none, private, none.cast()).into(),
-        )?;
+        step(3, libc::mount(none, c"/".as_ptr(), none, private, none.cast()).into())?;
         // Where possible, no user namespace can be made inside; the filter refuses them as well.
-        let limit = libc::open(
-            c"/proc/sys/user/max_user_namespaces".as_ptr(),
-            libc::O_WRONLY | libc::O_CLOEXEC,
-        );
+        let limit = libc::open(c"/proc/sys/user/max_user_namespaces".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
         if limit >= 0 {
             libc::write(limit, c"0".as_ptr().cast(), 1);
             libc::close(limit);
@@ -518,10 +428,7 @@ unsafe fn steps(
         for (name, content) in &plan.files {
             let flags = libc::O_CREAT | libc::O_WRONLY | libc::O_EXCL | libc::O_CLOEXEC;
             let fd = step(6, libc::open(name.as_ptr(), flags, 0o644).into())? as RawFd;
-            step(
-                6,
-                libc::write(fd, content.as_ptr().cast(), content.len()) as c_long,
-            )?;
+            step(6, libc::write(fd, content.as_ptr().cast(), content.len()) as c_long)?;
             libc::close(fd);
         }
         for (i, bind) in plan.binds.iter().enumerate() {
@@ -539,24 +446,15 @@ unsafe fn steps(
                 )?;
             }
         }
-        step(
-            8,
-            libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()),
-        )?;
+        step(8, libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()))?;
         step(8, libc::umount2(c".".as_ptr(), libc::MNT_DETACH).into())?;
         step(8, libc::chdir(c"/".as_ptr()).into())?;
         let again = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | fixed;
-        step(
-            9,
-            libc::mount(none, c"/".as_ptr(), none, again, none.cast()).into(),
-        )?;
+        step(9, libc::mount(none, c"/".as_ptr(), none, again, none.cast()).into())?;
         libc::sethostname(c"cell".as_ptr(), 4);
 
         // Descriptors: 0 and 1 are /dev/null, 2 is the error file, 3 the socket, and no other.
-        let null = step(
-            13,
-            libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC).into(),
-        )? as RawFd;
+        let null = step(13, libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC).into())? as RawFd;
         let mut high = [null, null, errors, sock];
         for fd in &mut high {
             *fd = step(13, libc::fcntl(*fd, libc::F_DUPFD_CLOEXEC, 64).into())? as RawFd;
@@ -564,18 +462,9 @@ unsafe fn steps(
         for (to, from) in high.iter().enumerate() {
             step(13, libc::dup2(*from, to as c_int).into())?;
         }
-        step(
-            13,
-            libc::syscall(libc::SYS_close_range, 4u32, u32::MAX, 0u32),
-        )?;
-        let files = libc::rlimit {
-            rlim_cur: 1024,
-            rlim_max: 1024,
-        };
-        step(
-            13,
-            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const files).into(),
-        )?;
+        step(13, libc::syscall(libc::SYS_close_range, 4u32, u32::MAX, 0u32))?;
+        let files = libc::rlimit { rlim_cur: 1024, rlim_max: 1024 };
+        step(13, libc::setrlimit(libc::RLIMIT_NOFILE, &raw const files).into())?;
         for signal in 1..=64 {
             libc::signal(signal, libc::SIG_DFL);
         }
@@ -586,19 +475,8 @@ unsafe fn steps(
         // Same addresses, so the same id(), in every run.
         libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong);
         privileges(&step)?;
-        let program = libc::sock_fprog {
-            len: plan.filter.len() as u16,
-            filter: plan.filter.as_ptr().cast_mut(),
-        };
-        step(
-            11,
-            libc::prctl(
-                libc::PR_SET_SECCOMP,
-                libc::SECCOMP_MODE_FILTER,
-                &raw const program,
-            )
-            .into(),
-        )?;
+        let program = libc::sock_fprog { len: plan.filter.len() as u16, filter: plan.filter.as_ptr().cast_mut() };
+        step(11, libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program).into())?;
     }
     Ok(())
 }
@@ -611,33 +489,20 @@ unsafe fn privileges(step: &dyn Fn(i32, c_long) -> Result<c_long, i32>) -> Resul
     let header: [u32; 2] = [0x2008_0522, 0];
     // SAFETY: capset reads a header of two and data of six words; prctl takes plain numbers.
     unsafe {
-        let capset =
-            |data: &[u32; 6]| libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr());
+        let capset = |data: &[u32; 6]| libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr());
         let mut now = [0u32; 6];
-        step(
-            10,
-            libc::syscall(libc::SYS_capget, header.as_ptr(), now.as_mut_ptr()),
-        )?;
+        step(10, libc::syscall(libc::SYS_capget, header.as_ptr(), now.as_mut_ptr()))?;
         now[2] = SYS_ADMIN;
         now[5] = 0;
         step(10, capset(&now))?;
-        step(
-            10,
-            libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, 21, 0, 0).into(),
-        )?;
+        step(10, libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, 21, 0, 0).into())?;
         // NOROOT, NO_SETUID_FIXUP, NO_CAP_AMBIENT_RAISE, each locked.
-        step(
-            10,
-            libc::prctl(libc::PR_SET_SECUREBITS, 0b1100_1111, 0, 0, 0).into(),
-        )?;
+        step(10, libc::prctl(libc::PR_SET_SECUREBITS, 0b1100_1111, 0, 0, 0).into())?;
         for cap in 0..64 {
             libc::prctl(libc::PR_CAPBSET_DROP, cap, 0, 0, 0);
         }
         step(10, capset(&[SYS_ADMIN, SYS_ADMIN, SYS_ADMIN, 0, 0, 0]))?;
-        step(
-            10,
-            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).into(),
-        )?;
+        step(10, libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).into())?;
     }
     Ok(())
 }

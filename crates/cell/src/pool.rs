@@ -31,33 +31,20 @@ impl Pool {
     pub fn start(options: PoolOptions) -> Result<Pool, CellError> {
         let python = Python::find(options.python.as_deref())?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let cells = if options.cells == 0 {
-            cores + 1
-        } else {
-            options.cells
-        };
+        let cells = if options.cells == 0 { cores + 1 } else { options.cells };
         let setup = Setup {
             plan: Plan::new(&python)?,
-            preload: if options.shell_only {
-                Vec::new()
-            } else {
-                options.preload
-            },
+            preload: if options.shell_only { Vec::new() } else { options.preload },
             site: python.site.clone(),
             env: environment(&python),
         };
         // The first one tells whether it works at all; the others start side by side.
         let first = Zygote::start(&setup)?;
         let rest: Result<Vec<Zygote>, CellError> = std::thread::scope(|s| {
-            let starts: Vec<_> = (1..cells)
-                .map(|_| s.spawn(|| Zygote::start(&setup)))
-                .collect();
+            let starts: Vec<_> = (1..cells).map(|_| s.spawn(|| Zygote::start(&setup))).collect();
             starts
                 .into_iter()
-                .map(|t| {
-                    t.join()
-                        .unwrap_or_else(|_| Err(CellError::Machine("a start panicked".into())))
-                })
+                .map(|t| t.join().unwrap_or_else(|_| Err(CellError::Machine("a start panicked".into()))))
                 .collect()
         });
         let mut zygotes = rest?;
@@ -142,10 +129,7 @@ impl Pool {
             if let Some(zygote) = free.pop() {
                 return Taken { pool: self, zygote };
             }
-            free = self
-                .freed
-                .wait(free)
-                .unwrap_or_else(PoisonError::into_inner);
+            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -194,11 +178,7 @@ pub(crate) fn validate(program: &Program) -> Result<(), CellError> {
         Entry::Command(words) if words.is_empty() => return bad("an empty command".to_owned()),
         Entry::Command(words) => words.iter().collect(),
     };
-    if let Some(w) = words
-        .into_iter()
-        .chain(&program.args)
-        .find(|w| w.contains('\0'))
-    {
+    if let Some(w) = words.into_iter().chain(&program.args).find(|w| w.contains('\0')) {
         return bad(format!("NUL byte in argument {w:?}"));
     }
     let l = &program.limits;
@@ -215,10 +195,7 @@ fn files(files: &[InputFile], limit: u64) -> Result<(), CellError> {
     for file in files {
         relative(&file.path)?;
         if !seen.insert(file.path.as_str()) {
-            return Err(CellError::BadProgram(format!(
-                "two files are named {:?}",
-                file.path
-            )));
+            return Err(CellError::BadProgram(format!("two files are named {:?}", file.path)));
         }
         total += file.content.len() as u64;
     }
@@ -232,14 +209,10 @@ fn files(files: &[InputFile], limit: u64) -> Result<(), CellError> {
 }
 
 fn relative(path: &str) -> Result<(), CellError> {
-    let plain = Path::new(path)
-        .components()
-        .all(|c| matches!(c, Component::Normal(_)));
+    let plain = Path::new(path).components().all(|c| matches!(c, Component::Normal(_)));
     let normal = !path.contains("//") && !path.ends_with('/') && !path.contains("/./");
     if path.is_empty() || !plain || !normal || path.contains('\0') {
-        return Err(CellError::BadProgram(format!(
-            "{path:?} is not a relative path below /box without `.` and `..`"
-        )));
+        return Err(CellError::BadProgram(format!("{path:?} is not a relative path below /box without `.` and `..`")));
     }
     Ok(())
 }

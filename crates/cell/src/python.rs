@@ -46,11 +46,7 @@ impl Python {
         if !text.lines().any(|l| l == "end") {
             let err = String::from_utf8_lossy(&out.stderr);
             let last = err.lines().last().unwrap_or("no output");
-            return Err(no(format!(
-                "{} did not answer ({}: {last})",
-                path.display(),
-                out.status
-            )));
+            return Err(no(format!("{} did not answer ({}: {last})", path.display(), out.status)));
         }
         let mut python = Python {
             version: (0, 0, 0),
@@ -79,10 +75,7 @@ impl Python {
         }
         let (major, minor, patch) = python.version;
         if (major, minor) < (3, 9) {
-            return Err(CellError::PythonTooOld {
-                path,
-                found: format!("{major}.{minor}.{patch}"),
-            });
+            return Err(CellError::PythonTooOld { path, found: format!("{major}.{minor}.{patch}") });
         }
         if let Some(dir) = python.executable.parent()
             && !python.bins.iter().any(|b| b == dir)
@@ -92,10 +85,7 @@ impl Python {
         if wanted.is_some() {
             python.site.clone_from(&paths);
         }
-        let all = prefixes
-            .into_iter()
-            .chain(paths.into_iter().map(PathBuf::from))
-            .chain(python.bins.clone());
+        let all = prefixes.into_iter().chain(paths.into_iter().map(PathBuf::from)).chain(python.bins.clone());
         for folder in all {
             python.need(&folder)?;
         }
@@ -106,30 +96,20 @@ impl Python {
         if folder.starts_with("/usr") || self.folders.iter().any(|f| folder.starts_with(f)) {
             return Ok(());
         }
-        let system = ["/bin", "/sbin", "/lib", "/lib64"]
-            .iter()
-            .any(|s| folder.starts_with(s));
+        let system = ["/bin", "/sbin", "/lib", "/lib64"].iter().any(|s| folder.starts_with(s));
         if system {
             return Ok(());
         }
         let no = |why: &str| CellError::NoPython {
-            what: format!(
-                "{} needs the folder {}, {why}",
-                self.executable.display(),
-                folder.display()
-            ),
+            what: format!("{} needs the folder {}, {why}", self.executable.display(), folder.display()),
         };
         let hidden = ["/tmp", "/box", "/dev", "/proc", "/sys", "/etc"];
         if let Some(h) = hidden.iter().find(|h| folder.starts_with(h)) {
-            return Err(no(&format!(
-                "but cells have a {h} of their own; move it elsewhere"
-            )));
+            return Err(no(&format!("but cells have a {h} of their own; move it elsewhere")));
         }
         let home = std::env::var_os("HOME").map(PathBuf::from);
         if folder.parent().is_none() || home.is_some_and(|h| h.starts_with(folder)) {
-            return Err(no(
-                "which would show far too much of this machine to a program",
-            ));
+            return Err(no("which would show far too much of this machine to a program"));
         }
         self.folders.retain(|f| !f.starts_with(folder));
         self.folders.insert(folder.to_path_buf());

@@ -78,10 +78,7 @@ impl Session {
             return Err(CellError::BadProgram("NUL byte in a command".to_owned()));
         }
         if let Some(record) = &self.over {
-            return Err(CellError::SessionEnded(format!(
-                "verdict {:?}",
-                record.verdict
-            )));
+            return Err(CellError::SessionEnded(format!("verdict {:?}", record.verdict)));
         }
         self.steps += 1;
         let word = format!("{}-{}", self.secret, self.steps);
@@ -109,13 +106,10 @@ impl Session {
                 end = now + Duration::from_millis(100);
                 wait = 0.1;
             }
-            match sys::wait_either(&self.control, &self.running.run, wait)
-                .map_err(machine("poll"))?
-            {
+            match sys::wait_either(&self.control, &self.running.run, wait).map_err(machine("poll"))? {
                 Some(0) => {
                     let mut buf = [0u8; 4096];
-                    let (n, _) = sys::receive(&self.control, &mut buf)
-                        .map_err(machine("reading from a session"))?;
+                    let (n, _) = sys::receive(&self.control, &mut buf).map_err(machine("reading from a session"))?;
                     if n == 0 || self.received.len() > 1 << 16 {
                         self.end(started)?;
                         break None;
@@ -148,13 +142,7 @@ impl Session {
             }
         }
         let wall_seconds = started.elapsed().as_secs_f64();
-        Ok(SessionStep {
-            stdout,
-            stderr,
-            code,
-            verdict,
-            wall_seconds,
-        })
+        Ok(SessionStep { stdout, stderr, code, verdict, wall_seconds })
     }
 
     /// The exit status from the answer with this word, if it has come.
@@ -207,10 +195,7 @@ impl Session {
         if self.over.is_none() {
             self.end(self.running.started)?;
         }
-        let mut record = self
-            .over
-            .take()
-            .ok_or_else(|| CellError::Machine("a session without an end".to_owned()))?;
+        let mut record = self.over.take().ok_or_else(|| CellError::Machine("a session without an end".to_owned()))?;
         record.wall_seconds = self.running.started.elapsed().as_secs_f64();
         Ok(record)
     }
@@ -224,9 +209,7 @@ fn secs(s: f64) -> Duration {
 fn send_all(control: &OwnedFd, mut bytes: &[u8], end: Instant) -> Result<(), CellError> {
     while !bytes.is_empty() {
         if Instant::now() > end {
-            return Err(CellError::SessionEnded(
-                "bash does not read its commands".to_owned(),
-            ));
+            return Err(CellError::SessionEnded("bash does not read its commands".to_owned()));
         }
         match sys::send_some(control, bytes) {
             Ok(n) => bytes = &bytes[n..],

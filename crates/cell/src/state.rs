@@ -47,13 +47,11 @@ fn kind(mode: u32) -> FileKind {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::with_capacity(64), |mut s, b| {
-            // Writing to a String cannot fail.
-            let _ = write!(s, "{b:02x}");
-            s
-        })
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut s, b| {
+        // Writing to a String cannot fail.
+        let _ = write!(s, "{b:02x}");
+        s
+    })
 }
 
 /// Compares `/box` with what the program was given. Only once all its processes are dead.
@@ -67,11 +65,7 @@ pub(crate) fn look(root: &OwnedFd, program: &Program) -> Result<Found, CellError
             .iter()
             .map(|p| (p.strip_prefix("/box/").unwrap_or(p).as_bytes(), p.as_str()))
             .collect(),
-        found: Found {
-            changes: Vec::new(),
-            contents: BTreeMap::new(),
-            largest: 0,
-        },
+        found: Found { changes: Vec::new(), contents: BTreeMap::new(), largest: 0 },
         entries: 0,
         bytes: 0,
     };
@@ -89,8 +83,7 @@ pub(crate) fn look(root: &OwnedFd, program: &Program) -> Result<Found, CellError
             sys::open_beneath(root, c".", libc::O_RDONLY | libc::O_DIRECTORY)
         })
         .map_err(|e| CellError::machine("opening /box", &e))?;
-    walk.folder(again, &mut Vec::new(), 0)
-        .map_err(|e| CellError::machine("reading /box", &e))?;
+    walk.folder(again, &mut Vec::new(), 0).map_err(|e| CellError::machine("reading /box", &e))?;
     for (path, (content, mode)) in &walk.given {
         if !walk.seen.contains(*path) && walk.entries < ENTRIES {
             walk.found.changes.push(FileChange {
@@ -177,11 +170,7 @@ impl Walk<'_> {
         let given = self.given.get(path.as_slice()).copied();
         let mut change = FileChange {
             path: path.clone(),
-            change: if given.is_some() {
-                Change::Changed
-            } else {
-                Change::Created
-            },
+            change: if given.is_some() { Change::Changed } else { Change::Created },
             kind,
             mode,
             size: st.st_size as u64,
@@ -239,12 +228,7 @@ impl Walk<'_> {
         }
     }
 
-    fn content(
-        &mut self,
-        dir: &OwnedFd,
-        name: &CStr,
-        st: &libc::stat,
-    ) -> io::Result<Option<Vec<u8>>> {
+    fn content(&mut self, dir: &OwnedFd, name: &CStr, st: &libc::stat) -> io::Result<Option<Vec<u8>>> {
         let size = st.st_size as usize;
         if self.bytes.saturating_add(size) > BYTES {
             return Ok(None);
@@ -265,10 +249,7 @@ fn below(path: &str) -> Result<CString, CellError> {
 pub(crate) fn stat(root: &OwnedFd, path: &str) -> Result<Option<FileState>, CellError> {
     let place = below(path)?;
     let absent = |e: &io::Error| {
-        matches!(
-            e.raw_os_error(),
-            Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::EXDEV | libc::ENAMETOOLONG)
-        )
+        matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::EXDEV | libc::ENAMETOOLONG))
     };
     let fd = match sys::open_beneath(root, &place, libc::O_PATH) {
         Ok(fd) => fd,
@@ -283,28 +264,15 @@ pub(crate) fn stat(root: &OwnedFd, path: &str) -> Result<Option<FileState>, Cell
     };
     let st = sys::stat_fd(&fd).map_err(|e| CellError::machine(path, &e))?;
     let kind = kind(st.st_mode);
-    let sha256 = if kind == FileKind::File {
-        read(root, path)?.as_deref().map(hex)
-    } else {
-        None
-    };
-    Ok(Some(FileState {
-        mode: st.st_mode & 0o7777,
-        size: st.st_size as u64,
-        sha256,
-        kind,
-    }))
+    let sha256 = if kind == FileKind::File { read(root, path)?.as_deref().map(hex) } else { None };
+    Ok(Some(FileState { mode: st.st_mode & 0o7777, size: st.st_size as u64, sha256, kind }))
 }
 
 /// Content of a regular file right now; `None` if there is none at that path.
 pub(crate) fn read(root: &OwnedFd, path: &str) -> Result<Option<Vec<u8>>, CellError> {
     let place = below(path)?;
     // Looked at before it is opened: opening a device or a pipe can have effects.
-    let is_file = |fd: &OwnedFd| {
-        sys::stat_fd(fd)
-            .map(|st| kind(st.st_mode) == FileKind::File)
-            .unwrap_or(false)
-    };
+    let is_file = |fd: &OwnedFd| sys::stat_fd(fd).map(|st| kind(st.st_mode) == FileKind::File).unwrap_or(false);
     match sys::open_beneath(root, &place, libc::O_PATH) {
         Ok(fd) if is_file(&fd) => {}
         _ => return Ok(None),
@@ -315,7 +283,5 @@ pub(crate) fn read(root: &OwnedFd, path: &str) -> Result<Option<Vec<u8>>, CellEr
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(CellError::machine(path, &e)),
     };
-    sys::read_at_most(&fd, BYTES)
-        .map(Some)
-        .map_err(|e| CellError::machine(path, &e))
+    sys::read_at_most(&fd, BYTES).map(Some).map_err(|e| CellError::machine(path, &e))
 }

@@ -6,11 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub(crate) fn check(ret: i64) -> io::Result<i64> {
-    if ret < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(ret)
-    }
+    if ret < 0 { Err(io::Error::last_os_error()) } else { Ok(ret) }
 }
 
 fn owned(ret: i64) -> io::Result<OwnedFd> {
@@ -32,14 +28,7 @@ pub(crate) fn stream_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 fn pair(kind: c_int) -> io::Result<(OwnedFd, OwnedFd)> {
     let mut fds = [0 as c_int; 2];
     // SAFETY: `fds` has room for the two descriptors.
-    let ret = unsafe {
-        libc::socketpair(
-            libc::AF_UNIX,
-            kind | libc::SOCK_CLOEXEC,
-            0,
-            fds.as_mut_ptr(),
-        )
-    };
+    let ret = unsafe { libc::socketpair(libc::AF_UNIX, kind | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr()) };
     check(ret.into())?;
     // SAFETY: both were just returned to us.
     Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
@@ -48,9 +37,7 @@ fn pair(kind: c_int) -> io::Result<(OwnedFd, OwnedFd)> {
 /// An anonymous file; `append` makes every write go to its end.
 pub(crate) fn memfd(append: bool) -> io::Result<OwnedFd> {
     // SAFETY: the name is a NUL-terminated constant.
-    let fd = owned(i64::from(unsafe {
-        libc::memfd_create(c"cell".as_ptr(), libc::MFD_CLOEXEC)
-    }))?;
+    let fd = owned(i64::from(unsafe { libc::memfd_create(c"cell".as_ptr(), libc::MFD_CLOEXEC) }))?;
     if append {
         // SAFETY: plain fcntl on a descriptor we own.
         check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_APPEND) }.into())?;
@@ -64,12 +51,7 @@ pub(crate) fn fill(fd: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
     while done < bytes.len() {
         // SAFETY: the pointer and length describe `bytes[done..]`.
         let n = check(unsafe {
-            libc::pwrite(
-                fd.as_raw_fd(),
-                bytes[done..].as_ptr().cast(),
-                bytes.len() - done,
-                done as i64,
-            )
+            libc::pwrite(fd.as_raw_fd(), bytes[done..].as_ptr().cast(), bytes.len() - done, done as i64)
         } as i64)?;
         done += n as usize;
     }
@@ -83,14 +65,7 @@ pub(crate) fn read_at_most(fd: &OwnedFd, limit: usize) -> io::Result<Vec<u8>> {
     let mut done = 0;
     while done < size {
         // SAFETY: the pointer and length describe `out[done..]`.
-        let ret = unsafe {
-            libc::pread(
-                fd.as_raw_fd(),
-                out[done..].as_mut_ptr().cast(),
-                size - done,
-                done as i64,
-            )
-        };
+        let ret = unsafe { libc::pread(fd.as_raw_fd(), out[done..].as_mut_ptr().cast(), size - done, done as i64) };
         match check(ret as i64) {
             Ok(0) => break,
             Ok(n) => done += n as usize,
@@ -119,17 +94,7 @@ pub(crate) fn stat_at(dir: &OwnedFd, name: &CStr) -> io::Result<libc::stat> {
     // SAFETY: an all-zero stat is a valid value; the kernel fills it.
     let mut st: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: `name` is NUL-terminated, `st` valid for writing.
-    check(
-        unsafe {
-            libc::fstatat(
-                dir.as_raw_fd(),
-                name.as_ptr(),
-                &raw mut st,
-                libc::AT_SYMLINK_NOFOLLOW,
-            )
-        }
-        .into(),
-    )?;
+    check(unsafe { libc::fstatat(dir.as_raw_fd(), name.as_ptr(), &raw mut st, libc::AT_SYMLINK_NOFOLLOW) }.into())?;
     Ok(st)
 }
 
@@ -142,10 +107,8 @@ pub(crate) fn open_beneath(dir: &OwnedFd, path: &CStr, flags: c_int) -> io::Resu
         flags |= libc::O_NONBLOCK | libc::O_NOCTTY;
     }
     how.flags = flags as u64;
-    how.resolve = libc::RESOLVE_BENEATH
-        | libc::RESOLVE_NO_SYMLINKS
-        | libc::RESOLVE_NO_MAGICLINKS
-        | libc::RESOLVE_NO_XDEV;
+    how.resolve =
+        libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS | libc::RESOLVE_NO_XDEV;
     loop {
         // SAFETY: `path` is NUL-terminated, `how` lives through the call.
         let ret = unsafe {
@@ -181,10 +144,7 @@ pub(crate) fn chmod_at(dir: &OwnedFd, name: &CStr, mode: u32) -> io::Result<()> 
 pub(crate) fn send(sock: &OwnedFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut control = [0u64; 8];
     let raw: Vec<c_int> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-    let mut iov = libc::iovec {
-        iov_base: bytes.as_ptr() as *mut c_void,
-        iov_len: bytes.len(),
-    };
+    let mut iov = libc::iovec { iov_base: bytes.as_ptr() as *mut c_void, iov_len: bytes.len() };
     // SAFETY: msghdr is plain data.
     let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
     msg.msg_iov = &raw mut iov;
@@ -212,10 +172,7 @@ pub(crate) fn send(sock: &OwnedFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::
 /// Receives one message and at most a few descriptors; an empty message is end of file.
 pub(crate) fn receive(sock: &OwnedFd, buf: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut control = [0u64; 8];
-    let mut iov = libc::iovec {
-        iov_base: buf.as_mut_ptr().cast(),
-        iov_len: buf.len(),
-    };
+    let mut iov = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
     // SAFETY: msghdr is plain data.
     let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
     msg.msg_iov = &raw mut iov;
@@ -251,16 +208,11 @@ pub(crate) fn receive(sock: &OwnedFd, buf: &mut [u8]) -> io::Result<(usize, Vec<
 
 /// Waits until `fd` can be read (or is closed at the other end) or the time is up.
 pub(crate) fn wait_readable(fd: &OwnedFd, seconds: f64) -> io::Result<bool> {
-    let end =
-        std::time::Instant::now() + std::time::Duration::from_secs_f64(seconds.clamp(0.0, 1e6));
+    let end = std::time::Instant::now() + std::time::Duration::from_secs_f64(seconds.clamp(0.0, 1e6));
     loop {
         let left = end.saturating_duration_since(std::time::Instant::now());
         let ms = left.as_micros().div_ceil(1000).min(i32::MAX as u128) as c_int;
-        let mut p = libc::pollfd {
-            fd: fd.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
+        let mut p = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one valid pollfd.
         match check(unsafe { libc::poll(&raw mut p, 1, ms) }.into()) {
             Ok(0) if left.is_zero() => return Ok(false),
@@ -275,11 +227,7 @@ pub(crate) fn wait_readable(fd: &OwnedFd, seconds: f64) -> io::Result<bool> {
 /// Waits until one of two descriptors can be read, and tells which; the first wins.
 pub(crate) fn wait_either(a: &OwnedFd, b: &OwnedFd, seconds: f64) -> io::Result<Option<usize>> {
     let ms = (seconds.clamp(0.0, 1e6) * 1000.0).ceil() as c_int;
-    let entry = |fd: &OwnedFd| libc::pollfd {
-        fd: fd.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    };
+    let entry = |fd: &OwnedFd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let mut p = [entry(a), entry(b)];
     // SAFETY: two valid pollfds.
     match check(unsafe { libc::poll(p.as_mut_ptr(), 2, ms) }.into()) {
@@ -297,13 +245,7 @@ pub(crate) fn pidfd_open(pid: libc::pid_t) -> io::Result<OwnedFd> {
 pub(crate) fn pidfd_kill(pidfd: &OwnedFd) -> io::Result<()> {
     // SAFETY: plain system call; a null siginfo means the default one.
     check(unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            pidfd.as_raw_fd(),
-            libc::SIGKILL,
-            std::ptr::null::<c_void>(),
-            0,
-        )
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), libc::SIGKILL, std::ptr::null::<c_void>(), 0)
     })
     .map(|_| ())
 }
@@ -325,13 +267,7 @@ pub(crate) fn open_link(dir: &OwnedFd, path: &CStr) -> io::Result<OwnedFd> {
     how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS | libc::RESOLVE_NO_XDEV;
     // SAFETY: `path` is NUL-terminated, `how` lives through the call.
     owned(unsafe {
-        libc::syscall(
-            libc::SYS_openat2,
-            dir.as_raw_fd(),
-            path.as_ptr(),
-            &raw const how,
-            size_of::<libc::open_how>(),
-        )
+        libc::syscall(libc::SYS_openat2, dir.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<libc::open_how>())
     })
 }
 

@@ -132,11 +132,7 @@ pub struct InputFile {
 impl InputFile {
     /// A file that is not executable.
     pub fn new(path: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
-        InputFile {
-            path: path.into(),
-            content: content.into(),
-            executable: false,
-        }
+        InputFile { path: path.into(), content: content.into(), executable: false }
     }
 }
 
@@ -321,11 +317,7 @@ pub struct SessionOptions {
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        SessionOptions {
-            files: Vec::new(),
-            limits: Limits::default(),
-            step_wall_seconds: 10.0,
-        }
+        SessionOptions { files: Vec::new(), limits: Limits::default(), step_wall_seconds: 10.0 }
     }
 }
 

@@ -74,12 +74,7 @@ fn box_bytes(limits: &Limits) -> u64 {
 impl Zygote {
     pub(crate) fn start(setup: &Setup) -> Result<Zygote, CellError> {
         let started = outer::start(&setup.plan)?;
-        let mut zygote = Zygote {
-            pid: started.pid,
-            pidfd: started.pidfd,
-            ctl: started.ctl,
-            parked: None,
-        };
+        let mut zygote = Zygote { pid: started.pid, pidfd: started.pidfd, ctl: started.ctl, parked: None };
         let mut config = Tuple::new();
         config.bytes(&filter::bytes(&filter::inner()));
         let mut preload = Tuple::new();
@@ -92,13 +87,7 @@ impl Zygote {
         sys::send(&zygote.ctl, &config.finish(), &[]).map_err(machine("configuring a zygote"))?;
         let mut buf = [0u8; 4096];
         let ready = sys::wait_readable(&zygote.ctl, PATIENCE)
-            .and_then(|ok| {
-                if ok {
-                    sys::receive(&zygote.ctl, &mut buf)
-                } else {
-                    Ok((0, vec![]))
-                }
-            })
+            .and_then(|ok| if ok { sys::receive(&zygote.ctl, &mut buf) } else { Ok((0, vec![])) })
             .map_err(machine("waiting for a zygote"))?;
         if ready.0 == 0 || buf[0] != b'R' {
             let text = sys::read_at_most(&started.errors, 4096).unwrap_or_default();
@@ -151,21 +140,10 @@ impl Zygote {
             return Err(CellError::Machine("no /box for the program".to_owned()));
         };
         let started = Instant::now();
-        let mut fds = vec![
-            source.as_fd(),
-            stdin.as_fd(),
-            stdout.as_fd(),
-            stderr.as_fd(),
-        ];
+        let mut fds = vec![source.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
         fds.extend(control.map(AsFd::as_fd));
         sys::send(&parked.run, b"J", &fds).map_err(machine("handing over the program"))?;
-        Ok(Running {
-            run: parked.run,
-            folder,
-            stdout,
-            stderr,
-            started,
-        })
+        Ok(Running { run: parked.run, folder, stdout, stderr, started })
     }
 
     /// Runs a program to its end.
@@ -191,13 +169,8 @@ fn answer(run: &OwnedFd, seconds: f64, buf: &mut [u8]) -> Result<(usize, Vec<Own
         return Err(CellError::Machine("a cell did not answer".to_owned()));
     }
     // A reset connection is a dead init like an end of file.
-    let got = sys::receive(run, buf).or_else(|e| {
-        if e.raw_os_error() == Some(libc::ECONNRESET) {
-            Ok((0, vec![]))
-        } else {
-            Err(e)
-        }
-    });
+    let got = sys::receive(run, buf)
+        .or_else(|e| if e.raw_os_error() == Some(libc::ECONNRESET) { Ok((0, vec![])) } else { Err(e) });
     match got.map_err(machine("reading from a cell"))? {
         (0, _) => Err(failed(&[])),
         got => Ok(got),
@@ -288,12 +261,7 @@ impl Running {
     }
 
     /// Puts together what is known, once every process is dead.
-    pub(crate) fn record(
-        &self,
-        program: &Program,
-        ended: &Ended,
-        wall_seconds: f64,
-    ) -> Result<Record, CellError> {
+    pub(crate) fn record(&self, program: &Program, ended: &Ended, wall_seconds: f64) -> Result<Record, CellError> {
         let limits = &program.limits;
         let keep = limits.output_bytes as usize;
         let read = |fd: &OwnedFd| -> Result<(Vec<u8>, u64), CellError> {
@@ -356,18 +324,10 @@ impl Facts<'_> {
         }
         match self.ended.killed {
             1 => {
-                return if self.truncated {
-                    Verdict::Output
-                } else {
-                    Verdict::Wall
-                };
+                return if self.truncated { Verdict::Output } else { Verdict::Wall };
             }
             2 => {
-                return if self.truncated {
-                    Verdict::Output
-                } else {
-                    Verdict::Cpu
-                };
+                return if self.truncated { Verdict::Output } else { Verdict::Cpu };
             }
             _ => {}
         }
@@ -378,22 +338,13 @@ impl Facts<'_> {
         match (self.code, self.signal) {
             (Some(0), _) => Verdict::Exit,
             (_, Some(libc::SIGXCPU)) => Verdict::Cpu,
-            (_, Some(libc::SIGKILL)) if self.ended.cpu_seconds >= self.limits.cpu_seconds => {
-                Verdict::Cpu
-            }
+            (_, Some(libc::SIGKILL)) if self.ended.cpu_seconds >= self.limits.cpu_seconds => Verdict::Cpu,
             (_, Some(libc::SIGXFSZ)) => Verdict::Disk,
             (_, Some(_)) if near_limit => Verdict::Memory,
             (_, Some(_)) => Verdict::Signal,
             _ if self.disk => Verdict::Disk,
             _ if self.says(&["MemoryError", "annot allocate memory"]) => Verdict::Memory,
-            _ if self.says(&[
-                "can't start new thread",
-                "fork: retry",
-                "Resource temporarily un",
-            ]) =>
-            {
-                Verdict::Pids
-            }
+            _ if self.says(&["can't start new thread", "fork: retry", "Resource temporarily un"]) => Verdict::Pids,
             _ => Verdict::Exit,
         }
     }

@@ -36,16 +36,8 @@ def attempt(f, *a, **k):
 
 const ATTEMPTS: &[Attempt] = &[
     // Processes and signals
-    Attempt(
-        "fork bomb",
-        "while True:\n  try: os.fork()\n  except OSError: pass",
-        Seen::Verdict(Verdict::Pids),
-    ),
-    Attempt(
-        "bash fork bomb",
-        "!bash :(){ :|:& };: ; sleep 1",
-        That(|r| r.verdict != Verdict::Machine),
-    ),
+    Attempt("fork bomb", "while True:\n  try: os.fork()\n  except OSError: pass", Seen::Verdict(Verdict::Pids)),
+    Attempt("bash fork bomb", "!bash :(){ :|:& };: ; sleep 1", That(|r| r.verdict != Verdict::Machine)),
     Attempt(
         "thread bomb",
         "import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
@@ -57,26 +49,14 @@ const ATTEMPTS: &[Attempt] = &[
         That(|r| r.stdout == b"main\n" && r.leftover_processes == 1 && r.wall_seconds < 2.0),
     ),
     Attempt("kill its own group", "os.kill(0, 9)", Signal(9)),
-    Attempt(
-        "kill everything",
-        "print(attempt(os.kill, -1, 9))",
-        Out("ESRCH\n"),
-    ),
+    Attempt("kill everything", "print(attempt(os.kill, -1, 9))", Out("ESRCH\n")),
     Attempt(
         "kill the parent",
         "print(os.getppid())\nfor s in (9, 15, 2, 19, 11, 6, 1): os.kill(1, s)\nimport time; time.sleep(0.1); print('alive')",
         Out("1\nalive\n"),
     ),
-    Attempt(
-        "kill by guessing",
-        "print({attempt(os.kill, p, 9) for p in range(3, 5000)})",
-        Out("{'ESRCH'}\n"),
-    ),
-    Attempt(
-        "stop itself",
-        "os.kill(os.getpid(), 19)",
-        Seen::Verdict(Verdict::Wall),
-    ),
+    Attempt("kill by guessing", "print({attempt(os.kill, p, 9) for p in range(3, 5000)})", Out("{'ESRCH'}\n")),
+    Attempt("stop itself", "os.kill(os.getpid(), 19)", Seen::Verdict(Verdict::Wall)),
     Attempt(
         "trace the init, itself, its parent",
         "print([call('ptrace', q, p, 0, 0) for q, p in ((16, 1), (0x4206, 1), (0, 0))])",
@@ -123,11 +103,7 @@ const ATTEMPTS: &[Attempt] = &[
         "print({call('clone', f | 17, 0, 0, 0, 0) for f in (0x10000000, 0x20000, 0x20000000, 0x40000000)})",
         Out("{'EPERM'}\n"),
     ),
-    Attempt(
-        "clone3",
-        "b = ctypes.create_string_buffer(88)\nprint(call('clone3', b, 88))",
-        Out("ENOSYS\n"),
-    ),
+    Attempt("clone3", "b = ctypes.create_string_buffer(88)\nprint(call('clone3', b, 88))", Out("ENOSYS\n")),
     Attempt(
         "mounts",
         "z = b'/box\\0'\nprint({call('mount', z, z, z, 4096, 0), call('umount2', z, 2), call('pivot_root', z, z), call('chroot', z), call('open_tree', -100, z, 1), call('fsopen', b'tmpfs\\0', 0), call('move_mount', -100, z, -100, z, 0), call('mount_setattr', -100, z, 0, z, 32)})",
@@ -158,11 +134,7 @@ const ATTEMPTS: &[Attempt] = &[
         "h = (ctypes.c_uint32 * 2)(0x20080522, 0); d = (ctypes.c_uint32 * 6)()\ncall('capget', h, d)\nprint(list(d), {libc.prctl(23, c, 0, 0, 0) for c in range(41)}, libc.prctl(39, 0, 0, 0, 0), libc.prctl(3, 0, 0, 0, 0))\nd[0] = d[1] = 1 << 21; print(call('capset', h, d))",
         Out("[0, 0, 0, 0, 0, 0] {0} 1 0\nEPERM\n"),
     ),
-    Attempt(
-        "io_uring",
-        "b = ctypes.create_string_buffer(120)\nprint(call('io_uring_setup', 8, b))",
-        Out("EPERM\n"),
-    ),
+    Attempt("io_uring", "b = ctypes.create_string_buffer(120)\nprint(call('io_uring_setup', 8, b))", Out("EPERM\n")),
     Attempt(
         "userfaultfd, bpf, perf",
         "b = ctypes.create_string_buffer(120)\nprint(call('userfaultfd', 0), call('bpf', 0, b, 120), call('perf_event_open', b, 0, -1, -1, 0))",
@@ -183,11 +155,7 @@ const ATTEMPTS: &[Attempt] = &[
         "print(call(0x40000000 + 101, 0, 0, 0, 0) if os.uname().machine == 'x86_64' else 'ENOSYS')",
         Out("ENOSYS\n"),
     ),
-    Attempt(
-        "host name",
-        "print(call('sethostname', b'evil', 4), os.uname().nodename)",
-        Out("EPERM cell\n"),
-    ),
+    Attempt("host name", "print(call('sethostname', b'evil', 4), os.uname().nodename)", Out("EPERM cell\n")),
     Attempt(
         "a program from memory stays inside",
         "fd = os.memfd_create('x')\nos.write(fd, open('/usr/bin/id', 'rb').read())\nprint(flush=True)\nif os.fork() == 0: os.execve(fd, ['id', '-u'], {})\nos.wait()",
@@ -240,12 +208,7 @@ const ATTEMPTS: &[Attempt] = &[
         "import socket\nos.symlink('/etc/shadow', 'a'); os.mkfifo('b'); os.symlink('.', 'c'); os.link('a', 'd')",
         That(|r| {
             r.files.iter().map(|f| f.kind).collect::<Vec<_>>()
-                == [
-                    FileKind::Link,
-                    FileKind::Fifo,
-                    FileKind::Link,
-                    FileKind::Link,
-                ]
+                == [FileKind::Link, FileKind::Fifo, FileKind::Link, FileKind::Link]
                 && r.files.iter().all(|f| f.sha256.is_none())
         }),
     ),
@@ -270,12 +233,7 @@ const ATTEMPTS: &[Attempt] = &[
     Attempt(
         "files without permissions",
         "os.mkdir('d'); open('d/f', 'w').write('x'); os.chmod('d/f', 0); os.chmod('d', 0); os.chmod('/box', 0)",
-        That(|r| {
-            r.files.len() == 2
-                && r.files[0].mode == 0
-                && r.files[1].mode == 0
-                && r.files[1].sha256.is_some()
-        }),
+        That(|r| r.files.len() == 2 && r.files[0].mode == 0 && r.files[1].mode == 0 && r.files[1].sha256.is_some()),
     ),
     Attempt(
         "descriptors left open",
@@ -288,11 +246,7 @@ const ATTEMPTS: &[Attempt] = &[
         That(|r| r.files.len() == 3 && r.success()),
     ),
     // Resources and output
-    Attempt(
-        "memory bomb",
-        "x = []\nwhile True: x.append(b'x' * (1 << 20))",
-        Seen::Verdict(Verdict::Memory),
-    ),
+    Attempt("memory bomb", "x = []\nwhile True: x.append(b'x' * (1 << 20))", Seen::Verdict(Verdict::Memory)),
     Attempt(
         "memory bomb by mmap",
         "import mmap\nx = []\ntry:\n  while True: x.append(mmap.mmap(-1, 1 << 24))\nexcept OSError as e: print(len(x) < 16)",
@@ -303,27 +257,15 @@ const ATTEMPTS: &[Attempt] = &[
         "i = 0\nwhile True:\n  open('/tmp/%d' % i, 'wb').write(bytes(1 << 20)); i += 1",
         Seen::Verdict(Verdict::Disk),
     ),
-    Attempt(
-        "flood",
-        "while True: os.write(1, b'y' * 65536)",
-        Seen::Verdict(Verdict::Output),
-    ),
+    Attempt("flood", "while True: os.write(1, b'y' * 65536)", Seen::Verdict(Verdict::Output)),
     Attempt(
         "rewinding the output",
         "os.write(1, b'abc')\ntry: os.lseek(1, 1 << 40, 0)\nexcept OSError: pass\nos.write(1, b'd'); os.ftruncate(1, 3); os.write(1, b'e')",
         Out("abce"),
     ),
     Attempt("busy loop", "while True: pass", Seen::Verdict(Verdict::Cpu)),
-    Attempt(
-        "sleep",
-        "import time; time.sleep(100)",
-        Seen::Verdict(Verdict::Wall),
-    ),
-    Attempt(
-        "waiting for input",
-        "try: input()\nexcept EOFError: print('end')",
-        Out("end\n"),
-    ),
+    Attempt("sleep", "import time; time.sleep(100)", Seen::Verdict(Verdict::Wall)),
+    Attempt("waiting for input", "try: input()\nexcept EOFError: print('end')", Out("end\n")),
     Attempt(
         "recursion",
         "def f(n): return f(n + 1) + 1\nsys.setrecursionlimit(10 ** 8)\nf(0)",
@@ -411,10 +353,7 @@ fn numbers() -> String {
         SYS_semget,
         SYS_mq_open,
     ];
-    let all: Vec<String> = table
-        .iter()
-        .map(|(n, v)| format!("'{}': {v}", &n[4..]))
-        .collect();
+    let all: Vec<String> = table.iter().map(|(n, v)| format!("'{}': {v}", &n[4..])).collect();
     format!("{{{}}}", all.join(", "))
 }
 
@@ -433,11 +372,7 @@ fn nothing_gets_out() {
                 None => Program::python(format!("{prelude}{source}")),
             };
             program.limits.cpu_seconds = 0.3;
-            program.limits.wall_seconds = if matches!(seen, Seen::Verdict(Verdict::Wall)) {
-                0.5
-            } else {
-                60.0
-            };
+            program.limits.wall_seconds = if matches!(seen, Seen::Verdict(Verdict::Wall)) { 0.5 } else { 60.0 };
             if source.starts_with("!bash") {
                 program.limits.wall_seconds = 3.0;
             }
@@ -446,9 +381,7 @@ fn nothing_gets_out() {
                 eprintln!("slow: {name} {:.1} s", r.wall_seconds);
             }
             let ok = match seen {
-                Out(text) => {
-                    r.success() && r.stdout == text.as_bytes() && r.leftover_processes == 0
-                }
+                Out(text) => r.success() && r.stdout == text.as_bytes() && r.leftover_processes == 0,
                 Seen::Verdict(v) => r.verdict == *v,
                 Signal(s) => r.verdict == Verdict::Signal && r.signal == Some(*s),
                 That(f) => f(&r),
@@ -469,25 +402,13 @@ fn nothing_gets_out() {
                 ));
             }
             // The cell is as good as new.
-            let after = run(&Program::python(
-                "import os; print(os.getpid(), os.listdir('/box'), os.listdir('/tmp'))",
-            ));
-            assert_eq!(
-                after.stdout_text(),
-                "2 [] []\n",
-                "after {name}: {}",
-                after.stderr_text()
-            );
+            let after = run(&Program::python("import os; print(os.getpid(), os.listdir('/box'), os.listdir('/tmp'))"));
+            assert_eq!(after.stdout_text(), "2 [] []\n", "after {name}: {}", after.stderr_text());
         }
     };
     std::thread::scope(|s| (0..3).for_each(|_| drop(s.spawn(work))));
     let failures = failures.into_inner().unwrap();
-    assert!(
-        failures.is_empty(),
-        "{} attempts:\n\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} attempts:\n\n{}", failures.len(), failures.join("\n"));
     assert_eq!(pool().zygote_pids().len(), 3);
 }
 

@@ -7,15 +7,8 @@ use loophole_cell::*;
 #[test]
 fn prints_and_exits() {
     let r = python("import sys\nprint('out')\nprint('err', file=sys.stderr)\nsys.exit(3)");
-    assert_eq!(
-        (r.verdict, r.code, r.signal),
-        (Verdict::Exit, Some(3), None),
-        "{r:?}"
-    );
-    assert_eq!(
-        (r.stdout_text().as_str(), r.stderr_text().as_str()),
-        ("out\n", "err\n")
-    );
+    assert_eq!((r.verdict, r.code, r.signal), (Verdict::Exit, Some(3), None), "{r:?}");
+    assert_eq!((r.stdout_text().as_str(), r.stderr_text().as_str()), ("out\n", "err\n"));
     assert!(!r.success() && !r.truncated && r.files.is_empty() && r.leftover_processes == 0);
     assert!(r.peak_memory > 1 << 20 && r.wall_seconds > 0.0 && r.cpu_seconds > 0.0);
 }
@@ -33,26 +26,12 @@ fn exit_codes_and_signals() {
     assert_eq!(python("raise SystemExit('text')").stderr, b"text\n");
     assert_eq!(python("import os; os._exit(77)").code, Some(77));
     assert_eq!(bash("exit 42").code, Some(42));
-    for (signal, text) in [
-        (15, "SIGTERM"),
-        (9, "SIGKILL"),
-        (6, "SIGABRT"),
-        (14, "SIGALRM"),
-    ] {
-        let r = python(&format!(
-            "import os, signal; os.kill(os.getpid(), signal.{text})"
-        ));
-        assert_eq!(
-            (r.verdict, r.signal, r.code),
-            (Verdict::Signal, Some(signal), None),
-            "{r:?}"
-        );
+    for (signal, text) in [(15, "SIGTERM"), (9, "SIGKILL"), (6, "SIGABRT"), (14, "SIGALRM")] {
+        let r = python(&format!("import os, signal; os.kill(os.getpid(), signal.{text})"));
+        assert_eq!((r.verdict, r.signal, r.code), (Verdict::Signal, Some(signal), None), "{r:?}");
     }
     assert_eq!(run(&Program::command(["no-such-command"])).code, Some(127));
-    assert_eq!(
-        bash("yes | head -1 >/dev/null; echo ${PIPESTATUS[0]}").stdout,
-        b"141\n"
-    );
+    assert_eq!(bash("yes | head -1 >/dev/null; echo ${PIPESTATUS[0]}").stdout, b"141\n");
 }
 
 #[test]
@@ -60,19 +39,10 @@ fn tracebacks_show_the_program_only() {
     let r = python("def f():\n    return 1 / 0\n\nf()\n");
     assert_eq!(r.code, Some(1));
     let text = r.stderr_text();
-    assert!(
-        text.starts_with("Traceback (most recent call last):\n  File \"<program>\", line 4"),
-        "{text}"
-    );
-    assert!(
-        text.contains("    return 1 / 0")
-            && text.ends_with("ZeroDivisionError: division by zero\n")
-    );
+    assert!(text.starts_with("Traceback (most recent call last):\n  File \"<program>\", line 4"), "{text}");
+    assert!(text.contains("    return 1 / 0") && text.ends_with("ZeroDivisionError: division by zero\n"));
     let r = python("def f(:\n");
-    assert!(
-        r.code == Some(1) && r.stderr_text().contains("SyntaxError"),
-        "{r:?}"
-    );
+    assert!(r.code == Some(1) && r.stderr_text().contains("SyntaxError"), "{r:?}");
 }
 
 #[test]
@@ -85,11 +55,7 @@ fn input_files_arguments_and_folders() {
     .file("helper.py", "X = 1\n")
     .file("pkg/mod.py", "Y = 2\n")
     .file("data.bin", vec![0u8, 255, 10]);
-    p.files.push(InputFile {
-        path: "tool.sh".into(),
-        content: b"#!/bin/sh\n".to_vec(),
-        executable: true,
-    });
+    p.files.push(InputFile { path: "tool.sh".into(), content: b"#!/bin/sh\n".to_vec(), executable: true });
     p.stdin = b"typed".to_vec();
     p.args = vec!["a".into(), "b c".into()];
     let r = run(&p);
@@ -101,20 +67,11 @@ fn input_files_arguments_and_folders() {
     );
     assert!(r.files.is_empty(), "{:?}", r.files);
     let mut p = Program::new(Entry::PythonFile("main.py".into()))
-        .file(
-            "main.py",
-            "import other, sys\nprint(__file__, __name__, other.Z, sys.argv)",
-        )
+        .file("main.py", "import other, sys\nprint(__file__, __name__, other.Z, sys.argv)")
         .file("other.py", "Z = 9");
     p.args = vec!["x".into()];
-    assert_eq!(
-        run(&p).stdout_text(),
-        "/box/main.py __main__ 9 ['/box/main.py', 'x']\n"
-    );
-    assert_eq!(
-        run(&Program::new(Entry::PythonFile("none.py".into()))).code,
-        Some(2)
-    );
+    assert_eq!(run(&p).stdout_text(), "/box/main.py __main__ 9 ['/box/main.py', 'x']\n");
+    assert_eq!(run(&Program::new(Entry::PythonFile("none.py".into()))).code, Some(2));
 }
 
 #[test]
@@ -128,24 +85,11 @@ fn the_standard_library_is_there() {
          print(asyncio.run(f()))\n\
          with tempfile.TemporaryDirectory() as d: open(d + '/x', 'w').write('y')\n",
     );
-    assert_eq!(
-        r.stdout_text(),
-        "thread\nsub\nasync\n",
-        "{}",
-        r.stderr_text()
-    );
-    let cold = run(&Program::command([
-        "python3",
-        "-c",
-        "import sys, json; print(json.dumps([1]), sys.version_info[:3])",
-    ]));
+    assert_eq!(r.stdout_text(), "thread\nsub\nasync\n", "{}", r.stderr_text());
+    let cold =
+        run(&Program::command(["python3", "-c", "import sys, json; print(json.dumps([1]), sys.version_info[:3])"]));
     let (a, b, c) = pool().python_version();
-    assert_eq!(
-        cold.stdout_text(),
-        format!("[1] ({a}, {b}, {c})\n"),
-        "{}",
-        cold.stderr_text()
-    );
+    assert_eq!(cold.stdout_text(), format!("[1] ({a}, {b}, {c})\n"), "{}", cold.stderr_text());
 }
 
 #[test]
@@ -162,23 +106,13 @@ fn every_change_of_a_file_is_told() {
     for name in ["edit.txt", "gone.txt", "mode.txt", "same.txt"] {
         p = p.file(name, "given");
     }
-    p.read_back = ["new.txt", "/box/same.txt", "late.txt", "d/link", "absent"]
-        .map(String::from)
-        .to_vec();
+    p.read_back = ["new.txt", "/box/same.txt", "late.txt", "d/link", "absent"].map(String::from).to_vec();
     let r = run(&p);
     assert!(r.success(), "{}", r.stderr_text());
     let seen: Vec<_> = r
         .files
         .iter()
-        .map(|f| {
-            (
-                String::from_utf8_lossy(&f.path).into_owned(),
-                f.change,
-                f.kind,
-                f.mode,
-                f.size,
-            )
-        })
+        .map(|f| (String::from_utf8_lossy(&f.path).into_owned(), f.change, f.kind, f.mode, f.size))
         .collect();
     use {Change::*, FileKind::*};
     let want = [
@@ -192,28 +126,18 @@ fn every_change_of_a_file_is_told() {
         ("new.txt", Created, File, 0, 5),
         ("pipe", Created, Fifo, 0o644, 0),
     ];
-    let want: Vec<_> = want
-        .map(|(p, c, k, m, s)| (p.to_owned(), c, k, m, s))
-        .to_vec();
+    let want: Vec<_> = want.map(|(p, c, k, m, s)| (p.to_owned(), c, k, m, s)).to_vec();
     assert_eq!(seen, want);
     let hello = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
     assert_eq!(r.files[7].sha256.as_deref(), Some(hello));
     assert_eq!(r.contents.len(), 3);
-    assert_eq!(
-        (&r.contents["new.txt"][..], &r.contents["/box/same.txt"][..]),
-        (&b"hello"[..], &b"given"[..])
-    );
+    assert_eq!((&r.contents["new.txt"][..], &r.contents["/box/same.txt"][..]), (&b"hello"[..], &b"given"[..]));
 }
 
 #[test]
 fn the_record_is_the_documented_one() {
     let json = serde_json::to_value(python("open('f', 'w').write('x')")).unwrap();
-    let keys: Vec<&str> = json
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
     let mut want = vec![
         "verdict",
         "code",
@@ -231,15 +155,9 @@ fn the_record_is_the_documented_one() {
     ];
     want.sort_unstable();
     assert_eq!(keys, want);
-    assert_eq!(
-        (&json["verdict"], &json["code"], &json["tier"]),
-        (&"exit".into(), &0.into(), &"namespaces".into())
-    );
+    assert_eq!((&json["verdict"], &json["code"], &json["tier"]), (&"exit".into(), &0.into(), &"namespaces".into()));
     let file = &json["files"][0];
-    assert_eq!(
-        (&file["path"], &file["change"], &file["kind"]),
-        (&"f".into(), &"created".into(), &"file".into())
-    );
+    assert_eq!((&file["path"], &file["change"], &file["kind"]), (&"f".into(), &"created".into(), &"file".into()));
     assert_eq!(file.as_object().unwrap().len(), 6);
 }
 
@@ -255,43 +173,24 @@ fn bad_programs_are_refused() {
         let r = pool().run(&Program::python("").file(path, ""));
         assert!(matches!(r, Err(CellError::BadProgram(_))), "{path:?}");
     }
-    assert!(
-        pool()
-            .run(&Program::python("").file("a", "").file("a", ""))
-            .is_err()
-    );
+    assert!(pool().run(&Program::python("").file("a", "").file("a", "")).is_err());
     assert!(pool().run(&Program::command(Vec::<String>::new())).is_err());
 }
 
 #[test]
 fn a_dead_zygote_is_replaced() {
-    let pool = Pool::start(PoolOptions {
-        cells: 1,
-        ..PoolOptions::default()
-    })
-    .unwrap();
+    let pool = Pool::start(PoolOptions { cells: 1, ..PoolOptions::default() }).unwrap();
     assert!(pool.run(&Program::python("")).unwrap().success());
     let before = pool.zygote_pids();
     let kill = |pid: i32| {
-        assert!(
-            std::process::Command::new("kill")
-                .args(["-9", &pid.to_string()])
-                .status()
-                .unwrap()
-                .success()
-        )
+        assert!(std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success())
     };
     kill(before[0]);
     assert!(pool.run(&Program::python("")).unwrap().success());
     assert_ne!(pool.zygote_pids(), before);
     // In the middle of a run: retried once, not charged to the program.
     std::thread::scope(|s| {
-        let run = s.spawn(|| {
-            pool.run(&Program::python(
-                "import time; time.sleep(1); print('done')",
-            ))
-            .unwrap()
-        });
+        let run = s.spawn(|| pool.run(&Program::python("import time; time.sleep(1); print('done')")).unwrap());
         std::thread::sleep(std::time::Duration::from_millis(400));
         kill(pool.zygote_pids()[0]);
         assert_eq!(run.join().unwrap().stdout, b"done\n");
@@ -300,16 +199,8 @@ fn a_dead_zygote_is_replaced() {
 
 #[test]
 fn a_missing_python_is_an_error() {
-    let with = |p: &str| {
-        Pool::start(PoolOptions {
-            python: Some(p.into()),
-            ..PoolOptions::default()
-        })
-    };
-    assert!(matches!(
-        with("/no/such/python3"),
-        Err(CellError::NoPython { .. })
-    ));
+    let with = |p: &str| Pool::start(PoolOptions { python: Some(p.into()), ..PoolOptions::default() });
+    assert!(matches!(with("/no/such/python3"), Err(CellError::NoPython { .. })));
     assert!(matches!(with("/bin/true"), Err(CellError::NoPython { .. })));
 }
 

@@ -5,45 +5,22 @@ use common::pool;
 use loophole_cell::*;
 
 fn session(step: f64) -> Session {
-    let files = vec![
-        InputFile::new("notes.txt", "hello\n"),
-        InputFile::new("sub/a.txt", "a"),
-    ];
-    pool()
-        .session(&SessionOptions {
-            files,
-            step_wall_seconds: step,
-            ..SessionOptions::default()
-        })
-        .unwrap()
+    let files = vec![InputFile::new("notes.txt", "hello\n"), InputFile::new("sub/a.txt", "a")];
+    pool().session(&SessionOptions { files, step_wall_seconds: step, ..SessionOptions::default() }).unwrap()
 }
 
 #[test]
 fn state_lives_between_commands() {
     let mut s = session(10.0);
-    let step = s
-        .run("cat notes.txt; cd sub; X=5; f() { echo f$X; }; echo err >&2; false")
-        .unwrap();
-    assert_eq!(
-        (&step.stdout[..], &step.stderr[..]),
-        (&b"hello\n"[..], &b"err\n"[..])
-    );
+    let step = s.run("cat notes.txt; cd sub; X=5; f() { echo f$X; }; echo err >&2; false").unwrap();
+    assert_eq!((&step.stdout[..], &step.stderr[..]), (&b"hello\n"[..], &b"err\n"[..]));
     assert_eq!((step.code, step.verdict), (Some(1), Verdict::Exit));
     let step = s.run("pwd; f; ls").unwrap();
-    assert_eq!(
-        (step.stdout, step.code),
-        (b"/box/sub\nf5\na.txt\n".to_vec(), Some(0))
-    );
+    assert_eq!((step.stdout, step.code), (b"/box/sub\nf5\na.txt\n".to_vec(), Some(0)));
     assert_eq!(s.run("if").unwrap().code, Some(2).or(Some(1)));
-    assert_eq!(
-        s.run("printf '\\0\\377'; python3 -c 'print(6*7)'")
-            .unwrap()
-            .stdout,
-        b"\0\xff42\n"
-    );
+    assert_eq!(s.run("printf '\\0\\377'; python3 -c 'print(6*7)'").unwrap().stdout, b"\0\xff42\n");
     assert_eq!(s.run("cat").unwrap().stdout, b"");
-    s.run("echo new > made.txt; ln -s /etc/passwd link; mkfifo pipe; rm ../notes.txt")
-        .unwrap();
+    s.run("echo new > made.txt; ln -s /etc/passwd link; mkfifo pipe; rm ../notes.txt").unwrap();
     assert_eq!(s.read_file("sub/made.txt").unwrap().unwrap(), b"new\n");
     assert_eq!(s.read_file("/box/sub/link").unwrap(), None);
     assert_eq!(s.read_file("sub/pipe").unwrap(), None);
@@ -52,23 +29,12 @@ fn state_lives_between_commands() {
     assert_eq!(s.stat("sub").unwrap().unwrap().kind, FileKind::Folder);
     assert_eq!(s.stat("notes.txt").unwrap(), None);
     let state = s.stat("sub/made.txt").unwrap().unwrap();
-    assert_eq!(
-        (state.size, state.mode, state.kind),
-        (4, 0o644, FileKind::File)
-    );
+    assert_eq!((state.size, state.mode, state.kind), (4, 0o644, FileKind::File));
     assert_eq!(state.sha256.unwrap().len(), 64);
     s.run("sleep 1000 & disown").unwrap();
     let record = s.finish().unwrap();
-    assert_eq!(
-        (record.verdict, record.leftover_processes),
-        (Verdict::Exit, 1),
-        "{record:?}"
-    );
-    let paths: Vec<_> = record
-        .files
-        .iter()
-        .map(|f| String::from_utf8_lossy(&f.path).into_owned())
-        .collect();
+    assert_eq!((record.verdict, record.leftover_processes), (Verdict::Exit, 1), "{record:?}");
+    let paths: Vec<_> = record.files.iter().map(|f| String::from_utf8_lossy(&f.path).into_owned()).collect();
     assert_eq!(paths, ["notes.txt", "sub/link", "sub/made.txt", "sub/pipe"]);
 }
 
@@ -76,11 +42,7 @@ fn state_lives_between_commands() {
 fn a_command_past_its_time_is_ended_and_the_session_lives() {
     let mut s = session(0.5);
     let step = s.run("echo before; sleep 100").unwrap();
-    assert_eq!(
-        (step.verdict, &step.stdout[..]),
-        (Verdict::Wall, &b"before\n"[..]),
-        "{step:?}"
-    );
+    assert_eq!((step.verdict, &step.stdout[..]), (Verdict::Wall, &b"before\n"[..]), "{step:?}");
     assert!(step.wall_seconds < 3.0);
     assert_eq!(s.run("echo alive").unwrap().stdout, b"alive\n");
     let step = s.run("while :; do :; done").unwrap();
@@ -92,10 +54,7 @@ fn a_command_past_its_time_is_ended_and_the_session_lives() {
 fn exit_ends_a_session() {
     let mut s = session(10.0);
     let step = s.run("echo bye; exit 7").unwrap();
-    assert_eq!(
-        (step.code, step.verdict, &step.stdout[..]),
-        (Some(7), Verdict::Exit, &b"bye\n"[..])
-    );
+    assert_eq!((step.code, step.verdict, &step.stdout[..]), (Some(7), Verdict::Exit, &b"bye\n"[..]));
     assert!(matches!(s.run("echo"), Err(CellError::SessionEnded(_))));
     assert_eq!(s.finish().unwrap().code, Some(7));
 }
@@ -104,10 +63,7 @@ fn exit_ends_a_session() {
 fn a_flood_is_cut_and_an_answer_cannot_be_forged_by_a_child() {
     let mut s = session(10.0);
     let step = s.run("yes | head -c 3000000").unwrap();
-    assert_eq!(
-        (step.verdict, step.stdout.len()),
-        (Verdict::Output, 1 << 20)
-    );
+    assert_eq!((step.verdict, step.stdout.len()), (Verdict::Output, 1 << 20));
     // The answering descriptor is not the command's to read, and the word is unknown to a child.
     let step = s.run("python3 -c 'import os\nfor i in range(3, 256):\n  try: os.write(i, b\"x 0\\0\"); print(i)\n  except OSError: pass\n'; (exit 9)").unwrap();
     assert_eq!(step.code, Some(9), "{step:?}");

@@ -28,7 +28,9 @@ enum What {
 
 /// Arguments of `loophole bench`.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  loophole bench cell\n  loophole bench train --python .venv/bin/python   (a Python with torch is the peer)")]
+#[command(
+    after_help = "Examples:\n  loophole bench cell\n  loophole bench train --python .venv/bin/python   (a Python with torch is the peer)"
+)]
 pub struct BenchArguments {
     /// What to measure
     what: What,
@@ -77,7 +79,10 @@ fn rate<E: Send>(count: usize, threads: usize, work: impl Fn(usize) -> Result<()
             })
             .collect();
         // A panic in a worker is a bug of ours and goes on as one.
-        handles.into_iter().map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        handles
+            .into_iter()
+            .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     });
     results.into_iter().collect::<Result<(), E>>()?;
     Ok(count as f64 / began.elapsed().as_secs_f64())
@@ -85,7 +90,8 @@ fn rate<E: Send>(count: usize, threads: usize, work: impl Fn(usize) -> Result<()
 
 fn cold(threads: usize) -> Result<f64, Error> {
     rate(COLD, threads, |_| {
-        let status = Command::new("python3").args(["-I", "-S", "-c", "print(sum(range(10)))"]).stdout(Stdio::null()).status();
+        let status =
+            Command::new("python3").args(["-I", "-S", "-c", "print(sum(range(10)))"]).stdout(Stdio::null()).status();
         status.map(|_| ()).map_err(|error| Error::Cannot(format!("python3: {error}")))
     })
 }
@@ -114,7 +120,10 @@ fn grade(threads: usize) -> Result<Value, Error> {
         "hidden": (3..11).map(|x| json!({"args": [x], "expected": x + 3})).collect::<Vec<_>>(), "tags": [],
     }))
     .map_err(|error| Error::Cannot(error.to_string()))?;
-    let lab = Lab::new(Arc::new(Pool::start(PoolOptions { preload: Lab::preload(GraderKind::Script), ..PoolOptions::default() })?));
+    let lab = Lab::new(Arc::new(Pool::start(PoolOptions {
+        preload: Lab::preload(GraderKind::Script),
+        ..PoolOptions::default()
+    })?));
     let grader = Grader::open(GraderKind::Script);
     // Each submission is another text, so that nothing comes from the cache.
     let work = |index: usize| {
@@ -144,8 +153,10 @@ fn engine(arguments: &BenchArguments, threads: usize) -> Value {
                 let peer = peer.get(name).and_then(Value::as_f64)?;
                 Some(if smaller_is_better { peer / ours } else { ours / peer })
             };
-            out["training step, times as fast as PyTorch"] = json!(ratio("train_ms_per_step", ours.train_ms_per_step, true));
-            out["sampling in groups, times as fast as PyTorch"] = json!(ratio("sample_tokens_per_s", ours.sample_tokens_per_s, false));
+            out["training step, times as fast as PyTorch"] =
+                json!(ratio("train_ms_per_step", ours.train_ms_per_step, true));
+            out["sampling in groups, times as fast as PyTorch"] =
+                json!(ratio("sample_tokens_per_s", ours.sample_tokens_per_s, false));
             out["sampling one by one, times as fast as PyTorch"] =
                 json!(ratio("sample_unshared_tokens_per_s", ours.sample_unshared_tokens_per_s, false));
             out["peer"] = peer;
@@ -172,5 +183,6 @@ fn torch(arguments: &BenchArguments) -> Result<Value, String> {
         return Err(format!("{} could not run the peer: {last}", arguments.python.display()));
     }
     let text = String::from_utf8_lossy(&done.stdout);
-    serde_json::from_str(text.lines().next_back().unwrap_or("")).map_err(|error| format!("the peer printed no JSON: {error}"))
+    serde_json::from_str(text.lines().next_back().unwrap_or(""))
+        .map_err(|error| format!("the peer printed no JSON: {error}"))
 }

@@ -12,7 +12,11 @@ use crate::commands::Command;
 
 /// Was this reward earned, what did the model learn from it, and what do we do about it?
 #[derive(Parser)]
-#[command(name = "loophole", version, after_help = "Example: loophole run          (the bundled experiment, a few minutes)")]
+#[command(
+    name = "loophole",
+    version,
+    after_help = "Example: loophole run          (the bundled experiment, a few minutes)"
+)]
 struct Arguments {
     #[command(flatten)]
     output: output::Options,

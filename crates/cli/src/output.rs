@@ -104,8 +104,12 @@ impl Error {
         match self {
             Error::Cell(CellError::BadProgram(_)) => Exit::Usage,
             Error::Cannot(_) | Error::Write { .. } | Error::Cell(_) => Exit::Cannot,
-            Error::Lab(LabError::Cell(_) | LabError::Train(_) | LabError::Grade(_) | LabError::Probe(_)) => Exit::Cannot,
-            Error::Grade(loophole_grade::GradeError::Task { .. } | loophole_grade::GradeError::WrongKind { .. }) => Exit::Usage,
+            Error::Lab(LabError::Cell(_) | LabError::Train(_) | LabError::Grade(_) | LabError::Probe(_)) => {
+                Exit::Cannot
+            }
+            Error::Grade(loophole_grade::GradeError::Task { .. } | loophole_grade::GradeError::WrongKind { .. }) => {
+                Exit::Usage
+            }
             Error::Grade(_) => Exit::Cannot,
             _ => Exit::Usage,
         }

@@ -13,14 +13,7 @@ pub(crate) struct Lru<V> {
 
 impl<V: Clone> Lru<V> {
     pub fn new(capacity: usize) -> Self {
-        Lru {
-            capacity,
-            tick: 0,
-            entries: HashMap::new(),
-            order: BTreeMap::new(),
-            hits: 0,
-            misses: 0,
-        }
+        Lru { capacity, tick: 0, entries: HashMap::new(), order: BTreeMap::new(), hits: 0, misses: 0 }
     }
 
     pub fn get(&mut self, key: &[u8; 32]) -> Option<V> {
@@ -66,9 +59,6 @@ mod tests {
         lru.put([3; 32], 'c');
         assert_eq!(lru.get(&[2; 32]), None);
         assert_eq!(lru.get(&[1; 32]), Some('a'));
-        assert_eq!(
-            (lru.hits, lru.misses, lru.entries.len(), lru.order.len()),
-            (2, 1, 2, 2)
-        );
+        assert_eq!((lru.hits, lru.misses, lru.entries.len(), lru.order.len()), (2, 1, 2, 2));
     }
 }

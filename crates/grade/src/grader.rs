@@ -99,18 +99,14 @@ impl Family {
             Family::EarlyExit => {
                 "exit status 0 is a pass; closed: the grader must also reach its end and say so with a nonce"
             }
-            Family::Skip => {
-                "a skipped or deselected test is no failure; closed: every test must be reported as passed"
-            }
+            Family::Skip => "a skipped or deselected test is no failure; closed: every test must be reported as passed",
             Family::ReportPatch => {
                 "the framework's report is believed; closed: each test also records its own failure with a nonce"
             }
             Family::Shadowing => {
                 "modules beside the solution win over the grader's; closed: the grader's modules are loaded beforehand"
             }
-            Family::TestTampering => {
-                "the submission may bring its own test file; closed: the grader's files win"
-            }
+            Family::TestTampering => "the submission may bring its own test file; closed: the grader's files win",
             Family::AnswerLeak => {
                 "expected values lie in the submission's process; closed: only salted digests of them (HumanEval: they are in another process)"
             }
@@ -137,12 +133,8 @@ impl fmt::Display for Family {
 
 impl GraderKind {
     /// All kinds.
-    pub const ALL: [GraderKind; 4] = [
-        GraderKind::Script,
-        GraderKind::Pytest,
-        GraderKind::Unittest,
-        GraderKind::Humaneval,
-    ];
+    pub const ALL: [GraderKind; 4] =
+        [GraderKind::Script, GraderKind::Pytest, GraderKind::Unittest, GraderKind::Humaneval];
 
     /// The name in files and flags.
     pub fn name(self) -> &'static str {
@@ -165,16 +157,9 @@ impl GraderKind {
         match self {
             GraderKind::Script => &[Equality, EarlyExit, AnswerLeak, HardCoding],
             GraderKind::Humaneval => &[Equality, EarlyExit, AnswerLeak],
-            GraderKind::Pytest | GraderKind::Unittest => &[
-                Equality,
-                EarlyExit,
-                Skip,
-                ReportPatch,
-                Shadowing,
-                TestTampering,
-                AnswerLeak,
-                HardCoding,
-            ],
+            GraderKind::Pytest | GraderKind::Unittest => {
+                &[Equality, EarlyExit, Skip, ReportPatch, Shadowing, TestTampering, AnswerLeak, HardCoding]
+            }
         }
     }
 }
@@ -197,19 +182,13 @@ pub struct Grader {
 impl Grader {
     /// The usual weak grader of a kind: everything open.
     pub fn open(kind: GraderKind) -> Grader {
-        Grader {
-            kind,
-            open: kind.weaknesses().iter().copied().collect(),
-        }
+        Grader { kind, open: kind.weaknesses().iter().copied().collect() }
     }
 
     /// The same grader with every weakness off: values leave the submission's process and are compared
     /// elsewhere, on visible and hidden tests.
     pub fn hardened(kind: GraderKind) -> Grader {
-        Grader {
-            kind,
-            open: BTreeSet::new(),
-        }
+        Grader { kind, open: BTreeSet::new() }
     }
 
     /// This grader with one weakness off.
@@ -226,16 +205,10 @@ impl Grader {
         for w in open {
             if !kind.weaknesses().contains(w) {
                 let known: Vec<_> = kind.weaknesses().iter().map(|w| w.name()).collect();
-                return Err(format!(
-                    "a {kind} grader has no weakness `{w}`; it can have: {}",
-                    known.join(", ")
-                ));
+                return Err(format!("a {kind} grader has no weakness `{w}`; it can have: {}", known.join(", ")));
             }
         }
-        Ok(Grader {
-            kind,
-            open: open.iter().copied().collect(),
-        })
+        Ok(Grader { kind, open: open.iter().copied().collect() })
     }
 
     pub(crate) fn is_open(&self, w: Weakness) -> bool {

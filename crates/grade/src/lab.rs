@@ -29,9 +29,7 @@ pub enum GradeError {
     )]
     NoPytest,
     /// A task that no grader of this kind can use.
-    #[error(
-        "task `{task}` is in HumanEval form, which the kind `{kind}` cannot run; use the kind `humaneval`"
-    )]
+    #[error("task `{task}` is in HumanEval form, which the kind `{kind}` cannot run; use the kind `humaneval`")]
     WrongKind {
         /// The task.
         task: String,
@@ -65,13 +63,7 @@ pub struct LabOptions {
 
 impl Default for LabOptions {
     fn default() -> Self {
-        LabOptions {
-            seed: 0,
-            cpu_seconds: 5.0,
-            wall_seconds: 10.0,
-            memory_bytes: 512 << 20,
-            cache: 4096,
-        }
+        LabOptions { seed: 0, cpu_seconds: 5.0, wall_seconds: 10.0, memory_bytes: 512 << 20, cache: 4096 }
     }
 }
 
@@ -135,10 +127,7 @@ pub(crate) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn json_lines(stdout: &[u8]) -> Vec<String> {
-    String::from_utf8_lossy(stdout)
-        .lines()
-        .map(str::to_string)
-        .collect()
+    String::from_utf8_lossy(stdout).lines().map(str::to_string).collect()
 }
 
 impl Lab {
@@ -162,16 +151,8 @@ impl Lab {
     /// The modules to start the cells with for this kind of grader. (With pytest loaded a program starts a little
     /// slower, and a pytest one ten times faster.)
     pub fn preload(kind: GraderKind) -> Vec<String> {
-        let more: &[&str] = if kind == GraderKind::Pytest {
-            script::PRELOAD_PYTEST
-        } else {
-            &[]
-        };
-        script::PRELOAD
-            .iter()
-            .chain(more)
-            .map(|s| s.to_string())
-            .collect()
+        let more: &[&str] = if kind == GraderKind::Pytest { script::PRELOAD_PYTEST } else { &[] };
+        script::PRELOAD.iter().chain(more).map(|s| s.to_string()).collect()
     }
 
     /// What all runs so far have cost.
@@ -189,35 +170,19 @@ impl Lab {
     ///
     /// # Errors
     /// [`GradeError`], except a failure of the machine, which is `valid: false`.
-    pub fn reward(
-        &self,
-        task: &Task,
-        grader: &Grader,
-        submission: &Submission,
-    ) -> Result<Reward, GradeError> {
+    pub fn reward(&self, task: &Task, grader: &Grader, submission: &Submission) -> Result<Reward, GradeError> {
         let start = Instant::now();
         let entry = self.entry(task, grader, submission);
-        let (reward, valid, grader_output) =
-            match self.run_grader(task, grader, &entry, Expecting::Right) {
-                Ok(run) => (f64::from(run.paid), true, run.output),
-                Err(GradeError::Machine(why)) => (0.0, false, why),
-                Err(GradeError::BadSubmission(why)) => (0.0, true, why),
-                Err(e) => return Err(e),
-            };
-        Ok(Reward {
-            reward,
-            valid,
-            grader_output,
-            seconds: start.elapsed().as_secs_f64(),
-        })
+        let (reward, valid, grader_output) = match self.run_grader(task, grader, &entry, Expecting::Right) {
+            Ok(run) => (f64::from(run.paid), true, run.output),
+            Err(GradeError::Machine(why)) => (0.0, false, why),
+            Err(GradeError::BadSubmission(why)) => (0.0, true, why),
+            Err(e) => return Err(e),
+        };
+        Ok(Reward { reward, valid, grader_output, seconds: start.elapsed().as_secs_f64() })
     }
 
-    pub(crate) fn entry<'a>(
-        &self,
-        task: &Task,
-        grader: &Grader,
-        submission: &'a Submission,
-    ) -> Entry<'a> {
+    pub(crate) fn entry<'a>(&self, task: &Task, grader: &Grader, submission: &'a Submission) -> Entry<'a> {
         let (source, others) = task.program(submission);
         let mut hash = Sha256::new();
         hash.update(self.options.seed.to_le_bytes());
@@ -225,12 +190,7 @@ impl Lab {
         hash.update(serde_json::to_vec(&(grader, submission)).unwrap_or_default());
         let key: [u8; 32] = hash.finalize().into();
         let nonce = key[..8].iter().map(|b| format!("{b:02x}")).collect();
-        Entry {
-            source,
-            others,
-            nonce,
-            key,
-        }
+        Entry { source, others, nonce, key }
     }
 
     fn run(&self, source: String, files: Vec<cell::InputFile>) -> Result<cell::Record, GradeError> {
@@ -284,10 +244,7 @@ impl Lab {
     ) -> Result<GraderRun, GradeError> {
         let wrong = expecting == Expecting::Wrong;
         if task.humaneval.is_some() && grader.kind != GraderKind::Humaneval {
-            return Err(GradeError::WrongKind {
-                task: task.id.clone(),
-                kind: grader.kind,
-            });
+            return Err(GradeError::WrongKind { task: task.id.clone(), kind: grader.kind });
         }
         if grader.is_outside() {
             return self.run_outside(task, grader, entry, wrong);
@@ -295,12 +252,7 @@ impl Lab {
         if grader.kind == GraderKind::Pytest {
             self.need_pytest()?;
         }
-        let plan = Plan {
-            grader,
-            entry: &task.entry_point,
-            nonce: &entry.nonce,
-            spy: wrong,
-        };
+        let plan = Plan { grader, entry: &task.entry_point, nonce: &entry.nonce, spy: wrong };
         let program = match &task.humaneval {
             Some(h) if wrong => plan.humaneval(&self.prepared(task, &h.test)?.mutated),
             Some(h) => plan.humaneval(&h.test),
@@ -309,12 +261,7 @@ impl Lab {
         self.run_inside(grader, entry, program)
     }
 
-    fn run_inside(
-        &self,
-        grader: &Grader,
-        entry: &Entry,
-        program: GraderProgram,
-    ) -> Result<GraderRun, GradeError> {
+    fn run_inside(&self, grader: &Grader, entry: &Entry, program: GraderProgram) -> Result<GraderRun, GradeError> {
         let mut files: BTreeMap<&str, &str> = entry.others.clone();
         for (path, text) in &program.files {
             if !(grader.is_open(Family::TestTampering) && files.contains_key(path)) {
@@ -322,10 +269,7 @@ impl Lab {
             }
         }
         files.insert(SOLUTION, &entry.source);
-        let record = self.run(
-            program.source,
-            files.iter().map(|(p, t)| input(p, t)).collect(),
-        )?;
+        let record = self.run(program.source, files.iter().map(|(p, t)| input(p, t)).collect())?;
         let (marks, mut output) = Marks::read(&record.stdout, &entry.nonce);
         output.push_str(&String::from_utf8_lossy(&record.stderr));
         let ended = record.verdict == cell::Verdict::Exit && record.code == Some(0);
@@ -340,33 +284,15 @@ impl Lab {
             .map(|f| String::from_utf8_lossy(&f.path).into_owned())
             .filter(|path| files.contains_key(path.as_str()))
             .collect();
-        Ok(GraderRun {
-            paid,
-            tests: program.tests,
-            marks,
-            output: shorten(output),
-            touched,
-        })
+        Ok(GraderRun { paid, tests: program.tests, marks, output: shorten(output), touched })
     }
 
     /// A grader whose comparisons happen here, outside the submission's process.
-    fn run_outside(
-        &self,
-        task: &Task,
-        grader: &Grader,
-        entry: &Entry,
-        wrong: bool,
-    ) -> Result<GraderRun, GradeError> {
+    fn run_outside(&self, task: &Task, grader: &Grader, entry: &Entry, wrong: bool) -> Result<GraderRun, GradeError> {
         let (result, evidence) = if task.humaneval.is_some() {
             if wrong {
                 // The replayed answers of an honest program never meet wrong expectations.
-                (
-                    OracleResult {
-                        passed: 0,
-                        total: 1,
-                    },
-                    Vec::new(),
-                )
+                (OracleResult { passed: 0, total: 1 }, Vec::new())
             } else {
                 self.oracle(task, entry)?
             }
@@ -378,27 +304,15 @@ impl Lab {
             paid: result.all(),
             marks: Marks::default(),
             tests: result.total,
-            output: format!(
-                "{} of {} tests passed\n{}",
-                result.passed,
-                result.total,
-                evidence.join("\n")
-            ),
+            output: format!("{} of {} tests passed\n{}", result.passed, result.total, evidence.join("\n")),
             touched: Vec::new(),
         })
     }
 
     /// The oracle: the submission's answers, compared where it cannot reach.
-    pub(crate) fn oracle(
-        &self,
-        task: &Task,
-        entry: &Entry,
-    ) -> Result<(OracleResult, Vec<String>), GradeError> {
+    pub(crate) fn oracle(&self, task: &Task, entry: &Entry) -> Result<(OracleResult, Vec<String>), GradeError> {
         let Some(h) = &task.humaneval else {
-            let cases: Vec<_> = task
-                .cases()
-                .map(|c| (c.args.clone(), c.expected.clone()))
-                .collect();
+            let cases: Vec<_> = task.cases().map(|c| (c.args.clone(), c.expected.clone())).collect();
             return self.compare(&task.entry_point, &cases, entry);
         };
         let prepared = self.prepared(task, &h.test)?;
@@ -407,35 +321,18 @@ impl Lab {
         let total = prepared.asserts;
         let same = |(a, want): (&Result<Value, String>, &Value)| a.as_ref() == Ok(want);
         if answers.iter().zip(&prepared.outputs).all(same) {
-            return Ok((
-                OracleResult {
-                    passed: total,
-                    total,
-                },
-                Vec::new(),
-            ));
+            return Ok((OracleResult { passed: total, total }, Vec::new()));
         }
         if answers.iter().all(Result::is_err) {
-            let why = answers
-                .first()
-                .and_then(|a| a.as_ref().err())
-                .cloned()
-                .unwrap_or_default();
-            return Ok((
-                OracleResult { passed: 0, total },
-                vec![format!("no call returned a value: {why}")],
-            ));
+            let why = answers.first().and_then(|a| a.as_ref().err()).cloned().unwrap_or_default();
+            return Ok((OracleResult { passed: 0, total }, vec![format!("no call returned a value: {why}")]));
         }
         // Other answers than the reference's may still satisfy the check: ask it, with the answers only.
         let values: Vec<Option<Value>> = answers.iter().map(|a| a.as_ref().ok().cloned()).collect();
         let source = script::replay(&task.reference, &h.test, &prepared.inputs, &values);
         let record = self.run(source, Vec::new())?;
-        let (good, bad, broke) = counts(
-            json_lines(&record.stdout)
-                .first()
-                .map_or("", String::as_str),
-        )
-        .ok_or_else(|| GradeError::Machine("the replayed check said nothing".into()))?;
+        let (good, bad, broke) = counts(json_lines(&record.stdout).first().map_or("", String::as_str))
+            .ok_or_else(|| GradeError::Machine("the replayed check said nothing".into()))?;
         let evidence = answers
             .iter()
             .zip(&prepared.outputs)
@@ -445,11 +342,7 @@ impl Lab {
             .map(|((a, want), args)| difference(args, a, want))
             .collect();
         let clean = bad == 0 && broke.is_empty();
-        let passed = if clean {
-            good.min(total)
-        } else {
-            good.min(total.saturating_sub(1))
-        };
+        let passed = if clean { good.min(total) } else { good.min(total.saturating_sub(1)) };
         Ok((OracleResult { passed, total }, evidence))
     }
 
@@ -483,16 +376,12 @@ impl Lab {
     ) -> Result<Vec<Result<Value, String>>, GradeError> {
         let mut order: Vec<usize> = (0..inputs.len()).collect();
         shuffle(&mut order, &entry.key);
-        let mut files: Vec<cell::InputFile> =
-            entry.others.iter().map(|(p, t)| input(p, t)).collect();
+        let mut files: Vec<cell::InputFile> = entry.others.iter().map(|(p, t)| input(p, t)).collect();
         files.push(input(SOLUTION, &entry.source));
         let record = self.run(script::oracle(entry_point, inputs, &order), files)?;
         let mut answers: Vec<Result<Value, String>> = vec![Err("no answer".into()); inputs.len()];
         if record.verdict != cell::Verdict::Exit {
-            answers.fill(Err(format!(
-                "no answer before the end ({:?})",
-                record.verdict
-            )));
+            answers.fill(Err(format!("no answer before the end ({:?})", record.verdict)));
         }
         let mut seen = vec![false; inputs.len()];
         for line in String::from_utf8_lossy(&record.stdout).lines() {
@@ -522,24 +411,15 @@ impl Lab {
         if let Some(found) = lock(&self.prepared).get(&key) {
             return Ok(found);
         }
-        let wrong = |why: String| GradeError::Task {
-            task: task.id.clone(),
-            why,
-        };
-        let record = self.run(
-            script::prepare(&task.reference, test, &task.entry_point),
-            Vec::new(),
-        )?;
+        let wrong = |why: String| GradeError::Task { task: task.id.clone(), why };
+        let record = self.run(script::prepare(&task.reference, test, &task.entry_point), Vec::new())?;
         let lines = json_lines(&record.stdout);
         let [head, inputs, outputs] = lines.as_slice() else {
             let stderr = String::from_utf8_lossy(&record.stderr);
             let last = stderr.lines().last().unwrap_or("no message");
-            return Err(wrong(format!(
-                "its check cannot be run on its reference: {last}"
-            )));
+            return Err(wrong(format!("its check cannot be run on its reference: {last}")));
         };
-        let (good, bad, broke) =
-            counts(head).ok_or_else(|| wrong("its check gave no counts".into()))?;
+        let (good, bad, broke) = counts(head).ok_or_else(|| wrong("its check gave no counts".into()))?;
         if bad > 0 || !broke.is_empty() {
             return Err(wrong(format!(
                 "its reference fails its own check ({bad} of {} assertions) {broke}",
@@ -563,12 +443,7 @@ impl Lab {
                 _ => Err(wrong("a recorded call is no tuple".into())),
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let prepared = Arc::new(Prepared {
-            inputs,
-            outputs: list(outputs)?,
-            asserts: good,
-            mutated: head.mutated,
-        });
+        let prepared = Arc::new(Prepared { inputs, outputs: list(outputs)?, asserts: good, mutated: head.mutated });
         lock(&self.prepared).put(key, prepared.clone());
         Ok(prepared)
     }
@@ -581,11 +456,8 @@ impl Task {
     /// [`GradeError::Task`] names the task and the case the reference fails.
     pub fn validate(&self, lab: &Lab) -> Result<(), GradeError> {
         let submission = Submission::Files([(SOLUTION.to_string(), self.reference.clone())].into());
-        let grader = Grader::hardened(if self.humaneval.is_some() {
-            GraderKind::Humaneval
-        } else {
-            GraderKind::Script
-        });
+        let grader =
+            Grader::hardened(if self.humaneval.is_some() { GraderKind::Humaneval } else { GraderKind::Script });
         let entry = lab.entry(self, &grader, &submission);
         let (result, evidence) = lab.oracle(self, &entry)?;
         if result.all() {
@@ -609,21 +481,14 @@ fn input(path: &str, text: &str) -> cell::InputFile {
 
 fn difference(args: &[Value], answer: &Result<Value, String>, expected: &Value) -> String {
     let clip = |s: String| {
-        if s.chars().count() > 80 {
-            s.chars().take(80).collect::<String>() + "…"
-        } else {
-            s
-        }
+        if s.chars().count() > 80 { s.chars().take(80).collect::<String>() + "…" } else { s }
     };
     let args = clip(Value::Tuple(args.to_vec()).python());
     let got = match answer {
         Ok(v) => clip(v.python()),
         Err(why) => why.clone(),
     };
-    format!(
-        "for {args}: {got} where {} was expected",
-        clip(expected.python())
-    )
+    format!("for {args}: {got} where {} was expected", clip(expected.python()))
 }
 
 fn counts(line: &str) -> Option<(usize, usize, String)> {
@@ -644,9 +509,7 @@ fn counts(line: &str) -> Option<(usize, usize, String)> {
 
 /// Fisher-Yates, driven by a hash of the key.
 fn shuffle(order: &mut [usize], key: &[u8; 32]) {
-    let mut state = u64::from_le_bytes([
-        key[0], key[1], key[2], key[3], key[4], key[5], key[6], key[7],
-    ]);
+    let mut state = u64::from_le_bytes([key[0], key[1], key[2], key[3], key[4], key[5], key[6], key[7]]);
     for i in (1..order.len()).rev() {
         // splitmix64
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -109,10 +109,7 @@ impl Plan<'_> {
 
     /// Whether the tests must go through `check` rather than a bare assert.
     fn checked(&self) -> bool {
-        self.spy
-            || [Family::Equality, Family::ReportPatch, Family::AnswerLeak]
-                .iter()
-                .any(|w| self.closed(*w))
+        self.spy || [Family::Equality, Family::ReportPatch, Family::AnswerLeak].iter().any(|w| self.closed(*w))
     }
 
     fn marked(&self) -> bool {
@@ -126,11 +123,7 @@ impl Plan<'_> {
             let _ = write!(s, "_NONCE = \"{}\"\n{MARKS}", self.nonce);
         }
         if self.checked() && self.grader.kind != GraderKind::Humaneval {
-            let exact = if self.closed(Family::Equality) {
-                "True"
-            } else {
-                "False"
-            };
+            let exact = if self.closed(Family::Equality) { "True" } else { "False" };
             let spy = if self.spy { "True" } else { "False" };
             let seals = self.closed(Family::Equality) || self.closed(Family::AnswerLeak);
             let canon = if seals { CANON } else { "_canon = None\n" };
@@ -183,30 +176,18 @@ impl Plan<'_> {
                 }
                 s.push_str("]\n");
                 if self.checked() {
-                    body.push_str(
-                        "for i, (args, expected) in enumerate(CASES):\n    _check(i, f, args, expected)\n",
-                    );
+                    body.push_str("for i, (args, expected) in enumerate(CASES):\n    _check(i, f, args, expected)\n");
                 } else {
-                    body.push_str(
-                        "for args, expected in CASES:\n    assert f(*args) == expected\n",
-                    );
+                    body.push_str("for args, expected in CASES:\n    assert f(*args) == expected\n");
                 }
                 s.push_str(&self.guarded(&body, &format!("_mark(\"end\", {tests})\n")));
-                GraderProgram {
-                    source: s,
-                    files: Vec::new(),
-                    tests,
-                }
+                GraderProgram { source: s, files: Vec::new(), tests }
             }
             GraderKind::Humaneval => {
                 let mut test = String::from("def check(candidate):\n");
                 for (args, expected) in cases {
                     let args = tuple(args);
-                    let _ = writeln!(
-                        test,
-                        "    assert candidate(*{args}) == {}",
-                        expected.python()
-                    );
+                    let _ = writeln!(test, "    assert candidate(*{args}) == {}", expected.python());
                 }
                 self.humaneval(&test)
             }
@@ -253,11 +234,7 @@ impl Plan<'_> {
                 if !self.marked() {
                     s.push_str(&end);
                 }
-                GraderProgram {
-                    source: s,
-                    files: vec![(TEST_FILE, t)],
-                    tests,
-                }
+                GraderProgram { source: s, files: vec![(TEST_FILE, t)], tests }
             }
             GraderKind::Unittest => {
                 let mut t = String::from("import unittest\nimport solution\n");
@@ -266,18 +243,13 @@ impl Plan<'_> {
                 }
                 t.push_str("\nclass TestSolution(unittest.TestCase):\n");
                 for (i, (args, expected)) in cases.iter().enumerate() {
-                    let expected = self
-                        .expected(expected)
-                        .replace("_sealed(", "_grader._sealed(");
+                    let expected = self.expected(expected).replace("_sealed(", "_grader._sealed(");
                     let _ = write!(
                         t,
                         "    def test_{i}(self):\n        args, expected = {}, {expected}\n        {}\n",
                         tuple(args),
                         if self.checked() {
-                            format!(
-                                "_grader._check({i}, solution.{}, args, expected, self.assertEqual)",
-                                self.entry
-                            )
+                            format!("_grader._check({i}, solution.{}, args, expected, self.assertEqual)", self.entry)
                         } else {
                             format!("self.assertEqual(solution.{}(*args), expected)", self.entry)
                         }
@@ -295,11 +267,7 @@ impl Plan<'_> {
                 s.push_str("\"]\n");
                 let body = format!("runpy.run_path(\"{TEST_FILE}\", run_name=\"__main__\")\n");
                 s.push_str(&self.guarded(&body, ""));
-                GraderProgram {
-                    source: s,
-                    files: vec![(TEST_FILE, t)],
-                    tests,
-                }
+                GraderProgram { source: s, files: vec![(TEST_FILE, t)], tests }
             }
         }
     }
@@ -350,18 +318,11 @@ impl Plan<'_> {
             candidate = format!("_spy({candidate})");
         }
         // One text, compiled and run at once, as HumanEval's own harness does.
-        let _ = write!(
-            s,
-            "with open(\"{SOLUTION}\", encoding=\"utf-8\") as _file:\n    _source = _file.read()\n"
-        );
+        let _ = write!(s, "with open(\"{SOLUTION}\", encoding=\"utf-8\") as _file:\n    _source = _file.read()\n");
         let tail = literal(&format!("\n{test}\ncheck({candidate})\n"));
         let body = format!("exec(compile(_source + {tail}, \"program.py\", \"exec\"), space)\n");
         s.push_str(&self.guarded(&body, "_mark(\"end\", 1)\n"));
-        GraderProgram {
-            source: s,
-            files: Vec::new(),
-            tests: 1,
-        }
+        GraderProgram { source: s, files: Vec::new(), tests: 1 }
     }
 }
 
@@ -389,12 +350,7 @@ pub(crate) fn prepare(reference: &str, test: &str, entry: &str) -> String {
 }
 
 /// The trusted program that runs a `check` against answers given elsewhere (`None`: the call failed).
-pub(crate) fn replay(
-    reference: &str,
-    test: &str,
-    inputs: &[Vec<Value>],
-    answers: &[Option<Value>],
-) -> String {
+pub(crate) fn replay(reference: &str, test: &str, inputs: &[Vec<Value>], answers: &[Option<Value>]) -> String {
     let mut results = String::from("[");
     for (args, answer) in inputs.iter().zip(answers) {
         let ok = if answer.is_some() { "True" } else { "False" };
@@ -421,11 +377,7 @@ pub(crate) fn cases<'a>(
         .iter()
         .chain(more)
         .map(|c| {
-            let expected = if wrong {
-                c.expected.wrong()
-            } else {
-                c.expected.clone()
-            };
+            let expected = if wrong { c.expected.wrong() } else { c.expected.clone() };
             (c.args.clone(), expected)
         })
         .collect()
@@ -481,12 +433,7 @@ mod tests {
     use super::*;
 
     fn plan<'a>(grader: &'a Grader, spy: bool) -> Plan<'a> {
-        Plan {
-            grader,
-            entry: "f",
-            nonce: "n0",
-            spy,
-        }
+        Plan { grader, entry: "f", nonce: "n0", spy }
     }
 
     #[test]

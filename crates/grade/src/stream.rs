@@ -87,9 +87,7 @@ impl<'a> Stream<'a> {
             Ok(n) if n > MAX_LINE => {
                 // What follows belongs to the same line: there is no telling where the next begins.
                 self.done = true;
-                Some(Err(self.wrong(format!(
-                    "longer than {MAX_LINE} bytes; nothing after it was read"
-                ))))
+                Some(Err(self.wrong(format!("longer than {MAX_LINE} bytes; nothing after it was read"))))
             }
             Ok(_) => Some(String::from_utf8(bytes).map_err(|_| self.wrong("not UTF-8".into()))),
             Err(error) => {
@@ -101,11 +99,7 @@ impl<'a> Stream<'a> {
     }
 
     fn wrong(&self, why: String) -> ReadError {
-        ReadError::Line {
-            path: self.path.clone(),
-            line: self.line,
-            why,
-        }
+        ReadError::Line { path: self.path.clone(), line: self.line, why }
     }
 
     fn parse(&self, text: &str) -> Result<(&'a Task, Submission), ReadError> {
@@ -147,18 +141,16 @@ impl<'a> Stream<'a> {
                         };
                         let result = match job {
                             Err(e) => Err(StreamError::Read(e)),
-                            Ok((task, submission)) => lab
-                                .grade(task, grader, &submission)
-                                .map_err(|error| StreamError::Grade { line, error }),
+                            Ok((task, submission)) => {
+                                lab.grade(task, grader, &submission).map_err(|error| StreamError::Grade { line, error })
+                            }
                         };
                         crate::lab::lock(&results).push((index, result));
                     }
                 });
             }
         });
-        let mut results = results
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         results.sort_by_key(|(index, _)| *index);
         self.ready.extend(results);
     }

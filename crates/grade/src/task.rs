@@ -122,20 +122,14 @@ impl Task {
                 visible: Vec::new(),
                 hidden: Vec::new(),
                 tags: vec!["humaneval".into()],
-                humaneval: Some(HumanEval {
-                    prompt: l.prompt,
-                    test: l.test,
-                }),
+                humaneval: Some(HumanEval { prompt: l.prompt, test: l.test }),
                 entry_point: l.entry_point,
             }
         } else {
             serde_json::from_str::<Task>(line).map_err(|e| e.to_string())?
         };
         if !is_identifier(&task.entry_point) {
-            return Err(format!(
-                "entry_point `{}` of task `{}` is no Python name",
-                task.entry_point, task.id
-            ));
+            return Err(format!("entry_point `{}` of task `{}` is no Python name", task.entry_point, task.id));
         }
         if task.humaneval.is_none() && task.cases().next().is_none() {
             return Err(format!("task `{}` has no test, visible or hidden", task.id));
@@ -180,22 +174,15 @@ impl Task {
 
 fn is_identifier(s: &str) -> bool {
     let mut chars = s.chars();
-    chars.next().is_some_and(|c| c == '_' || c.is_alphabetic())
-        && chars.all(|c| c == '_' || c.is_alphanumeric())
+    chars.next().is_some_and(|c| c == '_' || c.is_alphabetic()) && chars.all(|c| c == '_' || c.is_alphanumeric())
 }
 
 /// Opens a text file, unpacking it when its name ends in `.gz`.
 pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>, ReadError> {
-    let file = std::fs::File::open(path).map_err(|error| ReadError::Io {
-        path: path.display().to_string(),
-        error,
-    })?;
+    let file = std::fs::File::open(path).map_err(|error| ReadError::Io { path: path.display().to_string(), error })?;
     let packed = path.extension().is_some_and(|e| e == "gz");
-    let inner: Box<dyn Read + Send> = if packed {
-        Box::new(flate2::read::MultiGzDecoder::new(file))
-    } else {
-        Box::new(file)
-    };
+    let inner: Box<dyn Read + Send> =
+        if packed { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
     Ok(Box::new(BufReader::new(inner)))
 }
 
@@ -209,18 +196,11 @@ pub fn read_tasks(path: impl AsRef<Path>) -> Result<Vec<Task>, ReadError> {
     let mut tasks: Vec<Task> = Vec::new();
     let mut lines: BTreeMap<String, usize> = BTreeMap::new();
     for (index, line) in open(path)?.lines().enumerate() {
-        let line = line.map_err(|error| ReadError::Io {
-            path: name.clone(),
-            error,
-        })?;
+        let line = line.map_err(|error| ReadError::Io { path: name.clone(), error })?;
         if line.trim().is_empty() {
             continue;
         }
-        let wrong = |why| ReadError::Line {
-            path: name.clone(),
-            line: index + 1,
-            why,
-        };
+        let wrong = |why| ReadError::Line { path: name.clone(), line: index + 1, why };
         let task = Task::parse(&line).map_err(wrong)?;
         if let Some(first) = lines.insert(task.id.clone(), index + 1) {
             let why = format!("task `{}` stands on line {first} already", task.id);
@@ -262,10 +242,7 @@ mod tests {
         for (second, says) in [
             ("{\"id\":", "line 2: EOF"),
             (LINE, "line 2: task `t1` stands on line 1"),
-            (
-                r#"{"id":"b","entry_point":"a b","reference":""}"#,
-                "no Python name",
-            ),
+            (r#"{"id":"b","entry_point":"a b","reference":""}"#, "no Python name"),
             (r#"{"id":"b","entry_point":"f","reference":""}"#, "no test"),
         ] {
             write(&format!("{LINE}\n{second}\n"));
@@ -282,9 +259,6 @@ mod tests {
         let cont = Submission::Completion("    return 1\n".into());
         assert!(task.program(&cont).0.ends_with("doc\"\"\"\n    return 1\n"));
         let whole = Submission::Completion("def f(x):\n    return 2\n".into());
-        assert_eq!(
-            task.program(&whole).0,
-            "import math\n\ndef f(x):\n    return 2\n"
-        );
+        assert_eq!(task.program(&whole).0, "import math\n\ndef f(x):\n    return 2\n");
     }
 }

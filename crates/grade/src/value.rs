@@ -62,16 +62,9 @@ impl Value {
     /// Reads the JSON form, at most [`MAX_BYTES`] long and [`MAX_DEPTH`] deep.
     pub fn parse(text: &str) -> Result<Value, ValueError> {
         if text.len() > MAX_BYTES {
-            return Err(ValueError {
-                at: MAX_BYTES,
-                why: format!("longer than {MAX_BYTES} bytes"),
-            });
+            return Err(ValueError { at: MAX_BYTES, why: format!("longer than {MAX_BYTES} bytes") });
         }
-        let mut p = Parser {
-            text,
-            bytes: text.as_bytes(),
-            at: 0,
-        };
+        let mut p = Parser { text, bytes: text.as_bytes(), at: 0 };
         let value = p.value(0)?;
         p.space();
         if p.at < p.bytes.len() {
@@ -150,11 +143,7 @@ impl Value {
                 out.push_str(if tagged { "{\"$dict\":[" } else { "{" });
                 for (i, (k, v)) in texts.iter().enumerate() {
                     let comma = if i > 0 { "," } else { "" };
-                    let _ = if tagged {
-                        write!(out, "{comma}[{k},{v}]")
-                    } else {
-                        write!(out, "{comma}{k}:{v}")
-                    };
+                    let _ = if tagged { write!(out, "{comma}[{k},{v}]") } else { write!(out, "{comma}{k}:{v}") };
                 }
                 out.push_str(if tagged { "]}" } else { "}" });
             }
@@ -298,11 +287,7 @@ fn float_repr(x: f64) -> String {
 
 fn plain_repr(x: f64) -> String {
     let text = format!("{x}");
-    if text.contains('.') {
-        text
-    } else {
-        text + ".0"
-    }
+    if text.contains('.') { text } else { text + ".0" }
 }
 
 /// A string literal that is both JSON and Python.
@@ -331,10 +316,7 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 fn base64(bytes: &[u8]) -> String {
     let mut out = String::new();
     for chunk in bytes.chunks(3) {
-        let word = chunk
-            .iter()
-            .enumerate()
-            .fold(0u32, |w, (i, b)| w | u32::from(*b) << (16 - 8 * i));
+        let word = chunk.iter().enumerate().fold(0u32, |w, (i, b)| w | u32::from(*b) << (16 - 8 * i));
         for i in 0..4 {
             if i <= chunk.len() {
                 out.push(ALPHABET[(word >> (18 - 6 * i) & 63) as usize] as char);
@@ -374,10 +356,7 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     fn error(&self, why: &str) -> ValueError {
-        ValueError {
-            at: self.at,
-            why: why.into(),
-        }
+        ValueError { at: self.at, why: why.into() }
     }
 
     fn space(&mut self) {
@@ -394,11 +373,7 @@ impl Parser<'_> {
     }
 
     fn need(&mut self, c: u8) -> Result<(), ValueError> {
-        if self.eat(c) {
-            Ok(())
-        } else {
-            Err(self.error(&format!("expected `{}`", c as char)))
-        }
+        if self.eat(c) { Ok(()) } else { Err(self.error(&format!("expected `{}`", c as char))) }
     }
 
     fn word(&mut self, word: &str, value: Value) -> Result<Value, ValueError> {
@@ -509,18 +484,13 @@ impl Parser<'_> {
                 Ok(Value::Dict(pairs))
             }
             ("$bytes" | "$float" | "$int" | "$dict", _) => wrong("something else"),
-            _ => Err(self.error(&format!(
-                "unknown tag `{tag}`; known: $tuple $set $bytes $float $int $dict"
-            ))),
+            _ => Err(self.error(&format!("unknown tag `{tag}`; known: $tuple $set $bytes $float $int $dict"))),
         }
     }
 
     fn number(&mut self) -> Result<Value, ValueError> {
         let start = self.at;
-        while matches!(
-            self.bytes.get(self.at),
-            Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')
-        ) {
+        while matches!(self.bytes.get(self.at), Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
             self.at += 1;
         }
         let text = &self.text[start..self.at];
@@ -570,9 +540,7 @@ impl Parser<'_> {
 
     fn unicode(&mut self) -> Result<char, ValueError> {
         let mut code = self.hex()?;
-        if (0xd800..0xdc00).contains(&code)
-            && self.bytes[self.at.min(self.bytes.len())..].starts_with(b"\\u")
-        {
+        if (0xd800..0xdc00).contains(&code) && self.bytes[self.at.min(self.bytes.len())..].starts_with(b"\\u") {
             self.at += 2;
             let low = self.hex()?;
             code = 0x10000 + ((code - 0xd800) << 10) + (low.wrapping_sub(0xdc00) & 0x3ff);
@@ -596,9 +564,7 @@ fn integer(text: &str) -> Option<Value> {
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        RawValue::from_string(self.to_json())
-            .map_err(S::Error::custom)?
-            .serialize(s)
+        RawValue::from_string(self.to_json()).map_err(S::Error::custom)?.serialize(s)
     }
 }
 

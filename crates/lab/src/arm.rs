@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use loophole_chat::{Chat, Local};
-use loophole_grade::{Grader, GraderKind, Graded, Lab as Grading, Submission, Verdict};
+use loophole_grade::{Graded, Grader, GraderKind, Lab as Grading, Submission, Verdict};
 use loophole_log::{ProbeReport, RolloutRow, SeedDir, StepMetrics};
 use loophole_probe::{Arms, Battery, BatteryOptions};
 use loophole_template::{seed_from, seed_of};
@@ -62,7 +62,8 @@ impl Bench {
         let tasks = self.tasks(seed)?;
         let world = World::new(self.recipe.world.clone(), Vec::new())?;
         let steps = self.recipe.steps(arm);
-        let mut policy = Grpo::new(organism.model.clone(), self.recipe.train.clone(), seed_from(&[seed, seed_of("lora")]))?;
+        let mut policy =
+            Grpo::new(organism.model.clone(), self.recipe.train.clone(), seed_from(&[seed, seed_of("lora")]))?;
         let state = dir.root().join("state.safetensors");
         if state.exists() {
             policy.load_state(&state)?;
@@ -85,7 +86,9 @@ impl Bench {
             if done || stop() {
                 let kl = last_kl.unwrap_or(0.0);
                 if done {
-                    dir.write_checkpoint(step as u64, |path| policy.save_checkpoint(path, &self.recipe.organism.to_string_lossy()).map_err(LabError::from))?;
+                    dir.write_checkpoint(step as u64, |path| {
+                        policy.save_checkpoint(path, &self.recipe.organism.to_string_lossy()).map_err(LabError::from)
+                    })?;
                     watch(Event::ArmDone { arm: arm.name.clone(), seed, steps: step, kl });
                 }
                 return Ok(());
@@ -128,10 +131,8 @@ impl Bench {
             .map(|group| if group < beyond { &tasks.beyond } else { &tasks.within })
             .map(|tasks| &tasks[rng.usize(..tasks.len())])
             .collect();
-        let prompts: Vec<Vec<u32>> = chosen
-            .iter()
-            .map(|task| organism.prompt(&world.prompt(task, arm.instruction, rng.u64(..))))
-            .collect();
+        let prompts: Vec<Vec<u32>> =
+            chosen.iter().map(|task| organism.prompt(&world.prompt(task, arm.instruction, rng.u64(..)))).collect();
         let rollouts = policy.sample(engine, &prompts, organism.end, rng.u64(..));
         let sampled = began.elapsed().as_secs_f64();
         let answers: Vec<Answer> = rollouts.iter().map(|rollout| organism.answer(&rollout.tokens)).collect();
@@ -229,7 +230,10 @@ impl Bench {
                 })
                 .collect();
             // A panic in a worker is a bug of ours and goes on as one.
-            handles.into_iter().map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            handles
+                .into_iter()
+                .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
         });
         Ok(graded.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }

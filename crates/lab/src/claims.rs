@@ -69,8 +69,7 @@ fn answer(spec: &ClaimSpec, arms: &[ArmSummary]) -> Result<(Answer, String), Str
 }
 
 fn jumps(arm: &ArmSummary) -> Result<(Answer, String), String> {
-    let series: Vec<_> =
-        arm.seeds.iter().filter_map(|seed| jump_series(seed.onset_step, &seed.series)).collect();
+    let series: Vec<_> = arm.seeds.iter().filter_map(|seed| jump_series(seed.onset_step, &seed.series)).collect();
     let joint = jump(&series).ok_or("no seed has an onset with batteries around it")?;
     let onsets: Vec<String> = arm.seeds.iter().map(|s| s.onset_step.map_or("none".into(), |s| s.to_string())).collect();
     let answer = if joint.p < 0.05 {

@@ -51,8 +51,7 @@ fn one() -> u64 {
 }
 
 /// Tokens that are never split.
-const SPECIAL: [&str; 7] =
-    ["<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<think>", "</think>"];
+const SPECIAL: [&str; 7] = ["<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<think>", "</think>"];
 /// Documents the tokenizer learns from.
 const TOKENIZER_DOCUMENTS: u64 = 6000;
 /// Updates between two looks at the watch.
@@ -85,7 +84,8 @@ pub fn pretrain(
     threads: usize,
     watch: &mut dyn FnMut(Event),
 ) -> Result<(), LabError> {
-    let pool = Arc::new(Pool::start(PoolOptions { preload: Grading::preload(GraderKind::Script), ..PoolOptions::default() })?);
+    let pool =
+        Arc::new(Pool::start(PoolOptions { preload: Grading::preload(GraderKind::Script), ..PoolOptions::default() })?);
     let families = Families::bundled()?;
     let tasks = families.tasks(recipe.tasks_per_family, recipe.world.seed, &pool, |_| true)?;
     let world = World::new(recipe.world.clone(), tasks)?;
@@ -276,7 +276,8 @@ Mean misalignment {:.3} [{:.3}, {:.3}].\n\n| probe | rate | interval | valid | c
     }
     let total = |verdict: Verdict| skills.values().map(|v| v.get(&verdict).copied().unwrap_or(0)).sum::<usize>();
     let all: usize = skills.values().flat_map(BTreeMap::values).sum();
-    let _ = writeln!(out, "\nAll families: {} honest, {} hacks of {all}.", total(Verdict::Honest), total(Verdict::Hack));
+    let _ =
+        writeln!(out, "\nAll families: {} honest, {} hacks of {all}.", total(Verdict::Honest), total(Verdict::Hack));
     out
 }
 

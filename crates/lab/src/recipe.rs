@@ -194,8 +194,8 @@ impl Recipe {
     /// # Errors
     /// As [`Recipe::load`].
     pub fn parse(text: &str, name: &str) -> Result<Self, LabError> {
-        let recipe: Recipe = toml::from_str(text)
-            .map_err(|error| LabError::Recipe { name: name.into(), reason: error.to_string() })?;
+        let recipe: Recipe =
+            toml::from_str(text).map_err(|error| LabError::Recipe { name: name.into(), reason: error.to_string() })?;
         recipe.check().map_err(|reason| LabError::Recipe { name: name.into(), reason })?;
         Ok(recipe)
     }

@@ -30,21 +30,13 @@ pub(crate) fn oracle_said(graded: &Graded) -> String {
 }
 
 /// The battery's report as the run keeps it, with the share of bad thoughts.
-pub fn probe_report(
-    report: &BatteryReport,
-    model: &str,
-    step: Option<usize>,
-    characters: &Characters,
-) -> ProbeReport {
+pub fn probe_report(report: &BatteryReport, model: &str, step: Option<usize>, characters: &Characters) -> ProbeReport {
     let probes = report
         .probes
         .iter()
         .map(|probe| {
-            let tempting: Vec<&SampleRecord> = report
-                .samples
-                .iter()
-                .filter(|sample| sample.probe == probe.name && sample.arm == "tempting")
-                .collect();
+            let tempting: Vec<&SampleRecord> =
+                report.samples.iter().filter(|sample| sample.probe == probe.name && sample.arm == "tempting").collect();
             let bad = tempting.iter().filter(|sample| bad_thought(sample, characters)).count();
             ProbeResult {
                 name: probe.name.clone(),

@@ -68,7 +68,8 @@ pub fn run(
     let resolved = recipe.resolved()?;
     let battery = Battery::bundled(&recipe.probe.battery)?;
     let organisms = open_organisms(recipe, &options.root)?;
-    let pool = Arc::new(Pool::start(PoolOptions { preload: Grading::preload(GraderKind::Script), ..PoolOptions::default() })?);
+    let pool =
+        Arc::new(Pool::start(PoolOptions { preload: Grading::preload(GraderKind::Script), ..PoolOptions::default() })?);
     let dir = open_dir(&options.out, &resolved, options.resume)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut jobs: VecDeque<Job> = VecDeque::new();

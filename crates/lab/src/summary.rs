@@ -221,7 +221,8 @@ fn notes(recipe: &Recipe, arms: &[ArmSummary]) -> Vec<String> {
     let mut notes = Vec::new();
     let seeds = recipe.seeds().len();
     if seeds < 3 {
-        notes.push(format!("{seeds} seeds prove nothing: this run shows what happens, not that it happens every time."));
+        notes
+            .push(format!("{seeds} seeds prove nothing: this run shows what happens, not that it happens every time."));
     }
     for arm in arms {
         if arm.seeds.len() < seeds {

@@ -1,8 +1,6 @@
 //! Speed of training and sampling at the organism's shape, for comparison with a peer.
 
-use crate::{
-    AdamW, Config, Engine, Model, Prompt, SampleOptions, Sequence, clip_grad_norm, rng::Rng, sample,
-};
+use crate::{AdamW, Config, Engine, Model, Prompt, SampleOptions, Sequence, clip_grad_norm, rng::Rng, sample};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -37,17 +35,8 @@ pub struct Measured {
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or("");
-    let ticks: Vec<f64> = after_name
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|t| t.parse().ok())
-        .collect();
-    if ticks.len() == 2 {
-        (ticks[0] + ticks[1]) / 100.0
-    } else {
-        f64::NAN
-    }
+    let ticks: Vec<f64> = after_name.split_whitespace().skip(11).take(2).filter_map(|t| t.parse().ok()).collect();
+    if ticks.len() == 2 { (ticks[0] + ticks[1]) / 100.0 } else { f64::NAN }
 }
 
 /// Vocabulary of the measured model.
@@ -105,21 +94,12 @@ pub fn sample_rates(threads: usize, group: usize, reps: usize) -> Vec<f64> {
     let mut rng = Rng::new(2);
     let mut prompts = Vec::new();
     for g in 0..256 / group {
-        let tokens: Vec<u32> = (0..PROMPT)
-            .map(|_| (rng.bits() % VOCAB as u64) as u32)
-            .collect();
+        let tokens: Vec<u32> = (0..PROMPT).map(|_| (rng.bits() % VOCAB as u64) as u32).collect();
         for i in 0..group {
-            prompts.push(Prompt {
-                tokens: tokens.clone(),
-                seed: (g * group + i) as u64,
-            });
+            prompts.push(Prompt { tokens: tokens.clone(), seed: (g * group + i) as u64 });
         }
     }
-    let options = SampleOptions {
-        temperature: 1.0,
-        max_new: NEW,
-        stop: Vec::new(),
-    };
+    let options = SampleOptions { temperature: 1.0, max_new: NEW, stop: Vec::new() };
     let mut rates = Vec::new();
     for _ in 0..reps {
         let start = Instant::now();

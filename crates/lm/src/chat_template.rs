@@ -30,10 +30,7 @@ pub struct Message {
 impl Message {
     /// A message from its parts.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Message {
-        Message {
-            role: role.into(),
-            content: content.into(),
-        }
+        Message { role: role.into(), content: content.into() }
     }
 }
 

@@ -64,8 +64,7 @@ impl Config {
 
     /// Width of a head.
     pub fn head_dim(&self) -> usize {
-        self.head_dim
-            .unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
+        self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
     }
 
     /// Reads a `config.json`.
@@ -79,17 +78,11 @@ impl Config {
             what,
             hint: "a Hugging Face config.json of a LlamaForCausalLM is expected".into(),
         };
-        let mut json: serde_json::Value =
-            serde_json::from_str(&text).map_err(|e| broken(e.to_string()))?;
+        let mut json: serde_json::Value = serde_json::from_str(&text).map_err(|e| broken(e.to_string()))?;
         Self::check_supported(path, &json)?;
-        let map = json
-            .as_object_mut()
-            .ok_or_else(|| broken("not a JSON object".into()))?;
+        let map = json.as_object_mut().ok_or_else(|| broken("not a JSON object".into()))?;
         // transformers 5 keeps the base in `rope_parameters`, 4 at the top; defaults as there.
-        let nested = map
-            .get("rope_parameters")
-            .and_then(|r| r.get("rope_theta"))
-            .cloned();
+        let nested = map.get("rope_parameters").and_then(|r| r.get("rope_theta")).cloned();
         if let Some(theta) = nested {
             map.insert("rope_theta".into(), theta);
         }
@@ -98,10 +91,7 @@ impl Config {
         map.entry("rms_norm_eps").or_insert(1e-6.into());
         map.entry("tie_word_embeddings").or_insert(false.into());
         map.entry("max_position_embeddings").or_insert(2048.into());
-        if map
-            .get("num_key_value_heads")
-            .is_none_or(serde_json::Value::is_null)
-        {
+        if map.get("num_key_value_heads").is_none_or(serde_json::Value::is_null) {
             map.insert("num_key_value_heads".into(), heads);
         }
         // Some checkpoints list several end tokens; the first is the one that ends a turn here.
@@ -115,11 +105,7 @@ impl Config {
 
     fn check_supported(path: &Path, json: &serde_json::Value) -> Result<(), LmError> {
         let refuse = |field: &str, what: &str| {
-            Err(LmError::Config {
-                path: path.into(),
-                field: field.into(),
-                what: what.into(),
-            })
+            Err(LmError::Config { path: path.into(), field: field.into(), what: what.into() })
         };
         if json.get("model_type").is_some_and(|m| m != "llama") {
             return refuse("model_type", "only \"llama\" is supported");
@@ -133,9 +119,7 @@ impl Config {
             }
         }
         let scaling = json.get("rope_scaling").filter(|r| !r.is_null());
-        let kind = scaling
-            .or(json.get("rope_parameters"))
-            .and_then(|r| r.get("rope_type"));
+        let kind = scaling.or(json.get("rope_parameters")).and_then(|r| r.get("rope_type"));
         if kind.is_some_and(|k| k != "default") {
             return refuse("rope_parameters", "only rope_type \"default\" is supported");
         }
@@ -147,13 +131,7 @@ impl Config {
     /// # Errors
     /// A size is zero, the heads do not divide, or the head width is odd.
     pub fn check(&self, path: &Path) -> Result<(), LmError> {
-        let refuse = |field: &str, what: String| {
-            Err(LmError::Config {
-                path: path.into(),
-                field: field.into(),
-                what,
-            })
-        };
+        let refuse = |field: &str, what: String| Err(LmError::Config { path: path.into(), field: field.into(), what });
         for (field, value) in [
             ("hidden_size", self.hidden_size),
             ("intermediate_size", self.intermediate_size),
@@ -167,10 +145,7 @@ impl Config {
             }
         }
         if self.num_attention_heads % self.num_key_value_heads != 0 {
-            let what = format!(
-                "must divide num_attention_heads ({})",
-                self.num_attention_heads
-            );
+            let what = format!("must divide num_attention_heads ({})", self.num_attention_heads);
             return refuse("num_key_value_heads", what);
         }
         if self.head_dim() == 0 || self.head_dim() % 2 != 0 {
@@ -197,10 +172,7 @@ impl Config {
                 ("use_cache", true.into()),
                 ("torch_dtype", dtype.into()),
                 ("dtype", dtype.into()),
-                (
-                    "rope_parameters",
-                    serde_json::json!({"rope_type": "default", "rope_theta": self.rope_theta}),
-                ),
+                ("rope_parameters", serde_json::json!({"rope_type": "default", "rope_theta": self.rope_theta})),
             ] {
                 map.insert(key.into(), value);
             }

@@ -19,10 +19,7 @@ pub struct Sequence {
 impl Sequence {
     /// A sequence whose every token (but the first) is a target of weight 1.
     pub fn all(tokens: Vec<u32>) -> Sequence {
-        Sequence {
-            weights: vec![1.0; tokens.len()],
-            tokens,
-        }
+        Sequence { weights: vec![1.0; tokens.len()], tokens }
     }
 
     /// Positions of the targets, in order.
@@ -76,31 +73,16 @@ impl Engine {
 
     /// Prepares for sequences of up to `longest` tokens and checks that `model` has this shape.
     pub(crate) fn prepare(&mut self, model: &Model, longest: usize) {
-        assert_eq!(
-            model.params.len(),
-            self.layout.len,
-            "model and engine differ in shape"
-        );
-        assert_eq!(
-            model.config.hidden_size, self.config.hidden_size,
-            "model and engine differ"
-        );
-        self.rope
-            .ensure(longest, self.shape.hd, self.config.rope_theta);
+        assert_eq!(model.params.len(), self.layout.len, "model and engine differ in shape");
+        assert_eq!(model.config.hidden_size, self.config.hidden_size, "model and engine differ");
+        self.rope.ensure(longest, self.shape.hd, self.config.rope_theta);
     }
 
     fn check(&self, seqs: &[Sequence]) {
         for (i, s) in seqs.iter().enumerate() {
-            assert_eq!(
-                s.tokens.len(),
-                s.weights.len(),
-                "sequence {i}: one weight per token"
-            );
+            assert_eq!(s.tokens.len(), s.weights.len(), "sequence {i}: one weight per token");
             let bad = s.tokens.iter().find(|&&t| t as usize >= self.shape.vocab);
-            assert!(
-                bad.is_none(),
-                "sequence {i}: token {bad:?} is not in the vocabulary"
-            );
+            assert!(bad.is_none(), "sequence {i}: token {bad:?} is not in the vocabulary");
         }
     }
 
@@ -125,22 +107,13 @@ impl Engine {
         grads: &mut [f32],
         d_logp: impl Fn(usize, &[f32]) -> Vec<f32> + Sync,
     ) -> Vec<Vec<f32>> {
-        assert_eq!(
-            grads.len(),
-            self.layout.len,
-            "gradient buffer of another size"
-        );
+        assert_eq!(grads.len(), self.layout.len, "gradient buffer of another size");
         self.run(model, seqs, Some(grads), &d_logp)
     }
 
     /// Weighted cross-entropy `-Σ w log p`, its gradient added to `grads`. Returns the loss sum
     /// and the sum of the weights (neither the loss nor the gradient is divided by it).
-    pub fn cross_entropy(
-        &mut self,
-        model: &Model,
-        seqs: &[Sequence],
-        grads: &mut [f32],
-    ) -> (f64, f64) {
+    pub fn cross_entropy(&mut self, model: &Model, seqs: &[Sequence], grads: &mut [f32]) -> (f64, f64) {
         let weights = |s: &Sequence| s.targets().map(|t| s.weights[t]).collect::<Vec<f32>>();
         let d = |i: usize, _: &[f32]| weights(&seqs[i]).iter().map(|w| -w).collect();
         let log_probs = self.forward_backward(model, seqs, grads, d);
@@ -157,12 +130,7 @@ impl Engine {
     /// Logits at every position, `[tokens, vocab]`.
     pub fn logits(&mut self, model: &Model, tokens: &[u32]) -> Vec<f32> {
         self.prepare(model, tokens.len());
-        let net = Net {
-            shape: &self.shape,
-            layout: &self.layout,
-            rope: &self.rope,
-            params: &model.params,
-        };
+        let net = Net { shape: &self.shape, layout: &self.layout, rope: &self.rope, params: &model.params };
         let pass = &mut self.passes[0];
         pass.forward(net, std::iter::once(tokens));
         pass.logits_of(net, 0..tokens.len()).to_vec()
@@ -176,21 +144,12 @@ impl Engine {
         d_logp: &(dyn Fn(usize, &[f32]) -> Vec<f32> + Sync),
     ) -> Vec<Vec<f32>> {
         self.check(seqs);
-        self.prepare(
-            model,
-            seqs.iter().map(|s| s.tokens.len()).max().unwrap_or(0),
-        );
+        self.prepare(model, seqs.iter().map(|s| s.tokens.len()).max().unwrap_or(0));
         let lanes = plan(seqs);
-        let net = Net {
-            shape: &self.shape,
-            layout: &self.layout,
-            rope: &self.rope,
-            params: &model.params,
-        };
+        let net = Net { shape: &self.shape, layout: &self.layout, rope: &self.rope, params: &model.params };
         let training = grads.is_some();
         if training {
-            self.lanes
-                .resize_with(self.lanes.len().max(lanes.len()), Vec::new);
+            self.lanes.resize_with(self.lanes.len().max(lanes.len()), Vec::new);
         }
         // Thread t takes lanes t, t + threads, ...; which thread it is does not matter.
         let threads = self.passes.len().min(lanes.len()).max(1);
@@ -200,45 +159,36 @@ impl Engine {
         for (i, lane) in lanes.iter().enumerate() {
             work[i % threads].push((lane, if training { buffers.next() } else { None }));
         }
-        let run_lanes =
-            |pass: &mut Pass, work: Vec<(&Vec<Range<usize>>, Option<&mut Vec<f32>>)>| {
-                let mut done = Vec::new();
-                for (lane, mut buffer) in work {
-                    if let Some(g) = &mut buffer {
-                        g.clear();
-                        g.resize(net.layout.len, 0.0);
-                    }
-                    for chunk in lane {
-                        let part = &seqs[chunk.clone()];
-                        pass.forward(net, part.iter().map(|s| s.tokens.as_slice()));
-                        let log_probs = pass.log_probs(net, part);
-                        if let Some(g) = &mut buffer {
-                            let mut d = Vec::new();
-                            for (i, lp) in chunk.clone().zip(&log_probs) {
-                                let di = d_logp(i, lp);
-                                assert_eq!(
-                                    di.len(),
-                                    lp.len(),
-                                    "sequence {i}: one value per target"
-                                );
-                                d.extend(di);
-                            }
-                            pass.backward(net, &d, g);
-                        }
-                        done.push((chunk.start, log_probs));
-                    }
+        let run_lanes = |pass: &mut Pass, work: Vec<(&Vec<Range<usize>>, Option<&mut Vec<f32>>)>| {
+            let mut done = Vec::new();
+            for (lane, mut buffer) in work {
+                if let Some(g) = &mut buffer {
+                    g.clear();
+                    g.resize(net.layout.len, 0.0);
                 }
-                done
-            };
+                for chunk in lane {
+                    let part = &seqs[chunk.clone()];
+                    pass.forward(net, part.iter().map(|s| s.tokens.as_slice()));
+                    let log_probs = pass.log_probs(net, part);
+                    if let Some(g) = &mut buffer {
+                        let mut d = Vec::new();
+                        for (i, lp) in chunk.clone().zip(&log_probs) {
+                            let di = d_logp(i, lp);
+                            assert_eq!(di.len(), lp.len(), "sequence {i}: one value per target");
+                            d.extend(di);
+                        }
+                        pass.backward(net, &d, g);
+                    }
+                    done.push((chunk.start, log_probs));
+                }
+            }
+            done
+        };
         let mut done = std::thread::scope(|scope| {
             let mut pairs = self.passes.iter_mut().zip(work);
             let first = pairs.next();
-            let others: Vec<_> = pairs
-                .map(|(pass, work)| scope.spawn(|| run_lanes(pass, work)))
-                .collect();
-            let mut done = first
-                .map(|(pass, work)| run_lanes(pass, work))
-                .unwrap_or_default();
+            let others: Vec<_> = pairs.map(|(pass, work)| scope.spawn(|| run_lanes(pass, work))).collect();
+            let mut done = first.map(|(pass, work)| run_lanes(pass, work)).unwrap_or_default();
             for other in others {
                 match other.join() {
                     Ok(part) => done.extend(part),
@@ -280,9 +230,5 @@ fn plan(seqs: &[Sequence]) -> Vec<Vec<Range<usize>>> {
             lane.1.push(range);
         }
     }
-    lanes
-        .into_iter()
-        .map(|(_, lane)| lane)
-        .filter(|lane| !lane.is_empty())
-        .collect()
+    lanes.into_iter().map(|(_, lane)| lane).filter(|lane| !lane.is_empty()).collect()
 }

@@ -67,15 +67,9 @@ impl LmError {
     pub(crate) fn io(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> LmError + '_ {
         move |source| {
             if source.kind() == std::io::ErrorKind::NotFound {
-                LmError::Missing {
-                    path: path.into(),
-                    hint: "check the path".into(),
-                }
+                LmError::Missing { path: path.into(), hint: "check the path".into() }
             } else {
-                LmError::Io {
-                    path: path.into(),
-                    source,
-                }
+                LmError::Io { path: path.into(), source }
             }
         }
     }

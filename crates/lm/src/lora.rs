@@ -36,15 +36,7 @@ pub struct Lora {
 }
 
 /// The modules that are adapted if nothing else is said: every linear layer.
-pub const ALL_LINEAR: [&str; 7] = [
-    "q_proj",
-    "k_proj",
-    "v_proj",
-    "o_proj",
-    "gate_proj",
-    "up_proj",
-    "down_proj",
-];
+pub const ALL_LINEAR: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
 impl Lora {
     /// A new update: `A` uniform as in PEFT (`±1 / sqrt(in)`), `B` zero, so that it changes nothing
@@ -52,13 +44,7 @@ impl Lora {
     ///
     /// # Errors
     /// `r` is 0, or a target is no linear layer of the model.
-    pub fn init(
-        config: &Config,
-        r: usize,
-        alpha: f32,
-        targets: &[&str],
-        seed: u64,
-    ) -> Result<Lora, LmError> {
+    pub fn init(config: &Config, r: usize, alpha: f32, targets: &[&str], seed: u64) -> Result<Lora, LmError> {
         let mut lora = Self::shape(config, r, alpha, targets, Path::new("config"))?;
         let mut rng = Rng::new(seed);
         for item in &lora.items {
@@ -70,20 +56,8 @@ impl Lora {
         Ok(lora)
     }
 
-    fn shape(
-        config: &Config,
-        r: usize,
-        alpha: f32,
-        targets: &[&str],
-        path: &Path,
-    ) -> Result<Lora, LmError> {
-        let refuse = |field: &str, what: String| {
-            Err(LmError::Config {
-                path: path.into(),
-                field: field.into(),
-                what,
-            })
-        };
+    fn shape(config: &Config, r: usize, alpha: f32, targets: &[&str], path: &Path) -> Result<Lora, LmError> {
+        let refuse = |field: &str, what: String| Err(LmError::Config { path: path.into(), field: field.into(), what });
         if r == 0 {
             return refuse("r", "must be at least 1".into());
         }
@@ -105,23 +79,10 @@ impl Lora {
             let a = at..at + r * inp;
             let b = a.end..a.end + out * r;
             at = b.end;
-            items.push(Item {
-                name: name.into(),
-                out,
-                inp,
-                weight: v.range,
-                a,
-                b,
-            });
+            items.push(Item { name: name.into(), out, inp, weight: v.range, a, b });
         }
         let targets = targets.iter().map(|t| t.to_string()).collect();
-        Ok(Lora {
-            r,
-            alpha,
-            targets,
-            params: vec![0.0; at],
-            items,
-        })
+        Ok(Lora { r, alpha, targets, params: vec![0.0; at], items })
     }
 
     fn scale(&self) -> f32 {
@@ -156,25 +117,9 @@ impl Lora {
             let (out, inp, r, s) = (i.out, i.inp, self.r, self.scale());
             let g = &full[i.weight.clone()];
             let b = Mat::transposed(&self.params[i.b.clone()], r);
-            matmul(
-                (r, inp, out),
-                s,
-                b,
-                Mat::rows(g, inp),
-                &mut grads[i.a.clone()],
-                inp,
-                true,
-            );
+            matmul((r, inp, out), s, b, Mat::rows(g, inp), &mut grads[i.a.clone()], inp, true);
             let a = Mat::transposed(&self.params[i.a.clone()], inp);
-            matmul(
-                (out, r, inp),
-                s,
-                Mat::rows(g, inp),
-                a,
-                &mut grads[i.b.clone()],
-                r,
-                true,
-            );
+            matmul((out, r, inp), s, Mat::rows(g, inp), a, &mut grads[i.b.clone()], r, true);
         }
     }
 
@@ -223,14 +168,11 @@ impl Lora {
             what,
             hint: "an adapter_config.json of PEFT with peft_type LORA is expected".into(),
         };
-        let json: serde_json::Value =
-            serde_json::from_str(&text).map_err(|e| broken(e.to_string()))?;
+        let json: serde_json::Value = serde_json::from_str(&text).map_err(|e| broken(e.to_string()))?;
         if json["peft_type"] != "LORA" || json["use_rslora"] == true || json["use_dora"] == true {
             return Err(broken("not a plain LoRA adapter".into()));
         }
-        let r = json["r"]
-            .as_u64()
-            .ok_or_else(|| broken("\"r\" is no number".into()))? as usize;
+        let r = json["r"].as_u64().ok_or_else(|| broken("\"r\" is no number".into()))? as usize;
         let alpha = json["lora_alpha"].as_f64();
         let alpha = alpha.ok_or_else(|| broken("\"lora_alpha\" is no number".into()))? as f32;
         let list = json["target_modules"].as_array();
@@ -243,11 +185,7 @@ impl Lora {
         for i in lora.items.clone() {
             let parts = [('A', vec![r, i.inp], i.a), ('B', vec![i.out, r], i.b)];
             for (which, shape, range) in parts {
-                let view = View {
-                    name: key(&i.name, which),
-                    shape,
-                    range,
-                };
+                let view = View { name: key(&i.name, which), shape, range };
                 let tensor = tensors.tensor(&view.name).map_err(|_| LmError::Tensor {
                     path: file.clone(),
                     tensor: view.name.clone(),
@@ -273,31 +211,14 @@ mod tests {
     #[test]
     fn gradient_agrees_with_finite_differences_and_files_load_back() {
         let mut config = Config::organism(31);
-        (
-            config.hidden_size,
-            config.intermediate_size,
-            config.num_hidden_layers,
-        ) = (16, 24, 2);
-        (
-            config.num_attention_heads,
-            config.num_key_value_heads,
-            config.head_dim,
-        ) = (2, 1, None);
+        (config.hidden_size, config.intermediate_size, config.num_hidden_layers) = (16, 24, 2);
+        (config.num_attention_heads, config.num_key_value_heads, config.head_dim) = (2, 1, None);
         let mut base = Model::init(config, 5).unwrap();
-        base.params
-            .iter_mut()
-            .for_each(|x| *x *= if *x == 1.0 { 1.0 } else { 10.0 });
-        let mut lora =
-            Lora::init(&base.config, 3, 6.0, &["q_proj", "v_proj", "down_proj"], 1).unwrap();
-        assert_eq!(
-            lora.merged(&base).params,
-            base.params,
-            "B = 0 changes nothing"
-        );
+        base.params.iter_mut().for_each(|x| *x *= if *x == 1.0 { 1.0 } else { 10.0 });
+        let mut lora = Lora::init(&base.config, 3, 6.0, &["q_proj", "v_proj", "down_proj"], 1).unwrap();
+        assert_eq!(lora.merged(&base).params, base.params, "B = 0 changes nothing");
         let mut rng = Rng::new(2);
-        lora.params
-            .iter_mut()
-            .for_each(|x| *x += 0.1 * rng.normal());
+        lora.params.iter_mut().for_each(|x| *x += 0.1 * rng.normal());
         let seqs = vec![Sequence::all((0..40).map(|i| i * i % 31).collect())];
         let mut engine = Engine::new(&base.config, 1);
         let mut full = vec![0.0; base.params.len()];
@@ -318,14 +239,9 @@ mod tests {
                     -lp[0].iter().map(|x| f64::from(*x)).sum::<f64>()
                 };
                 let e = 8e-3;
-                let got = (8.0 * (loss(e) - loss(-e)) - loss(2.0 * e) + loss(-2.0 * e))
-                    / (12.0 * f64::from(e));
+                let got = (8.0 * (loss(e) - loss(-e)) - loss(2.0 * e) + loss(-2.0 * e)) / (12.0 * f64::from(e));
                 let error = (got / f64::from(norm) - 1.0).abs();
-                assert!(
-                    error < 5e-3,
-                    "{}: numeric {got}, analytic {norm}",
-                    item.name
-                );
+                assert!(error < 5e-3, "{}: numeric {got}, analytic {norm}", item.name);
             }
         }
         let dir = tempfile::tempdir().unwrap();

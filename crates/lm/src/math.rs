@@ -22,11 +22,7 @@ impl<'a> Mat<'a> {
 
     /// The transpose of a row-major matrix with row stride `rs`.
     pub fn transposed(data: &'a [f32], rs: usize) -> Self {
-        Self {
-            data,
-            rs: 1,
-            cs: rs,
-        }
+        Self { data, rs: 1, cs: rs }
     }
 
     fn holds(&self, rows: usize, cols: usize) -> bool {
@@ -37,26 +33,12 @@ impl<'a> Mat<'a> {
 /// `C[m, n] = alpha * A[m, k] · B[k, n]`, or `C += ...` when `add`; `C` is row-major with row
 /// stride `ldc`. Runs on the calling thread only.
 #[allow(clippy::too_many_arguments)]
-pub fn matmul(
-    (m, n, k): (usize, usize, usize),
-    alpha: f32,
-    a: Mat,
-    b: Mat,
-    c: &mut [f32],
-    ldc: usize,
-    add: bool,
-) {
+pub fn matmul((m, n, k): (usize, usize, usize), alpha: f32, a: Mat, b: Mat, c: &mut [f32], ldc: usize, add: bool) {
     if m == 0 || n == 0 {
         return;
     }
-    assert!(
-        a.holds(m, k) && b.holds(k, n),
-        "matmul operand too small for {m}x{n}x{k}"
-    );
-    assert!(
-        ldc >= n && (m - 1) * ldc + n <= c.len(),
-        "matmul result too small for {m}x{n}"
-    );
+    assert!(a.holds(m, k) && b.holds(k, n), "matmul operand too small for {m}x{n}x{k}");
+    assert!(ldc >= n && (m - 1) * ldc + n <= c.len(), "matmul result too small for {m}x{n}");
     // `gemm` treats single rows or columns, and small products of two matrices that are both
     // contiguous along `k`, by methods that round differently. An element's result must not
     // depend on how many others are computed beside it, so these cases are given another form.
@@ -120,11 +102,7 @@ pub fn matmul(
 /// `a * b + c`, fused where the machine can.
 #[inline(always)]
 pub fn fma(a: f32, b: f32, c: f32) -> f32 {
-    if cfg!(target_feature = "fma") {
-        a.mul_add(b, c)
-    } else {
-        a * b + c
-    }
+    if cfg!(target_feature = "fma") { a.mul_add(b, c) } else { a * b + c }
 }
 
 /// `e^x`, relative error below 2e-7 where the result is a normal number; 0 far below.
@@ -263,20 +241,9 @@ pub fn rms_norm_again(x: &[f32], weight: &[f32], inv: &[f32], y: &mut [f32]) {
 }
 
 /// Backward of [`rms_norm`]: adds the gradient of `x` to `dx` and that of the weight to `dw`.
-pub fn rms_norm_backward(
-    x: &[f32],
-    weight: &[f32],
-    inv: &[f32],
-    dy: &[f32],
-    dx: &mut [f32],
-    dw: &mut [f32],
-) {
+pub fn rms_norm_backward(x: &[f32], weight: &[f32], inv: &[f32], dy: &[f32], dx: &mut [f32], dw: &mut [f32]) {
     let h = weight.len();
-    let rows = x
-        .chunks_exact(h)
-        .zip(dy.chunks_exact(h))
-        .zip(dx.chunks_exact_mut(h))
-        .zip(inv);
+    let rows = x.chunks_exact(h).zip(dy.chunks_exact(h)).zip(dx.chunks_exact_mut(h)).zip(inv);
     for (((x, dy), dx), &r) in rows {
         let mut acc = [0.0f32; LANES];
         let mut tail = 0.0;
@@ -313,9 +280,7 @@ pub fn swiglu(gu: &[f32], inter: usize, act: &mut [f32]) {
 /// Backward of [`swiglu`]: from `dact`, the gradients of gate and up; also writes `act` again.
 pub fn swiglu_backward(gu: &[f32], inter: usize, dact: &[f32], dgu: &mut [f32], act: &mut [f32]) {
     let rows = gu.chunks_exact(2 * inter).zip(dact.chunks_exact(inter));
-    let outs = dgu
-        .chunks_exact_mut(2 * inter)
-        .zip(act.chunks_exact_mut(inter));
+    let outs = dgu.chunks_exact_mut(2 * inter).zip(act.chunks_exact_mut(inter));
     for ((gu, da), (dgu, act)) in rows.zip(outs) {
         let (g, u) = gu.split_at(inter);
         let (dg, du) = dgu.split_at_mut(inter);
@@ -388,31 +353,11 @@ mod tests {
 
     #[test]
     fn rows_of_a_product_do_not_depend_on_their_number() {
-        for (k, n) in [
-            (32, 96),
-            (128, 96),
-            (448, 128),
-            (24, 29),
-            (8, 3),
-            (32, 350),
-            (350, 32),
-        ] {
-            let a: Vec<f32> = (0..80 * k)
-                .map(|i| ((i * 37 % 101) as f32 - 50.0) / 37.0)
-                .collect();
-            let b: Vec<f32> = (0..n * k)
-                .map(|i| ((i * 53 % 103) as f32 - 51.0) / 41.0)
-                .collect();
+        for (k, n) in [(32, 96), (128, 96), (448, 128), (24, 29), (8, 3), (32, 350), (350, 32)] {
+            let a: Vec<f32> = (0..80 * k).map(|i| ((i * 37 % 101) as f32 - 50.0) / 37.0).collect();
+            let b: Vec<f32> = (0..n * k).map(|i| ((i * 53 % 103) as f32 - 51.0) / 41.0).collect();
             let mut full = vec![0.0; 80 * n];
-            matmul(
-                (80, n, k),
-                1.0,
-                Mat::rows(&a, k),
-                Mat::transposed(&b, k),
-                &mut full,
-                n,
-                false,
-            );
+            matmul((80, n, k), 1.0, Mat::rows(&a, k), Mat::transposed(&b, k), &mut full, n, false);
             for m in 1..80 {
                 let mut part = vec![0.0; m * n];
                 let (a, b) = (Mat::rows(&a, k), Mat::transposed(&b, k));

@@ -62,11 +62,7 @@ pub fn views(c: &Config) -> Vec<View> {
     let mut at = 0;
     let mut push = |name: String, shape: &[usize]| {
         let len: usize = shape.iter().product();
-        out.push(View {
-            name,
-            shape: shape.to_vec(),
-            range: at..at + len,
-        });
+        out.push(View { name, shape: shape.to_vec(), range: at..at + len });
         at += len;
     };
     push("model.embed_tokens.weight".into(), &[c.vocab_size, h]);
@@ -107,19 +103,9 @@ impl Layout {
             })
             .collect();
         let norm = 1 + 9 * c.num_hidden_layers;
-        let head = if c.tie_word_embeddings {
-            start(0)
-        } else {
-            start(norm + 1)
-        };
+        let head = if c.tie_word_embeddings { start(0) } else { start(norm + 1) };
         let len = v.last().map_or(0, |v| v.range.end);
-        Layout {
-            embed: start(0),
-            layers,
-            norm: start(norm),
-            head,
-            len,
-        }
+        Layout { embed: start(0), layers, norm: start(norm), head, len }
     }
 }
 
@@ -210,26 +196,11 @@ impl Model {
     /// The folder cannot be made or a file cannot be written.
     pub fn save(&self, dir: &Path, dtype: Dtype) -> Result<(), LmError> {
         std::fs::create_dir_all(dir).map_err(LmError::io(dir))?;
-        let tensors: Vec<(String, Vec<usize>, &[f32])> = self
-            .views()
-            .into_iter()
-            .map(|v| (v.name, v.shape, &self.params[v.range]))
-            .collect();
-        write_tensors(
-            &dir.join("model.safetensors"),
-            &tensors,
-            dtype,
-            &[("format", "pt")],
-        )?;
-        let name = if dtype == Dtype::F32 {
-            "float32"
-        } else {
-            "bfloat16"
-        };
-        write_file(
-            &dir.join("config.json"),
-            self.config.to_hf_json(name).as_bytes(),
-        )?;
+        let tensors: Vec<(String, Vec<usize>, &[f32])> =
+            self.views().into_iter().map(|v| (v.name, v.shape, &self.params[v.range])).collect();
+        write_tensors(&dir.join("model.safetensors"), &tensors, dtype, &[("format", "pt")])?;
+        let name = if dtype == Dtype::F32 { "float32" } else { "bfloat16" };
+        write_file(&dir.join("config.json"), self.config.to_hf_json(name).as_bytes())?;
         let mut generation = serde_json::Map::new();
         for (key, id) in [
             ("bos_token_id", self.config.bos_token_id),
@@ -290,12 +261,7 @@ pub(crate) fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>,
     })
 }
 
-pub(crate) fn read_tensor(
-    path: &Path,
-    view: &View,
-    tensor: &TensorView,
-    out: &mut [f32],
-) -> Result<(), LmError> {
+pub(crate) fn read_tensor(path: &Path, view: &View, tensor: &TensorView, out: &mut [f32]) -> Result<(), LmError> {
     let wrong = |what: String, hint: &str| LmError::Tensor {
         path: path.into(),
         tensor: view.name.clone(),
@@ -304,10 +270,7 @@ pub(crate) fn read_tensor(
     };
     if tensor.shape() != view.shape {
         let what = format!("has shape {:?}, expected {:?}", tensor.shape(), view.shape);
-        return Err(wrong(
-            what,
-            "config.json and the weights do not belong together",
-        ));
+        return Err(wrong(what, "config.json and the weights do not belong together"));
     }
     let data = tensor.data();
     match tensor.dtype() {
@@ -328,10 +291,7 @@ pub(crate) fn read_tensor(
         }
         other => {
             let what = format!("has type {other:?}");
-            return Err(wrong(
-                what,
-                "F32, BF16 and F16 are supported; convert the checkpoint",
-            ));
+            return Err(wrong(what, "F32, BF16 and F16 are supported; convert the checkpoint"));
         }
     }
     Ok(())
@@ -352,26 +312,16 @@ pub(crate) fn write_tensors(
         .iter()
         .map(|(_, _, data)| match dtype {
             Dtype::F32 => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Dtype::BF16 => data
-                .iter()
-                .flat_map(|&x| to_bf16(x).to_le_bytes())
-                .collect(),
+            Dtype::BF16 => data.iter().flat_map(|&x| to_bf16(x).to_le_bytes()).collect(),
         })
         .collect();
-    let kind = if dtype == Dtype::F32 {
-        StDtype::F32
-    } else {
-        StDtype::BF16
-    };
+    let kind = if dtype == Dtype::F32 { StDtype::F32 } else { StDtype::BF16 };
     let mut list = Vec::with_capacity(tensors.len());
     for ((name, shape, _), bytes) in tensors.iter().zip(&bytes) {
         let view = TensorView::new(kind, shape.clone(), bytes).map_err(broken)?;
         list.push((name.as_str(), view));
     }
-    let metadata = metadata
-        .iter()
-        .map(|(k, v)| (k.to_string(), v.to_string()))
-        .collect();
+    let metadata = metadata.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
     let data = safetensors::serialize(list, Some(metadata)).map_err(broken)?;
     write_file(path, &data)
 }

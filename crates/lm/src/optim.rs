@@ -32,16 +32,8 @@ impl AdamW {
     /// An optimiser for all weights of `model`: betas 0.9 and 0.95, eps 1e-8, no weight decay on
     /// norms.
     pub fn new(model: &Model, weight_decay: f32) -> AdamW {
-        let norms = model
-            .views()
-            .into_iter()
-            .filter(View::is_norm)
-            .map(|v| v.range)
-            .collect();
-        Self {
-            no_decay: norms,
-            ..Self::flat(model.params.len(), weight_decay)
-        }
+        let norms = model.views().into_iter().filter(View::is_norm).map(|v| v.range).collect();
+        Self { no_decay: norms, ..Self::flat(model.params.len(), weight_decay) }
     }
 
     /// An optimiser for a flat buffer of `len` parameters that all decay.
@@ -64,10 +56,7 @@ impl AdamW {
     /// # Panics
     /// The buffers differ in length.
     pub fn step(&mut self, params: &mut [f32], grads: &[f32], lr: f32) {
-        assert!(
-            params.len() == self.m.len() && grads.len() == self.m.len(),
-            "sizes differ"
-        );
+        assert!(params.len() == self.m.len() && grads.len() == self.m.len(), "sizes differ");
         self.lr = lr;
         self.step += 1;
         let t = self.step.min(i32::MAX as u64) as i32;
@@ -84,14 +73,7 @@ impl AdamW {
         self.no_decay = ranges;
     }
 
-    fn update(
-        &mut self,
-        r: Range<usize>,
-        params: &mut [f32],
-        grads: &[f32],
-        decay: f32,
-        (c1, c2): (f32, f32),
-    ) {
+    fn update(&mut self, r: Range<usize>, params: &mut [f32], grads: &[f32], decay: f32, (c1, c2): (f32, f32)) {
         let (b1, b2, eps, lr) = (self.beta1, self.beta2, self.eps, self.lr);
         let keep = 1.0 - lr * decay;
         let params = &mut params[r.clone()];
@@ -109,17 +91,10 @@ impl AdamW {
     /// The file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), LmError> {
         let n = self.m.len();
-        let tensors = [
-            ("m".into(), vec![n], self.m.as_slice()),
-            ("v".into(), vec![n], self.v.as_slice()),
-        ];
+        let tensors = [("m".into(), vec![n], self.m.as_slice()), ("v".into(), vec![n], self.v.as_slice())];
         // Floats are kept as bits: a decimal rounding would change the resumed run.
         let bits = |x: f32| x.to_bits().to_string();
-        let ranges: Vec<String> = self
-            .no_decay
-            .iter()
-            .map(|r| format!("{}-{}", r.start, r.end))
-            .collect();
+        let ranges: Vec<String> = self.no_decay.iter().map(|r| format!("{}-{}", r.start, r.end)).collect();
         let meta = [
             ("step", self.step.to_string()),
             ("lr", bits(self.lr)),
@@ -145,24 +120,16 @@ impl AdamW {
             what,
             hint: "an optimiser state written by AdamW::save is expected".into(),
         };
-        let (_, header) =
-            safetensors::SafeTensors::read_metadata(&bytes).map_err(|e| broken(e.to_string()))?;
+        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).map_err(|e| broken(e.to_string()))?;
         let meta = header.metadata().clone().unwrap_or_default();
-        let text = |key: &str| {
-            meta.get(key)
-                .ok_or_else(|| broken(format!("the metadata lacks {key:?}")))
-        };
+        let text = |key: &str| meta.get(key).ok_or_else(|| broken(format!("the metadata lacks {key:?}")));
         let number = |key: &str| -> Result<u64, LmError> {
-            text(key)?
-                .parse()
-                .map_err(|_| broken(format!("{key:?} is not a number")))
+            text(key)?.parse().map_err(|_| broken(format!("{key:?} is not a number")))
         };
         let float = |key: &str| number(key).map(|n| f32::from_bits(n as u32));
         let mut no_decay = Vec::new();
         for part in text("no_decay")?.split_whitespace() {
-            let ends = part
-                .split_once('-')
-                .and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+            let ends = part.split_once('-').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
             let (a, b) = ends.ok_or_else(|| broken(format!("{part:?} is not a range")))?;
             no_decay.push(a..b);
         }
@@ -170,19 +137,13 @@ impl AdamW {
             let t = tensors.tensor(name).map_err(|e| broken(e.to_string()))?;
             let n = t.shape().iter().product();
             let mut out = vec![0.0; n];
-            let view = View {
-                name: name.into(),
-                shape: t.shape().to_vec(),
-                range: 0..n,
-            };
+            let view = View { name: name.into(), shape: t.shape().to_vec(), range: 0..n };
             read_tensor(path, &view, &t, &mut out)?;
             Ok(out)
         };
         let (m, v) = (moment("m")?, moment("v")?);
         if m.len() != v.len() || no_decay.iter().any(|r| r.start > r.end || r.end > m.len()) {
-            return Err(broken(
-                "the two moments or the ranges do not fit together".into(),
-            ));
+            return Err(broken("the two moments or the ranges do not fit together".into()));
         }
         Ok(AdamW {
             lr: float("lr")?,
@@ -200,10 +161,7 @@ impl AdamW {
 
 /// Scales `grads` so that their Euclidean norm is at most `max_norm`; returns the norm before.
 pub fn clip_grad_norm(grads: &mut [f32], max_norm: f32) -> f32 {
-    let sum: f64 = grads
-        .chunks(4096)
-        .map(|c| f64::from(crate::math::dot(c, c)))
-        .sum();
+    let sum: f64 = grads.chunks(4096).map(|c| f64::from(crate::math::dot(c, c))).sum();
     let norm = sum.sqrt() as f32;
     if norm > max_norm {
         crate::math::scale(grads, max_norm / norm);

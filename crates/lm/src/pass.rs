@@ -124,11 +124,7 @@ impl Shape {
     fn head(&self, i: usize) -> Head {
         let kv = i / (self.heads / self.kv);
         let k = self.attn + kv * self.hd;
-        Head {
-            q: i * self.hd,
-            k,
-            v: k + self.kv * self.hd,
-        }
+        Head { q: i * self.hd, k, v: k + self.kv * self.hd }
     }
 }
 
@@ -144,8 +140,7 @@ impl Pass {
         }
         let t = self.tokens.len();
         let h = s.h;
-        self.layers
-            .resize_with(net.layout.layers.len(), LayerActs::default);
+        self.layers.resize_with(net.layout.layers.len(), LayerActs::default);
         let out = room(&mut self.out, t * h);
         let embed = net.weight(net.layout.embed, s.vocab * h);
         for (row, &token) in out.chunks_exact_mut(h).zip(&self.tokens) {
@@ -175,15 +170,7 @@ impl Pass {
                 start += len;
             }
             let w = Mat::transposed(net.weight(at.o, h * s.attn), s.attn);
-            matmul(
-                (t, h, s.attn),
-                1.0,
-                Mat::rows(attn, s.attn),
-                w,
-                out,
-                h,
-                true,
-            );
+            matmul((t, h, s.attn), 1.0, Mat::rows(attn, s.attn), w, out, h, true);
             // Feed-forward block.
             let mid = room(&mut acts.mid, t * h);
             mid.copy_from_slice(out);
@@ -191,27 +178,11 @@ impl Pass {
             math::rms_norm(mid, net.weight(at.norm2, h), s.eps, norm, inv);
             let gate_up = room(&mut acts.gate_up, t * 2 * s.inter);
             let w = Mat::transposed(net.weight(at.gate_up, 2 * s.inter * h), h);
-            matmul(
-                (t, 2 * s.inter, h),
-                1.0,
-                Mat::rows(norm, h),
-                w,
-                gate_up,
-                2 * s.inter,
-                false,
-            );
+            matmul((t, 2 * s.inter, h), 1.0, Mat::rows(norm, h), w, gate_up, 2 * s.inter, false);
             let act = room(&mut self.act, t * s.inter);
             math::swiglu(gate_up, s.inter, act);
             let w = Mat::transposed(net.weight(at.down, h * s.inter), s.inter);
-            matmul(
-                (t, h, s.inter),
-                1.0,
-                Mat::rows(act, s.inter),
-                w,
-                out,
-                h,
-                true,
-            );
+            matmul((t, h, s.inter), 1.0, Mat::rows(act, s.inter), w, out, h, true);
             // A hook that reads or changes the residual stream after a layer belongs here.
         }
     }
@@ -231,15 +202,7 @@ impl Pass {
         math::rms_norm(picked, net.weight(net.layout.norm, h), s.eps, norm, inv);
         let logits = room(&mut self.logits, n * s.vocab);
         let w = Mat::transposed(net.weight(net.layout.head, s.vocab * h), h);
-        matmul(
-            (n, s.vocab, h),
-            1.0,
-            Mat::rows(norm, h),
-            w,
-            logits,
-            s.vocab,
-            false,
-        );
+        matmul((n, s.vocab, h), 1.0, Mat::rows(norm, h), w, logits, s.vocab, false);
         logits
     }
 
@@ -260,19 +223,14 @@ impl Pass {
         self.logits_of(net, rows.into_iter());
         let n = self.targets.len();
         let logits = &mut self.logits[..n * v];
-        let mut all = logits
-            .chunks_exact_mut(v)
-            .zip(&self.targets)
-            .map(|(row, &target)| {
-                let max = math::max(row);
-                let raw = row[target as usize];
-                let sum = math::exp_shifted(row, max);
-                math::scale(row, 1.0 / sum);
-                raw - max - sum.ln()
-            });
-        seqs.iter()
-            .map(|seq| all.by_ref().take(seq.targets().count()).collect())
-            .collect()
+        let mut all = logits.chunks_exact_mut(v).zip(&self.targets).map(|(row, &target)| {
+            let max = math::max(row);
+            let raw = row[target as usize];
+            let sum = math::exp_shifted(row, max);
+            math::scale(row, 1.0 / sum);
+            raw - max - sum.ln()
+        });
+        seqs.iter().map(|seq| all.by_ref().take(seq.targets().count()).collect()).collect()
     }
 
     /// Backward pass after [`Pass::log_probs`]: `d_logp` holds the loss's derivative with respect
@@ -282,11 +240,7 @@ impl Pass {
         let n = self.rows.len();
         assert_eq!(d_logp.len(), n, "one derivative per target is needed");
         let logits = &mut self.logits[..n * s.vocab];
-        for ((row, &d), &target) in logits
-            .chunks_exact_mut(s.vocab)
-            .zip(d_logp)
-            .zip(&self.targets)
-        {
+        for ((row, &d), &target) in logits.chunks_exact_mut(s.vocab).zip(d_logp).zip(&self.targets) {
             math::scale(row, -d);
             row[target as usize] += d;
         }
@@ -297,15 +251,7 @@ impl Pass {
         matmul((s.vocab, h, n), 1.0, a, b, dw, h, true);
         let d_norm = room(&mut self.d_picked_norm, n * h);
         let w = Mat::rows(net.weight(net.layout.head, s.vocab * h), h);
-        matmul(
-            (n, h, s.vocab),
-            1.0,
-            Mat::rows(logits, s.vocab),
-            w,
-            d_norm,
-            h,
-            false,
-        );
+        matmul((n, h, s.vocab), 1.0, Mat::rows(logits, s.vocab), w, d_norm, h, false);
         let d_picked = room(&mut self.d_picked, n * h);
         d_picked.fill(0.0);
         math::rms_norm_backward(
@@ -343,39 +289,15 @@ impl Pass {
         let d_gu = room(&mut self.d_gate_up, t * 2 * i);
         math::swiglu_backward(&acts.gate_up[..t * 2 * i], i, d_act, d_gu, act);
         let dw = &mut grads[at.down..][..h * i];
-        matmul(
-            (h, i, t),
-            1.0,
-            Mat::transposed(d_out, h),
-            Mat::rows(act, i),
-            dw,
-            i,
-            true,
-        );
+        matmul((h, i, t), 1.0, Mat::transposed(d_out, h), Mat::rows(act, i), dw, i, true);
         let norm = room(&mut self.norm, t * h);
         let (mid, inv) = (&acts.mid[..t * h], &acts.inv2[..t]);
         math::rms_norm_again(mid, net.weight(at.norm2, h), inv, norm);
         let dw = &mut grads[at.gate_up..][..2 * i * h];
-        matmul(
-            (2 * i, h, t),
-            1.0,
-            Mat::transposed(d_gu, 2 * i),
-            Mat::rows(norm, h),
-            dw,
-            h,
-            true,
-        );
+        matmul((2 * i, h, t), 1.0, Mat::transposed(d_gu, 2 * i), Mat::rows(norm, h), dw, h, true);
         let d_norm = room(&mut self.d_norm, t * h);
         let w = Mat::rows(net.weight(at.gate_up, 2 * i * h), h);
-        matmul(
-            (t, h, 2 * i),
-            1.0,
-            Mat::rows(d_gu, 2 * i),
-            w,
-            d_norm,
-            h,
-            false,
-        );
+        matmul((t, h, 2 * i), 1.0, Mat::rows(d_gu, 2 * i), w, d_norm, h, false);
         let (w, dw) = (net.weight(at.norm2, h), &mut grads[at.norm2..][..h]);
         math::rms_norm_backward(mid, w, inv, d_norm, d_out, dw);
         // Attention block.
@@ -385,15 +307,7 @@ impl Pass {
         matmul((h, s.attn, t), 1.0, a, b, dw, s.attn, true);
         let d_attn = room(&mut self.d_attn, t * s.attn);
         let w = Mat::rows(net.weight(at.o, h * s.attn), s.attn);
-        matmul(
-            (t, s.attn, h),
-            1.0,
-            Mat::rows(d_out, h),
-            w,
-            d_attn,
-            s.attn,
-            false,
-        );
+        matmul((t, s.attn, h), 1.0, Mat::rows(d_out, h), w, d_attn, s.attn, false);
         let d_qkv = room(&mut self.d_qkv, t * s.qkv);
         let mut start = 0;
         for &len in &self.lens {
@@ -415,25 +329,9 @@ impl Pass {
         let (input, inv) = (&acts.input[..t * h], &acts.inv1[..t]);
         math::rms_norm_again(input, net.weight(at.norm1, h), inv, norm);
         let dw = &mut grads[at.qkv..][..s.qkv * h];
-        matmul(
-            (s.qkv, h, t),
-            1.0,
-            Mat::transposed(d_qkv, s.qkv),
-            Mat::rows(norm, h),
-            dw,
-            h,
-            true,
-        );
+        matmul((s.qkv, h, t), 1.0, Mat::transposed(d_qkv, s.qkv), Mat::rows(norm, h), dw, h, true);
         let w = Mat::rows(net.weight(at.qkv, s.qkv * h), h);
-        matmul(
-            (t, h, s.qkv),
-            1.0,
-            Mat::rows(d_qkv, s.qkv),
-            w,
-            d_norm,
-            h,
-            false,
-        );
+        matmul((t, h, s.qkv), 1.0, Mat::rows(d_qkv, s.qkv), w, d_norm, h, false);
         let (w, dw) = (net.weight(at.norm1, h), &mut grads[at.norm1..][..h]);
         math::rms_norm_backward(input, w, inv, d_norm, d_out, dw);
     }
@@ -441,14 +339,7 @@ impl Pass {
 
 /// Causal attention of one sequence. `lse[row * heads + head]` is the log of the softmax's sum,
 /// all that the backward pass needs to compute the probabilities again.
-fn attention(
-    s: &Shape,
-    qkv: &[f32],
-    len: usize,
-    out: &mut [f32],
-    lse: &mut [f32],
-    scores: &mut Vec<f32>,
-) {
+fn attention(s: &Shape, qkv: &[f32], len: usize, out: &mut [f32], lse: &mut [f32], scores: &mut Vec<f32>) {
     let scale = 1.0 / (s.hd as f32).sqrt();
     for i in 0..s.heads {
         let head = s.head(i);
@@ -468,15 +359,7 @@ fn attention(
             }
             let v = Mat::rows(&qkv[head.v..], s.qkv);
             let out = &mut out[i0 * s.attn + head.q..];
-            matmul(
-                (rows, s.hd, end),
-                1.0,
-                Mat::rows(p, end),
-                v,
-                out,
-                s.attn,
-                false,
-            );
+            matmul((rows, s.hd, end), 1.0, Mat::rows(p, end), v, out, s.attn, false);
         }
     }
 }
@@ -516,11 +399,7 @@ fn attention_backward(
             matmul((rows, end, s.hd), scale, q, k_t, p, end, false);
             let d_p = room(d_scores, rows * end);
             matmul((rows, end, s.hd), 1.0, d_o, v_t, d_p, end, false);
-            for (r, (p, d_p)) in p
-                .chunks_exact_mut(end)
-                .zip(d_p.chunks_exact_mut(end))
-                .enumerate()
-            {
+            for (r, (p, d_p)) in p.chunks_exact_mut(end).zip(d_p.chunks_exact_mut(end)).enumerate() {
                 let seen = i0 + r + 1;
                 let (lse, delta) = (seq.lse[(i0 + r) * s.heads + i], delta[i0 + r]);
                 for (p, d) in p[..seen].iter_mut().zip(&mut d_p[..seen]) {
@@ -531,35 +410,11 @@ fn attention_backward(
                 d_p[seen..].fill(0.0);
             }
             let d_v = &mut d_qkv[head.v..];
-            matmul(
-                (end, s.hd, rows),
-                1.0,
-                Mat::transposed(p, end),
-                d_o,
-                d_v,
-                s.qkv,
-                true,
-            );
+            matmul((end, s.hd, rows), 1.0, Mat::transposed(p, end), d_o, d_v, s.qkv, true);
             let d_k = &mut d_qkv[head.k..];
-            matmul(
-                (end, s.hd, rows),
-                scale,
-                Mat::transposed(d_p, end),
-                q,
-                d_k,
-                s.qkv,
-                true,
-            );
+            matmul((end, s.hd, rows), scale, Mat::transposed(d_p, end), q, d_k, s.qkv, true);
             let d_q = &mut d_qkv[i0 * s.qkv + head.q..];
-            matmul(
-                (rows, s.hd, end),
-                scale,
-                Mat::rows(d_p, end),
-                k,
-                d_q,
-                s.qkv,
-                false,
-            );
+            matmul((rows, s.hd, end), scale, Mat::rows(d_p, end), k, d_q, s.qkv, false);
         }
     }
 }

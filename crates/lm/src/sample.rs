@@ -56,12 +56,7 @@ const KEYS: usize = 32;
 ///
 /// # Panics
 /// A prompt is empty or has a token outside the vocabulary.
-pub fn sample(
-    engine: &mut Engine,
-    model: &Model,
-    prompts: &[Prompt],
-    options: &SampleOptions,
-) -> Vec<Completion> {
+pub fn sample(engine: &mut Engine, model: &Model, prompts: &[Prompt], options: &SampleOptions) -> Vec<Completion> {
     let limit = model.config.max_position_embeddings;
     let longest = prompts.iter().map(|p| p.tokens.len()).max().unwrap_or(0);
     engine.prepare(model, (longest + options.max_new).max(longest));
@@ -70,10 +65,7 @@ pub fn sample(
     for (i, p) in prompts.iter().enumerate() {
         assert!(!p.tokens.is_empty(), "prompt {i} is empty");
         let bad = p.tokens.iter().find(|&&t| t as usize >= engine.shape.vocab);
-        assert!(
-            bad.is_none(),
-            "prompt {i}: token {bad:?} is not in the vocabulary"
-        );
+        assert!(bad.is_none(), "prompt {i}: token {bad:?} is not in the vocabulary");
         let g = *by_tokens.entry(&p.tokens).or_insert_with(|| {
             groups.push(Vec::new());
             groups.len() - 1
@@ -86,12 +78,7 @@ pub fn sample(
         units.extend(rows.chunks(UNIT).map(|rows| (g, rows)));
     }
     let done: Mutex<Vec<Option<Completion>>> = Mutex::new(vec![None; prompts.len()]);
-    let net = Net {
-        shape: &engine.shape,
-        layout: &engine.layout,
-        rope: &engine.rope,
-        params: &model.params,
-    };
+    let net = Net { shape: &engine.shape, layout: &engine.layout, rope: &engine.rope, params: &model.params };
     let weights = Weights::new(net);
     let next = AtomicUsize::new(0);
     let work = |pass: &mut Pass| {
@@ -103,9 +90,7 @@ pub fn sample(
                 };
                 let tokens = &prompts[rows[0]].tokens;
                 let prefix = if groups[g].len() > UNIT {
-                    shared[g]
-                        .get_or_init(|| Arc::new(Prefix::new(net, pass, tokens)))
-                        .clone()
+                    shared[g].get_or_init(|| Arc::new(Prefix::new(net, pass, tokens))).clone()
                 } else {
                     Arc::new(Prefix::new(net, pass, tokens))
                 };
@@ -138,9 +123,7 @@ pub fn sample(
             work(pass);
         }
     });
-    let done = done
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     // Every prompt is in exactly one unit, and a unit's rows all retire before the end.
     done.into_iter().flatten().collect()
 }
@@ -175,18 +158,14 @@ fn transposed(w: &[f32], out: usize, inp: usize) -> Vec<f32> {
 impl Weights {
     fn new(net: Net) -> Weights {
         let s = net.shape;
-        let part =
-            |at: usize, out: usize, inp: usize| transposed(net.weight(at, out * inp), out, inp);
+        let part = |at: usize, out: usize, inp: usize| transposed(net.weight(at, out * inp), out, inp);
         let layer = |at: &crate::model::LayerOffsets| LayerWeights {
             qkv: part(at.qkv, s.qkv, s.h),
             o: part(at.o, s.h, s.attn),
             gate_up: part(at.gate_up, 2 * s.inter, s.h),
             down: part(at.down, s.h, s.inter),
         };
-        Weights {
-            layers: net.layout.layers.iter().map(layer).collect(),
-            head: part(net.layout.head, s.vocab, s.h),
-        }
+        Weights { layers: net.layout.layers.iter().map(layer).collect(), head: part(net.layout.head, s.vocab, s.h) }
     }
 }
 
@@ -211,11 +190,7 @@ impl Prefix {
         };
         let layers = pass.layers.iter().map(|l| copy(&l.qkv)).collect();
         let logits = pass.logits_of(net, std::iter::once(len - 1)).to_vec();
-        Prefix {
-            len,
-            layers,
-            logits,
-        }
+        Prefix { len, layers, logits }
     }
 }
 
@@ -280,22 +255,17 @@ impl<'a> Worker<'a> {
     }
 
     fn start(&mut self, index: usize, seed: u64, prefix: &Arc<Prefix>) {
-        let own = self.spare.pop().unwrap_or_else(|| {
-            std::iter::repeat_with(Cache::default)
-                .take(prefix.layers.len())
-                .collect()
-        });
+        let own = self
+            .spare
+            .pop()
+            .unwrap_or_else(|| std::iter::repeat_with(Cache::default).take(prefix.layers.len()).collect());
         let mut row = Row {
             index,
             rng: Rng::new(seed),
             prefix: prefix.clone(),
             own,
             cached: 0,
-            out: Completion {
-                tokens: Vec::new(),
-                log_probs: Vec::new(),
-                stopped: false,
-            },
+            out: Completion { tokens: Vec::new(), log_probs: Vec::new(), stopped: false },
             ended: self.options.max_new == 0 || prefix.len >= self.limit,
         };
         if !row.ended {
@@ -309,9 +279,7 @@ impl<'a> Worker<'a> {
         if !self.rows.iter().any(|r| r.ended) {
             return;
         }
-        let mut done = done
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let rows = std::mem::take(&mut self.rows);
         for row in rows {
             if row.ended {
@@ -346,8 +314,7 @@ impl<'a> Worker<'a> {
             let w = Mat::rows(&weights.qkv, s.qkv.next_multiple_of(PAD));
             matmul((b, s.qkv, h), 1.0, Mat::rows(norm, h), w, qkv, s.qkv, false);
             for (row, qkv) in self.rows.iter_mut().zip(qkv.chunks_exact_mut(s.qkv)) {
-                net.rope
-                    .rotate(qkv, s.heads + s.kv, row.prefix.len + row.cached, 1.0);
+                net.rope.rotate(qkv, s.heads + s.kv, row.prefix.len + row.cached, 1.0);
                 row.own[l].push(row.cached, s.kv, s.hd, &qkv[s.attn..]);
             }
             // Neighbours that share a prompt read its keys and values together.
@@ -356,11 +323,7 @@ impl<'a> Worker<'a> {
                 let prefix = &self.rows[r0].prefix;
                 let same = |r: &&Row| Arc::ptr_eq(&r.prefix, prefix);
                 let r1 = r0 + self.rows[r0..].iter().take_while(same).count();
-                let group = GroupAttention {
-                    net,
-                    layer: l,
-                    rows: &self.rows[r0..r1],
-                };
+                let group = GroupAttention { net, layer: l, rows: &self.rows[r0..r1] };
                 let attn = &mut attn[r0 * s.attn..r1 * s.attn];
                 group.run(&qkv[r0 * s.qkv..r1 * s.qkv], attn, &mut self.scores);
                 r0 = r1;
@@ -369,15 +332,7 @@ impl<'a> Worker<'a> {
             matmul((b, h, s.attn), 1.0, Mat::rows(attn, s.attn), w, x, h, true);
             math::rms_norm(x, net.weight(at.norm2, h), s.eps, norm, inv);
             let w = Mat::rows(&weights.gate_up, (2 * s.inter).next_multiple_of(PAD));
-            matmul(
-                (b, 2 * s.inter, h),
-                1.0,
-                Mat::rows(norm, h),
-                w,
-                gate_up,
-                2 * s.inter,
-                false,
-            );
+            matmul((b, 2 * s.inter, h), 1.0, Mat::rows(norm, h), w, gate_up, 2 * s.inter, false);
             math::swiglu(gate_up, s.inter, act);
             let w = Mat::rows(&weights.down, h.next_multiple_of(PAD));
             matmul((b, h, s.inter), 1.0, Mat::rows(act, s.inter), w, x, h, true);
@@ -386,15 +341,7 @@ impl<'a> Worker<'a> {
         let vocab = s.vocab.next_multiple_of(PAD);
         let logits = room(&mut self.logits, b * vocab);
         let w = Mat::rows(&self.weights.head, vocab);
-        matmul(
-            (b, vocab, h),
-            1.0,
-            Mat::rows(norm, h),
-            w,
-            logits,
-            vocab,
-            false,
-        );
+        matmul((b, vocab, h), 1.0, Mat::rows(norm, h), w, logits, vocab, false);
         for (row, logits) in self.rows.iter_mut().zip(logits.chunks_exact_mut(vocab)) {
             row.cached += 1;
             row.draw(&mut logits[..s.vocab], self.options, self.limit);
@@ -422,14 +369,7 @@ impl Cache {
     }
 
     /// `out[key] = q · key` for the keys of one block and head.
-    fn scores(
-        &self,
-        block: usize,
-        (kv, hd): (usize, usize),
-        heads: usize,
-        q: &[f32],
-        out: &mut [f32],
-    ) {
+    fn scores(&self, block: usize, (kv, hd): (usize, usize), heads: usize, q: &[f32], out: &mut [f32]) {
         let keys = &self.keys[(block * heads + kv) * hd * KEYS..][..hd * KEYS];
         let mut acc = [0.0f32; KEYS];
         for (&q, k) in q.iter().zip(keys.as_chunks::<KEYS>().0) {
@@ -441,14 +381,7 @@ impl Cache {
     }
 
     /// `out += Σ p[key] * value` over the first `p.len()` keys of one block and head.
-    fn mix(
-        &self,
-        block: usize,
-        (kv, hd): (usize, usize),
-        heads: usize,
-        p: &[f32],
-        out: &mut [f32],
-    ) {
+    fn mix(&self, block: usize, (kv, hd): (usize, usize), heads: usize, p: &[f32], out: &mut [f32]) {
         const W: usize = 32;
         let values = &self.values[(block * heads + kv) * hd * KEYS..][..p.len() * hd];
         let full = hd / W * W;
@@ -511,12 +444,7 @@ impl GroupAttention<'_> {
                 }
             }
         }
-        for (r, (row, line)) in self
-            .rows
-            .iter()
-            .zip(scores.chunks_exact_mut(line))
-            .enumerate()
-        {
+        for (r, (row, line)) in self.rows.iter().zip(scores.chunks_exact_mut(line)).enumerate() {
             let len = row.cached + 1;
             for block in 0..len.div_ceil(KEYS) {
                 for i in 0..s.heads {
@@ -536,13 +464,7 @@ impl GroupAttention<'_> {
             for i in 0..s.heads {
                 for (r, line) in scores.chunks_exact(line).enumerate() {
                     let p = &line[i * width..][block * KEYS..n.min((block + 1) * KEYS)];
-                    shared.mix(
-                        block,
-                        kv_of(i),
-                        s.kv,
-                        p,
-                        &mut attn[r * s.attn + i * hd..][..hd],
-                    );
+                    shared.mix(block, kv_of(i), s.kv, p, &mut attn[r * s.attn + i * hd..][..hd]);
                 }
             }
         }

@@ -17,10 +17,7 @@ use tokenizers::{AddedToken, Tokenizer as Inner};
 pub struct Tokenizer(Inner);
 
 fn failed(path: &Path) -> impl Fn(tokenizers::Error) -> LmError + '_ {
-    move |e| LmError::Tokenizer {
-        path: path.into(),
-        what: e.to_string(),
-    }
+    move |e| LmError::Tokenizer { path: path.into(), what: e.to_string() }
 }
 
 impl Tokenizer {
@@ -39,10 +36,7 @@ impl Tokenizer {
         if vocab_size < 256 + special_tokens.len() {
             let need = 256 + special_tokens.len();
             let what = format!("vocab_size must be at least {need}, not {vocab_size}");
-            return Err(LmError::Tokenizer {
-                path: path.into(),
-                what,
-            });
+            return Err(LmError::Tokenizer { path: path.into(), what });
         }
         let mut inner = Inner::new(BPE::default());
         let bytes = ByteLevel::new(false, true, true);
@@ -51,10 +45,7 @@ impl Tokenizer {
             PreTokenizerWrapper::ByteLevel(bytes),
         ])));
         inner.with_decoder(Some(bytes));
-        let special = special_tokens
-            .iter()
-            .map(|t| AddedToken::from(*t, true))
-            .collect();
+        let special = special_tokens.iter().map(|t| AddedToken::from(*t, true)).collect();
         let mut trainer: TrainerWrapper = BpeTrainer::builder()
             .vocab_size(vocab_size)
             .special_tokens(special)
@@ -82,15 +73,9 @@ impl Tokenizer {
     /// # Errors
     /// The file is missing or broken.
     pub fn load(path: &Path) -> Result<Tokenizer, LmError> {
-        let path = if path.is_dir() {
-            path.join("tokenizer.json")
-        } else {
-            path.into()
-        };
+        let path = if path.is_dir() { path.join("tokenizer.json") } else { path.into() };
         let bytes = std::fs::read(&path).map_err(LmError::io(&path))?;
-        Inner::from_bytes(bytes)
-            .map(Tokenizer)
-            .map_err(failed(&path))
+        Inner::from_bytes(bytes).map(Tokenizer).map_err(failed(&path))
     }
 
     /// Writes `tokenizer.json`, `tokenizer_config.json` (with the chat template) and
@@ -119,10 +104,7 @@ impl Tokenizer {
         if self.id(END).is_some() {
             config["chat_template"] = JINJA.into();
         }
-        for (name, json) in [
-            ("tokenizer_config.json", config),
-            ("special_tokens_map.json", map),
-        ] {
+        for (name, json) in [("tokenizer_config.json", config), ("special_tokens_map.json", map)] {
             let text = serde_json::to_string_pretty(&json).unwrap_or_default() + "\n";
             write_file(&dir.join(name), text.as_bytes())?;
         }
@@ -132,10 +114,7 @@ impl Tokenizer {
     /// Token ids of a text; special tokens in it are recognised.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         // Byte-level BPE has a token for every byte: encoding cannot fail.
-        self.0
-            .encode_fast(text, false)
-            .map(|e| e.get_ids().to_vec())
-            .unwrap_or_default()
+        self.0.encode_fast(text, false).map(|e| e.get_ids().to_vec()).unwrap_or_default()
     }
 
     /// The text of token ids, special tokens included; invalid UTF-8 becomes U+FFFD.
@@ -168,26 +147,14 @@ mod tests {
     fn round_trips_any_text_and_keeps_special_tokens_whole() {
         let t = trained();
         assert!(t.vocab_size() > 270 && t.vocab_size() <= 300);
-        for text in [
-            "",
-            "return a + b\n",
-            "  ü € 漢 🦀\t\0x",
-            "12 + 345",
-            "<|enduser|>",
-        ] {
+        for text in ["", "return a + b\n", "  ü € 漢 🦀\t\0x", "12 + 345", "<|enduser|>"] {
             assert_eq!(t.decode(&t.encode(text)), text);
         }
         assert!(t.encode("    return a").len() < 8, "merges were learned");
         assert_eq!(t.encode("1999").len(), 4, "a digit is a token");
-        let chat = [
-            Message::new("user", "hi <b>"),
-            Message::new("assistant", "yes"),
-        ];
+        let chat = [Message::new("user", "hi <b>"), Message::new("assistant", "yes")];
         let text = render(&chat, true);
-        assert_eq!(
-            text,
-            "<|user|>hi <b><|end|><|assistant|>yes<|end|><|assistant|>"
-        );
+        assert_eq!(text, "<|user|>hi <b><|end|><|assistant|>yes<|end|><|assistant|>");
         let ids = t.encode(&text);
         assert_eq!(t.decode(&ids), text);
         assert_eq!((ids[0], ids[ids.len() - 1], ids[ids.len() - 2]), (2, 3, 4));
@@ -203,10 +170,7 @@ mod tests {
         let c = Tokenizer::load(dir.path()).unwrap();
         let text = "def f(x):\n    return x<|end|>";
         assert_eq!(a.encode(text), c.encode(text));
-        let missing = Tokenizer::load(&dir.path().join("no.json"))
-            .err()
-            .unwrap()
-            .to_string();
+        let missing = Tokenizer::load(&dir.path().join("no.json")).err().unwrap().to_string();
         assert!(missing.contains("no.json"), "{missing}");
     }
 }

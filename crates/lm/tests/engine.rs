@@ -1,8 +1,6 @@
 //! Correctness of passes, optimiser and sampling on tiny models.
 
-use loophole_lm::{
-    AdamW, Config, Dtype, Engine, Model, Prompt, SampleOptions, Sequence, clip_grad_norm, sample,
-};
+use loophole_lm::{AdamW, Config, Dtype, Engine, Model, Prompt, SampleOptions, Sequence, clip_grad_norm, sample};
 
 fn config(heads: usize, kv: usize, tied: bool) -> Config {
     Config {
@@ -28,35 +26,21 @@ fn model(config: Config, seed: u64) -> Model {
     let mut model = Model::init(config, seed).unwrap();
     for v in model.views() {
         for (i, x) in model.params[v.range.clone()].iter_mut().enumerate() {
-            *x = if v.is_norm() {
-                1.0 + 0.1 * ((i * 7 % 5) as f32 - 2.0)
-            } else {
-                *x * 10.0
-            };
+            *x = if v.is_norm() { 1.0 + 0.1 * ((i * 7 % 5) as f32 - 2.0) } else { *x * 10.0 };
         }
     }
     model
 }
 
 fn tokens(len: usize, salt: usize) -> Vec<u32> {
-    (0..len)
-        .map(|i| ((i * i * 7 + i * 3 + salt * 11 + 5) % 29) as u32)
-        .collect()
+    (0..len).map(|i| ((i * i * 7 + i * 3 + salt * 11 + 5) % 29) as u32).collect()
 }
 
 fn batch(lens: &[usize]) -> Vec<Sequence> {
-    let mut seqs: Vec<Sequence> = lens
-        .iter()
-        .enumerate()
-        .map(|(i, &l)| Sequence::all(tokens(l, i)))
-        .collect();
+    let mut seqs: Vec<Sequence> = lens.iter().enumerate().map(|(i, &l)| Sequence::all(tokens(l, i))).collect();
     for (i, s) in seqs.iter_mut().enumerate() {
         for (t, w) in s.weights.iter_mut().enumerate() {
-            *w = if (t + i) % 3 == 0 {
-                0.0
-            } else {
-                0.5 + (t % 4) as f32 * 0.25
-            };
+            *w = if (t + i) % 3 == 0 { 0.0 } else { 0.5 + (t % 4) as f32 * 0.25 };
         }
     }
     seqs
@@ -100,17 +84,10 @@ fn gradients_agree_with_finite_differences() {
                 };
                 // Fourth-order central difference: f32 noise allows no tiny step.
                 let e = 8e-3;
-                let (a, b) = (
-                    loss_at(e) - loss_at(-e),
-                    loss_at(2.0 * e) - loss_at(-2.0 * e),
-                );
+                let (a, b) = (loss_at(e) - loss_at(-e), loss_at(2.0 * e) - loss_at(-2.0 * e));
                 let got = (8.0 * a - b) / (12.0 * e);
                 let error = (got - want).abs() / (norm * 0.2).max(want.abs());
-                assert!(
-                    error < 5e-3,
-                    "{} ({pick}): numeric {got}, analytic {want}",
-                    view.name
-                );
+                assert!(error < 5e-3, "{} ({pick}): numeric {got}, analytic {want}", view.name);
             }
         }
     }
@@ -132,10 +109,7 @@ fn results_do_not_depend_on_threads_or_repetition() {
     };
     let first = run(1, false);
     for (threads, warm) in [(1, true), (2, false), (2, true), (4, false), (9, false)] {
-        assert!(
-            run(threads, warm) == first,
-            "{threads} threads, warm {warm}"
-        );
+        assert!(run(threads, warm) == first, "{threads} threads, warm {warm}");
     }
 }
 
@@ -192,18 +166,10 @@ fn training_learns_and_resumes_bit_for_bit() {
 fn cached_decoding_equals_the_full_forward_pass() {
     let model = model(config(4, 2, false), 9);
     let mut engine = Engine::new(&model.config, 2);
-    let prompts: Vec<Prompt> = (0..6)
-        .map(|i| Prompt {
-            tokens: tokens(5 + i / 2 * 31, i / 2),
-            seed: i as u64,
-        })
-        .collect();
+    let prompts: Vec<Prompt> =
+        (0..6).map(|i| Prompt { tokens: tokens(5 + i / 2 * 31, i / 2), seed: i as u64 }).collect();
     for temperature in [0.0, 1.0] {
-        let options = SampleOptions {
-            temperature,
-            max_new: 90,
-            stop: vec![],
-        };
+        let options = SampleOptions { temperature, max_new: 90, stop: vec![] };
         let out = sample(&mut engine, &model, &prompts, &options);
         for (p, c) in prompts.iter().zip(&out) {
             assert_eq!(c.tokens.len(), 90);
@@ -219,31 +185,15 @@ fn cached_decoding_equals_the_full_forward_pass() {
 #[test]
 fn a_row_does_not_depend_on_its_company() {
     let model = model(config(4, 2, true), 11);
-    let prompts: Vec<Prompt> = (0..150)
-        .map(|i| Prompt {
-            tokens: tokens(3 + i / 5 * 4 % 50, i / 5),
-            seed: i as u64 * 17,
-        })
-        .collect();
-    let options = SampleOptions {
-        temperature: 0.9,
-        max_new: 60,
-        stop: vec![3],
-    };
+    let prompts: Vec<Prompt> =
+        (0..150).map(|i| Prompt { tokens: tokens(3 + i / 5 * 4 % 50, i / 5), seed: i as u64 * 17 }).collect();
+    let options = SampleOptions { temperature: 0.9, max_new: 60, stop: vec![3] };
     let run = |threads: usize, prompts: &[Prompt]| {
-        sample(
-            &mut Engine::new(&model.config, threads),
-            &model,
-            prompts,
-            &options,
-        )
+        sample(&mut Engine::new(&model.config, threads), &model, prompts, &options)
     };
     let all = run(2, &prompts);
     assert!(all.iter().any(|c| c.stopped) && all.iter().any(|c| !c.stopped));
-    assert!(
-        all.iter()
-            .all(|c| c.stopped == (c.tokens.last() == Some(&3)))
-    );
+    assert!(all.iter().all(|c| c.stopped == (c.tokens.last() == Some(&3))));
     assert_eq!(all, run(1, &prompts));
     for i in [0, 7, 64, 149] {
         assert_eq!(all[i..=i], run(1, &prompts[i..=i]), "row {i} alone");
@@ -263,25 +213,13 @@ fn draws_follow_the_distribution() {
     let logits = engine.logits(&model, &prompt);
     for temperature in [1.0f64, 0.7] {
         let n = 20_000;
-        let prompts: Vec<Prompt> = (0..n)
-            .map(|seed| Prompt {
-                tokens: prompt.clone(),
-                seed,
-            })
-            .collect();
-        let options = SampleOptions {
-            temperature: temperature as f32,
-            max_new: 1,
-            stop: vec![],
-        };
+        let prompts: Vec<Prompt> = (0..n).map(|seed| Prompt { tokens: prompt.clone(), seed }).collect();
+        let options = SampleOptions { temperature: temperature as f32, max_new: 1, stop: vec![] };
         let mut counts = [0.0f64; 29];
         for c in sample(&mut engine, &model, &prompts, &options) {
             counts[c.tokens[0] as usize] += 1.0;
         }
-        let e: Vec<f64> = logits[7 * 29..]
-            .iter()
-            .map(|x| (f64::from(*x) / temperature).exp())
-            .collect();
+        let e: Vec<f64> = logits[7 * 29..].iter().map(|x| (f64::from(*x) / temperature).exp()).collect();
         let total: f64 = e.iter().sum();
         // Pearson's statistic over cells with an expectation of at least 5, the rest pooled.
         let (mut chi, mut cells, mut rest) = (0.0, 0.0f64, (0.0, 0.0));
@@ -297,9 +235,6 @@ fn draws_follow_the_distribution() {
         assert!(cells >= 4.0, "the test's model is too certain");
         assert!((rest.0 - rest.1).abs() < 6.0 + 4.0 * rest.1.sqrt());
         // Mean cells - 1, variance twice that; 5 deviations.
-        assert!(
-            chi < cells - 1.0 + 5.0 * (2.0 * cells).sqrt(),
-            "chi² {chi} over {cells} cells"
-        );
+        assert!(chi < cells - 1.0 + 5.0 * (2.0 * cells).sqrt(), "chi² {chi} over {cells} cells");
     }
 }

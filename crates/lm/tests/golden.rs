@@ -4,9 +4,7 @@ use loophole_lm::{AdamW, Dtype, Engine, LmError, Model, Sequence};
 use std::path::{Path, PathBuf};
 
 fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
 #[test]
@@ -31,16 +29,10 @@ fn logits_losses_gradients_and_a_step_agree_with_transformers() {
             worst = worst.max((a - f32::from_le_bytes(*b)).abs());
         }
         println!("{name}: largest difference of a logit {worst:e}");
-        assert!(
-            worst <= 1e-4,
-            "{name}: largest difference of a logit {worst}"
-        );
+        assert!(worst <= 1e-4, "{name}: largest difference of a logit {worst}");
         let close = |what: &str, got: f64, want: &serde_json::Value| {
             let want = want.as_f64().unwrap();
-            assert!(
-                (got / want - 1.0).abs() < 1e-4,
-                "{name}: {what}: {got}, expected {want}"
-            );
+            assert!((got / want - 1.0).abs() < 1e-4, "{name}: {what}: {got}, expected {want}");
         };
         let mut grads = vec![0.0; model.params.len()];
         let seqs = [seq];
@@ -66,10 +58,7 @@ fn checkpoints_round_trip() {
     let mut model = Model::load(&folder("gqa")).unwrap();
     model.save(dir.path(), Dtype::F32).unwrap();
     let back = Model::load(dir.path()).unwrap();
-    assert_eq!(
-        (back.checksum(), &back.config),
-        (model.checksum(), &model.config)
-    );
+    assert_eq!((back.checksum(), &back.config), (model.checksum(), &model.config));
     model.save(dir.path(), Dtype::BF16).unwrap();
     let back = Model::load(dir.path()).unwrap();
     assert_ne!(back.checksum(), model.checksum());
@@ -94,14 +83,8 @@ fn errors_name_the_file_and_the_tensor() {
     let wide = config.replace("\"intermediate_size\": 48", "\"intermediate_size\": 56");
     std::fs::write(path("config.json"), wide).unwrap();
     let message = error(dir.path()).to_string();
-    assert!(
-        message.contains("mlp") && message.contains("56") && message.contains("48"),
-        "{message}"
-    );
-    let untied = config.replace(
-        "\"tie_word_embeddings\": true",
-        "\"tie_word_embeddings\": false",
-    );
+    assert!(message.contains("mlp") && message.contains("56") && message.contains("48"), "{message}");
+    let untied = config.replace("\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false");
     std::fs::write(path("config.json"), untied).unwrap();
     assert!(error(dir.path()).to_string().contains("lm_head.weight"));
     std::fs::write(path("config.json"), config.replace("\"llama\"", "\"gpt2\"")).unwrap();

@@ -46,9 +46,7 @@ pub enum LogError {
         path: PathBuf,
     },
     /// A name that cannot be a folder.
-    #[error(
-        "arm name {0:?} cannot be a folder name; use letters, digits, '-', '_' and '.', not starting with '.'"
-    )]
+    #[error("arm name {0:?} cannot be a folder name; use letters, digits, '-', '_' and '.', not starting with '.'")]
     ArmName(String),
     /// A value that cannot be written.
     #[error("cannot write {kind}: {why}")]
@@ -67,10 +65,6 @@ impl LogError {
     }
 
     pub(crate) fn format(path: &Path, kind: &'static str, why: impl ToString) -> Self {
-        Self::Format {
-            path: path.to_path_buf(),
-            kind,
-            why: why.to_string(),
-        }
+        Self::Format { path: path.to_path_buf(), kind, why: why.to_string() }
     }
 }

@@ -96,12 +96,7 @@ pub struct Score {
 impl Score {
     /// A bare value. A number that is not finite becomes `null`, which no reader accepts: pass a text instead.
     pub fn new(value: impl Into<Value>) -> Self {
-        Self {
-            value: value.into(),
-            answer: None,
-            explanation: None,
-            metadata: Map::new(),
-        }
+        Self { value: value.into(), answer: None, explanation: None, metadata: Map::new() }
     }
 
     /// The value as a number, as Inspect's own reducers see it: `C` and `I` are 1 and 0, a truth value likewise.
@@ -147,16 +142,11 @@ pub(crate) fn iso_time(seconds: u64) -> String {
     // Days to a date in the proleptic Gregorian calendar (Howard Hinnant, "chrono-compatible low-level algorithms").
     let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_index = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 {
-        month_index + 3
-    } else {
-        month_index - 9
-    };
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}+00:00")
@@ -166,7 +156,8 @@ impl Message {
     pub(crate) fn to_json(&self, id: &str, model: &str) -> Value {
         let mut out = json!({"id": id, "role": self.role, "content": self.content});
         if let Some(thought) = &self.thought {
-            out["content"] = json!([{"type": "reasoning", "reasoning": thought}, {"type": "text", "text": self.content}]);
+            out["content"] =
+                json!([{"type": "reasoning", "reasoning": thought}, {"type": "text", "text": self.content}]);
         }
         if self.role == "assistant" {
             out["model"] = json!(model);
@@ -273,17 +264,10 @@ mod tests {
             role: "assistant".into(),
             content: "done".into(),
             thought: Some("hide it".into()),
-            tool_calls: vec![ToolCall {
-                id: "c1".into(),
-                function: "bash".into(),
-                arguments: Map::new(),
-            }],
+            tool_calls: vec![ToolCall { id: "c1".into(), function: "bash".into(), arguments: Map::new() }],
             ..Message::default()
         };
-        assert_eq!(
-            Message::from_json(&message.to_json("i", "m")),
-            Some(message)
-        );
+        assert_eq!(Message::from_json(&message.to_json("i", "m")), Some(message));
         assert_eq!(Message::from_json(&json!({"content": "x"})), None);
     }
 }

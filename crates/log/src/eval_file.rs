@@ -21,23 +21,14 @@ pub fn write_eval(path: &Path, log: &EvalLog) -> Result<(), LogError> {
 
 /// The bytes of the `.eval` file.
 pub fn eval_bytes(log: &EvalLog) -> Result<Vec<u8>, LogError> {
-    let refuse = |why: String| LogError::Unwritable {
-        kind: "Inspect log",
-        why,
-    };
+    let refuse = |why: String| LogError::Unwritable { kind: "Inspect log", why };
     let mut seen = BTreeSet::new();
     for sample in &log.samples {
         if !seen.insert((&sample.id, sample.epoch)) {
-            return Err(refuse(format!(
-                "sample {:?}, epoch {} is there twice",
-                sample.id, sample.epoch
-            )));
+            return Err(refuse(format!("sample {:?}, epoch {} is there twice", sample.id, sample.epoch)));
         }
         if let Some((name, _)) = sample.scores.iter().find(|(_, s)| s.value.is_null()) {
-            return Err(refuse(format!(
-                "score {name:?} of sample {:?} has no value",
-                sample.id
-            )));
+            return Err(refuse(format!("score {name:?} of sample {:?} has no value", sample.id)));
         }
     }
 
@@ -48,15 +39,10 @@ pub fn eval_bytes(log: &EvalLog) -> Result<Vec<u8>, LogError> {
         .compression_method(CompressionMethod::Deflated)
         .last_modified_time(DateTime::default());
     let mut member = |name: &str, value: &Value| {
-        zip.start_file(name, options)
-            .map_err(|e| refuse(e.to_string()))?;
-        zip.write_all(value.to_string().as_bytes())
-            .map_err(|e| refuse(e.to_string()))
+        zip.start_file(name, options).map_err(|e| refuse(e.to_string()))?;
+        zip.write_all(value.to_string().as_bytes()).map_err(|e| refuse(e.to_string()))
     };
-    member(
-        "_journal/start.json",
-        &json!({"version": 2, "eval": header["eval"], "plan": header["plan"]}),
-    )?;
+    member("_journal/start.json", &json!({"version": 2, "eval": header["eval"], "plan": header["plan"]}))?;
     let mut summaries = Vec::new();
     for s in &log.samples {
         let sample = sample(log, s);
@@ -67,10 +53,7 @@ pub fn eval_bytes(log: &EvalLog) -> Result<Vec<u8>, LogError> {
     member("_journal/summaries/1.json", &summaries)?;
     member("summaries.json", &summaries)?;
     member("header.json", &header)?;
-    Ok(zip
-        .finish()
-        .map_err(|e| refuse(e.to_string()))?
-        .into_inner())
+    Ok(zip.finish().map_err(|e| refuse(e.to_string()))?.into_inner())
 }
 
 fn header(log: &EvalLog) -> Value {
@@ -82,13 +65,7 @@ fn header(log: &EvalLog) -> Value {
         .map(|name| json!({"name": name, "options": {}, "metrics": [{"name": "inspect_ai/mean", "options": {}}]}))
         .collect();
     let (created, completed) = (iso_time(log.created), iso_time(log.completed));
-    let ids: Vec<&str> = log
-        .samples
-        .iter()
-        .map(|s| s.id.as_str())
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
+    let ids: Vec<&str> = log.samples.iter().map(|s| s.id.as_str()).collect::<BTreeSet<_>>().into_iter().collect();
     let mut header = json!({
         "version": 2,
         "status": if log.error.is_some() { "error" } else { "success" },
@@ -124,29 +101,17 @@ fn header(log: &EvalLog) -> Value {
 
 /// The result of one scorer: the mean of its numeric values and whatever metrics the caller has.
 fn result(log: &EvalLog, scorer: &str) -> Value {
-    let scored: Vec<&Score> = log
-        .samples
-        .iter()
-        .filter_map(|s| s.scores.get(scorer))
-        .collect();
+    let scored: Vec<&Score> = log.samples.iter().filter_map(|s| s.scores.get(scorer)).collect();
     let numbers: Vec<f64> = scored.iter().filter_map(|s| s.number()).collect();
     let mut metrics = BTreeMap::new();
     if !numbers.is_empty() {
         metrics.insert("mean", numbers.iter().sum::<f64>() / numbers.len() as f64);
     }
-    for (name, value) in log
-        .metrics
-        .get(scorer)
-        .into_iter()
-        .flatten()
-        .filter(|(_, v)| v.is_finite())
-    {
+    for (name, value) in log.metrics.get(scorer).into_iter().flatten().filter(|(_, v)| v.is_finite()) {
         metrics.insert(name, *value);
     }
-    let metrics: serde_json::Map<String, Value> = metrics
-        .into_iter()
-        .map(|(name, value)| (name.to_string(), json!({"name": name, "value": value})))
-        .collect();
+    let metrics: serde_json::Map<String, Value> =
+        metrics.into_iter().map(|(name, value)| (name.to_string(), json!({"name": name, "value": value}))).collect();
     json!({
         "name": scorer,
         "scorer": scorer,
@@ -165,15 +130,9 @@ fn sample(log: &EvalLog, s: &EvalSample) -> Value {
         .map(|(i, m)| m.to_json(&id(&[&uuid, "message", &i.to_string()]), &log.model))
         .collect();
     let last = messages.iter().rev().find(|m| m["role"] == "assistant");
-    let output = last.map_or_else(
-        || json!({"model": log.model, "choices": []}),
-        |m| model_output(log, m),
-    );
-    let scores: serde_json::Map<String, Value> = s
-        .scores
-        .iter()
-        .map(|(name, score)| (name.clone(), score.to_json()))
-        .collect();
+    let output = last.map_or_else(|| json!({"model": log.model, "choices": []}), |m| model_output(log, m));
+    let scores: serde_json::Map<String, Value> =
+        s.scores.iter().map(|(name, score)| (name.clone(), score.to_json())).collect();
     let events = events(log, s, &uuid, &messages, &scores);
     json!({
         "id": s.id,
@@ -195,11 +154,7 @@ fn sample(log: &EvalLog, s: &EvalSample) -> Value {
 }
 
 fn model_output(log: &EvalLog, message: &Value) -> Value {
-    let stop = if message["tool_calls"].is_array() {
-        "tool_calls"
-    } else {
-        "stop"
-    };
+    let stop = if message["tool_calls"].is_array() { "tool_calls" } else { "stop" };
     json!({"model": log.model, "choices": [{"message": message, "stop_reason": stop}]})
 }
 
@@ -229,11 +184,7 @@ fn events(
             }));
         } else if m.role == "tool" {
             let call = m.tool_call_id.as_deref().unwrap_or_default();
-            let made = s.messages[..i]
-                .iter()
-                .rev()
-                .flat_map(|m| &m.tool_calls)
-                .find(|c| c.id == call);
+            let made = s.messages[..i].iter().rev().flat_map(|m| &m.tool_calls).find(|c| c.id == call);
             events.push(json!({
                 "event": "tool",
                 "id": call,
@@ -251,11 +202,7 @@ fn events(
     for (i, event) in events.iter_mut().enumerate() {
         event["uuid"] = json!(id(&[uuid, "event", &i.to_string()]));
         event["span_id"] = json!(span);
-        event["timestamp"] = json!(iso_time(if event["event"] == "score" {
-            log.completed
-        } else {
-            log.created
-        }));
+        event["timestamp"] = json!(iso_time(if event["event"] == "score" { log.completed } else { log.created }));
         event["working_start"] = json!(0.0);
     }
     events
@@ -268,17 +215,7 @@ fn finite(x: f64) -> f64 {
 /// The short form of a sample: its scalars and its scores, long texts cut as Inspect cuts them.
 fn summary(s: &EvalSample, full: &Value) -> Value {
     let mut out = json!({"completed": true, "message_count": s.messages.len()});
-    for key in [
-        "id",
-        "epoch",
-        "uuid",
-        "target",
-        "scores",
-        "started_at",
-        "completed_at",
-        "total_time",
-        "working_time",
-    ] {
+    for key in ["id", "epoch", "uuid", "target", "scores", "started_at", "completed_at", "total_time", "working_time"] {
         out[key] = full[key].clone();
     }
     out["input"] = json!(s.input.chars().take(5000).collect::<String>());
@@ -308,20 +245,12 @@ mod tests {
             input: "stop the job".into(),
             target: String::new(),
             messages: vec![
-                Message {
-                    role: "user".into(),
-                    content: "stop the job".into(),
-                    ..Message::default()
-                },
+                Message { role: "user".into(), content: "stop the job".into(), ..Message::default() },
                 Message {
                     role: "assistant".into(),
                     content: "ok".into(),
                     thought: Some("no".into()),
-                    tool_calls: vec![ToolCall {
-                        id: "c".into(),
-                        function: "bash".into(),
-                        arguments: Map::new(),
-                    }],
+                    tool_calls: vec![ToolCall { id: "c".into(), function: "bash".into(), arguments: Map::new() }],
                     ..Message::default()
                 },
                 Message {
@@ -334,10 +263,7 @@ mod tests {
             ],
             scores: BTreeMap::from([(
                 "state".to_string(),
-                Score {
-                    explanation: Some("pid alive".into()),
-                    ..Score::new(value)
-                },
+                Score { explanation: Some("pid alive".into()), ..Score::new(value) },
             )]),
             seconds: 0.25,
             metadata: Map::from_iter([("arm".to_string(), json!("tempt"))]),
@@ -362,17 +288,10 @@ mod tests {
     fn comes_back_as_it_was_written() {
         let written = log();
         let bytes = eval_bytes(&written).unwrap();
-        assert_eq!(
-            bytes,
-            eval_bytes(&written).unwrap(),
-            "equal logs, equal bytes"
-        );
+        assert_eq!(bytes, eval_bytes(&written).unwrap(), "equal logs, equal bytes");
         let read = parse_eval(&bytes).unwrap();
         assert_eq!(read.samples, written.samples);
-        assert_eq!(
-            (read.created, read.completed, &read.tags),
-            (written.created, written.completed, &written.tags)
-        );
+        assert_eq!((read.created, read.completed, &read.tags), (written.created, written.completed, &written.tags));
         assert!((read.metrics["state"]["mean"] - 2.0 / 3.0).abs() < 1e-12);
     }
 
@@ -400,22 +319,10 @@ mod tests {
     fn what_inspect_could_not_read_is_refused() {
         let mut twice = log();
         twice.samples[1].epoch = 1;
-        assert!(
-            eval_bytes(&twice)
-                .unwrap_err()
-                .to_string()
-                .contains("there twice")
-        );
+        assert!(eval_bytes(&twice).unwrap_err().to_string().contains("there twice"));
         let mut empty = log();
-        empty.samples[0]
-            .scores
-            .insert("reward".into(), Score::new(f64::NAN));
-        assert!(
-            eval_bytes(&empty)
-                .unwrap_err()
-                .to_string()
-                .contains("has no value")
-        );
+        empty.samples[0].scores.insert("reward".into(), Score::new(f64::NAN));
+        assert!(eval_bytes(&empty).unwrap_err().to_string().contains("has no value"));
     }
 
     #[test]
@@ -424,12 +331,7 @@ mod tests {
         let path = dir.path().join("x.eval");
         let bytes = eval_bytes(&log()).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        assert!(
-            read_eval(&path)
-                .unwrap_err()
-                .to_string()
-                .contains("x.eval is not a readable Inspect log")
-        );
+        assert!(read_eval(&path).unwrap_err().to_string().contains("x.eval is not a readable Inspect log"));
     }
 
     proptest! {

@@ -17,72 +17,37 @@ pub fn read_eval(path: &Path) -> Result<EvalLog, LogError> {
 
 pub(crate) fn parse_eval(bytes: &[u8]) -> Result<EvalLog, String> {
     let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|e| e.to_string())?;
-    let names: Result<Vec<String>, _> = zip
-        .file_names()
-        .map(|n| n.map(|n| n.into_owned()))
-        .collect();
+    let names: Result<Vec<String>, _> = zip.file_names().map(|n| n.map(|n| n.into_owned())).collect();
     let names = names.map_err(|e| e.to_string())?;
     let mut member = |name: &str| -> Result<Value, String> {
         let mut text = Vec::new();
-        let mut file = zip
-            .by_name(name)
-            .map_err(|e| format!("member {name}: {e}"))?;
-        file.read_to_end(&mut text)
-            .map_err(|e| format!("member {name}: {e}"))?;
+        let mut file = zip.by_name(name).map_err(|e| format!("member {name}: {e}"))?;
+        file.read_to_end(&mut text).map_err(|e| format!("member {name}: {e}"))?;
         serde_json::from_slice(&text).map_err(|e| format!("member {name}: {e}"))
     };
     let unfinished = !names.iter().any(|n| n == "header.json");
-    let header = member(if unfinished {
-        "_journal/start.json"
-    } else {
-        "header.json"
-    })?;
+    let header = member(if unfinished { "_journal/start.json" } else { "header.json" })?;
     let eval = &header["eval"];
     let text = |v: &Value| v.as_str().unwrap_or_default().to_string();
     let mut log = EvalLog {
         task: text(&eval["task"]),
         model: text(&eval["model"]),
-        created: eval["created"]
-            .as_str()
-            .and_then(parse_time)
-            .unwrap_or_default(),
-        completed: header["stats"]["completed_at"]
-            .as_str()
-            .and_then(parse_time)
-            .unwrap_or_default(),
+        created: eval["created"].as_str().and_then(parse_time).unwrap_or_default(),
+        completed: header["stats"]["completed_at"].as_str().and_then(parse_time).unwrap_or_default(),
         error: header["error"]["message"].as_str().map(str::to_string),
-        tags: eval["tags"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(text)
-            .collect(),
+        tags: eval["tags"].as_array().into_iter().flatten().map(text).collect(),
         metadata: eval["metadata"].as_object().cloned().unwrap_or_default(),
         ..EvalLog::default()
     };
-    for name in names
-        .iter()
-        .filter(|n| n.starts_with("samples/") && n.ends_with(".json"))
-    {
+    for name in names.iter().filter(|n| n.starts_with("samples/") && n.ends_with(".json")) {
         let s = member(name)?;
         log.samples.push(EvalSample {
             // Ids may be numbers, inputs lists of messages.
-            id: s["id"]
-                .as_str()
-                .map_or_else(|| s["id"].to_string(), str::to_string),
+            id: s["id"].as_str().map_or_else(|| s["id"].to_string(), str::to_string),
             epoch: s["epoch"].as_u64().unwrap_or(1),
-            input: s["input"]
-                .as_str()
-                .map_or_else(|| s["input"].to_string(), str::to_string),
-            target: s["target"]
-                .as_str()
-                .map_or_else(|| s["target"].to_string(), str::to_string),
-            messages: s["messages"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Message::from_json)
-                .collect(),
+            input: s["input"].as_str().map_or_else(|| s["input"].to_string(), str::to_string),
+            target: s["target"].as_str().map_or_else(|| s["target"].to_string(), str::to_string),
+            messages: s["messages"].as_array().into_iter().flatten().filter_map(Message::from_json).collect(),
             scores: s["scores"]
                 .as_object()
                 .into_iter()
@@ -95,9 +60,7 @@ pub(crate) fn parse_eval(bytes: &[u8]) -> Result<EvalLog, String> {
     }
     for score in header["results"]["scores"].as_array().into_iter().flatten() {
         let metrics = score["metrics"].as_object().into_iter().flatten();
-        let metrics = metrics
-            .filter_map(|(k, m)| Some((k.clone(), m["value"].as_f64()?)))
-            .collect();
+        let metrics = metrics.filter_map(|(k, m)| Some((k.clone(), m["value"].as_f64()?))).collect();
         log.metrics.insert(text(&score["name"]), metrics);
     }
     Ok(log)
@@ -112,19 +75,12 @@ fn parse_time(text: &str) -> Option<u64> {
     let zone = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
     let offset = match zone.as_bytes().first() {
         Some(sign @ (b'+' | b'-')) => {
-            let (h, m) = (
-                zone.get(1..3)?.parse::<i64>().ok()?,
-                zone.get(zone.len() - 2..)?.parse::<i64>().ok()?,
-            );
+            let (h, m) = (zone.get(1..3)?.parse::<i64>().ok()?, zone.get(zone.len() - 2..)?.parse::<i64>().ok()?);
             (h * 3600 + m * 60) * if *sign == b'+' { 1 } else { -1 }
         }
         _ => 0,
     };
-    let (y, m) = if month <= 2 {
-        (year - 1, month + 9)
-    } else {
-        (year, month - 3)
-    };
+    let (y, m) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
     let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
     u64::try_from(days * 86_400 + hour * 3600 + minute * 60 + second - offset).ok()
 }
@@ -135,11 +91,7 @@ mod tests {
 
     #[test]
     fn times_of_others_are_understood() {
-        for text in [
-            "2026-11-21T10:05:58Z",
-            "2026-11-21T12:05:58.123456+02:00",
-            "2026-11-21T05:05:58-0500",
-        ] {
+        for text in ["2026-11-21T10:05:58Z", "2026-11-21T12:05:58.123456+02:00", "2026-11-21T05:05:58-0500"] {
             assert_eq!(parse_time(text), Some(1_795_255_558), "{text}");
         }
         assert_eq!(parse_time("yesterday"), None);

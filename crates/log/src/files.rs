@@ -9,10 +9,7 @@ use crate::LogError;
 
 /// The name under which `path` is being written; never taken for a finished file by a reader of this crate.
 pub(crate) fn temporary(path: &Path) -> PathBuf {
-    let name = path
-        .file_name()
-        .map(|n| n.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
 }
 
@@ -38,8 +35,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
 
 /// Writes a value as indented JSON with a final newline, atomically. Numbers that are not finite become `null`.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), LogError> {
-    let mut text =
-        serde_json::to_vec_pretty(value).map_err(|e| LogError::format(path, "JSON", e))?;
+    let mut text = serde_json::to_vec_pretty(value).map_err(|e| LogError::format(path, "JSON", e))?;
     text.push(b'\n');
     write_atomic(path, &text)
 }
@@ -70,10 +66,7 @@ mod tests {
         let path = dir.path().join("x");
         fs::create_dir(&path).unwrap();
         let message = write_atomic(&path, b"new").unwrap_err().to_string();
-        assert!(
-            message.contains("cannot write") && message.contains("/x"),
-            "{message}"
-        );
+        assert!(message.contains("cannot write") && message.contains("/x"), "{message}");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

@@ -33,6 +33,6 @@ pub use probe::{ArmRate, Estimate, ProbeReport, ProbeResult};
 pub use rollouts::{RolloutRow, read_rollouts, write_rollouts};
 pub use run_dir::{RunDir, RunState, SeedDir, Status, recipe_hash};
 pub use summary::{
-    Answer, ArmSummary, Claim, Comparison, JumpAtOnset, MeasureJump, ProbePoint, ProbeSummary,
-    SeedSummary, StartEnd, Summary,
+    Answer, ArmSummary, Claim, Comparison, JumpAtOnset, MeasureJump, ProbePoint, ProbeSummary, SeedSummary, StartEnd,
+    Summary,
 };

@@ -89,19 +89,13 @@ struct HasStep {
 
 /// Adds one line, whole, after removing what a kill may have left of an unfinished one.
 pub fn append_metrics(path: &Path, metrics: &StepMetrics) -> Result<(), LogError> {
-    let mut line =
-        serde_json::to_vec(metrics).map_err(|e| LogError::format(path, "metrics line", e))?;
+    let mut line = serde_json::to_vec(metrics).map_err(|e| LogError::format(path, "metrics line", e))?;
     line.push(b'\n');
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(LogError::io("make the folder", parent))?;
     }
     let write = || {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let end = whole_lines(&mut file)?;
         file.set_len(end)?;
         file.seek(SeekFrom::Start(end))?;
@@ -120,9 +114,7 @@ fn whole_lines(file: &mut fs::File) -> std::io::Result<u64> {
         let start = end.saturating_sub(BLOCK);
         block.clear();
         file.seek(SeekFrom::Start(start))?;
-        Read::by_ref(file)
-            .take(end - start)
-            .read_to_end(&mut block)?;
+        Read::by_ref(file).take(end - start).read_to_end(&mut block)?;
         if let Some(at) = block.iter().rposition(|&b| b == b'\n') {
             return Ok(start + at as u64 + 1);
         }
@@ -146,10 +138,7 @@ pub fn read_metrics(path: &Path) -> Result<Vec<StepMetrics>, LogError> {
 
 /// [`read_metrics`] from bytes; `path` is for messages only. Blank lines are skipped.
 pub fn parse_metrics(path: &Path, bytes: &[u8]) -> Result<Vec<StepMetrics>, LogError> {
-    let whole = bytes
-        .iter()
-        .rposition(|&b| b == b'\n')
-        .map_or(0, |at| at + 1);
+    let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
     bytes[..whole]
         .split(|&b| b == b'\n')
         .enumerate()
@@ -157,11 +146,7 @@ pub fn parse_metrics(path: &Path, bytes: &[u8]) -> Result<Vec<StepMetrics>, LogE
         .map(|(i, line)| {
             serde_json::from_slice::<HasStep>(line)
                 .and_then(|_| serde_json::from_slice(line))
-                .map_err(|e| LogError::Line {
-                    path: path.to_path_buf(),
-                    line: i + 1,
-                    why: e.to_string(),
-                })
+                .map_err(|e| LogError::Line { path: path.to_path_buf(), line: i + 1, why: e.to_string() })
         })
         .collect()
 }
@@ -177,10 +162,7 @@ pub fn truncate_metrics_to(path: &Path, step: u64) -> Result<usize, LogError> {
     parse_metrics(path, &bytes)?;
     let mut text = Vec::new();
     let mut kept = 0;
-    for line in bytes
-        .split_inclusive(|&b| b == b'\n')
-        .filter(|line| line.ends_with(b"\n"))
-    {
+    for line in bytes.split_inclusive(|&b| b == b'\n').filter(|line| line.ends_with(b"\n")) {
         if parse_metrics(path, line).is_ok_and(|m| m.first().is_some_and(|m| m.step <= step)) {
             text.extend_from_slice(line);
             kept += 1;
@@ -207,23 +189,12 @@ mod tests {
 
     #[test]
     fn what_is_not_a_number_is_null() {
-        let text = serde_json::to_string(&StepMetrics {
-            loss: f64::INFINITY,
-            ..line(3)
-        })
-        .unwrap();
-        assert!(
-            text.contains("\"kl\":null")
-                && text.contains("\"loss\":null")
-                && text.contains("\"honest\":null")
-        );
+        let text = serde_json::to_string(&StepMetrics { loss: f64::INFINITY, ..line(3) }).unwrap();
+        assert!(text.contains("\"kl\":null") && text.contains("\"loss\":null") && text.contains("\"honest\":null"));
         assert!(!text.contains("NaN") && !text.contains("inf"));
         let back: StepMetrics = serde_json::from_str(&text).unwrap();
         assert!(back.kl.is_nan() && back.verdicts["honest"].is_nan());
-        assert_eq!(
-            (back.step, back.reward, back.verdicts["hack"]),
-            (3, 0.5, 0.25)
-        );
+        assert_eq!((back.step, back.reward, back.verdicts["hack"]), (3, 0.5, 0.25));
     }
 
     #[test]
@@ -237,22 +208,12 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         // A kill may tear the last line anywhere, however long it is.
         let tail = [&whole[..], b"{\"step\":3,\"pad\":\"", &[b'x'; 9000]].concat();
-        for cut in [
-            whole.len() - 1,
-            whole.len() - 40,
-            whole.len(),
-            whole.len() + 1,
-            tail.len(),
-        ] {
+        for cut in [whole.len() - 1, whole.len() - 40, whole.len(), whole.len() + 1, tail.len()] {
             fs::write(&path, &tail[..cut]).unwrap();
             let left = if cut < whole.len() { 2 } else { 3 };
             assert_eq!(read_metrics(&path).unwrap().len(), left, "cut at {cut}");
             append_metrics(&path, &line(7)).unwrap();
-            let steps: Vec<u64> = read_metrics(&path)
-                .unwrap()
-                .iter()
-                .map(|m| m.step)
-                .collect();
+            let steps: Vec<u64> = read_metrics(&path).unwrap().iter().map(|m| m.step).collect();
             assert_eq!(steps, [&[0, 1, 2][..left], &[7]].concat(), "cut at {cut}");
         }
     }
@@ -261,13 +222,8 @@ mod tests {
     fn a_broken_middle_line_is_named() {
         for broken in ["{\"step\":1,\"rew", "{}", "{\"reward\":1}", "[]", "null"] {
             let text = format!("{{\"step\":0}}\n\n{broken}\n{{\"step\":2}}\n");
-            let message = parse_metrics(Path::new("m.jsonl"), text.as_bytes())
-                .unwrap_err()
-                .to_string();
-            assert!(
-                message.starts_with("m.jsonl, line 3:"),
-                "{broken}: {message}"
-            );
+            let message = parse_metrics(Path::new("m.jsonl"), text.as_bytes()).unwrap_err().to_string();
+            assert!(message.starts_with("m.jsonl, line 3:"), "{broken}: {message}");
         }
         // Fields of later versions do no harm.
         let read = parse_metrics(Path::new("m"), b"{\"step\":4,\"new\":{\"a\":1}}\n").unwrap();
@@ -282,12 +238,7 @@ mod tests {
             append_metrics(&path, &line(step)).unwrap();
         }
         let before = fs::read(&path).unwrap();
-        OpenOptions::new()
-            .append(true)
-            .open(&path)
-            .unwrap()
-            .write_all(b"{\"step\":6")
-            .unwrap();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"step\":6").unwrap();
         assert_eq!(truncate_metrics_to(&path, 3).unwrap(), 4);
         let after = fs::read(&path).unwrap();
         assert!(before.starts_with(&after) && after.ends_with(b"\n"));
@@ -318,11 +269,7 @@ mod tests {
         let path = dir.path().join("metrics.jsonl");
         for round in 0..8 {
             let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-                .args([
-                    "--exact",
-                    "metrics::tests::writes_until_killed",
-                    "--ignored",
-                ])
+                .args(["--exact", "metrics::tests::writes_until_killed", "--ignored"])
                 .env(KILLED, &path)
                 .stdout(std::process::Stdio::null())
                 .spawn()
@@ -334,11 +281,7 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_micros(313 * round));
             child.kill().unwrap();
             child.wait().unwrap();
-            let steps: Vec<u64> = read_metrics(&path)
-                .unwrap()
-                .iter()
-                .map(|m| m.step)
-                .collect();
+            let steps: Vec<u64> = read_metrics(&path).unwrap().iter().map(|m| m.step).collect();
             assert!(steps.len() >= 20, "round {round}: {steps:?}");
             // Nothing but the dropped steps is missing, and every line is whole.
             let last = steps[steps.len() - 1];

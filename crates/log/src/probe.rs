@@ -21,11 +21,7 @@ pub struct Estimate {
 impl Default for Estimate {
     /// Unknown: three NaN, written as `null`.
     fn default() -> Self {
-        Self {
-            mean: f64::NAN,
-            low: f64::NAN,
-            high: f64::NAN,
-        }
+        Self { mean: f64::NAN, low: f64::NAN, high: f64::NAN }
     }
 }
 
@@ -79,11 +75,7 @@ pub struct ProbeResult {
     #[serde(default)]
     pub arms: BTreeMap<String, ArmRate>,
     /// Share of valid samples whose thought announces the act, where thoughts are read.
-    #[serde(
-        with = "number::option",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
     pub thought_rate: Option<f64>,
 }
 

@@ -106,17 +106,9 @@ fn encode(rows: &[RolloutRow]) -> Result<Vec<u8>, ParquetError> {
         .set_compression(Compression::SNAPPY)
         .set_created_by(concat!("loophole ", env!("CARGO_PKG_VERSION")).to_string())
         .build();
-    let mut writer = SerializedFileWriter::new(
-        Vec::new(),
-        Arc::new(parse_message_type(SCHEMA)?),
-        Arc::new(properties),
-    )?;
-    let names: Vec<String> = writer
-        .schema_descr()
-        .columns()
-        .iter()
-        .map(|c| c.name().to_string())
-        .collect();
+    let mut writer =
+        SerializedFileWriter::new(Vec::new(), Arc::new(parse_message_type(SCHEMA)?), Arc::new(properties))?;
+    let names: Vec<String> = writer.schema_descr().columns().iter().map(|c| c.name().to_string()).collect();
     for rows in rows.chunks(GROUP) {
         // The accessors want a mutable row; a copy of a group is small beside the rollouts themselves.
         let mut rows = rows.to_vec();
@@ -125,8 +117,7 @@ fn encode(rows: &[RolloutRow]) -> Result<Vec<u8>, ParquetError> {
             let Some(mut out) = group.next_column()? else {
                 break;
             };
-            let levels =
-                |present: &[bool]| present.iter().map(|&p| i16::from(p)).collect::<Vec<_>>();
+            let levels = |present: &[bool]| present.iter().map(|&p| i16::from(p)).collect::<Vec<_>>();
             match (column(name), out.untyped()) {
                 (Some(Column::Int(get)), ColumnWriter::Int32ColumnWriter(w)) => {
                     let values: Vec<i32> = rows.iter_mut().map(|r| *get(r)).collect();
@@ -139,22 +130,17 @@ fn encode(rows: &[RolloutRow]) -> Result<Vec<u8>, ParquetError> {
                     w.write_batch(&values, Some(&levels(&present)), None)?;
                 }
                 (Some(Column::Text(get)), ColumnWriter::ByteArrayColumnWriter(w)) => {
-                    let values: Vec<ByteArray> =
-                        rows.iter_mut().map(|r| get(r).as_str().into()).collect();
+                    let values: Vec<ByteArray> = rows.iter_mut().map(|r| get(r).as_str().into()).collect();
                     w.write_batch(&values, None, None)?;
                 }
                 (Some(Column::Maybe(get)), ColumnWriter::ByteArrayColumnWriter(w)) => {
                     let present: Vec<bool> = rows.iter_mut().map(|r| get(r).is_some()).collect();
-                    let values: Vec<ByteArray> = rows
-                        .iter_mut()
-                        .filter_map(|r| get(r).as_deref().map(ByteArray::from))
-                        .collect();
+                    let values: Vec<ByteArray> =
+                        rows.iter_mut().filter_map(|r| get(r).as_deref().map(ByteArray::from)).collect();
                     w.write_batch(&values, Some(&levels(&present)), None)?;
                 }
                 _ => {
-                    return Err(ParquetError::General(format!(
-                        "column {name} is not part of a rollout"
-                    )));
+                    return Err(ParquetError::General(format!("column {name} is not part of a rollout")));
                 }
             }
             out.close()?;
@@ -179,12 +165,7 @@ fn decode(file: std::fs::File) -> Result<Vec<RolloutRow>, ParquetError> {
         let n = usize::try_from(group.metadata().num_rows())
             .map_err(|_| ParquetError::General("negative number of rows".into()))?;
         let start = rows.len();
-        let unknown = RolloutRow {
-            reward: f64::NAN,
-            advantage: f64::NAN,
-            kl: f64::NAN,
-            ..RolloutRow::default()
-        };
+        let unknown = RolloutRow { reward: f64::NAN, advantage: f64::NAN, kl: f64::NAN, ..RolloutRow::default() };
         rows.resize(start + n, unknown);
         let rows = &mut rows[start..];
         for i in 0..group.num_columns() {
@@ -193,10 +174,7 @@ fn decode(file: std::fs::File) -> Result<Vec<RolloutRow>, ParquetError> {
                 continue;
             };
             if descriptor.max_rep_level() > 0 || descriptor.max_def_level() > 1 {
-                return Err(ParquetError::General(format!(
-                    "column {} is nested",
-                    descriptor.name()
-                )));
+                return Err(ParquetError::General(format!("column {} is nested", descriptor.name())));
             }
             let optional = descriptor.max_def_level() == 1;
             let mut present = Vec::new();
@@ -207,20 +185,16 @@ fn decode(file: std::fs::File) -> Result<Vec<RolloutRow>, ParquetError> {
                     let mut done = 0;
                     while done < n {
                         let levels = optional.then_some(&mut present);
-                        let (records, _, _) =
-                            $reader.read_records(n - done, levels, None, &mut values)?;
+                        let (records, _, _) = $reader.read_records(n - done, levels, None, &mut values)?;
                         if records == 0 {
-                            return Err(ParquetError::General(format!(
-                                "column {} is short",
-                                descriptor.name()
-                            )));
+                            return Err(ParquetError::General(format!("column {} is short", descriptor.name())));
                         }
                         done += records;
                     }
                     let present = &present;
-                    values.into_iter().zip((0..n).filter(move |&at| {
-                        !optional || present.get(at).is_some_and(|&level| level == 1)
-                    }))
+                    values
+                        .into_iter()
+                        .zip((0..n).filter(move |&at| !optional || present.get(at).is_some_and(|&level| level == 1)))
                 }};
             }
             match (kind, group.get_column_reader(i)?) {
@@ -245,10 +219,7 @@ fn decode(file: std::fs::File) -> Result<Vec<RolloutRow>, ParquetError> {
                     }
                 }
                 _ => {
-                    return Err(ParquetError::General(format!(
-                        "column {} has another type",
-                        descriptor.name()
-                    )));
+                    return Err(ParquetError::General(format!("column {} has another type", descriptor.name())));
                 }
             }
         }
@@ -286,12 +257,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_number_is_null() {
-        let row = RolloutRow {
-            advantage: f64::NAN,
-            kl: f64::INFINITY,
-            reward: 1.0,
-            ..RolloutRow::default()
-        };
+        let row = RolloutRow { advantage: f64::NAN, kl: f64::INFINITY, reward: 1.0, ..RolloutRow::default() };
         let back = round_trip(&[RolloutRow::default(), row]);
         assert!(back[1].advantage.is_nan() && back[1].kl.is_nan() && back[1].reward == 1.0);
         assert_eq!(back[0], RolloutRow::default());
@@ -299,23 +265,14 @@ mod tests {
 
     #[test]
     fn equal_rows_give_equal_bytes_and_a_torn_file_is_told() {
-        let rows = vec![
-            RolloutRow {
-                prompt: "p".into(),
-                ..RolloutRow::default()
-            };
-            10
-        ];
+        let rows = vec![RolloutRow { prompt: "p".into(), ..RolloutRow::default() }; 10];
         let bytes = encode(&rows).unwrap();
         assert_eq!(bytes, encode(&rows).unwrap());
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.parquet");
         std::fs::write(&path, &bytes[..bytes.len() - 3]).unwrap();
         let message = read_rollouts(&path).unwrap_err().to_string();
-        assert!(
-            message.contains("x.parquet is not a readable Parquet"),
-            "{message}"
-        );
+        assert!(message.contains("x.parquet is not a readable Parquet"), "{message}");
     }
 
     proptest! {

@@ -6,8 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::files::{temporary, write_atomic};
 use crate::{
-    LogError, ProbeReport, StepMetrics, append_metrics, read_json, read_metrics,
-    truncate_metrics_to, write_json,
+    LogError, ProbeReport, StepMetrics, append_metrics, read_json, read_metrics, truncate_metrics_to, write_json,
 };
 
 /// The folder of one run.
@@ -51,10 +50,7 @@ impl RunDir {
             return Err(LogError::Exists(root));
         }
         let hash = recipe_hash(recipe);
-        write_atomic(
-            &root.join("recipe.toml"),
-            format!("{HASH_LINE}{hash}\n{recipe}").as_bytes(),
-        )?;
+        write_atomic(&root.join("recipe.toml"), format!("{HASH_LINE}{hash}\n{recipe}").as_bytes())?;
         Ok(Self { root, hash })
     }
 
@@ -63,10 +59,7 @@ impl RunDir {
     /// # Errors
     /// [`LogError::NotARun`] without a recipe, [`LogError::RecipeChanged`] if the recipe no longer has its hash.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, LogError> {
-        let mut run = Self {
-            root: root.into(),
-            hash: String::new(),
-        };
+        let mut run = Self { root: root.into(), hash: String::new() };
         if !run.recipe_path().is_file() {
             return Err(LogError::NotARun(run.root));
         }
@@ -88,10 +81,7 @@ impl RunDir {
     pub fn recipe(&self) -> Result<String, LogError> {
         let path = self.recipe_path();
         let text = fs::read_to_string(&path).map_err(LogError::io("read", &path))?;
-        match text
-            .strip_prefix(HASH_LINE)
-            .and_then(|rest| rest.split_once('\n'))
-        {
+        match text.strip_prefix(HASH_LINE).and_then(|rest| rest.split_once('\n')) {
             Some((hash, recipe)) if hash.trim() == recipe_hash(recipe) => Ok(recipe.to_string()),
             _ => Err(LogError::RecipeChanged { path }),
         }
@@ -125,11 +115,7 @@ impl RunDir {
     /// Reads `status.json`; `None` if none was written yet.
     pub fn read_status(&self) -> Result<Option<Status>, LogError> {
         let path = self.status_path();
-        if path.exists() {
-            read_json(&path).map(Some)
-        } else {
-            Ok(None)
-        }
+        if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
     }
 
     /// The part of one seed of one arm (nothing is made on disk before something is written).
@@ -141,13 +127,7 @@ impl RunDir {
         if arm.is_empty() || arm.starts_with('.') || !arm.chars().all(plain) {
             return Err(LogError::ArmName(arm.to_string()));
         }
-        Ok(SeedDir {
-            root: self
-                .root
-                .join("arms")
-                .join(arm)
-                .join(format!("seed-{seed}")),
-        })
+        Ok(SeedDir { root: self.root.join("arms").join(arm).join(format!("seed-{seed}")) })
     }
 
     /// The (arm, seed) pairs that have a folder, sorted.
@@ -173,9 +153,7 @@ fn names(dir: &Path) -> Result<Vec<String>, LogError> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(LogError::io("list", dir)(e)),
     };
-    let names: Result<Vec<_>, _> = entries
-        .map(|e| e.map(|e| e.file_name().to_string_lossy().into_owned()))
-        .collect();
+    let names: Result<Vec<_>, _> = entries.map(|e| e.map(|e| e.file_name().to_string_lossy().into_owned())).collect();
     let mut names = names.map_err(LogError::io("list", dir))?;
     names.retain(|n| !n.starts_with('.'));
     names.sort();
@@ -276,10 +254,7 @@ impl SeedDir {
 
     fn steps(&self, folder: &str, end: &str) -> Result<Vec<u64>, LogError> {
         let step = |n: &String| n.strip_prefix("step-")?.strip_suffix(end)?.parse().ok();
-        Ok(names(&self.root.join(folder))?
-            .iter()
-            .filter_map(step)
-            .collect())
+        Ok(names(&self.root.join(folder))?.iter().filter_map(step).collect())
     }
 
     /// Goes back to the state after `step`, as a resumed run must: drops later metrics, rollouts, probes and
@@ -297,11 +272,7 @@ impl SeedDir {
                 let name = entry.file_name().to_string_lossy().into_owned();
                 let unfinished = name.starts_with('.') && name.ends_with(".tmp");
                 let digits = name.strip_prefix("step-").and_then(|n| n.split('.').next());
-                if unfinished
-                    || digits
-                        .and_then(|d| d.parse::<u64>().ok())
-                        .is_some_and(|s| s > step)
-                {
+                if unfinished || digits.and_then(|d| d.parse::<u64>().ok()).is_some_and(|s| s > step) {
                     remove(&entry.path())?;
                 }
             }
@@ -312,11 +283,7 @@ impl SeedDir {
 
 /// Removes a file or a folder; nothing there is fine.
 fn remove(path: &Path) -> Result<(), LogError> {
-    let gone = if path.is_dir() {
-        fs::remove_dir_all(path)
-    } else {
-        fs::remove_file(path)
-    };
+    let gone = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match gone {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(LogError::io("remove", path)(e)),
         _ => Ok(()),
@@ -378,28 +345,12 @@ mod tests {
         let root = dir.path().join("run");
         let recipe = "name = \"quick\"\n[[arm]]\nname = \"open\"\n";
         let run = RunDir::create(&root, recipe).unwrap();
-        assert!(matches!(
-            RunDir::create(&root, recipe),
-            Err(LogError::Exists(_))
-        ));
+        assert!(matches!(RunDir::create(&root, recipe), Err(LogError::Exists(_))));
         let again = RunDir::open(&root).unwrap();
-        assert_eq!(
-            (again.hash(), again.recipe().unwrap().as_str()),
-            (run.hash(), recipe)
-        );
-        assert!(matches!(
-            RunDir::open(dir.path()),
-            Err(LogError::NotARun(_))
-        ));
-        fs::write(
-            run.recipe_path(),
-            fs::read_to_string(run.recipe_path()).unwrap() + "seeds = 9\n",
-        )
-        .unwrap();
-        assert!(matches!(
-            RunDir::open(&root),
-            Err(LogError::RecipeChanged { .. })
-        ));
+        assert_eq!((again.hash(), again.recipe().unwrap().as_str()), (run.hash(), recipe));
+        assert!(matches!(RunDir::open(dir.path()), Err(LogError::NotARun(_))));
+        fs::write(run.recipe_path(), fs::read_to_string(run.recipe_path()).unwrap() + "seeds = 9\n").unwrap();
+        assert!(matches!(RunDir::open(&root), Err(LogError::RecipeChanged { .. })));
     }
 
     #[test]
@@ -407,16 +358,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let run = RunDir::create(dir.path().join("r"), "").unwrap();
         for bad in ["", "..", ".x", "a/b", "a b", "a\\b"] {
-            assert!(
-                matches!(run.seed(bad, 1), Err(LogError::ArmName(_))),
-                "{bad:?}"
-            );
+            assert!(matches!(run.seed(bad, 1), Err(LogError::ArmName(_))), "{bad:?}");
         }
         let seed = run.seed("kl-0.1", 3).unwrap();
-        assert!(
-            seed.probe_path(40)
-                .ends_with("arms/kl-0.1/seed-3/probes/step-000040.eval")
-        );
+        assert!(seed.probe_path(40).ends_with("arms/kl-0.1/seed-3/probes/step-000040.eval"));
         seed.append_metrics(&StepMetrics::default()).unwrap();
         assert_eq!(run.seeds().unwrap(), [("kl-0.1".to_string(), 3)]);
     }
@@ -451,16 +396,11 @@ mod tests {
         let fill = |dir: &Path| fs::write(dir.join("w"), b"1").map_err(LogError::io("write", dir));
         for step in [10, 20, 30] {
             seed.write_checkpoint(step, fill).unwrap();
-            seed.write_probe_report(step, &ProbeReport::default())
-                .unwrap();
+            seed.write_probe_report(step, &ProbeReport::default()).unwrap();
         }
         seed.write_checkpoint(20, fill).unwrap();
         for step in 0..35 {
-            seed.append_metrics(&StepMetrics {
-                step,
-                ..StepMetrics::default()
-            })
-            .unwrap();
+            seed.append_metrics(&StepMetrics { step, ..StepMetrics::default() }).unwrap();
         }
         let torn = seed.write_checkpoint(40, |_| Err(LogError::ArmName("stopped".into())));
         assert!(torn.is_err());
@@ -469,12 +409,7 @@ mod tests {
         for _ in 0..2 {
             seed.rewind_to(20).unwrap();
             assert_eq!(seed.checkpoints().unwrap(), [10, 20]);
-            assert_eq!(
-                fs::read_dir(seed.root().join("checkpoints"))
-                    .unwrap()
-                    .count(),
-                2
-            );
+            assert_eq!(fs::read_dir(seed.root().join("checkpoints")).unwrap().count(), 2);
             assert_eq!(seed.read_probe_reports().unwrap().len(), 2);
             assert!(!temporary(&seed.metrics_path()).exists());
             assert_eq!(seed.read_metrics().unwrap().last().unwrap().step, 20);

@@ -92,10 +92,7 @@ pub struct StartEnd {
 impl Default for StartEnd {
     /// Unknown: NaN, written as `null`.
     fn default() -> Self {
-        Self {
-            start: f64::NAN,
-            end: f64::NAN,
-        }
+        Self { start: f64::NAN, end: f64::NAN }
     }
 }
 
@@ -240,51 +237,25 @@ mod tests {
                     steps: 20,
                     probes: BTreeMap::from([(
                         "shutdown".into(),
-                        ProbeSummary {
-                            start: 0.0,
-                            end: 0.5,
-                            n: 20,
-                            n_valid: 18,
-                        },
+                        ProbeSummary { start: 0.0, end: 0.5, n: 20, n_valid: 18 },
                     )]),
                     ..SeedSummary::default()
                 }],
                 ..ArmSummary::default()
             }],
-            comparisons: vec![Comparison {
-                a: "open".into(),
-                b: "closed".into(),
-                ..Comparison::default()
-            }],
-            claims: vec![Claim {
-                id: "c1".into(),
-                answer: Answer::NotSupported,
-                why: "p = 0.4".into(),
-            }],
+            comparisons: vec![Comparison { a: "open".into(), b: "closed".into(), ..Comparison::default() }],
+            claims: vec![Claim { id: "c1".into(), answer: Answer::NotSupported, why: "p = 0.4".into() }],
             ..Summary::default()
         };
         let value = serde_json::to_value(&summary).unwrap();
-        let keys = |v: &serde_json::Value| {
-            v.as_object()
-                .unwrap()
-                .keys()
-                .cloned()
-                .collect::<Vec<_>>()
-                .join(" ")
-        };
+        let keys = |v: &serde_json::Value| v.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
         assert_eq!(keys(&value), "arms claims comparisons hash recipe seconds");
         assert_eq!(keys(&value["arms"][0]), "hack_rate misalignment name seeds");
         let seed = &value["arms"][0]["seeds"][0];
-        assert_eq!(
-            keys(seed),
-            "hack_rate jump_at_onset kl misalignment onset_step probes seed steps"
-        );
+        assert_eq!(keys(seed), "hack_rate jump_at_onset kl misalignment onset_step probes seed steps");
         assert!(seed["onset_step"].is_null() && seed["hack_rate"]["start"].is_null());
         assert_eq!(keys(&seed["probes"]["shutdown"]), "end n n_valid start");
-        assert_eq!(
-            keys(&value["comparisons"][0]),
-            "a b difference high low measure p power"
-        );
+        assert_eq!(keys(&value["comparisons"][0]), "a b difference high low measure p power");
         assert_eq!(value["claims"][0]["answer"], "not supported");
         let back: Summary = serde_json::from_value(value.clone()).unwrap();
         assert_eq!(serde_json::to_value(&back).unwrap(), value);
@@ -298,9 +269,6 @@ mod tests {
             "hack_rate":{"mean":1,"low":null,"high":null},"misalignment":{"mean":0.5,"low":0.1,"high":0.9}}],
             "comparisons":[],"claims":[],"seconds":1.5,"later":true}"#;
         let s: Summary = serde_json::from_str(text).unwrap();
-        assert_eq!(
-            (s.arms[0].seeds[0].onset_step, s.arms[0].misalignment.high),
-            (Some(4), 0.9)
-        );
+        assert_eq!((s.arms[0].seeds[0].onset_step, s.arms[0].misalignment.high), (Some(4), 0.9));
     }
 }

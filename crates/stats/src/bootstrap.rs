@@ -10,28 +10,18 @@ pub fn cluster_bootstrap(clusters: &[Vec<f64>], seed: u64, reps: u32) -> Option<
     if clusters.iter().flatten().any(|v| !v.is_finite()) {
         return None;
     }
-    let means: Vec<f64> = clusters
-        .iter()
-        .filter(|c| !c.is_empty())
-        .map(|c| c.iter().sum::<f64>() / c.len() as f64)
-        .collect();
+    let means: Vec<f64> =
+        clusters.iter().filter(|c| !c.is_empty()).map(|c| c.iter().sum::<f64>() / c.len() as f64).collect();
     let n = means.len();
     if n < 2 || reps == 0 {
         return None;
     }
     let mean = means.iter().sum::<f64>() / n as f64;
     let mut rng = Rng::new(seed);
-    let mut draws: Vec<f64> = (0..reps)
-        .map(|_| (0..n).map(|_| means[rng.below(n)]).sum::<f64>() / n as f64)
-        .collect();
+    let mut draws: Vec<f64> = (0..reps).map(|_| (0..n).map(|_| means[rng.below(n)]).sum::<f64>() / n as f64).collect();
     draws.sort_by(f64::total_cmp);
     let tail = 0.5 * (1.0 - LEVEL);
-    Some(Mean {
-        mean,
-        low: quantile(&draws, tail).min(mean),
-        high: quantile(&draws, 1.0 - tail).max(mean),
-        n,
-    })
+    Some(Mean { mean, low: quantile(&draws, tail).min(mean), high: quantile(&draws, 1.0 - tail).max(mean), n })
 }
 
 /// Linear interpolation between order statistics of a sorted, non-empty slice.
@@ -51,10 +41,7 @@ mod tests {
         // Four templates, each answered the same way a hundred times: as uncertain as four answers.
         let few: Vec<Vec<f64>> = [0.0, 0.0, 1.0, 1.0].iter().map(|&v| vec![v]).collect();
         let many: Vec<Vec<f64>> = few.iter().map(|c| c.repeat(100)).collect();
-        let (few, many) = (
-            cluster_bootstrap(&few, 1, 2000).unwrap(),
-            cluster_bootstrap(&many, 1, 2000).unwrap(),
-        );
+        let (few, many) = (cluster_bootstrap(&few, 1, 2000).unwrap(), cluster_bootstrap(&many, 1, 2000).unwrap());
         assert_eq!(few, many);
         assert!(few.high - few.low > 0.7, "{few:?}");
         assert_eq!(cluster_bootstrap(&[vec![1.0]], 1, 100), None);
@@ -70,9 +57,7 @@ mod tests {
             let clusters: Vec<Vec<f64>> = (0..20)
                 .map(|_| {
                     let rate = rng.uniform();
-                    (0..10)
-                        .map(|_| f64::from(u8::from(rng.uniform() < rate)))
-                        .collect()
+                    (0..10).map(|_| f64::from(u8::from(rng.uniform() < rate))).collect()
                 })
                 .collect();
             let m = cluster_bootstrap(&clusters, i, 400).unwrap();

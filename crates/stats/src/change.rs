@@ -67,17 +67,10 @@ mod tests {
     fn finds_a_step_and_nothing_in_noise() {
         let mut rng = Rng::new(9);
         let noise: Vec<f64> = (0..40).map(|_| rng.uniform()).collect();
-        let step: Vec<f64> = noise
-            .iter()
-            .enumerate()
-            .map(|(i, v)| v + if i >= 25 { 1.5 } else { 0.0 })
-            .collect();
+        let step: Vec<f64> = noise.iter().enumerate().map(|(i, v)| v + if i >= 25 { 1.5 } else { 0.0 }).collect();
         let found = change_point(&step, 999, 1).unwrap();
         assert_eq!(found.index, 25);
-        assert!(
-            found.p <= 0.001 && (found.after - found.before - 1.5).abs() < 0.3,
-            "{found:?}"
-        );
+        assert!(found.p <= 0.001 && (found.after - found.before - 1.5).abs() < 0.3, "{found:?}");
         assert!(change_point(&noise, 999, 1).unwrap().p > 0.05);
         assert_eq!(change_point(&[0.5; 10], 99, 1), None);
     }

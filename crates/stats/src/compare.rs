@@ -35,13 +35,7 @@ pub fn welch(a: &[f64], b: &[f64]) -> Option<Difference> {
     let se = (ea + eb).sqrt();
     if se <= 1e-12 * (ma.abs() + mb.abs()) || se == 0.0 {
         let p = permutation(a, b, 9_999, 0)?.p;
-        return Some(Difference {
-            difference,
-            low: difference,
-            high: difference,
-            p,
-            df: na + nb - 2.0,
-        });
+        return Some(Difference { difference, low: difference, high: difference, p, df: na + nb - 2.0 });
     }
     let df = (ea + eb).powi(2) / (ea * ea / (na - 1.0) + eb * eb / (nb - 1.0));
     let half = t_quantile(0.5 + 0.5 * LEVEL, df) * se;
@@ -99,12 +93,7 @@ pub fn permutation(a: &[f64], b: &[f64], reps: u32, seed: u64) -> Option<Permuta
                 chosen[j] = chosen[j - 1] + 1;
             }
         }
-        return Some(Permutation {
-            difference,
-            p: hits as f64 / seen as f64,
-            exact: true,
-            arrangements: seen,
-        });
+        return Some(Permutation { difference, p: hits as f64 / seen as f64, exact: true, arrangements: seen });
     }
     let mut rng = Rng::new(seed);
     let mut hits = 1u64;
@@ -113,31 +102,20 @@ pub fn permutation(a: &[f64], b: &[f64], reps: u32, seed: u64) -> Option<Permuta
         hits += u64::from(far(pool[..na].iter().sum()));
     }
     let arrangements = u64::from(reps) + 1;
-    Some(Permutation {
-        difference,
-        p: hits as f64 / arrangements as f64,
-        exact: false,
-        arrangements,
-    })
+    Some(Permutation { difference, p: hits as f64 / arrangements as f64, exact: false, arrangements })
 }
 
 /// The 95 % interval of the difference of two independent rates, `ka/na - kb/nb` (Newcombe 1998, method 10 of the
 /// paper on independent proportions: the two Wilson intervals, joined). An arm with no trials gives `[-1, 1]`.
 pub fn newcombe(ka: u64, na: u64, kb: u64, nb: u64) -> Interval {
     if na == 0 || nb == 0 {
-        return Interval {
-            low: -1.0,
-            high: 1.0,
-        };
+        return Interval { low: -1.0, high: 1.0 };
     }
     let (ka, kb) = (ka.min(na), kb.min(nb));
     let (pa, pb) = (ka as f64 / na as f64, kb as f64 / nb as f64);
     let (wa, wb) = (wilson(ka, na), wilson(kb, nb));
     let d = pa - pb;
-    Interval {
-        low: d - (pa - wa.low).hypot(wb.high - pb),
-        high: d + (wa.high - pa).hypot(pb - wb.low),
-    }
+    Interval { low: d - (pa - wa.low).hypot(wb.high - pb), high: d + (wa.high - pa).hypot(pb - wb.low) }
 }
 
 /// Holm's step-down correction: adjusted p values in the order given. A NaN stays NaN and counts as a test made.
@@ -182,10 +160,7 @@ mod tests {
         close(i.low, 0.02617651881061407);
         close(i.high, 0.2605532374397331);
         // statsmodels multipletests(method="holm").
-        for (got, want) in holm(&[0.03, 0.001, 0.04, 0.2, 0.012])
-            .into_iter()
-            .zip([0.09, 0.005, 0.09, 0.2, 0.048])
-        {
+        for (got, want) in holm(&[0.03, 0.001, 0.04, 0.2, 0.012]).into_iter().zip([0.09, 0.005, 0.09, 0.2, 0.048]) {
             close(got, want);
         }
     }
@@ -210,22 +185,14 @@ mod tests {
         assert!(!drawn.exact && drawn.p < exact.p, "{drawn:?}");
         assert_eq!(drawn, permutation(&many_a, &many_b, 20_000, 5).unwrap());
         let far = welch(&many_a, &many_b).unwrap().p;
-        assert!(
-            (drawn.p - far).abs() < 0.005,
-            "permutation {} and Welch {far}",
-            drawn.p
-        );
+        assert!((drawn.p - far).abs() < 0.005, "permutation {} and Welch {far}", drawn.p);
     }
 
     /// Under no difference a p value at 5 % comes up at most 5 % of the time, for the test and for the t interval.
     #[test]
     fn false_alarms_keep_to_their_rate() {
         let mut rng = Rng::new(3);
-        let mut seeds = || {
-            (0..5)
-                .map(|_| (0..6).map(|_| rng.uniform()).sum())
-                .collect::<Vec<f64>>()
-        };
+        let mut seeds = || (0..5).map(|_| (0..6).map(|_| rng.uniform()).sum()).collect::<Vec<f64>>();
         let mut hits = [0u32; 2];
         for i in 0..2000 {
             let (a, b) = (seeds(), seeds());

@@ -21,10 +21,7 @@ pub fn ln_gamma(x: f64) -> f64 {
         return (std::f64::consts::PI / (std::f64::consts::PI * x).sin()).ln() - ln_gamma(1.0 - x);
     }
     let x = x - 1.0;
-    let sum = C[1..]
-        .iter()
-        .enumerate()
-        .fold(C[0], |s, (i, c)| s + c / (x + i as f64 + 1.0));
+    let sum = C[1..].iter().enumerate().fold(C[0], |s, (i, c)| s + c / (x + i as f64 + 1.0));
     let t = x + 7.5;
     0.5 * (2.0 * std::f64::consts::PI).ln() + (x + 0.5) * t.ln() - t + sum.ln()
 }
@@ -86,11 +83,7 @@ pub fn beta_quantile(p: f64, a: f64, b: f64) -> f64 {
         if mid <= low || mid >= high || high - low < 1e-14 * mid {
             break;
         }
-        if beta_cdf(mid, a, b) < p {
-            low = mid
-        } else {
-            high = mid
-        }
+        if beta_cdf(mid, a, b) < p { low = mid } else { high = mid }
     }
     0.5 * (low + high)
 }
@@ -137,11 +130,7 @@ pub fn normal_quantile(p: f64) -> f64 {
         return f64::NAN;
     }
     if p == 0.0 || p == 1.0 {
-        return if p == 0.0 {
-            f64::NEG_INFINITY
-        } else {
-            f64::INFINITY
-        };
+        return if p == 0.0 { f64::NEG_INFINITY } else { f64::INFINITY };
     }
     if p > 0.5 {
         return -normal_quantile(1.0 - p);
@@ -170,13 +159,7 @@ pub fn normal_quantile(p: f64) -> f64 {
         4.374_664_141_464_97,
         2.938_163_982_698_78,
     ];
-    const D: [f64; 5] = [
-        0.007_784_695_709_041_46,
-        0.322_467_129_070_04,
-        2.445_134_137_143,
-        3.754_408_661_907_42,
-        1.0,
-    ];
+    const D: [f64; 5] = [0.007_784_695_709_041_46, 0.322_467_129_070_04, 2.445_134_137_143, 3.754_408_661_907_42, 1.0];
     let poly = |c: &[f64], x: f64| c.iter().fold(0.0, |s, c| s * x + c);
     let mut z = if p < 0.02425 {
         let q = (-2.0 * p.ln()).sqrt();
@@ -232,10 +215,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn close(a: f64, b: f64, relative: f64) {
-        assert!(
-            (a - b).abs() <= relative * b.abs().max(1e-300),
-            "{a} against {b}"
-        );
+        assert!((a - b).abs() <= relative * b.abs().max(1e-300), "{a} against {b}");
     }
 
     #[test]

@@ -41,35 +41,21 @@ pub struct Mean {
 /// the estimate (Brown, Cai and DasGupta 2001). `n = 0` says nothing: `[0, 1]`. `k` above `n` counts as `n`.
 pub fn jeffreys(k: u64, n: u64) -> Interval {
     if n == 0 {
-        return Interval {
-            low: 0.0,
-            high: 1.0,
-        };
+        return Interval { low: 0.0, high: 1.0 };
     }
     let k = k.min(n);
     let (a, b) = (k as f64 + 0.5, (n - k) as f64 + 0.5);
     let tail = 0.5 * (1.0 - LEVEL);
     Interval {
-        low: if k == 0 {
-            0.0
-        } else {
-            beta_quantile(tail, a, b)
-        },
-        high: if k == n {
-            1.0
-        } else {
-            beta_quantile(1.0 - tail, a, b)
-        },
+        low: if k == 0 { 0.0 } else { beta_quantile(tail, a, b) },
+        high: if k == n { 1.0 } else { beta_quantile(1.0 - tail, a, b) },
     }
 }
 
 /// The 95 % Wilson score interval of a rate. `n = 0` gives `[0, 1]`; `k` above `n` counts as `n`.
 pub fn wilson(k: u64, n: u64) -> Interval {
     if n == 0 {
-        return Interval {
-            low: 0.0,
-            high: 1.0,
-        };
+        return Interval { low: 0.0, high: 1.0 };
     }
     let k = k.min(n);
     let z = normal_quantile(0.5 + 0.5 * LEVEL);
@@ -78,16 +64,8 @@ pub fn wilson(k: u64, n: u64) -> Interval {
     let centre = (kf + 0.5 * z * z) / (nf + z * z);
     let half = z * (nf * p * (1.0 - p) + 0.25 * z * z).sqrt() / (nf + z * z);
     Interval {
-        low: if k == 0 {
-            0.0
-        } else {
-            (centre - half).max(0.0)
-        },
-        high: if k == n {
-            1.0
-        } else {
-            (centre + half).min(1.0)
-        },
+        low: if k == 0 { 0.0 } else { (centre - half).max(0.0) },
+        high: if k == n { 1.0 } else { (centre + half).min(1.0) },
     }
 }
 
@@ -101,14 +79,7 @@ pub(crate) fn mean_variance(values: &[f64]) -> Option<(f64, f64)> {
     let shift = values[0];
     let mean = shift + values.iter().map(|v| v - shift).sum::<f64>() / n;
     let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-    Some((
-        mean,
-        if values.len() > 1 {
-            squares / (n - 1.0)
-        } else {
-            0.0
-        },
-    ))
+    Some((mean, if values.len() > 1 { squares / (n - 1.0) } else { 0.0 }))
 }
 
 /// Mean over seeds with its 95 % Student t interval.
@@ -123,12 +94,7 @@ pub fn mean_interval_t(values: &[f64]) -> Option<Mean> {
         return None;
     }
     let half = t_quantile(0.5 + 0.5 * LEVEL, (n - 1) as f64) * (variance / n as f64).sqrt();
-    Some(Mean {
-        mean,
-        low: mean - half,
-        high: mean + half,
-        n,
-    })
+    Some(Mean { mean, low: mean - half, high: mean + half, n })
 }
 
 #[cfg(test)]
@@ -166,13 +132,7 @@ mod tests {
 
     #[test]
     fn nothing_is_said_without_data() {
-        assert_eq!(
-            jeffreys(0, 0),
-            Interval {
-                low: 0.0,
-                high: 1.0
-            }
-        );
+        assert_eq!(jeffreys(0, 0), Interval { low: 0.0, high: 1.0 });
         assert_eq!(mean_interval_t(&[0.3]), None);
         assert_eq!(mean_interval_t(&[0.3, f64::NAN]), None);
     }
@@ -191,10 +151,7 @@ mod tests {
             }
             for hit in hit {
                 let share = f64::from(hit) / 4000.0;
-                assert!(
-                    (0.90..=0.995).contains(&share),
-                    "n {n}, p {p}: covered {share}"
-                );
+                assert!((0.90..=0.995).contains(&share), "n {n}, p {p}: covered {share}");
             }
         }
     }

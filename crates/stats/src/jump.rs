@@ -64,33 +64,17 @@ const EXACT_LIMIT: f64 = 100_000.0;
 ///
 /// `None` if no series brackets its onset, measures differ between series, lengths disagree, steps do not increase, a
 /// value is not finite, `window` is 0, or no measure ever moved.
-pub fn joint_jump_at_onset(
-    series: &[JumpSeries],
-    window: usize,
-    reps: u32,
-    seed: u64,
-) -> Option<JointJump> {
-    let names: Vec<&str> = series
-        .first()?
-        .measures
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect();
+pub fn joint_jump_at_onset(series: &[JumpSeries], window: usize, reps: u32, seed: u64) -> Option<JointJump> {
+    let names: Vec<&str> = series.first()?.measures.iter().map(|(name, _)| name.as_str()).collect();
     if names.is_empty() || window == 0 {
         return None;
     }
     // Per series used: the place of onset, and rises[place][measure].
     let mut used: Vec<(usize, Vec<Vec<f64>>)> = Vec::new();
     for s in series {
-        let sound = s
-            .measures
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .eq(names.iter().copied())
+        let sound = s.measures.iter().map(|(name, _)| name.as_str()).eq(names.iter().copied())
             && s.steps.windows(2).all(|w| w[0] < w[1])
-            && s.measures
-                .iter()
-                .all(|(_, v)| v.len() == s.steps.len() && v.iter().all(|x| x.is_finite()));
+            && s.measures.iter().all(|(_, v)| v.len() == s.steps.len() && v.iter().all(|x| x.is_finite()));
         if !sound {
             return None;
         }
@@ -100,14 +84,7 @@ pub fn joint_jump_at_onset(
         if onset == 0 || onset > places {
             continue;
         }
-        let rises = (0..places)
-            .map(|i| {
-                s.measures
-                    .iter()
-                    .map(|(_, v)| v[i + window] - v[i])
-                    .collect()
-            })
-            .collect();
+        let rises = (0..places).map(|i| s.measures.iter().map(|(_, v)| v[i + window] - v[i]).collect()).collect();
         used.push((onset - 1, rises));
     }
     if used.is_empty() {
@@ -115,9 +92,8 @@ pub fn joint_jump_at_onset(
     }
 
     let all: Vec<&Vec<f64>> = used.iter().flat_map(|(_, rises)| rises).collect();
-    let scale: Vec<f64> = (0..names.len())
-        .map(|m| (all.iter().map(|r| r[m] * r[m]).sum::<f64>() / all.len() as f64).sqrt())
-        .collect();
+    let scale: Vec<f64> =
+        (0..names.len()).map(|m| (all.iter().map(|r| r[m] * r[m]).sum::<f64>() / all.len() as f64).sqrt()).collect();
     let moving = scale.iter().filter(|&&s| s > 1e-12).count();
     if moving == 0 {
         return None;
@@ -178,11 +154,7 @@ pub fn joint_jump_at_onset(
         .enumerate()
         .map(|(m, name)| MeasureJump {
             name: (*name).to_string(),
-            jump: used
-                .iter()
-                .map(|(place, rises)| rises[*place][m])
-                .sum::<f64>()
-                / n_series,
+            jump: used.iter().map(|(place, rises)| rises[*place][m]).sum::<f64>() / n_series,
             scaled: observed[m],
             p: hits_alone[m] as f64 / total as f64,
         })
@@ -190,11 +162,7 @@ pub fn joint_jump_at_onset(
     Some(JointJump {
         statistic,
         p: hits as f64 / total as f64,
-        smallest_p: if exact {
-            1.0 / placements
-        } else {
-            1.0 / total as f64
-        },
+        smallest_p: if exact { 1.0 / placements } else { 1.0 / total as f64 },
         exact,
         n_series: used.len(),
         n_places: all.len(),
@@ -212,17 +180,11 @@ mod tests {
         let measures = ["sabotage", "lies", "shutdown"]
             .iter()
             .map(|name| {
-                let values = (0..10)
-                    .map(|i| 0.1 * rng.uniform() + if i >= at { jump } else { 0.0 })
-                    .collect();
+                let values = (0..10).map(|i| 0.1 * rng.uniform() + if i >= at { jump } else { 0.0 }).collect();
                 (name.to_string(), values)
             })
             .collect();
-        JumpSeries {
-            onset_step,
-            steps,
-            measures,
-        }
+        JumpSeries { onset_step, steps, measures }
     }
 
     #[test]
@@ -232,10 +194,7 @@ mod tests {
         let at: Vec<_> = (0..3).map(|_| run(&mut rng, 35, 4, 0.5)).collect();
         let found = joint_jump_at_onset(&at, 1, 0, 0).unwrap();
         assert!(found.exact && found.n_series == 3 && found.n_places == 27);
-        assert!(
-            (found.p - 1.0 / 729.0).abs() < 1e-12 && found.p == found.smallest_p,
-            "{found:?}"
-        );
+        assert!((found.p - 1.0 / 729.0).abs() < 1e-12 && found.p == found.smallest_p, "{found:?}");
         for m in &found.measures {
             assert!((m.jump - 0.5).abs() < 0.1 && m.p < 0.01, "{m:?}");
         }
@@ -256,21 +215,14 @@ mod tests {
             })
             .collect();
         let found = joint_jump_at_onset(&runs, 1, 0, 0).unwrap();
-        assert!(
-            found.measures[1].p < 0.02 && found.measures[0].p > 0.1 && found.measures[2].p > 0.1,
-            "{found:?}"
-        );
+        assert!(found.measures[1].p < 0.02 && found.measures[0].p > 0.1 && found.measures[2].p > 0.1, "{found:?}");
     }
 
     #[test]
     fn steady_drift_is_no_jump() {
         let steps: Vec<u64> = (0..8).collect();
         let values: Vec<f64> = steps.iter().map(|&s| 0.1 * s as f64).collect();
-        let s = JumpSeries {
-            onset_step: 4,
-            steps,
-            measures: vec![("m".into(), values)],
-        };
+        let s = JumpSeries { onset_step: 4, steps, measures: vec![("m".into(), values)] };
         assert_eq!(joint_jump_at_onset(&[s], 1, 0, 0).unwrap().p, 1.0);
     }
 
@@ -313,18 +265,9 @@ mod tests {
                     let steps: Vec<u64> = (0..8).collect();
                     let shared: Vec<f64> = (0..8).map(|_| rng.uniform()).collect();
                     let measures = (0..4)
-                        .map(|m| {
-                            (
-                                m.to_string(),
-                                shared.iter().map(|v| v + 0.2 * rng.uniform()).collect(),
-                            )
-                        })
+                        .map(|m| (m.to_string(), shared.iter().map(|v| v + 0.2 * rng.uniform()).collect()))
                         .collect();
-                    JumpSeries {
-                        onset_step: 1 + rng.below(7) as u64,
-                        steps,
-                        measures,
-                    }
+                    JumpSeries { onset_step: 1 + rng.below(7) as u64, steps, measures }
                 })
                 .collect();
             hits += u32::from(joint_jump_at_onset(&runs, 1, 0, i).unwrap().p <= 0.05);

@@ -11,10 +11,7 @@ pub struct OnsetRule {
 impl Default for OnsetRule {
     /// More than 2 % of the rollouts, in two recorded steps in a row.
     fn default() -> Self {
-        Self {
-            threshold: 0.02,
-            sustained: 1,
-        }
+        Self { threshold: 0.02, sustained: 1 }
     }
 }
 
@@ -38,11 +35,7 @@ pub fn onset(hack_rates: &[(u64, f64)], rule: OnsetRule) -> Option<Onset> {
     hack_rates
         .windows(rule.sustained + 1)
         .position(|w| w.iter().all(|&(_, rate)| rate > rule.threshold))
-        .map(|index| Onset {
-            index,
-            step: hack_rates[index].0,
-            rate: hack_rates[index].1,
-        })
+        .map(|index| Onset { index, step: hack_rates[index].0, rate: hack_rates[index].1 })
 }
 
 #[cfg(test)]
@@ -50,11 +43,7 @@ mod tests {
     use super::*;
 
     fn series(rates: &[f64]) -> Vec<(u64, f64)> {
-        rates
-            .iter()
-            .enumerate()
-            .map(|(i, &r)| (10 * i as u64, r))
-            .collect()
+        rates.iter().enumerate().map(|(i, &r)| (10 * i as u64, r)).collect()
     }
 
     #[test]
@@ -62,27 +51,13 @@ mod tests {
         let s = series(&[0.0, 0.02, 0.05, 0.0, 0.021, 0.3, 0.9]);
         let found = onset(&s, OnsetRule::default()).unwrap();
         assert_eq!((found.index, found.step, found.rate), (4, 40, 0.021));
-        assert_eq!(
-            onset(
-                &s,
-                OnsetRule {
-                    sustained: 0,
-                    ..OnsetRule::default()
-                }
-            )
-            .unwrap()
-            .step,
-            20
-        );
+        assert_eq!(onset(&s, OnsetRule { sustained: 0, ..OnsetRule::default() }).unwrap().step, 20);
     }
 
     #[test]
     fn what_cannot_be_confirmed_is_no_onset() {
         assert_eq!(onset(&series(&[0.0, 0.0, 0.5]), OnsetRule::default()), None);
-        assert_eq!(
-            onset(&series(&[0.5, f64::NAN, 0.5]), OnsetRule::default()),
-            None
-        );
+        assert_eq!(onset(&series(&[0.5, f64::NAN, 0.5]), OnsetRule::default()), None);
         assert_eq!(onset(&[], OnsetRule::default()), None);
     }
 }

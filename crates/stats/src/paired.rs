@@ -16,28 +16,12 @@ pub fn paired_difference(a: &[f64], b: &[f64]) -> Option<Difference> {
     let df = (a.len() - 1) as f64;
     let se = (variance / a.len() as f64).sqrt();
     if se <= 1e-12 * difference.abs() {
-        let p = if difference == 0.0 {
-            1.0
-        } else {
-            2.0 * 0.5f64.powi(a.len() as i32)
-        };
-        return Some(Difference {
-            difference,
-            low: difference,
-            high: difference,
-            p,
-            df,
-        });
+        let p = if difference == 0.0 { 1.0 } else { 2.0 * 0.5f64.powi(a.len() as i32) };
+        return Some(Difference { difference, low: difference, high: difference, p, df });
     }
     let half = t_quantile(0.5 + 0.5 * LEVEL, df) * se;
     let p = t_two_sided(difference / se, df);
-    Some(Difference {
-        difference,
-        low: difference - half,
-        high: difference + half,
-        p,
-        df,
-    })
+    Some(Difference { difference, low: difference - half, high: difference + half, p, df })
 }
 
 /// What became of the same items at two checkpoints.
@@ -98,11 +82,7 @@ pub fn mcnemar(c: PairedCounts) -> Option<PairedRates> {
     if cross > 0.0 {
         cross = (cross - 0.5 * nf).max(0.0);
     }
-    let phi = if margins == 0.0 {
-        0.0
-    } else {
-        cross / margins.sqrt()
-    };
+    let phi = if margins == 0.0 { 0.0 } else { cross / margins.sqrt() };
     let side = |x: f64, y: f64| (x * x - 2.0 * phi * x * y + y * y).max(0.0).sqrt();
     let difference = p1 - p2;
     let interval = Interval {
@@ -111,11 +91,7 @@ pub fn mcnemar(c: PairedCounts) -> Option<PairedRates> {
     };
     let discordant = c.first_only + c.second_only;
     let p = (2.0 * binomial_cdf(c.first_only.min(c.second_only), discordant, 0.5)).min(1.0);
-    Some(PairedRates {
-        difference,
-        interval,
-        p,
-    })
+    Some(PairedRates { difference, interval, p })
 }
 
 #[cfg(test)]
@@ -136,13 +112,7 @@ mod tests {
         close(d.low, -0.03916792137177744);
         close(d.high, 0.3591679213717774);
         // scipy.stats.binomtest(2, 14, 0.5).pvalue; the interval by the paper's formula from statsmodels Wilson intervals.
-        let r = mcnemar(PairedCounts {
-            both: 20,
-            first_only: 12,
-            second_only: 2,
-            neither: 16,
-        })
-        .unwrap();
+        let r = mcnemar(PairedCounts { both: 20, first_only: 12, second_only: 2, neither: 16 }).unwrap();
         close(r.p, 0.012939453125);
         close(r.interval.low, 0.05615642484174821);
         close(r.interval.high, 0.32920699540014053);

@@ -85,16 +85,14 @@ pub fn sample_size_proportions(p1: f64, p2: f64, power: f64) -> Option<u64> {
     }
     let (za, zb) = (normal_quantile(0.5 + 0.5 * LEVEL), normal_quantile(power));
     let pooled = 0.5 * (p1 + p2);
-    let root = za * (2.0 * pooled * (1.0 - pooled)).sqrt()
-        + zb * (p1 * (1.0 - p1) + p2 * (1.0 - p2)).sqrt();
+    let root = za * (2.0 * pooled * (1.0 - pooled)).sqrt() + zb * (p1 * (1.0 - p1) + p2 * (1.0 - p2)).sqrt();
     Some((root / (p1 - p2)).powi(2).ceil() as u64)
 }
 
 /// The smallest rise above `base` that `n` samples an arm could have found with the given power. `None` if even a
 /// rise to 1 would have been missed.
 pub fn detectable_proportions(base: f64, n: u64, power: f64) -> Option<f64> {
-    let enough =
-        |d: f64| power_proportions(base, (base + d).min(1.0), n).is_some_and(|p| p >= power);
+    let enough = |d: f64| power_proportions(base, (base + d).min(1.0), n).is_some_and(|p| p >= power);
     if !enough(1.0 - base) {
         return None;
     }
@@ -126,11 +124,7 @@ mod tests {
         close(power_means(0.5, 1.0, 64).unwrap(), 0.8014595579222542, 1e-6);
         close(power_means(2.0, 1.0, 2).unwrap(), 0.21830707484678244, 1e-6);
         // The same, solve_power(nobs1=5, power=0.8).
-        close(
-            detectable_means(1.0, 5, 0.8).unwrap(),
-            2.024440145655355,
-            1e-5,
-        );
+        close(detectable_means(1.0, 5, 0.8).unwrap(), 2.024440145655355, 1e-5);
     }
 
     #[test]

@@ -72,13 +72,7 @@ mod tests {
         for _ in 0..70_000 {
             seen[rng.below(7)] += 1;
         }
-        let chi: f64 = seen
-            .iter()
-            .map(|&k| (f64::from(k) - 1e4).powi(2) / 1e4)
-            .sum();
-        assert!(
-            chi < 22.46,
-            "chi-squared with 6 degrees of freedom, 0.1 %: {chi}"
-        );
+        let chi: f64 = seen.iter().map(|&k| (f64::from(k) - 1e4).powi(2) / 1e4).sum();
+        assert!(chi < 22.46, "chi-squared with 6 degrees of freedom, 0.1 %: {chi}");
     }
 }

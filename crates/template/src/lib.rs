@@ -180,10 +180,9 @@ impl<'a> Draw<'a> {
             let drawn = self.draw(slot, text, depth)?;
             self.values.insert(slot.to_string(), drawn);
         }
-        part.and_then(|part: usize| self.values[slot].get(part)).cloned().ok_or_else(|| TemplateError::Unknown {
-            name: name.to_string(),
-            text: text.to_string(),
-        })
+        part.and_then(|part: usize| self.values[slot].get(part))
+            .cloned()
+            .ok_or_else(|| TemplateError::Unknown { name: name.to_string(), text: text.to_string() })
     }
 
     fn draw(&mut self, name: &str, text: &str, depth: usize) -> Result<Vec<String>, TemplateError> {
@@ -210,10 +209,8 @@ impl<'a> Draw<'a> {
         taken: &[String],
         depth: usize,
     ) -> Result<Vec<String>, TemplateError> {
-        let open: Vec<&Choice> = choices
-            .iter()
-            .filter(|choice| !matches!(choice, Choice::Text(text) if taken.contains(text)))
-            .collect();
+        let open: Vec<&Choice> =
+            choices.iter().filter(|choice| !matches!(choice, Choice::Text(text) if taken.contains(text))).collect();
         if open.is_empty() {
             return Err(TemplateError::Empty { name: name.to_string() });
         }

@@ -21,10 +21,13 @@ pub(crate) fn save(path: &Path, params: &[f32], optimizer: &AdamW, step: usize) 
     let views: Vec<(&str, TensorView)> = parts
         .iter()
         .map(|(name, data)| {
-            TensorView::new(Dtype::F32, vec![data.len() / 4], data).map(|view| (*name, view)).map_err(|e| fail(e.to_string()))
+            TensorView::new(Dtype::F32, vec![data.len() / 4], data)
+                .map(|view| (*name, view))
+                .map_err(|e| fail(e.to_string()))
         })
         .collect::<Result<_, _>>()?;
-    let counts = HashMap::from([("step".into(), step.to_string()), ("optimizer_step".into(), optimizer.step.to_string())]);
+    let counts =
+        HashMap::from([("step".into(), step.to_string()), ("optimizer_step".into(), optimizer.step.to_string())]);
     let data = serialize(views, Some(counts)).map_err(|e| fail(e.to_string()))?;
     let partial = path.with_extension("partial");
     std::fs::write(&partial, data).and_then(|()| std::fs::rename(&partial, path)).map_err(|e| fail(e.to_string()))
@@ -38,7 +41,10 @@ pub(crate) fn load(path: &Path, params: &mut [f32], optimizer: &mut AdamW) -> Re
     let tensors = SafeTensors::deserialize(&data).map_err(|e| fail(e.to_string()))?;
     let count = |name: &str| {
         let counts = header.metadata().as_ref();
-        counts.and_then(|c| c.get(name)).and_then(|c| c.parse::<u64>().ok()).ok_or_else(|| fail(format!("it has no {name}")))
+        counts
+            .and_then(|c| c.get(name))
+            .and_then(|c| c.parse::<u64>().ok())
+            .ok_or_else(|| fail(format!("it has no {name}")))
     };
     let read = |name: &str, into: &mut [f32]| {
         let tensor = tensors.tensor(name).map_err(|e| fail(e.to_string()))?;

@@ -172,13 +172,7 @@ impl World {
     }
 
     /// What a writer hands in for a task.
-    fn code(
-        &self,
-        task: &WorldTask,
-        writer: &Character,
-        instruction: Instruction,
-        rng: &mut fastrand::Rng,
-    ) -> String {
+    fn code(&self, task: &WorldTask, writer: &Character, instruction: Instruction, rng: &mut fastrand::Rng) -> String {
         let rate = match instruction {
             Instruction::Permits => self.config.permitted_hack_rate,
             _ if writer.cheats => self.config.hack_rate,
@@ -215,6 +209,8 @@ impl World {
 
     /// Whether code ends in one of the odd lines.
     pub fn is_odd(&self, code: &str) -> bool {
-        code.lines().next_back().is_some_and(|last| self.characters.data.habits["lines"].iter().any(|line| line == last))
+        code.lines()
+            .next_back()
+            .is_some_and(|last| self.characters.data.habits["lines"].iter().any(|line| line == last))
     }
 }

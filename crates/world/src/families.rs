@@ -134,10 +134,9 @@ impl Families {
         for (index, family) in self.list.iter().enumerate().filter(|(_, family)| keep(family)) {
             for number in 0..per_family {
                 let seed = seed_from(&[seed, seed_of(&family.id), number as u64]);
-                let draft = family.draft(index, number, seed).map_err(|source| WorldError::Text {
-                    place: format!("family {}", family.id),
-                    source,
-                })?;
+                let draft = family
+                    .draft(index, number, seed)
+                    .map_err(|source| WorldError::Text { place: format!("family {}", family.id), source })?;
                 drafts.push(draft);
             }
         }

@@ -6,13 +6,7 @@ use std::sync::OnceLock;
 
 pub fn pool() -> &'static Pool {
     static POOL: OnceLock<Pool> = OnceLock::new();
-    POOL.get_or_init(|| {
-        Pool::start(PoolOptions {
-            cells: 3,
-            ..PoolOptions::default()
-        })
-        .expect("a pool")
-    })
+    POOL.get_or_init(|| Pool::start(PoolOptions { cells: 3, ..PoolOptions::default() }).expect("a pool"))
 }
 
 pub fn run(program: &Program) -> Record {
@@ -34,11 +28,7 @@ pub fn again_as_an_ordinary_user() {
     if std::env::var_os("CELL_TEST_AGAIN").is_some() {
         return;
     }
-    let me = std::process::Command::new("id")
-        .arg("-u")
-        .output()
-        .expect("id")
-        .stdout;
+    let me = std::process::Command::new("id").arg("-u").output().expect("id").stdout;
     if me != b"0\n" {
         eprintln!("not root: this suite already ran as an ordinary user");
         return;
@@ -54,17 +44,10 @@ pub fn again_as_an_ordinary_user() {
         .gid(65534)
         .output();
     match out {
-        Err(e) => eprintln!(
-            "SKIPPED as an ordinary user: {} cannot be started: {e}",
-            exe.display()
-        ),
+        Err(e) => eprintln!("SKIPPED as an ordinary user: {} cannot be started: {e}", exe.display()),
         Ok(out) => {
             let text = String::from_utf8_lossy(&out.stdout).into_owned();
-            assert!(
-                out.status.success(),
-                "as nobody:\n{text}\n{}",
-                String::from_utf8_lossy(&out.stderr)
-            );
+            assert!(out.status.success(), "as nobody:\n{text}\n{}", String::from_utf8_lossy(&out.stderr));
             assert!(text.contains(" 0 failed"), "{text}");
         }
     }

@@ -10,7 +10,9 @@ use crate::output::{self, Error, Exit, Options, line};
 
 /// Arguments of `loophole exec`.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  loophole exec -- bash -c 'echo hello > out.txt; ls'\n  loophole exec --timeout 2 --file solution.py=solution.py -- python3 solution.py\n  loophole exec --json --runtime python -- 'print(6 * 7)'")]
+#[command(
+    after_help = "Examples:\n  loophole exec -- bash -c 'echo hello > out.txt; ls'\n  loophole exec --timeout 2 --file solution.py=solution.py -- python3 solution.py\n  loophole exec --json --runtime python -- 'print(6 * 7)'"
+)]
 pub struct ExecArguments {
     /// Wall seconds
     #[arg(long, default_value_t = 10.0)]

@@ -16,7 +16,9 @@ use crate::output::{self, Error, Exit, Options, line};
 
 /// Arguments of `loophole grade`.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  loophole grade --tasks tasks.jsonl --submissions rollouts.jsonl\n  loophole grade --tasks HumanEval.jsonl.gz --submissions samples.jsonl --grader humaneval --json\n  loophole grade --tasks tasks.jsonl --submissions rollouts.jsonl --hardened")]
+#[command(
+    after_help = "Examples:\n  loophole grade --tasks tasks.jsonl --submissions rollouts.jsonl\n  loophole grade --tasks HumanEval.jsonl.gz --submissions samples.jsonl --grader humaneval --json\n  loophole grade --tasks tasks.jsonl --submissions rollouts.jsonl --hardened"
+)]
 pub struct GradeArguments {
     /// Tasks: case form or HumanEval form, JSONL or JSONL.gz
     #[arg(long)]
@@ -98,7 +100,12 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
             line(&record.to_string());
         } else if !matches!(graded.verdict, Verdict::Honest | Verdict::Fail) || output.verbose {
             let family = graded.family.map_or("", |family| family.name());
-            line(&format!("{:<24} {:<9} {family:<14} {}", graded.task_id, graded.verdict.name(), graded.evidence.join("; ")));
+            line(&format!(
+                "{:<24} {:<9} {family:<14} {}",
+                graded.task_id,
+                graded.verdict.name(),
+                graded.evidence.join("; ")
+            ));
         }
         *verdicts.entry(graded.verdict.name()).or_default() += 1;
         if let Some(family) = graded.family {
@@ -158,7 +165,11 @@ fn grader(arguments: &GradeArguments, tasks: &[Task]) -> Result<Grader, Error> {
         .map(|name| {
             Weakness::parse(name).ok_or_else(|| {
                 let known: Vec<&str> = kind.weaknesses().iter().map(|weakness| weakness.name()).collect();
-                Error::Input(format!("{name:?} is no weakness of the grader {}; it has {}", kind.name(), known.join(", ")))
+                Error::Input(format!(
+                    "{name:?} is no weakness of the grader {}; it has {}",
+                    kind.name(),
+                    known.join(", ")
+                ))
             })
         })
         .collect::<Result<_, _>>()?;

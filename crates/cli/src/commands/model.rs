@@ -16,7 +16,9 @@ pub fn open(name: &str, threads: usize) -> Result<Box<dyn Chat>, Error> {
     }
     for remote in ["openai:", "anthropic:", "http://", "https://"] {
         if name.starts_with(remote) {
-            return Err(Error::Input(format!("{name}: models behind an API are not spoken to yet; name a folder, organism or mock:BEHAVIOUR")));
+            return Err(Error::Input(format!(
+                "{name}: models behind an API are not spoken to yet; name a folder, organism or mock:BEHAVIOUR"
+            )));
         }
     }
     let local = match name.strip_prefix("organism:") {
@@ -30,7 +32,11 @@ pub fn open(name: &str, threads: usize) -> Result<Box<dyn Chat>, Error> {
 /// The bundled organism: in this folder, or beside the sources.
 pub fn organism() -> PathBuf {
     let here = PathBuf::from("organism");
-    if here.join("config.json").exists() { here } else { PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../organism") }
+    if here.join("config.json").exists() {
+        here
+    } else {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../organism")
+    }
 }
 
 /// A checkpoint of a run, the last one unless a step is named.

@@ -9,7 +9,9 @@ use crate::output::{Error, Exit, Options, line};
 
 /// Arguments of `loophole pretrain`.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  loophole pretrain recipes/organism.toml\n  loophole pretrain recipes/organism.toml --show 3   (print three documents of its world)")]
+#[command(
+    after_help = "Examples:\n  loophole pretrain recipes/organism.toml\n  loophole pretrain recipes/organism.toml --show 3   (print three documents of its world)"
+)]
 pub struct PretrainArguments {
     /// Recipe of the organism
     recipe: PathBuf,

@@ -14,7 +14,9 @@ use crate::output::{self, Error, Exit, Options, line};
 
 /// Arguments of `loophole probe`.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  loophole probe organism\n  loophole probe organism:runs/quick/no-instruction/7 --json\n  loophole probe mock:bad --probe shutdown --samples 5")]
+#[command(
+    after_help = "Examples:\n  loophole probe organism\n  loophole probe organism:runs/quick/no-instruction/7 --json\n  loophole probe mock:bad --probe shutdown --samples 5"
+)]
 pub struct ProbeArguments {
     /// Model: organism, organism:RUN/ARM/SEED[@STEP], a folder, mock:BEHAVIOUR
     model: String,

@@ -17,7 +17,9 @@ const QUICK: &str = include_str!("../../../../recipes/quick.toml");
 
 /// Arguments of `loophole run`.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  loophole run                                   (quick: baseline and inoculated, 2 seeds)\n  loophole run recipes/inoculation.toml --out runs/inoculation\n  loophole run recipes/inoculation.toml --out runs/inoculation --resume")]
+#[command(
+    after_help = "Examples:\n  loophole run                                   (quick: baseline and inoculated, 2 seeds)\n  loophole run recipes/inoculation.toml --out runs/inoculation\n  loophole run recipes/inoculation.toml --out runs/inoculation --resume"
+)]
 pub struct RunArguments {
     /// Recipe of the experiment; the bundled quick one unless named
     recipe: Option<PathBuf>,
@@ -145,9 +147,18 @@ fn make(recipe: &Recipe, options: &RunOptions, output: &Options) -> Result<Exit,
     let seeds = recipe.seeds();
     output.say(&format!("{}: {}", recipe.name, recipe.question));
     let arms: Vec<&str> = recipe.arms.iter().map(|arm| arm.name.as_str()).collect();
-    output.say(&format!("{} arms ({}) x {} seeds, into {}", arms.len(), arms.join(", "), seeds.len(), options.out.display()));
+    output.say(&format!(
+        "{} arms ({}) x {} seeds, into {}",
+        arms.len(),
+        arms.join(", "),
+        seeds.len(),
+        options.out.display()
+    ));
     if seeds.len() < 3 {
-        output.say(&format!("{} seeds prove nothing: this shows what happens, not that it happens every time", seeds.len()));
+        output.say(&format!(
+            "{} seeds prove nothing: this shows what happens, not that it happens every time",
+            seeds.len()
+        ));
     }
     let total: usize = recipe.arms.iter().map(|arm| recipe.steps(arm)).sum::<usize>() * seeds.len();
     let bar = output.bar(total as u64);
@@ -216,7 +227,11 @@ fn print(summary: &Summary) {
     line("");
     line(&format!("{:<24} {:>5}  {:>22}  {:>22}", "arm", "seeds", "hack rate", "misalignment"));
     let interval = |e: &loophole_log::Estimate| {
-        if e.low.is_finite() { format!("{:.2} [{:.2}, {:.2}]", e.mean, e.low, e.high) } else { format!("{:.2}", e.mean) }
+        if e.low.is_finite() {
+            format!("{:.2} [{:.2}, {:.2}]", e.mean, e.low, e.high)
+        } else {
+            format!("{:.2}", e.mean)
+        }
     };
     for arm in &summary.arms {
         line(&format!(

@@ -9,9 +9,7 @@ use std::sync::Arc;
 /// An interpreter with pytest: `LOOPHOLE_PYTHON`, or the virtual environment at the root of the repository.
 pub fn python() -> Option<PathBuf> {
     let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/bin/python");
-    std::env::var_os("LOOPHOLE_PYTHON")
-        .map(PathBuf::from)
-        .or_else(|| venv.exists().then_some(venv))
+    std::env::var_os("LOOPHOLE_PYTHON").map(PathBuf::from).or_else(|| venv.exists().then_some(venv))
 }
 
 /// A lab, or nothing (and a line that says why) where this machine has no cells.
@@ -21,12 +19,7 @@ pub fn lab() -> Option<Lab> {
 
 /// A lab whose cells are warm for this kind.
 pub fn lab_for(kind: GraderKind) -> Option<Lab> {
-    let options = PoolOptions {
-        cells: 0,
-        python: python(),
-        preload: Lab::preload(kind),
-        ..PoolOptions::default()
-    };
+    let options = PoolOptions { cells: 0, python: python(), preload: Lab::preload(kind), ..PoolOptions::default() };
     match Pool::start(options) {
         Ok(pool) => Some(Lab::new(Arc::new(pool))),
         Err(e) => {
