@@ -1,7 +1,7 @@
 //! Models by name, and `loophole chat`.
 
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use loophole_chat::{Chat, Local, Message, Mock, Request, Role};
@@ -24,6 +24,12 @@ pub fn open(name: &str, threads: usize) -> Result<Box<dyn Chat>, Error> {
     let local = match name.strip_prefix("organism:") {
         Some(place) => from_run(place, threads)?,
         None if name == "organism" => Local::open(organism())?,
+        None if !Path::new(name).exists() => {
+            return Err(Error::Input(format!(
+                "there is no model {name:?}; write organism, organism:RUN/ARM/SEED, a folder with config.json, *.safetensors and \
+                 tokenizer.json, or mock:BEHAVIOUR"
+            )));
+        }
         None => Local::open(PathBuf::from(name))?,
     };
     Ok(Box::new(local.named(name)))
