@@ -317,7 +317,7 @@ fn step_name(step: i32, plan: &Plan) -> String {
 }
 
 /// Runs in the child; see the head of this file for what it may do.
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, reason = "all that the child may use, prepared before the fork")]
 fn child(
     plan: &Plan,
     sock: RawFd,

@@ -34,6 +34,19 @@ pub struct Bench {
     pub created: u64,
 }
 
+/// One training: an arm, a seed, what it starts from and where it is written down.
+#[derive(Clone, Copy)]
+pub struct Training<'a> {
+    /// The arm.
+    pub arm: &'a Arm,
+    /// Its seed.
+    pub seed: u64,
+    /// The model it starts from.
+    pub organism: &'a Organism,
+    /// Where it is written down.
+    pub dir: &'a SeedDir,
+}
+
 /// Tasks an arm is trained on, the same for every arm of one seed.
 struct Tasks {
     within: Vec<WorldTask>,
@@ -44,7 +57,7 @@ struct Tasks {
 const TASKS_PER_FAMILY: usize = 20;
 
 impl Bench {
-    /// Trains and probes one arm with one seed, writing into `dir`; goes on from what is there.
+    /// Trains and probes one arm with one seed, writing into its folder; goes on from what is there.
     /// `until_kl` ends it early. `watch` sees everything as it happens; `stop` says whether to leave.
     /// Returns whether the arm is complete.
     ///
@@ -52,14 +65,12 @@ impl Bench {
     /// The model, the cells or the disk.
     pub fn run_arm(
         &self,
-        arm: &Arm,
-        seed: u64,
-        organism: &Organism,
-        dir: &SeedDir,
+        training: Training,
         until_kl: Option<f64>,
         watch: &(dyn Fn(Event) + Sync),
         stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<bool, LabError> {
+        let Training { arm, seed, organism, dir } = training;
         let tasks = self.tasks(seed)?;
         let world = World::new(self.recipe.world.clone(), Vec::new())?;
         let steps = self.recipe.steps(arm);
@@ -82,7 +93,7 @@ impl Bench {
             let done = step >= steps || reached;
             let due = step.is_multiple_of(self.recipe.probe.every) || done;
             if due && !dir.probe_report_path(step as u64).exists() {
-                self.probe(arm, seed, done, &policy, organism, &world, dir, watch)?;
+                self.probe(training, done, &policy, &world, watch)?;
             }
             if done || stop() {
                 let kl = last_kl.unwrap_or(0.0);
@@ -94,7 +105,7 @@ impl Bench {
                 }
                 return Ok(done);
             }
-            let metrics = self.step(arm, seed, &mut policy, &mut engine, organism, &world, &tasks, dir)?;
+            let metrics = self.step(training, &mut policy, &mut engine, &world, &tasks)?;
             dir.append_metrics(&metrics)?;
             policy.save_state(&state)?;
             watch(Event::Step { arm: arm.name.clone(), seed, steps, metrics });
@@ -110,18 +121,15 @@ impl Bench {
         Ok(Tasks { within, beyond })
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn step(
         &self,
-        arm: &Arm,
-        seed: u64,
+        training: Training,
         policy: &mut Grpo,
         engine: &mut loophole_lm::Engine,
-        organism: &Organism,
         world: &World,
         tasks: &Tasks,
-        dir: &SeedDir,
     ) -> Result<StepMetrics, LabError> {
+        let Training { arm, seed, organism, dir } = training;
         let began = Instant::now();
         let step = policy.step;
         // The draw of tasks and of samples depends on seed and step, not on the arm: arms are paired.
@@ -239,18 +247,15 @@ impl Bench {
         Ok(graded.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn probe(
         &self,
-        arm: &Arm,
-        seed: u64,
+        training: Training,
         last: bool,
         policy: &Grpo,
-        organism: &Organism,
         world: &World,
-        dir: &SeedDir,
         watch: &(dyn Fn(Event) + Sync),
     ) -> Result<(), LabError> {
+        let Training { arm, seed, organism, dir } = training;
         let step = policy.step;
         let name = format!("organism:{}/{}/{seed}@{step}", self.recipe.name, arm.name);
         let mut chat: Box<dyn Chat> =

@@ -150,7 +150,7 @@ pub struct ClaimSpec {
     /// `C1` to `C14`, or the recipe's own.
     pub id: String,
     /// The claim in words.
-    pub says: String,
+    pub text: String,
     /// How it is decided.
     pub test: ClaimTest,
     /// The arm it is about.
@@ -293,8 +293,8 @@ mod tests {
         wrong("[[arm]]\nname = 'open'\n", "twice");
         wrong("[[arm]]\nname = '../x'\n", "letters");
         wrong("until_kl_of = 'later'\n", "no earlier arm");
-        wrong("[[claim]]\nid = 'C1'\nsays = 's'\ntest = 'rises'\narm = 'nobody'\n", "does not exist");
-        wrong("[[claim]]\nid = 'C6'\nsays = 's'\ntest = 'at-most-share'\narm = 'open'\n", "against");
+        wrong("[[claim]]\nid = 'C1'\ntext = 's'\ntest = 'rises'\narm = 'nobody'\n", "does not exist");
+        wrong("[[claim]]\nid = 'C6'\ntext = 's'\ntest = 'at-most-share'\narm = 'open'\n", "against");
         assert!(Recipe::parse("name = 'a'", "x").is_err());
     }
 }

@@ -11,7 +11,7 @@ use loophole_grade::{GraderKind, Lab as Grading};
 use loophole_log::{RunDir, RunState, Status, recipe_hash};
 use loophole_probe::Battery;
 
-use crate::arm::{Bench, find_organism};
+use crate::arm::{Bench, Training, find_organism};
 use crate::organism::Organism;
 use crate::recipe::Recipe;
 use crate::{Event, LabError, summarize};
@@ -198,7 +198,8 @@ fn one(
     let seed_dir = dir.seed(&arm.name, job.seed)?;
     let from = seed_dir.read_metrics()?.len();
     watch(Event::ArmStarted { arm: arm.name.clone(), seed: job.seed, from });
-    let complete = bench.run_arm(arm, job.seed, organism, &seed_dir, until_kl, watch, stop)?;
+    let training = Training { arm, seed: job.seed, organism, dir: &seed_dir };
+    let complete = bench.run_arm(training, until_kl, watch, stop)?;
     let kl = seed_dir.read_metrics()?.last().map_or(0.0, |metrics| metrics.kl);
     Ok(complete.then_some(kl))
 }

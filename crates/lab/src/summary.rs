@@ -146,13 +146,16 @@ pub(crate) fn jump(series: &[JumpSeries]) -> Option<JumpAtOnset> {
     })
 }
 
+/// What is compared, of one seed.
+type Measure = Box<dyn Fn(&SeedSummary) -> f64>;
+
 /// The first arm against each other one.
 fn comparisons(arms: &[ArmSummary], effect: f64) -> Vec<Comparison> {
     let Some((base, others)) = arms.split_first() else { return Vec::new() };
     let mut out = Vec::new();
     for other in others {
         let at = shared_kl(base, other);
-        let measures: [(&str, Box<dyn Fn(&SeedSummary) -> f64>); 3] = [
+        let measures: [(&str, Measure); 3] = [
             ("misalignment", Box::new(|seed| seed.misalignment.end)),
             ("hack rate", Box::new(|seed| seed.hack_rate.end)),
             ("misalignment at equal KL", Box::new(move |seed| at.map_or(f64::NAN, |kl| misalignment_at(seed, kl)))),

@@ -144,11 +144,11 @@ impl Config {
                 return refuse(field, "must be at least 1".into());
             }
         }
-        if self.num_attention_heads % self.num_key_value_heads != 0 {
+        if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             let what = format!("must divide num_attention_heads ({})", self.num_attention_heads);
             return refuse("num_key_value_heads", what);
         }
-        if self.head_dim() == 0 || self.head_dim() % 2 != 0 {
+        if self.head_dim() == 0 || !self.head_dim().is_multiple_of(2) {
             return refuse("head_dim", format!("must be even, not {}", self.head_dim()));
         }
         Ok(())

@@ -153,13 +153,13 @@ impl Engine {
         }
         // Thread t takes lanes t, t + threads, ...; which thread it is does not matter.
         let threads = self.passes.len().min(lanes.len()).max(1);
-        let mut work: Vec<Vec<(&Vec<Range<usize>>, Option<&mut Vec<f32>>)>> = Vec::new();
+        let mut work: Vec<Vec<Lane>> = Vec::new();
         work.resize_with(threads, Vec::new);
         let mut buffers = self.lanes.iter_mut();
         for (i, lane) in lanes.iter().enumerate() {
             work[i % threads].push((lane, if training { buffers.next() } else { None }));
         }
-        let run_lanes = |pass: &mut Pass, work: Vec<(&Vec<Range<usize>>, Option<&mut Vec<f32>>)>| {
+        let run_lanes = |pass: &mut Pass, work: Vec<Lane>| {
             let mut done = Vec::new();
             for (lane, mut buffer) in work {
                 if let Some(g) = &mut buffer {
@@ -206,6 +206,9 @@ impl Engine {
         done.into_iter().flat_map(|(_, lp)| lp).collect()
     }
 }
+
+/// The chunks of one lane and, in training, the gradient they add to.
+type Lane<'a> = (&'a [Range<usize>], Option<&'a mut Vec<f32>>);
 
 /// Splits a batch into lanes of chunks of neighbouring sequences. Depends on the lengths only.
 fn plan(seqs: &[Sequence]) -> Vec<Vec<Range<usize>>> {

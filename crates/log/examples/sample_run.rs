@@ -27,6 +27,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             advantage: if i == 3 { f64::NAN } else { 0.5 },
             group: i / 4,
             kl: 0.01 * f64::from(i),
+            grader_said: "1 of 3 tests reported".into(),
+            oracle_said: "0 of 12 cases".into(),
         })
         .collect();
     write_rollouts(&seed.rollouts_path(40), &rows)?;

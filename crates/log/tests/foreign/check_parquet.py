@@ -16,7 +16,7 @@ def main(folder: str) -> None:
     table = pq.read_table(path)
     assert table.num_rows == 40, table.num_rows
     types = {field.name: field.type for field in table.schema}
-    text = {"task_id", "prompt", "completion", "thought", "verdict", "family", "mechanism"}
+    text = {"task_id", "prompt", "completion", "thought", "verdict", "family", "mechanism", "grader_said", "oracle_said"}
     assert {name for name, t in types.items() if t == pa.string()} == text, types
     assert {name for name, t in types.items() if t == pa.float64()} == {"reward", "advantage", "kl"}
     assert {name for name, t in types.items() if t == pa.int32()} == {"step", "group"}
