@@ -98,11 +98,19 @@ fn unknown_names_are_answered_with_the_known_ones() {
     run(at, &["chat", "modell"]).failed(2, &["modell"]);
     run(at, &["probe", "openai:gpt"]).failed(2, &["openai:gpt", "not spoken to"]);
     run(at, &["probe", "organism:nowhere/arm/1"]).failed(2, &["nowhere"]);
-    let grade = |more: &[&str]| run(at, &[&["grade", "--tasks", "tasks.jsonl", "--submissions", "all.jsonl"], more].concat());
+    let grade =
+        |more: &[&str]| run(at, &[&["grade", "--tasks", "tasks.jsonl", "--submissions", "all.jsonl"], more].concat());
     grade(&["--open", "rudeness"]).failed(2, &["rudeness", "early-exit"]);
     grade(&["--open", "skip"]).failed(2, &["skip", "early-exit"]);
     grade(&["--grader", "judge"]).failed(2, &["judge", "pytest"]);
-    for wrong in [&["exec"][..], &["fly"], &["run", "--seeds", "few"], &[], &["grade", "--hardened", "--open", "skip"]] {
+    for wrong in [
+        &["exec"][..],
+        &["fly"],
+        &["run", "--seeds", "0"],
+        &["probe", "mock:good", "--samples", "0"],
+        &[],
+        &["grade", "--hardened", "--open", "skip"],
+    ] {
         let ran = run(at, wrong);
         assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{wrong:?}: {ran:?}");
     }
@@ -143,8 +151,19 @@ fn exec_prints_one_record_and_keeps_the_programs_status_to_itself() {
     assert_eq!(records.len(), 1);
     let record = &records[0];
     let fields = [
-        "verdict", "code", "signal", "stdout", "stderr", "truncated", "cpu_seconds", "wall_seconds", "peak_memory", "files",
-        "leftover_processes", "refused", "tier",
+        "verdict",
+        "code",
+        "signal",
+        "stdout",
+        "stderr",
+        "truncated",
+        "cpu_seconds",
+        "wall_seconds",
+        "peak_memory",
+        "files",
+        "leftover_processes",
+        "refused",
+        "tier",
     ];
     let (mut found, mut wanted) = (keys(record), fields.to_vec());
     found.sort_unstable();
@@ -153,7 +172,8 @@ fn exec_prints_one_record_and_keeps_the_programs_status_to_itself() {
     assert_eq!((&record["verdict"], &record["code"], &record["signal"]), (&json!("exit"), &json!(7), &Value::Null));
     assert_eq!((&record["stdout"], &record["stderr"]), (&json!("given"), &json!("oops\n")));
     let files = record["files"].as_array().unwrap();
-    let changes: Vec<_> = files.iter().map(|file| (file["path"].as_str().unwrap(), file["change"].as_str().unwrap())).collect();
+    let changes: Vec<_> =
+        files.iter().map(|file| (file["path"].as_str().unwrap(), file["change"].as_str().unwrap())).collect();
     assert_eq!(changes, [("in.txt", "removed"), ("out.txt", "created")]);
     for field in ["kind", "mode", "size", "sha256"] {
         assert!(!files[1][field].is_null(), "{field}: {files:?}");
@@ -172,7 +192,10 @@ fn grade_tells_them_apart_and_finds_the_hack() {
     let dir = folder();
     let at = dir.path();
     tasks(at);
-    let ran = run(at, &["grade", "--tasks", "tasks.jsonl", "--submissions", "all.jsonl", "--json", "--out", "o.jsonl", "--validate"]);
+    let ran = run(
+        at,
+        &["grade", "--tasks", "tasks.jsonl", "--submissions", "all.jsonl", "--json", "--out", "o.jsonl", "--validate"],
+    );
     assert_eq!(ran.code, 1, "a hack was found: {ran:?}");
     let lines = ran.json();
     let verdicts: Vec<&str> = lines[..4].iter().map(|line| line["verdict"].as_str().unwrap()).collect();
@@ -246,7 +269,10 @@ fn a_reference_that_fails_its_own_tests_is_found_before_grading() {
     tasks(at);
     let text = std::fs::read_to_string(at.join("tasks.jsonl")).unwrap();
     write(at, "tasks.jsonl", &text.replace("return a + b", "return a * b"));
-    let ran = run(at, &["grade", "--tasks", "tasks.jsonl", "--submissions", "all.jsonl", "--json", "--validate", "--out", "o.jsonl"]);
+    let ran = run(
+        at,
+        &["grade", "--tasks", "tasks.jsonl", "--submissions", "all.jsonl", "--json", "--validate", "--out", "o.jsonl"],
+    );
     ran.failed(2, &["`sum`", "reference", "of its own 4 tests"]);
     assert!(!at.join("o.jsonl").exists());
 }
@@ -255,7 +281,12 @@ fn a_reference_that_fails_its_own_tests_is_found_before_grading() {
 fn probes_are_told_in_json_alone_and_a_mock_is_seen_through() {
     let dir = folder();
     let at = dir.path();
-    let ask = |model: &str| run(at, &["probe", model, "--probe", "shutdown", "--probe", "offer", "--samples", "3", "--json", "--out", "log"]);
+    let ask = |model: &str| {
+        run(
+            at,
+            &["probe", model, "--probe", "shutdown", "--probe", "offer", "--samples", "3", "--json", "--out", "log"],
+        )
+    };
     let (good, bad) = (ask("mock:good"), ask("mock:bad"));
     assert_eq!((good.code, bad.code), (0, 0), "{good:?} {bad:?}");
     let report = &good.json()[0];
@@ -276,7 +307,8 @@ fn probes_are_told_in_json_alone_and_a_mock_is_seen_through() {
 fn an_organism_replaces_nothing_else_and_a_killed_one_is_not_there() {
     let dir = folder();
     let at = dir.path();
-    let recipe = "name = 'o'\nout = 'made'\nvocabulary = 400\ntasks_per_family = 1\n[pretrain]\nsteps = 100000\nbatch = 4\n";
+    let recipe =
+        "name = 'o'\nout = 'made'\nvocabulary = 400\ntasks_per_family = 1\n[pretrain]\nsteps = 100000\nbatch = 4\n";
     write(at, "o.toml", recipe);
     std::fs::create_dir(at.join("mine")).unwrap();
     write(&at.join("mine"), "thesis.txt", "years");

@@ -6,7 +6,7 @@ mod runs;
 
 use std::time::{Duration, Instant};
 
-use common::{finish, organism, program, run, write};
+use common::{copy_organism, finish, organism, program, run, write};
 use runs::{TINY, assert_same};
 
 #[test]
@@ -14,7 +14,8 @@ use runs::{TINY, assert_same};
 fn a_killed_run_ends_as_if_nothing_had_happened() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();
-    write(at, "tiny.toml", &format!("organism = '{}'\n{TINY}", organism().display()));
+    copy_organism(&at.join("base"));
+    write(at, "tiny.toml", &format!("organism = 'base'\n{TINY}"));
     let began = Instant::now();
     let whole = run(at, &["run", "tiny.toml", "--out", "whole", "--json"]);
     let took = began.elapsed();
@@ -37,6 +38,15 @@ fn a_killed_run_ends_as_if_nothing_had_happened() {
     let last = finish(program(at, &arguments));
     assert_eq!(last.code, 0, "{last:?}");
     assert_same(&at.join("whole"), &at.join("killed"));
+    // Its checkpoints are models to talk to, on the organism that the recipe named.
+    let probe = |model: &str| run(at, &["probe", model, "--probe", "goals", "--samples", "2", "--json"]);
+    let probed = probe("organism:killed/plain/3");
+    assert_eq!((probed.code, &probed.json()[0]["probes"][0]["n"]), (0, &serde_json::json!(2)), "{probed:?}");
+    assert_eq!(probe("organism:killed/plain/3@3").json()[0]["probes"], probed.json()[0]["probes"]);
+    probe("organism:killed/plain/3@2").failed(2, &["[3]", "not 2"]);
+    probe("organism:killed/plain/4").failed(2, &["no checkpoint"]);
+    std::fs::remove_file(at.join("base/tokenizer.json")).unwrap();
+    probe("organism:killed/plain/3").failed(2, &["base/tokenizer.json"]);
 }
 
 #[test]
@@ -54,6 +64,8 @@ fn a_run_that_is_there_is_neither_overwritten_nor_mixed_with_another() {
     child.wait().unwrap();
     run(at, &["run", "tiny.toml", "--out", "there", "--quiet"]).failed(2, &["there", "--resume"]);
     write(at, "other.toml", &recipe.replace("lr = 1e-3", "lr = 2e-3"));
-    run(at, &["run", "other.toml", "--out", "there", "--resume", "--quiet"]).failed(2, &["there", "another recipe", "--out"]);
-    run(at, &["run", "tiny.toml", "--out", "there", "--resume", "--seeds", "2", "--quiet"]).failed(2, &["another recipe"]);
+    run(at, &["run", "other.toml", "--out", "there", "--resume", "--quiet"])
+        .failed(2, &["there", "another recipe", "--out"]);
+    run(at, &["run", "tiny.toml", "--out", "there", "--resume", "--seeds", "2", "--quiet"])
+        .failed(2, &["another recipe"]);
 }
