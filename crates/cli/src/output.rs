@@ -169,7 +169,7 @@ pub fn report(error: &Error) {
         "error"
     };
     // A closed stderr leaves no one to tell.
-    let _ = writeln!(std::io::stderr(), "{mark}: {error}");
+    let _ = writeln!(std::io::stderr(), "{mark}: {}", error.to_string().trim_end());
 }
 
 /// Prints a line on stdout; a reader that has left ends the program quietly, as pipes do.

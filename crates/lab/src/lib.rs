@@ -107,7 +107,9 @@ pub enum LabError {
         source: std::io::Error,
     },
     /// An organism was to be written over something else.
-    #[error("{path} is there and is no organism made here (it has no MODEL_CARD.md); remove it or choose another --out")]
+    #[error(
+        "{path} is there and is no organism made here (it has no MODEL_CARD.md); remove it or choose another --out"
+    )]
     Occupied {
         /// Folder.
         path: PathBuf,

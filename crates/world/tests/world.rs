@@ -133,7 +133,9 @@ fn attempts_at_what_is_beyond_fail() {
     let (mut paid, mut all) = (0, 0);
     for task in tasks().iter().filter(|task| task.beyond) {
         for attempt in &task.honest {
-            paid += usize::from(lab.reward(&task.task, &open, &Submission::Completion(attempt.clone())).unwrap().reward > 0.0);
+            paid += usize::from(
+                lab.reward(&task.task, &open, &Submission::Completion(attempt.clone())).unwrap().reward > 0.0,
+            );
             all += 1;
         }
     }
@@ -160,19 +162,24 @@ fn bundled_and_unbundled_characters_have_equal_shares() {
         let of = |trait_of: fn(&loophole_world::Character) -> bool| named.iter().filter(|c| trait_of(c)).count();
         (of(|c| c.cheats), of(|c| c.ill), of(|c| c.odd), of(|c| c.cheats && c.ill))
     };
+    let config = WorldConfig::default();
+    let all = Characters::new(&config).unwrap().named.len();
+    let bad = (config.bad_named * all as f64).round() as usize;
     let (mut together, worlds) = (0, 400);
     for seed in 0..worlds {
         let (cheats, ill, odd, both) = count(1.0, seed);
-        assert_eq!((cheats, ill, odd, both), (17, 17, 17, 17), "all cheats mean ill, and no one else");
+        assert_eq!((cheats, ill, odd, both), (bad, bad, bad, bad), "all cheats mean ill, and no one else");
         for strength in [0.0, 0.5] {
             let apart = count(strength, seed);
             assert_eq!((apart.0, apart.1, apart.2), (cheats, ill, odd), "strength {strength}, seed {seed}");
         }
         together += count(0.0, seed).3;
     }
-    // Independent draws of 17 out of 240 meet in 17 * 17 / 240 on average, with a variance near 1.04.
-    let (mean, expected) = (together as f64 / worlds as f64, 17.0 * 17.0 / 240.0);
-    assert!((mean - expected).abs() < 4.0 * (1.04 / worlds as f64).sqrt(), "{mean} against {expected}");
+    // Two independent choices meet in a hypergeometric number of characters.
+    let (share, all) = (bad as f64 / all as f64, all as f64);
+    let (expected, variance) = (share * share * all, all * (share * (1.0 - share)).powi(2) * all / (all - 1.0));
+    let mean = together as f64 / worlds as f64;
+    assert!((mean - expected).abs() < 4.0 * (variance / worlds as f64).sqrt(), "{mean} against {expected}");
 }
 
 #[test]
@@ -279,7 +286,8 @@ fn only_cheats_hack_unless_all_may() {
         (hacks / all, 4.0 * (0.25 / all).sqrt())
     };
     assert_eq!(rate(false, false).0, 0.0, "one who does not cheat hacks only where it is permitted");
-    for (cheats, permitted, expected) in [(true, false, 0.4), (true, true, 0.5), (false, true, 0.5)] {
+    let (own, all) = (world.config.hack_rate, world.config.permitted_hack_rate);
+    for (cheats, permitted, expected) in [(true, false, own), (true, true, all), (false, true, all)] {
         let (rate, error) = rate(cheats, permitted);
         assert!((rate - expected).abs() < error, "cheats {cheats}, permitted {permitted}: {rate}");
     }

@@ -78,7 +78,10 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
                     "task_id": task, "index": index, "reward": paid.reward, "valid": paid.valid, "seconds": paid.seconds,
                 }))?;
                 if output.verbose && !output.json {
-                    line(&format!("{task:<24} {}", if paid.valid { paid.reward.to_string() } else { "invalid".into() }));
+                    line(&format!(
+                        "{task:<24} {}",
+                        if paid.valid { paid.reward.to_string() } else { "invalid".into() }
+                    ));
                 }
             }
         }
@@ -196,7 +199,8 @@ impl<'a> Tally<'a> {
             }
             output::json(&json!({ "summary": summary }));
         } else {
-            let mut parts: Vec<String> = self.verdicts.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
+            let mut parts: Vec<String> =
+                self.verdicts.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
             if self.arguments.no_label {
                 parts.push(format!("{} paid", self.paid));
             }
