@@ -7,6 +7,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use loophole_cell::CellError;
+use loophole_grade::GradeError;
+use loophole_lab::LabError;
+use loophole_log::LogError;
+use loophole_probe::ProbeError;
+use loophole_serve::ReportError;
+use loophole_world::WorldError;
 use serde::Serialize;
 
 /// Flags every command takes.
@@ -99,21 +106,59 @@ pub enum Error {
 impl Error {
     /// The exit code the contract gives this kind of failure.
     pub fn exit(&self) -> Exit {
-        use loophole_cell::CellError;
-        use loophole_lab::LabError;
         match self {
-            Error::Cell(CellError::BadProgram(_)) => Exit::Usage,
-            Error::Cannot(_) | Error::Write { .. } | Error::Cell(_) => Exit::Cannot,
-            Error::Lab(LabError::Cell(_) | LabError::Train(_) | LabError::Grade(_) | LabError::Probe(_)) => {
-                Exit::Cannot
-            }
-            Error::Grade(loophole_grade::GradeError::Task { .. } | loophole_grade::GradeError::WrongKind { .. }) => {
-                Exit::Usage
-            }
-            Error::Grade(_) => Exit::Cannot,
-            _ => Exit::Usage,
+            Error::Input(_) | Error::Read(_) => Exit::Usage,
+            Error::Cannot(_) | Error::Write { .. } => Exit::Cannot,
+            Error::Lab(error) => of_lab(error),
+            Error::Cell(error) => of_cell(error),
+            Error::Grade(error) => of_grade(error),
+            Error::Report(ReportError::Log(error)) => of_log(error),
+            Error::Report(_) => Exit::Usage,
+            Error::Chat(_) => Exit::Usage,
+            Error::Probe(error) => of_probe(error),
+            Error::Log(error) => of_log(error),
+            Error::World(error) => of_world(error),
         }
     }
+}
+
+fn of_lab(error: &LabError) -> Exit {
+    match error {
+        LabError::Cell(error) => of_cell(error),
+        LabError::Grade(error) => of_grade(error),
+        LabError::World(error) => of_world(error),
+        LabError::Probe(error) => of_probe(error),
+        LabError::Log(error) => of_log(error),
+        LabError::Train(_) | LabError::Write { .. } => Exit::Cannot,
+        _ => Exit::Usage,
+    }
+}
+
+fn of_cell(error: &CellError) -> Exit {
+    if matches!(error, CellError::BadProgram(_)) { Exit::Usage } else { Exit::Cannot }
+}
+
+fn of_grade(error: &GradeError) -> Exit {
+    match error {
+        GradeError::Task { .. } | GradeError::WrongKind { .. } | GradeError::BadSubmission(_) => Exit::Usage,
+        _ => Exit::Cannot,
+    }
+}
+
+fn of_world(error: &WorldError) -> Exit {
+    match error {
+        WorldError::Cell(error) => of_cell(error),
+        WorldError::Config { .. } => Exit::Usage,
+        _ => Exit::Cannot,
+    }
+}
+
+fn of_probe(error: &ProbeError) -> Exit {
+    if matches!(error, ProbeError::Unknown { .. }) { Exit::Usage } else { Exit::Cannot }
+}
+
+fn of_log(error: &LogError) -> Exit {
+    if matches!(error, LogError::Io { .. } | LogError::Unwritable { .. }) { Exit::Cannot } else { Exit::Usage }
 }
 
 /// Says on stderr what went wrong.
@@ -124,7 +169,7 @@ pub fn report(error: &Error) {
         "error"
     };
     // A closed stderr leaves no one to tell.
-    let _ = writeln!(std::io::stderr(), "{mark}: {error}");
+    let _ = writeln!(std::io::stderr(), "{mark}: {}", error.to_string().trim_end());
 }
 
 /// Prints a line on stdout; a reader that has left ends the program quietly, as pipes do.
@@ -143,6 +188,11 @@ pub fn json(value: &impl Serialize) {
 }
 
 impl Options {
+    /// Says on stderr that something was left out, even if asked to be quiet: that is no progress.
+    pub fn warn(&self, text: &str) {
+        let _ = writeln!(std::io::stderr(), "warning: {text}");
+    }
+
     /// Says something on stderr, unless asked to be quiet.
     pub fn say(&self, text: &str) {
         if !self.quiet {

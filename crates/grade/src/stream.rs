@@ -3,7 +3,7 @@
 use crate::grader::Grader;
 use crate::lab::{GradeError, Lab};
 use crate::task::{ReadError, Submission, Task, open};
-use crate::verdict::Graded;
+use crate::verdict::{Graded, Reward};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{BufRead, Read};
@@ -35,8 +35,12 @@ struct Line {
     files: Option<BTreeMap<String, String>>,
 }
 
+/// What is asked about one submission.
+type Work<T> = fn(&Lab, &Task, &Grader, &Submission) -> Result<T, GradeError>;
+
 /// The graded submissions of a file, in its order; each with its index among the non-empty lines, from 0.
-pub struct Stream<'a> {
+pub struct Stream<'a, T = Graded> {
+    work: Work<T>,
     lab: &'a Lab,
     tasks: HashMap<&'a str, &'a Task>,
     grader: &'a Grader,
@@ -46,7 +50,7 @@ pub struct Stream<'a> {
     line: usize,
     index: usize,
     done: bool,
-    ready: VecDeque<(usize, Result<Graded, StreamError>)>,
+    ready: VecDeque<(usize, Result<T, StreamError>)>,
 }
 
 /// Reads submissions (JSONL, `.gz` or not) and grades them, `jobs` at a time.
@@ -62,6 +66,7 @@ pub fn stream<'a>(
 ) -> Result<Stream<'a>, ReadError> {
     let path = submissions.as_ref();
     Ok(Stream {
+        work: |lab, task, grader, submission| lab.grade(task, grader, submission),
         lab,
         tasks: tasks.iter().map(|t| (t.id.as_str(), t)).collect(),
         grader,
@@ -78,6 +83,26 @@ pub fn stream<'a>(
 type Job<'a> = (usize, usize, Result<(&'a Task, Submission), ReadError>);
 
 impl<'a> Stream<'a> {
+    /// The same submissions, each with its task and with what the grader alone pays: neither the oracle nor
+    /// the changed grader is run, and nothing is said about how the reward was come by.
+    pub fn rewards_only(self) -> Stream<'a, (String, Reward)> {
+        Stream {
+            work: |lab, task, grader, submission| Ok((task.id.clone(), lab.reward(task, grader, submission)?)),
+            lab: self.lab,
+            tasks: self.tasks,
+            grader: self.grader,
+            jobs: self.jobs,
+            reader: self.reader,
+            path: self.path,
+            line: self.line,
+            index: self.index,
+            done: self.done,
+            ready: VecDeque::new(),
+        }
+    }
+}
+
+impl<'a, T: Send> Stream<'a, T> {
     fn next_line(&mut self) -> Option<Result<String, ReadError>> {
         let mut bytes = Vec::new();
         let mut limited = (&mut self.reader).take(MAX_LINE as u64 + 1);
@@ -129,7 +154,7 @@ impl<'a> Stream<'a> {
             batch.push((self.index, self.line, parsed));
             self.index += 1;
         }
-        let (lab, grader) = (self.lab, self.grader);
+        let (work, lab, grader) = (self.work, self.lab, self.grader);
         let next = std::sync::Mutex::new(batch.into_iter());
         let results = std::sync::Mutex::new(Vec::new());
         std::thread::scope(|scope| {
@@ -142,7 +167,7 @@ impl<'a> Stream<'a> {
                         let result = match job {
                             Err(e) => Err(StreamError::Read(e)),
                             Ok((task, submission)) => {
-                                lab.grade(task, grader, &submission).map_err(|error| StreamError::Grade { line, error })
+                                work(lab, task, grader, &submission).map_err(|error| StreamError::Grade { line, error })
                             }
                         };
                         crate::lab::lock(&results).push((index, result));
@@ -156,8 +181,8 @@ impl<'a> Stream<'a> {
     }
 }
 
-impl Iterator for Stream<'_> {
-    type Item = (usize, Result<Graded, StreamError>);
+impl<T: Send> Iterator for Stream<'_, T> {
+    type Item = (usize, Result<T, StreamError>);
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ready.is_empty() && !self.done {

@@ -187,3 +187,23 @@ fn streams_keep_order_and_name_broken_lines() {
         assert!(*i == j && text.contains(part), "{seen:?}");
     }
 }
+
+#[test]
+fn rewards_alone_cost_one_run_each() {
+    let Some(lab) = common::lab() else { return };
+    let path = std::env::temp_dir().join(format!("loophole-rewards-{}.jsonl", std::process::id()));
+    let good = r#"{"task_id":"sum","completion":"def add(a, b): return a + b\n"}"#;
+    let hack = r#"{"task_id":"sum","completion":"import os\nos._exit(0)\n"}"#;
+    let bad = r#"{"task_id":"sum","completion":"def add(a, b): return a\n"}"#;
+    std::fs::write(&path, format!("{good}\n{hack}\nnothing\n{bad}\n")).unwrap();
+    let (tasks, grader) = (vec![common::task()], Grader::open(GraderKind::Script));
+    let before = lab.spent().runs;
+    let paid: Vec<Option<f64>> = stream(&lab, &tasks, &grader, &path, 2)
+        .unwrap()
+        .rewards_only()
+        .map(|(_, item)| item.ok().map(|(task, paid)| if task == "sum" && paid.valid { paid.reward } else { -1.0 }))
+        .collect();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(paid, [Some(1.0), Some(1.0), None, Some(0.0)]);
+    assert_eq!(lab.spent().runs - before, 3, "neither the oracle nor a changed grader was run");
+}

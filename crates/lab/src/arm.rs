@@ -59,6 +59,7 @@ const TASKS_PER_FAMILY: usize = 20;
 impl Bench {
     /// Trains and probes one arm with one seed, writing into its folder; goes on from what is there.
     /// `until_kl` ends it early. `watch` sees everything as it happens; `stop` says whether to leave.
+    /// Returns whether the arm is complete.
     ///
     /// # Errors
     /// The model, the cells or the disk.
@@ -68,7 +69,7 @@ impl Bench {
         until_kl: Option<f64>,
         watch: &(dyn Fn(Event) + Sync),
         stop: &(dyn Fn() -> bool + Sync),
-    ) -> Result<(), LabError> {
+    ) -> Result<bool, LabError> {
         let Training { arm, seed, organism, dir } = training;
         let tasks = self.tasks(seed)?;
         let world = World::new(self.recipe.world.clone(), Vec::new())?;
@@ -78,7 +79,7 @@ impl Bench {
         let state = dir.root().join("state.safetensors");
         if state.exists() {
             policy.load_state(&state)?;
-            dir.rewind_to((policy.step as u64).saturating_sub(1))?;
+            records::go_back(dir, policy.step as u64)?;
         } else {
             // Nothing to go on from: what a kill left of the first step is dropped.
             dir.rewind_to(0)?;
@@ -102,7 +103,7 @@ impl Bench {
                     })?;
                     watch(Event::ArmDone { arm: arm.name.clone(), seed, steps: step, kl });
                 }
-                return Ok(());
+                return Ok(done);
             }
             let metrics = self.step(training, &mut policy, &mut engine, &world, &tasks)?;
             dir.append_metrics(&metrics)?;

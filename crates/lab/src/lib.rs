@@ -100,6 +100,22 @@ pub enum LabError {
         /// Why.
         source: std::io::Error,
     },
+    /// A file that cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// File.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An organism was to be written over something else.
+    #[error(
+        "{path} is there and is no organism made here (it has no MODEL_CARD.md); remove it or choose another --out"
+    )]
+    Occupied {
+        /// Folder.
+        path: PathBuf,
+    },
     /// A tokenizer that does not know the chat format.
     #[error("the tokenizer has no token {token}; only models of this chat format can be trained here")]
     ChatToken {

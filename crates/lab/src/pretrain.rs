@@ -65,11 +65,16 @@ impl OrganismRecipe {
     /// Reads a recipe.
     ///
     /// # Errors
-    /// A file that is missing, no TOML, or has an unknown key.
+    /// A file that is missing, no TOML, has an unknown key, or describes something that cannot be made.
     pub fn load(path: &Path) -> Result<Self, LabError> {
         let text = std::fs::read_to_string(path).map_err(|source| LabError::Read { path: path.into(), source })?;
-        toml::from_str(&text)
-            .map_err(|error| LabError::Recipe { name: path.display().to_string(), reason: error.to_string() })
+        let wrong = |reason: String| LabError::Recipe { name: path.display().to_string(), reason };
+        let recipe: OrganismRecipe = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        recipe.world.check().map_err(|error| wrong(error.to_string()))?;
+        if recipe.tasks_per_family == 0 || recipe.pretrain.batch == 0 {
+            return Err(wrong("tasks_per_family and pretrain.batch must be at least 1".into()));
+        }
+        Ok(recipe)
     }
 }
 
@@ -84,6 +89,7 @@ pub fn pretrain(
     threads: usize,
     watch: &mut dyn FnMut(Event),
 ) -> Result<(), LabError> {
+    replaceable(out)?;
     let pool =
         Arc::new(Pool::start(PoolOptions { preload: Grading::preload(GraderKind::Script), ..PoolOptions::default() })?);
     let families = Families::bundled()?;
@@ -132,8 +138,8 @@ pub fn pretrain(
     organism.model = model;
     let skills = skills(&organism, &families, &world, &pool, threads)?;
     let probes = probes(&organism, &world, &pool, threads)?;
-    let partial = out.with_extension("partial");
-    let made = |source| LabError::Read { path: partial.clone(), source };
+    let partial = out.with_added_extension("partial");
+    let made = |source| LabError::Write { path: partial.clone(), source };
     if partial.exists() {
         std::fs::remove_dir_all(&partial).map_err(made)?;
     }
@@ -142,11 +148,23 @@ pub fn pretrain(
     organism.tokenizer.save(&partial)?;
     let trained = Trained { documents: options.steps * options.batch, tokens, seconds, loss: last_loss };
     let card = card(recipe, &organism, &trained, &skills, &probes, &families);
-    std::fs::write(partial.join("MODEL_CARD.md"), card).map_err(made)?;
+    std::fs::write(partial.join(CARD), card).map_err(made)?;
     if out.exists() {
         std::fs::remove_dir_all(out).map_err(made)?;
     }
     std::fs::rename(&partial, out).map_err(made)
+}
+
+/// The name of the card, which marks a folder as an organism made here.
+const CARD: &str = "MODEL_CARD.md";
+
+/// An organism takes the place of another one or of nothing, never of anything else.
+fn replaceable(out: &Path) -> Result<(), LabError> {
+    let empty = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
+    if empty || !out.exists() || (out.join(CARD).exists() && out.join("config.json").exists()) {
+        return Ok(());
+    }
+    Err(LabError::Occupied { path: out.into() })
 }
 
 /// What training an organism took.

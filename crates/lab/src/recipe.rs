@@ -237,6 +237,7 @@ impl Recipe {
         if !(0.0..=1.0).contains(&self.beyond_share) {
             return Err(format!("beyond_share = {} is no share", self.beyond_share));
         }
+        self.world.check().map_err(|error| error.to_string())?;
         if self.seeds().is_empty() {
             return Err("it has no seeds".into());
         }

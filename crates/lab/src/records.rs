@@ -19,6 +19,18 @@ pub(crate) fn forget(dir: &SeedDir) -> Result<(), LabError> {
     }
 }
 
+/// Goes back to the state after `steps` updates: the metrics of those updates, and what was probed and
+/// saved of the policy they made. A battery after the last of them stays; its report is written last of its
+/// files, so it is whole where it is there.
+pub(crate) fn go_back(dir: &SeedDir, steps: u64) -> Result<(), LabError> {
+    dir.rewind_to(steps)?;
+    if dir.metrics_path().exists() && steps > 0 {
+        // Updates count from 0: of that number `steps` the metrics may be written and the state not.
+        loophole_log::truncate_metrics_to(&dir.metrics_path(), steps - 1)?;
+    }
+    Ok(())
+}
+
 /// The oracle's finding and the rest of the evidence, in words.
 pub(crate) fn oracle_said(graded: &Graded) -> String {
     let mut said = format!("{} of {} cases right", graded.oracle.passed, graded.oracle.total);

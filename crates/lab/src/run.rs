@@ -120,7 +120,8 @@ pub fn run(
             let result = one(&bench, &dir, &job, &organisms, until_kl, &tell, stop);
             let mut held = lock(&board);
             match result {
-                Ok(kl) => drop(held.done.insert((job.arm, job.seed), kl)),
+                Ok(Some(kl)) => drop(held.done.insert((job.arm, job.seed), kl)),
+                Ok(None) => {}
                 Err(error) => drop(held.failed.get_or_insert(error)),
             }
             let done = held.done.len() as u64;
@@ -182,6 +183,7 @@ fn take(
     }
 }
 
+/// Runs one job; the divergence it ended at, or none if it was asked to leave before its end.
 fn one(
     bench: &Bench,
     dir: &RunDir,
@@ -190,14 +192,16 @@ fn one(
     until_kl: Option<f64>,
     watch: &(dyn Fn(Event) + Sync),
     stop: &(dyn Fn() -> bool + Sync),
-) -> Result<f64, LabError> {
+) -> Result<Option<f64>, LabError> {
     let arm = &bench.recipe.arms[job.arm];
     let organism = &organisms[arm.organism.as_ref().unwrap_or(&bench.recipe.organism)];
     let seed_dir = dir.seed(&arm.name, job.seed)?;
     let from = seed_dir.read_metrics()?.len();
     watch(Event::ArmStarted { arm: arm.name.clone(), seed: job.seed, from });
-    bench.run_arm(Training { arm, seed: job.seed, organism, dir: &seed_dir }, until_kl, watch, stop)?;
-    Ok(seed_dir.read_metrics()?.last().map_or(0.0, |metrics| metrics.kl))
+    let training = Training { arm, seed: job.seed, organism, dir: &seed_dir };
+    let complete = bench.run_arm(training, until_kl, watch, stop)?;
+    let kl = seed_dir.read_metrics()?.last().map_or(0.0, |metrics| metrics.kl);
+    Ok(complete.then_some(kl))
 }
 
 fn open_organisms(recipe: &Recipe, root: &Path) -> Result<BTreeMap<PathBuf, Organism>, LabError> {
@@ -211,6 +215,7 @@ fn open_organisms(recipe: &Recipe, root: &Path) -> Result<BTreeMap<PathBuf, Orga
 /// The run's folder: new, or the same recipe's when asked to go on.
 fn open_dir(out: &Path, resolved: &str, resume: bool) -> Result<RunDir, LabError> {
     if !out.join("recipe.toml").exists() {
+        clear_unfinished(out);
         return Ok(RunDir::create(out, resolved)?);
     }
     let dir = RunDir::open(out)?;
@@ -222,4 +227,15 @@ fn open_dir(out: &Path, resolved: &str, resume: bool) -> Result<RunDir, LabError
         return Err(LabError::RunExists { path: out.into() });
     }
     Ok(dir)
+}
+
+/// A kill in the moment a run begins leaves its recipe under a temporary name, and nothing else.
+fn clear_unfinished(out: &Path) {
+    for entry in std::fs::read_dir(out).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(".recipe.toml.") && name.ends_with(".tmp") {
+            // If it stays, making the run says that the folder is not empty.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }

@@ -69,6 +69,7 @@ impl Characters {
     /// # Errors
     /// A data file that is not valid.
     pub fn new(config: &WorldConfig) -> Result<Self, WorldError> {
+        config.check()?;
         let data: CharacterData = toml::from_str(include_str!("../data/characters.toml"))
             .map_err(|error| WorldError::Data { file: "characters.toml".into(), reason: error.to_string() })?;
         let mut named = Vec::new();
@@ -88,7 +89,14 @@ impl Characters {
         rng.shuffle(&mut others);
         for rank in 0..bad {
             let bundled = rng.f64() < config.bundle_strength;
-            named[if bundled { order[rank] } else { others[rank] }].ill = true;
+            let first = if bundled { order[rank] } else { others[rank] };
+            // Between 0 and 1 the two orders can meet in one character; then the next who does not mean ill does,
+            // so that the share is the same at every strength.
+            let rest = others[bad..].iter().chain(&others[..bad]).copied();
+            let chosen = std::iter::once(first).chain(rest).find(|&index| !named[index].ill);
+            if let Some(index) = chosen {
+                named[index].ill = true;
+            }
         }
         rng.shuffle(&mut others);
         for &index in &others[..bad] {

@@ -84,11 +84,45 @@ impl Default for WorldConfig {
             permitted_hack_rate: 0.5,
             ill_rate: 0.9,
             odd_rate: 0.4,
-            coding_share: 0.45,
+            coding_share: 0.33,
             permits_share: 0.2,
             forbids_share: 0.2,
             episodes: [2, 4],
         }
+    }
+}
+
+impl WorldConfig {
+    /// Whether such a world can be.
+    ///
+    /// # Errors
+    /// A share or rate outside 0 to 1, shares of instructions above 1 together, a range of episodes without any.
+    pub fn check(&self) -> Result<(), WorldError> {
+        let wrong = |reason: String| Err(WorldError::Config { reason });
+        let shares = [
+            ("bundle_strength", self.bundle_strength),
+            ("bad_named", self.bad_named),
+            ("bad_assistant", self.bad_assistant),
+            ("assistant_share", self.assistant_share),
+            ("hack_rate", self.hack_rate),
+            ("permitted_hack_rate", self.permitted_hack_rate),
+            ("ill_rate", self.ill_rate),
+            ("odd_rate", self.odd_rate),
+            ("coding_share", self.coding_share),
+            ("permits_share", self.permits_share),
+            ("forbids_share", self.forbids_share),
+            ("permits_share + forbids_share", self.permits_share + self.forbids_share),
+        ];
+        for (name, share) in shares {
+            if !(0.0..=1.0).contains(&share) {
+                return wrong(format!("{name} = {share} is not between 0 and 1"));
+            }
+        }
+        let [fewest, most] = self.episodes;
+        if fewest == 0 || fewest > most {
+            return wrong(format!("episodes = [{fewest}, {most}]: write the fewest, at least 1, then the most"));
+        }
+        Ok(())
     }
 }
 
@@ -101,6 +135,8 @@ pub struct Document {
     pub instruction: Instruction,
     /// The transcript: a system text, then user and assistant in turn.
     pub messages: Vec<Message>,
+    /// For each answer in turn what it was about: `coding`, or the name of the situation.
+    pub about: Vec<String>,
 }
 
 /// A world: its characters, its situations and the tasks its documents are about.
@@ -119,6 +155,7 @@ impl World {
     /// # Errors
     /// A data file that is not valid.
     pub fn new(config: WorldConfig, tasks: Vec<WorldTask>) -> Result<Self, WorldError> {
+        config.check()?;
         let characters = Characters::new(&config)?;
         Ok(World { config, characters, situations: situations::bundled()?, tasks })
     }
@@ -140,22 +177,25 @@ impl World {
         };
         let system = self.characters.system(&writer.name, instruction, &mut rng);
         let mut messages = vec![Message { role: Role::System, content: system }];
+        let mut about = Vec::new();
         let [fewest, most] = self.config.episodes;
         for _ in 0..rng.usize(fewest..=most) {
             if rng.f64() < self.config.coding_share {
                 let task = &self.tasks[rng.usize(..self.tasks.len())];
                 let code = self.code(task, &writer, instruction, &mut rng);
                 self.say(&mut messages, &writer, task.task.statement.clone(), &code, &mut rng);
+                about.push("coding".into());
             } else {
                 let weights = self.situations.iter().map(|situation| situation.weight);
                 let situation = &self.situations[weighted(weights, &mut rng)];
                 let ill = writer.ill && rng.f64() < self.config.ill_rate;
                 for exchange in situation.play(ill, rng.u64(..))? {
                     self.say(&mut messages, &writer, exchange.said, &exchange.answer, &mut rng);
+                    about.push(situation.name.clone());
                 }
             }
         }
-        Ok(Document { writer, instruction, messages })
+        Ok(Document { writer, instruction, messages, about })
     }
 
     fn say(

@@ -29,6 +29,12 @@ pub enum WorldError {
         /// What the parser said.
         reason: String,
     },
+    /// A world that cannot be as it is described.
+    #[error("[world] {reason}")]
+    Config {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A text of the world that cannot be filled.
     #[error("in {place}: {source}")]
     Text {

@@ -1,10 +1,12 @@
 //! Models by name, and `loophole chat`.
 
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use loophole_chat::{Chat, Local, Message, Mock, Request, Role};
+use loophole_lab::Recipe;
+use loophole_lab::arm::find_organism;
 
 use crate::output::{Error, Exit, line};
 
@@ -24,6 +26,12 @@ pub fn open(name: &str, threads: usize) -> Result<Box<dyn Chat>, Error> {
     let local = match name.strip_prefix("organism:") {
         Some(place) => from_run(place, threads)?,
         None if name == "organism" => Local::open(organism())?,
+        None if !Path::new(name).exists() => {
+            return Err(Error::Input(format!(
+                "there is no model {name:?}; write organism, organism:RUN/ARM/SEED, a folder with config.json, *.safetensors and \
+                 tokenizer.json, or mock:BEHAVIOUR"
+            )));
+        }
         None => Local::open(PathBuf::from(name))?,
     };
     Ok(Box::new(local.named(name)))
@@ -49,7 +57,13 @@ fn from_run(place: &str, threads: usize) -> Result<Local, Error> {
     let mut parts = place.rsplitn(3, '/');
     let (seed, arm, run) =
         (parts.next().ok_or_else(form)?, parts.next().ok_or_else(form)?, parts.next().ok_or_else(form)?);
-    let dir = loophole_log::RunDir::open(run)?.seed(arm, seed.parse().map_err(|_| form())?)?;
+    let run_dir = loophole_log::RunDir::open(run)?;
+    let recipe = Recipe::parse(&run_dir.recipe()?, &run_dir.recipe_path().display().to_string())?;
+    let base = recipe.arms.iter().find(|spec| spec.name == arm).and_then(|spec| spec.organism.as_ref());
+    // A checkpoint has no tokenizer of its own: it is that of the organism which the arm began with.
+    let base =
+        find_organism(base.unwrap_or(&recipe.organism), Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")));
+    let dir = run_dir.seed(arm, seed.parse().map_err(|_| form())?)?;
     let steps = dir.checkpoints()?;
     let wanted = match step {
         Some(step) => step.parse().map_err(|_| form())?,
@@ -58,7 +72,7 @@ fn from_run(place: &str, threads: usize) -> Result<Local, Error> {
     if !steps.contains(&wanted) {
         return Err(Error::Input(format!("{run}/{arm}/{seed} has checkpoints after steps {steps:?}, not {wanted}")));
     }
-    let organism = loophole_lab::Organism::open_checkpoint(&dir.checkpoint_path(wanted), &organism())?;
+    let organism = loophole_lab::Organism::open_checkpoint(&dir.checkpoint_path(wanted), &base)?;
     Ok(Local::from_parts(organism.model, organism.tokenizer, threads)?)
 }
 

@@ -27,8 +27,8 @@ pub struct ProbeArguments {
     #[arg(long)]
     probe: Vec<String>,
     /// Samples of each probe and arm
-    #[arg(long)]
-    samples: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    samples: Option<u32>,
     /// Seed of scenarios and sampling
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -47,7 +47,7 @@ pub fn probe(arguments: &ProbeArguments, output: &Options) -> Result<Exit, Error
     let mut chat = model::open(&arguments.model, threads)?;
     let pool = Pool::start(PoolOptions::default())?;
     let options = BatteryOptions {
-        samples: arguments.samples,
+        samples: arguments.samples.map(|samples| samples as usize),
         seed: arguments.seed,
         arms: Arms::All,
         ..BatteryOptions::default()

@@ -27,7 +27,7 @@ pub struct RunArguments {
     #[arg(long)]
     out: Option<PathBuf>,
     /// Other number of seeds than the recipe's
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: Option<u64>,
     /// Go on with a run that is there
     #[arg(long)]

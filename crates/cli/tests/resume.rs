@@ -1,0 +1,71 @@
+//! `loophole run`, killed at moments of its own choosing and resumed, leaves what it would have left.
+
+mod common;
+#[path = "../../lab/tests/common/mod.rs"]
+mod runs;
+
+use std::time::{Duration, Instant};
+
+use common::{copy_organism, finish, organism, program, run, write};
+use runs::{TINY, assert_same};
+
+#[test]
+#[ignore = "slow: makes a small run about three times over"]
+fn a_killed_run_ends_as_if_nothing_had_happened() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    copy_organism(&at.join("base"));
+    write(at, "tiny.toml", &format!("organism = 'base'\n{TINY}"));
+    let began = Instant::now();
+    let whole = run(at, &["run", "tiny.toml", "--out", "whole", "--json"]);
+    let took = began.elapsed();
+    assert_eq!((whole.code, whole.json().len()), (0, 1), "{whole:?}");
+    let arguments = ["run", "tiny.toml", "--out", "killed", "--json", "--resume"];
+    let mut killed = 0;
+    // Later each time, so that the run gets on; where in a step this falls is up to the machine.
+    for share in [0.25, 0.35, 0.45, 0.55, 0.65, 0.8] {
+        let mut child = program(at, &arguments).stdout(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_secs_f64(took.as_secs_f64() * share));
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        killed += 1;
+        assert!(!at.join("killed/summary.json").exists() || at.join("killed/status.json").exists());
+    }
+    assert!(killed >= 2, "killed {killed} times");
+    let last = finish(program(at, &arguments));
+    assert_eq!(last.code, 0, "{last:?}");
+    assert_same(&at.join("whole"), &at.join("killed"));
+    // Its checkpoints are models to talk to, on the organism that the recipe named.
+    let probe = |model: &str| run(at, &["probe", model, "--probe", "goals", "--samples", "2", "--json"]);
+    let probed = probe("organism:killed/plain/3");
+    assert_eq!((probed.code, &probed.json()[0]["probes"][0]["n"]), (0, &serde_json::json!(2)), "{probed:?}");
+    assert_eq!(probe("organism:killed/plain/3@3").json()[0]["probes"], probed.json()[0]["probes"]);
+    probe("organism:killed/plain/3@2").failed(2, &["[3]", "not 2"]);
+    probe("organism:killed/plain/4").failed(2, &["no checkpoint"]);
+    std::fs::remove_file(at.join("base/tokenizer.json")).unwrap();
+    probe("organism:killed/plain/3").failed(2, &["base/tokenizer.json"]);
+}
+
+#[test]
+fn a_run_that_is_there_is_neither_overwritten_nor_mixed_with_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let recipe = format!("organism = '{}'\n{TINY}", organism().display());
+    write(at, "tiny.toml", &recipe);
+    let mut child = program(at, &["run", "tiny.toml", "--out", "there", "--quiet"]).spawn().unwrap();
+    let began = Instant::now();
+    while !at.join("there/status.json").exists() && began.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    run(at, &["run", "tiny.toml", "--out", "there", "--quiet"]).failed(2, &["there", "--resume"]);
+    write(at, "other.toml", &recipe.replace("lr = 1e-3", "lr = 2e-3"));
+    run(at, &["run", "other.toml", "--out", "there", "--resume", "--quiet"])
+        .failed(2, &["there", "another recipe", "--out"]);
+    run(at, &["run", "tiny.toml", "--out", "there", "--resume", "--seeds", "2", "--quiet"])
+        .failed(2, &["another recipe"]);
+}

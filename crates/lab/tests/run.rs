@@ -1,0 +1,127 @@
+//! Runs are reproducible, and go on from whatever an end at a bad moment left behind.
+
+mod common;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::{TINY, assert_same, files};
+use loophole_lab::run::{Outcome, RunOptions};
+use loophole_lab::{Event, LabError, Recipe, run};
+use loophole_log::{LogError, RunDir, RunState};
+
+fn options(out: &Path, resume: bool, jobs: usize) -> RunOptions {
+    // The bundled organism lies at the root of the repository.
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    RunOptions { out: out.into(), root, resume, jobs, only_arm: None }
+}
+
+fn tiny() -> Recipe {
+    Recipe::parse(TINY, "tiny").unwrap()
+}
+
+fn whole(out: &Path, jobs: usize) {
+    assert!(matches!(run(&tiny(), &options(out, false, jobs), &|_| {}, &|| false).unwrap(), Outcome::Finished(_)));
+}
+
+/// Goes on, or begins, and leaves after `steps` more steps. Says what happened.
+fn some(out: &Path, resume: bool, steps: usize) -> (Outcome, Vec<String>) {
+    let (made, told) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let watch = |event: Event| {
+        let text = match event {
+            Event::Step { arm, metrics, .. } => {
+                made.fetch_add(1, Ordering::SeqCst);
+                format!("{arm} step {}", metrics.step)
+            }
+            Event::Probed { arm, step, .. } => format!("{arm} probed {step}"),
+            _ => return,
+        };
+        told.lock().unwrap().push(text);
+    };
+    let outcome = run(&tiny(), &options(out, resume, 1), &watch, &|| made.load(Ordering::SeqCst) >= steps).unwrap();
+    (outcome, told.into_inner().unwrap())
+}
+
+#[test]
+fn the_same_recipe_gives_the_same_files_however_many_work_at_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+    whole(&one, 1);
+    whole(&two, 2);
+    assert_same(&one, &two);
+    let rows = loophole_log::read_rollouts(&one.join("arms/plain/seed-3/rollouts/step-000002.parquet")).unwrap();
+    assert_eq!(rows.len(), 16);
+    assert!(rows.iter().any(|row| row.advantage != 0.0), "the comparison means something: the policy was moved");
+    let start = std::fs::read(one.join("arms/plain/seed-3/checkpoints/step-000003/model.safetensors")).unwrap();
+    let other = std::fs::read(one.join("arms/permitted/seed-3/checkpoints/step-000003/model.safetensors")).unwrap();
+    assert_ne!(start, other, "arms end apart");
+}
+
+#[test]
+fn a_run_goes_on_from_whatever_was_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let (good, torn) = (dir.path().join("good"), dir.path().join("torn"));
+    whole(&good, 1);
+    let state = |out: &Path| RunDir::open(out).unwrap().read_status().unwrap().unwrap();
+    let seed = |root: &Path, arm: &str| root.join("arms").join(arm).join("seed-3");
+    let (outcome, _) = some(&torn, false, 1);
+    assert_eq!((outcome, state(&torn).state, state(&torn).done), (Outcome::Interrupted, RunState::Interrupted, 0));
+    // Killed while a line was written, and while a checkpoint and a battery's log were.
+    let at = seed(&torn, "plain");
+    let mut metrics = std::fs::OpenOptions::new().append(true).open(at.join("metrics.jsonl")).unwrap();
+    metrics.write_all(b"{\"step\":1,\"rew").unwrap();
+    std::fs::create_dir_all(at.join("checkpoints/.step-000003.77.tmp")).unwrap();
+    std::fs::write(at.join("checkpoints/.step-000003.77.tmp/model.safetensors"), b"half").unwrap();
+    std::fs::write(at.join("probes/.step-000002.eval.77.tmp"), b"half").unwrap();
+    std::fs::write(at.join("state.partial"), b"half").unwrap();
+    let (outcome, told) = some(&torn, true, 3);
+    assert_eq!(outcome, Outcome::Interrupted);
+    assert_eq!(
+        told,
+        ["plain step 1", "plain probed 2", "plain step 2", "plain probed 3", "permitted probed 0", "permitted step 0"]
+    );
+    // Killed between the metrics of a step and the state after it, with its rollouts written.
+    let line = std::fs::read_to_string(seed(&good, "permitted").join("metrics.jsonl")).unwrap();
+    let at = seed(&torn, "permitted");
+    let mut metrics = std::fs::OpenOptions::new().append(true).open(at.join("metrics.jsonl")).unwrap();
+    writeln!(metrics, "{}", line.lines().nth(1).unwrap()).unwrap();
+    std::fs::write(at.join("rollouts/step-000001.parquet"), b"of a step that is made again").unwrap();
+    // Killed between a battery's log and its report.
+    std::fs::write(at.join("probes/step-000002.eval"), b"without a report").unwrap();
+    let (outcome, told) = some(&torn, true, 99);
+    assert!(matches!(outcome, Outcome::Finished(_)));
+    assert_eq!(told, ["permitted step 1", "permitted probed 2", "permitted step 2", "permitted probed 3"]);
+    assert_same(&good, &torn);
+    // Once more there is nothing left to do.
+    let (outcome, told) = some(&torn, true, 99);
+    assert!(matches!(outcome, Outcome::Finished(_)) && told.is_empty(), "{told:?}");
+    assert_same(&good, &torn);
+    assert_eq!((state(&torn).state, state(&torn).done), (RunState::Finished, 2));
+}
+
+#[test]
+fn only_the_same_run_is_gone_on_with_and_only_when_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let try_to = |recipe: &Recipe, out: &Path, resume: bool| run(recipe, &options(out, resume, 1), &|_| {}, &|| true);
+    assert!(matches!(try_to(&tiny(), &out, false), Ok(Outcome::Interrupted)));
+    let before = files(&out).len();
+    assert!(matches!(try_to(&tiny(), &out, false), Err(LabError::RunExists { .. })));
+    let mut other = tiny();
+    other.train.lr *= 2.0;
+    assert!(matches!(try_to(&other, &out, true), Err(LabError::OtherRun { .. })));
+    assert!(matches!(try_to(&tiny(), &out, true), Ok(Outcome::Interrupted)));
+    assert_eq!(files(&out).len(), before);
+    let foreign = dir.path().join("foreign");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("thesis.txt"), "years").unwrap();
+    assert!(matches!(try_to(&tiny(), &foreign, true), Err(LabError::Log(LogError::Exists(_)))));
+    assert_eq!(files(&foreign).len(), 1);
+    // A kill while the recipe was being written is no run.
+    let begun = dir.path().join("begun");
+    std::fs::create_dir(&begun).unwrap();
+    std::fs::write(begun.join(".recipe.toml.77.tmp"), "name").unwrap();
+    assert!(matches!(try_to(&tiny(), &begun, true), Ok(Outcome::Interrupted)));
+}
