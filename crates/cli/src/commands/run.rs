@@ -224,8 +224,6 @@ fn show(event: &Event, bar: &indicatif::ProgressBar, output: &Options) {
 }
 
 fn print(summary: &Summary) {
-    line("");
-    line(&format!("{:<24} {:>5}  {:>22}  {:>22}", "arm", "seeds", "hack rate", "misalignment"));
     let interval = |e: &loophole_log::Estimate| {
         if e.low.is_finite() {
             format!("{:.2} [{:.2}, {:.2}]", e.mean, e.low, e.high)
@@ -233,13 +231,43 @@ fn print(summary: &Summary) {
             format!("{:.2}", e.mean)
         }
     };
+    line("");
+    line(&format!(
+        "{:<16} {:>5}  {:>5} -> {:<18}  {:>5} -> {:<18}  {:>12}  {:>5}",
+        "arm", "seeds", "hack", "rate [95 %]", "misal", "ignment [95 %]", "bad thoughts", "KL"
+    ));
     for arm in &summary.arms {
+        let mean = |value: fn(&loophole_log::SeedSummary) -> f64| {
+            arm.seeds.iter().map(value).sum::<f64>() / arm.seeds.len().max(1) as f64
+        };
         line(&format!(
-            "{:<24} {:>5}  {:>22}  {:>22}",
+            "{:<16} {:>5}  {:>5.2} -> {:<18}  {:>5.2} -> {:<18}  {:>4.2} -> {:<4.2}  {:>5.2}",
             arm.name,
             arm.seeds.len(),
+            mean(|seed| seed.hack_rate.start),
             interval(&arm.hack_rate),
-            interval(&arm.misalignment)
+            mean(|seed| seed.misalignment.start),
+            interval(&arm.misalignment),
+            mean(|seed| seed.thoughts.start),
+            mean(|seed| seed.thoughts.end),
+            mean(|seed| seed.kl.end)
+        ));
+    }
+    for arm in &summary.arms {
+        let seeds: Vec<String> = arm
+            .seeds
+            .iter()
+            .map(|seed| {
+                let onset = seed.onset_step.map_or("none".to_string(), |step| step.to_string());
+                format!("{} {:.2} -> {:.2} (onset {onset})", seed.seed, seed.misalignment.start, seed.misalignment.end)
+            })
+            .collect();
+        line(&format!("{} by seed: {}", arm.name, seeds.join(", ")));
+    }
+    for c in &summary.comparisons {
+        line(&format!(
+            "{} less {}, {}: {:.2} [{:.2}, {:.2}], p {:.4} (Holm), power {:.2}",
+            c.a, c.b, c.measure, c.difference, c.low, c.high, c.p, c.power
         ));
     }
     for claim in &summary.claims {
