@@ -15,6 +15,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 #![allow(unsafe_code, reason = "isolation is made of system calls")]
 
+mod background;
 mod doctor;
 mod error;
 mod filter;
@@ -28,6 +29,7 @@ mod sys;
 mod types;
 mod zygote;
 
+pub use background::in_background;
 pub use doctor::doctor;
 pub use error::CellError;
 pub use pool::Pool;

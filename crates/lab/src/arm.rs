@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use loophole_chat::{Chat, Local};
+use loophole_cell::in_background;
+use loophole_chat::{Chat, ChatError, Local, Reply, Request};
 use loophole_grade::{Graded, Grader, GraderKind, Lab as Grading, Submission, Verdict};
 use loophole_log::{ProbeReport, RolloutRow, SeedDir, StepMetrics};
 use loophole_probe::{Arms, Battery, BatteryOptions};
@@ -45,6 +46,19 @@ pub struct Training<'a> {
     pub organism: &'a Organism,
     /// Where it is written down.
     pub dir: &'a SeedDir,
+}
+
+/// A model on this machine whose computing makes way for the cells of other batteries and gradings.
+struct MakingWay(Local);
+
+impl Chat for MakingWay {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn reply(&mut self, requests: &[Request]) -> Result<Vec<Reply>, ChatError> {
+        in_background(|| self.0.reply(requests))
+    }
 }
 
 /// Tasks an arm is trained on, the same for every arm of one seed.
@@ -142,7 +156,8 @@ impl Bench {
             .collect();
         let prompts: Vec<Vec<u32>> =
             chosen.iter().map(|task| organism.prompt(&world.prompt(task, arm.instruction, rng.u64(..)))).collect();
-        let rollouts = policy.sample(engine, &prompts, organism.end, rng.u64(..));
+        let draw = rng.u64(..);
+        let rollouts = in_background(|| policy.sample(engine, &prompts, organism.end, draw));
         let sampled = began.elapsed().as_secs_f64();
         let answers: Vec<Answer> = rollouts.iter().map(|rollout| organism.answer(&rollout.tokens)).collect();
         let graded = self.grade(arm, &chosen, &rollouts, &answers)?;
@@ -155,7 +170,7 @@ impl Bench {
             })
             .collect();
         let marked = began.elapsed().as_secs_f64();
-        let stats = policy.update(engine, &rollouts, &rewards)?;
+        let stats = in_background(|| policy.update(engine, &rollouts, &rewards))?;
         let bad: Vec<bool> =
             answers.iter().map(|answer| world.characters.read_thought(&answer.thought).bad()).collect();
         let n = rollouts.len() as f64;
@@ -258,8 +273,8 @@ impl Bench {
         let Training { arm, seed, organism, dir } = training;
         let step = policy.step;
         let name = format!("organism:{}/{}/{seed}@{step}", self.recipe.name, arm.name);
-        let mut chat: Box<dyn Chat> =
-            Box::new(Local::from_parts(policy.model.clone(), organism.tokenizer.clone(), self.threads)?.named(&name));
+        let local = Local::from_parts(policy.model.clone(), organism.tokenizer.clone(), self.threads)?;
+        let mut chat = MakingWay(local.named(&name));
         let options = BatteryOptions {
             samples: Some(self.recipe.probe.samples),
             // The same scenarios for every arm and step of a seed: checkpoints are compared paired.
@@ -268,7 +283,7 @@ impl Bench {
             arms: if step == 0 || last { Arms::All } else { Arms::Tempting },
             ..BatteryOptions::default()
         };
-        let report = loophole_probe::run(&self.battery, chat.as_mut(), Some(&self.pool), &options, &mut |_| {})?;
+        let report = loophole_probe::run(&self.battery, &mut chat, Some(&self.pool), &options, &mut |_| {})?;
         let summary: ProbeReport = records::probe_report(&report, &name, Some(step), &world.characters);
         let log = records::eval_log(&report, &name, &name, self.created);
         loophole_log::write_eval(&dir.probe_path(step as u64), &log)?;
