@@ -82,14 +82,24 @@ fn direct(tree: &str) -> Vec<(PathBuf, String)> {
 
 /// Whether a Rust file of a folder uses a crate.
 fn mentions(folder: &Path, name: &str) -> bool {
-    std::fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| {
+    let (path, alias) = (format!("{name}::"), format!("use {name} as"));
+    let mut found = false;
+    each_source(folder, &mut |source| found |= source.contains(&path) || source.contains(&alias));
+    found
+}
+
+/// Shows the text of every Rust file in a folder and those below it.
+pub fn each_source(folder: &Path, see: &mut dyn FnMut(&str)) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() {
-            return mentions(&path, name);
+            each_source(&path, see);
+        } else if path.extension().is_some_and(|e| e == "rs")
+            && let Ok(source) = std::fs::read_to_string(&path)
+        {
+            see(&source);
         }
-        let uses = |source: String| [format!("{name}::"), format!("use {name} as")].iter().any(|u| source.contains(u));
-        path.extension().is_some_and(|e| e == "rs") && std::fs::read_to_string(&path).is_ok_and(uses)
-    })
+    }
 }
 
 #[cfg(test)]

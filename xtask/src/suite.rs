@@ -66,11 +66,19 @@ impl Suite<'_> {
     }
 
     fn slow(&mut self) {
-        // Rust's own slow tests have `slow_` in their names; other ignored ones are parts of other checks.
         let Suite { runner, table, cargo } = self;
         table.check("slow tests", || {
-            match tests(runner, cargo, &["--tests"], &["--ignored", "--show-output", "slow_"], &[]) {
-                Found::Tests(tests, None) if tests == Tests::default() => Found::Skipped("there are none".into()),
+            let names = slow_tests(runner.root);
+            if names.is_empty() {
+                return Found::Skipped("no test is marked #[ignore = \"slow: ...\"]".into());
+            }
+            let how: Vec<&str> =
+                ["--ignored", "--show-output"].into_iter().chain(names.iter().map(String::as_str)).collect();
+            match tests(runner, cargo, &["--tests"], &how, &[]) {
+                // Each of them was found, or a name is not what it seems.
+                Found::Tests(tests, None) if tests.passed + tests.skipped.len() < names.len() => {
+                    Found::Failed(format!("not all of these were run: {}", names.join(", ")))
+                }
                 found => found,
             }
         });
@@ -213,4 +221,16 @@ fn example(runner: &Runner, name: &str, arguments: &[&Path]) -> Result<(), Strin
     let program = target.join("release/examples").join(name);
     let ended = runner.run(&program.to_string_lossy(), arguments, &[], 60);
     if ended.good() { Ok(()) } else { Err(ended.why) }
+}
+
+/// The names of the tests that are marked `#[ignore = "slow: ..."]`. Other ignored ones are parts of other checks.
+fn slow_tests(root: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    deps::each_source(&root.join("crates"), &mut |source| {
+        for after in source.split("#[ignore = \"slow").skip(1) {
+            let name = after.split_once("fn ").and_then(|(_, rest)| rest.split_once('('));
+            names.extend(name.map(|(name, _)| name.to_string()));
+        }
+    });
+    names
 }
