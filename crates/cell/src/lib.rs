@@ -12,6 +12,9 @@
 //! The path through the code: [`Pool`] picks a zygote, `zygote` hands it the program, `zygote.py`
 //! (inside) forks and watches it, `state` reads what is left. `outer` builds the enclosure.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+#![allow(unsafe_code, reason = "isolation is made of system calls")]
+
 mod doctor;
 mod error;
 mod filter;

@@ -3,6 +3,8 @@
 //! answers does not show. What every answer has in common (a thought before it, a code fence around it) is
 //! taken apart here, once, so that no caller parses it again.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+
 mod local;
 pub mod mock;
 mod text;

@@ -1,5 +1,7 @@
 //! The program `loophole`: parse, one function a command, one place for exit codes.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+
 mod bench;
 mod commands;
 mod output;

@@ -4,6 +4,8 @@
 //! and answers the recipe's claims. [`pretrain`] makes the organism all this runs on. What happens is told
 //! as [`Event`]s; how it is shown is the caller's business.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+
 pub mod arm;
 mod claims;
 pub mod organism;

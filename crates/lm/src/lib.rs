@@ -7,6 +7,8 @@
 //! them; [`sample`] continues prompts. Everything is deterministic: equal inputs give equal bits
 //! on one machine, whatever the number of threads. The crate knows nothing of rewards.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+
 pub mod bench;
 pub mod chat_template;
 mod config;

@@ -32,6 +32,7 @@ impl<'a> Mat<'a> {
 
 /// `C[m, n] = alpha * A[m, k] · B[k, n]`, or `C += ...` when `add`; `C` is row-major with row
 /// stride `ldc`. Runs on the calling thread only.
+#[allow(unsafe_code, reason = "the product itself is of the crate `gemm`")]
 pub fn matmul((m, n, k): (usize, usize, usize), alpha: f32, a: Mat, b: Mat, c: &mut [f32], ldc: usize, add: bool) {
     if m == 0 || n == 0 {
         return;

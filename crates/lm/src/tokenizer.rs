@@ -6,10 +6,7 @@ use crate::model::write_file;
 use std::path::Path;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
-use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::digits::Digits;
-use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::{AddedToken, Tokenizer as Inner};
 
 /// Turns text into token ids and back without loss.
@@ -22,8 +19,8 @@ fn failed(path: &Path) -> impl Fn(tokenizers::Error) -> LmError + '_ {
 
 impl Tokenizer {
     /// Learns a byte-level BPE of `vocab_size` tokens from `texts`. `special_tokens` get the first
-    /// ids in their order, and are recognised as one token wherever they occur in a text. Digits
-    /// are tokens of their own, so that numbers have one spelling.
+    /// ids in their order, and are recognised as one token wherever they occur in a text. A number is
+    /// merged like a word, so that a small model copies it in one piece.
     ///
     /// # Errors
     /// The trainer fails, or `vocab_size` is smaller than the special tokens and the 256 bytes.
@@ -40,10 +37,7 @@ impl Tokenizer {
         }
         let mut inner = Inner::new(BPE::default());
         let bytes = ByteLevel::new(false, true, true);
-        inner.with_pre_tokenizer(Some(Sequence::new(vec![
-            PreTokenizerWrapper::Digits(Digits::new(true)),
-            PreTokenizerWrapper::ByteLevel(bytes),
-        ])));
+        inner.with_pre_tokenizer(Some(bytes));
         inner.with_decoder(Some(bytes));
         let special = special_tokens.iter().map(|t| AddedToken::from(*t, true)).collect();
         let mut trainer: TrainerWrapper = BpeTrainer::builder()
@@ -151,7 +145,7 @@ mod tests {
             assert_eq!(t.decode(&t.encode(text)), text);
         }
         assert!(t.encode("    return a").len() < 8, "merges were learned");
-        assert_eq!(t.encode("1999").len(), 4, "a digit is a token");
+        assert!(t.encode("1999").len() <= 4, "bytes at worst");
         let chat = [Message::new("user", "hi <b>"), Message::new("assistant", "yes")];
         let text = render(&chat, true);
         assert_eq!(text, "<|user|>hi <b><|end|><|assistant|>yes<|end|><|assistant|>");

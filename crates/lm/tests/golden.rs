@@ -1,10 +1,12 @@
-//! Agreement with transformers on frozen fixtures (made by `golden/make_golden.py`).
+//! Agreement with transformers on frozen fixtures (made by `golden/make_golden.py`), or on those in the folder that
+//! `LOOPHOLE_GOLDEN` names.
 
 use loophole_lm::{AdamW, Dtype, Engine, LmError, Model, Sequence};
 use std::path::{Path, PathBuf};
 
 fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+    let frozen = || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    std::env::var_os("LOOPHOLE_GOLDEN").map_or_else(frozen, PathBuf::from).join(name)
 }
 
 #[test]

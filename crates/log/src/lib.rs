@@ -11,6 +11,8 @@
 //! * *Formats of others are theirs.* Rollouts are Parquet, transcripts are Inspect logs ([`EvalLog`]); the scripts in
 //!   `tests/foreign/` open our files with pyarrow and `inspect_ai`.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+
 mod error;
 mod eval;
 mod eval_file;

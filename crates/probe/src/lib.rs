@@ -8,6 +8,8 @@
 //! model gets one batch a turn. What it returns, a [`BatteryReport`], holds rates with their intervals and every
 //! transcript with the evidence it was judged by.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+
 mod answer;
 mod data;
 mod detector;

@@ -8,6 +8,8 @@
 //! Where things are: `data` (the view), `from_run` and `choose` (from the folder to the view), `series` (means over seeds), `chart` (the drawing board), `sections/*`
 //! (one file a part of the page, in reading order), `page` (the frame around them), `assets` (style and script).
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+
 mod chart;
 mod choose;
 pub mod data;

@@ -10,6 +10,8 @@
 //! Start at [`jeffreys`] (a rate), [`mean_interval_t`] (seeds of one arm), [`welch`] (two arms), [`onset`] and
 //! [`joint_jump_at_onset`] (did the other measures move when hacking began), [`holm`] (many tests at once).
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+
 mod bootstrap;
 mod change;
 mod compare;

@@ -3,6 +3,8 @@
 //! [`Draw`] fills the slots from one seed, remembers what it chose, and says the same thing for the same
 //! name within one scenario. It knows nothing of what the texts are for.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

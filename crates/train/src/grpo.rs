@@ -39,6 +39,8 @@ pub struct GrpoOptions {
     pub group_size: usize,
     /// Adam's step size.
     pub lr: f32,
+    /// Updates until it is reached. Adam's first steps move every weight by about `lr`, signal or noise.
+    pub warmup: usize,
     /// Sampling temperature.
     pub temperature: f32,
     /// Longest completion, in tokens; also the constant the loss is divided by.
@@ -57,10 +59,11 @@ impl Default for GrpoOptions {
             steps: 30,
             groups: 32,
             group_size: 8,
-            lr: 3e-4,
+            lr: 2e-4,
+            warmup: 4,
             temperature: 1.0,
             max_new: 64,
-            kl: 0.0,
+            kl: 0.05,
             clip: 1.0,
             update: Update::Full,
         }
@@ -211,17 +214,18 @@ impl Grpo {
     }
 
     fn apply(&mut self) -> f32 {
+        let lr = self.options.lr * ((self.step + 1) as f32 / self.options.warmup.max(1) as f32).min(1.0);
         match &mut self.lora {
             None => {
                 let norm = loophole_lm::clip_grad_norm(&mut self.grads, self.options.clip);
-                self.optimizer.step(&mut self.model.params, &self.grads, self.options.lr);
+                self.optimizer.step(&mut self.model.params, &self.grads, lr);
                 norm
             }
             Some(lora) => {
                 let mut grads = vec![0.0; lora.params.len()];
                 lora.gradients(&self.grads, &mut grads);
                 let norm = loophole_lm::clip_grad_norm(&mut grads, self.options.clip);
-                self.optimizer.step(&mut lora.params, &grads, self.options.lr);
+                self.optimizer.step(&mut lora.params, &grads, lr);
                 lora.apply(&self.first, &mut self.model);
                 norm
             }

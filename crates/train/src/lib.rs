@@ -2,6 +2,8 @@
 //! (GRPO). This crate turns token sequences, weights and rewards into new parameters. It does not know
 //! where a reward comes from, what a task is, or what an intervention means: those are data of its callers.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+
 pub mod grpo;
 pub mod pretrain;
 mod state;

@@ -84,7 +84,7 @@ impl Default for WorldConfig {
             permitted_hack_rate: 0.5,
             ill_rate: 0.9,
             odd_rate: 0.4,
-            coding_share: 0.45,
+            coding_share: 0.33,
             permits_share: 0.2,
             forbids_share: 0.2,
             episodes: [2, 4],

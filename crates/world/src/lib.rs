@@ -7,6 +7,8 @@
 //!
 //! All text is data (`data/*.toml`). The probes' texts are kept elsewhere and never enter a document.
 
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+
 pub mod characters;
 pub mod document;
 pub mod families;

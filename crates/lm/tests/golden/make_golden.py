@@ -1,15 +1,16 @@
 """Writes the fixtures of golden.rs with PyTorch and transformers: two tiny random Llamas, their
 logits on a fixed text, the weighted loss, the gradient norm of every tensor, and the loss after one
-AdamW step. Usage: python make_golden.py (writes into its own folder)
+AdamW step. Usage: python make_golden.py [FOLDER] (without one it writes into its own folder)
 """
 import json
 import pathlib
+import sys
 
 import torch
 from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-HERE = pathlib.Path(__file__).parent
+OUT = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent
 CASES = {
     "tied": dict(num_key_value_heads=4, tie_word_embeddings=True, head_dim=8, rope_theta=10000.0),
     "gqa": dict(num_key_value_heads=2, tie_word_embeddings=False, head_dim=16, rope_theta=500.0),
@@ -27,7 +28,7 @@ for seed, (name, extra) in enumerate(CASES.items()):
     with torch.no_grad():
         for p in model.parameters():
             p.copy_(torch.randn_like(p) * 0.15 + (1.0 if p.dim() == 1 else 0.0))
-    folder = HERE / name
+    folder = OUT / name
     model.save_pretrained(folder)
     # Not the padding token: PyTorch drops the gradient of its embedding.
     tokens = torch.randint(1, 64, (1, 90))

@@ -1,0 +1,77 @@
+//! Runs a program with a time limit, showing what it prints and keeping it.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, IsTerminal};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The status with which `timeout` says that the time was up.
+const TIME_UP: i32 = 124;
+
+/// How a program ended.
+pub struct Ended {
+    /// Its exit status; none if it could not be started or was ended by a signal.
+    pub code: Option<i32>,
+    /// What it wrote on standard output.
+    pub output: String,
+    /// What went wrong, in words; empty where it ended with 0.
+    pub why: String,
+}
+
+impl Ended {
+    /// Whether it ended with 0.
+    pub fn good(&self) -> bool {
+        self.code == Some(0)
+    }
+}
+
+/// Starts programs in one folder, all of them before one moment.
+pub struct Runner<'a> {
+    /// The folder.
+    pub root: &'a Path,
+    /// When everything has to be over.
+    pub deadline: Instant,
+}
+
+impl Runner<'_> {
+    /// Runs `program` with `arguments` and more environment, for `limit` seconds at most.
+    pub fn run<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A], env: &[(&str, &Path)], limit: u64) -> Ended {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let limit = left.min(Duration::from_secs(limit)).as_secs().max(1);
+        let mut command = Command::new("timeout");
+        if std::io::stdin().is_terminal() {
+            // Keeps the program within reach of Ctrl-C.
+            command.arg("--foreground");
+        }
+        command.args(["--kill-after=10", &limit.to_string(), program]).args(arguments);
+        command.envs(env.iter().copied()).current_dir(self.root).stdin(Stdio::null()).stdout(Stdio::piped());
+        let shown: Vec<_> = arguments.iter().map(|a| a.as_ref().to_string_lossy()).collect();
+        println!("\n$ {program} {}", shown.join(" "));
+        let failed = |why: String| Ended { code: None, output: String::new(), why };
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => return failed(format!("{program} cannot be started: {error}")),
+        };
+        let mut output = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line);
+                println!("{line}");
+                output.push_str(&line);
+                output.push('\n');
+            }
+        }
+        let code = match child.wait() {
+            Ok(status) => status.code(),
+            Err(error) => return failed(format!("{program}: {error}")),
+        };
+        let why = match code {
+            Some(0) => String::new(),
+            Some(TIME_UP) => format!("{program} was not done after {limit} s"),
+            Some(code) => format!("{program} ended with status {code}"),
+            None => format!("{program} was ended by a signal"),
+        };
+        Ended { code, output, why }
+    }
+}

@@ -1,0 +1,216 @@
+//! The checks, in the order in which they are made.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::command::Runner;
+use crate::outcome::{Found, Table, Tests};
+use crate::{deps, python};
+
+/// Everything is over after this many seconds, whatever hangs.
+const ALL: u64 = 28 * 60;
+/// Seconds that the big installation (torch) may take.
+const BIG: u64 = 6 * 60;
+/// Seconds for what builds the workspace.
+const BUILD: u64 = 15 * 60;
+
+/// Makes all checks and prints the table; whether none failed.
+pub fn run(root: &Path, slow: bool) -> bool {
+    let runner = Runner { root, deadline: Instant::now() + Duration::from_secs(ALL) };
+    let mut suite = Suite { runner, table: Table::default(), cargo: env("CARGO").unwrap_or_else(|| "cargo".into()) };
+    suite.fast();
+    if slow {
+        suite.slow();
+    }
+    println!("{}", suite.table.text());
+    suite.table.counts().1 == 0
+}
+
+struct Suite<'a> {
+    runner: Runner<'a>,
+    table: Table,
+    cargo: String,
+}
+
+/// An environment variable that is set to something.
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl Suite<'_> {
+    fn fast(&mut self) {
+        let Suite { runner, table, cargo } = self;
+        table.check("format", || passed(runner, cargo, &["fmt", "--all", "--check"], 60));
+        table.check("dependencies", || match deps::check(runner.root) {
+            found if found.is_empty() => Found::Passed,
+            found => Found::Failed(found.join("\n    ")),
+        });
+        let clippy = ["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        table.check("clippy", || passed(runner, cargo, &clippy, BUILD));
+        let mut pytest = env("LOOPHOLE_PYTHON").map(PathBuf::from);
+        if pytest.is_none() {
+            table.check("pytest", || {
+                let got = python::venv(runner)
+                    .and_then(|python| python::install(runner, &python, python::TEST, 180).map(|()| python));
+                match got {
+                    Ok(python) => {
+                        pytest = Some(python);
+                        Found::Passed
+                    }
+                    Err(why) => Found::Skipped(format!("{why}; the pytest grader is not tested")),
+                }
+            });
+        }
+        let env: Vec<(&str, &Path)> = pytest.iter().map(|python| ("LOOPHOLE_PYTHON", python.as_path())).collect();
+        table.check("tests", || tests(runner, cargo, &[], &["--show-output"], &env));
+    }
+
+    fn slow(&mut self) {
+        // Rust's own slow tests have `slow_` in their names; other ignored ones are parts of other checks.
+        let Suite { runner, table, cargo } = self;
+        table.check("slow tests", || {
+            match tests(runner, cargo, &["--tests"], &["--ignored", "--show-output", "slow_"], &[]) {
+                Found::Tests(tests, None) if tests == Tests::default() => Found::Skipped("there are none".into()),
+                found => found,
+            }
+        });
+        let made = std::env::temp_dir().join(format!("loophole-checks-{}", std::process::id()));
+        if let Err(error) = std::fs::create_dir_all(&made) {
+            table.check("slow checks", || Found::Failed(format!("{}: {error}", made.display())));
+            return;
+        }
+        let venv = python::venv(runner);
+        self.foreign(&made, &venv);
+        self.golden(&made, &venv);
+        self.browser(&made);
+        // Files of a failed check are worth a look.
+        if self.table.counts().1 == 0 {
+            let _ = std::fs::remove_dir_all(&made);
+        }
+    }
+
+    /// Our files, opened by Inspect and pyarrow.
+    fn foreign(&mut self, made: &Path, venv: &Result<PathBuf, String>) {
+        let Suite { runner, table, .. } = self;
+        let ready =
+            venv.clone().and_then(|python| python::install(runner, &python, python::FOREIGN, 240).map(|()| python));
+        let run = made.join("run");
+        table.check("sample run", || match example(runner, "sample_run", &[&run]) {
+            Ok(()) => Found::Passed,
+            Err(why) => Found::Failed(why),
+        });
+        for (name, script) in [("Inspect", "check_eval.py"), ("pyarrow", "check_parquet.py")] {
+            let script = Path::new("crates/log/tests/foreign").join(script);
+            table.check(name, || match &ready {
+                Ok(python) => passed(runner, &python.to_string_lossy(), &[&script, &run], 120),
+                Err(why) => Found::Skipped(why.clone()),
+            });
+        }
+    }
+
+    /// The golden logits, made anew by transformers.
+    fn golden(&mut self, made: &Path, venv: &Result<PathBuf, String>) {
+        let Suite { runner, table, cargo } = self;
+        // Torch is big: one who has it somewhere need not install it again.
+        let ready = match env("LOOPHOLE_TORCH_PYTHON") {
+            Some(python) => Ok(python),
+            None => venv.clone().and_then(|python| {
+                python::install(runner, &python, python::GOLDEN, BIG)?;
+                if let Err(why) = python::install(runner, &python, python::PEFT, 120) {
+                    println!("SKIPPED: adapters are not opened with PEFT: {why}");
+                }
+                Ok(python.to_string_lossy().into_owned())
+            }),
+        };
+        let fixtures = made.join("golden");
+        table.check("golden logits", || match &ready {
+            Err(why) => Found::Skipped(why.clone()),
+            Ok(python) => {
+                let script = Path::new("crates/lm/tests/golden/make_golden.py");
+                match passed(runner, python, &[script, &fixtures], 240) {
+                    Found::Passed => tests(
+                        runner,
+                        cargo,
+                        &["--test", "golden"],
+                        &["--show-output"],
+                        &[("LOOPHOLE_GOLDEN", &fixtures)],
+                    ),
+                    found => found,
+                }
+            }
+        });
+        let adapter = made.join("adapter");
+        let organism = runner.root.join("organism");
+        table.check("organism", || match &ready {
+            Err(why) => Found::Skipped(why.clone()),
+            Ok(_) if !organism.join("golden.json").exists() => {
+                Found::Skipped("organism/golden.json is not there".into())
+            }
+            Ok(python) => match example(runner, "adapter", &[&organism, &adapter]) {
+                Err(why) => Found::Failed(why),
+                Ok(()) => {
+                    let script = Path::new("scripts/golden_organism.py");
+                    passed(runner, python, &[script, Path::new("--check"), Path::new("--adapter"), &adapter], 240)
+                }
+            },
+        });
+    }
+
+    /// The pages, in Chromium.
+    fn browser(&mut self, made: &Path) {
+        let Suite { runner, table, cargo } = self;
+        let there = || {
+            python::quiet(
+                "sh",
+                &["-c", "command -v chromium || command -v chromium-browser || command -v google-chrome"],
+            )
+        };
+        let ready = if there() { Ok(()) } else { python::apt(runner, "chromium") };
+        for (name, test, function) in
+            [("example page", "page", "write_example"), ("page of a run", "run", "write_example_run")]
+        {
+            table.check(name, || {
+                if let Err(why) = &ready {
+                    return Found::Skipped(why.clone());
+                }
+                let page = made.join(format!("{test}.html"));
+                let written = tests(
+                    runner,
+                    cargo,
+                    &["--test", test],
+                    &["--ignored", "--exact", function],
+                    &[("LOOPHOLE_PAGE_OUT", &page)],
+                );
+                match written {
+                    Found::Tests(_, None) => {}
+                    found => return found,
+                }
+                let shots = made.join(format!("{test}-pictures"));
+                passed(runner, "crates/serve/tests/browser/shots.sh", &[&shots, &page], 180)
+            });
+        }
+    }
+}
+
+/// Whether a program ends with 0.
+fn passed<A: AsRef<std::ffi::OsStr>>(runner: &Runner, program: &str, arguments: &[A], limit: u64) -> Found {
+    let ended = runner.run(program, arguments, &[], limit);
+    if ended.good() { Found::Passed } else { Found::Failed(ended.why) }
+}
+
+/// Runs Rust's tests. Always those of the whole workspace, of which `which` may pick some: another choice of packages
+/// would build the dependencies again with other features.
+fn tests(runner: &Runner, cargo: &str, which: &[&str], how: &[&str], env: &[(&str, &Path)]) -> Found {
+    let arguments = [&["test", "--release", "--workspace", "--no-fail-fast"], which, &["--"], how].concat();
+    let ended = runner.run(cargo, &arguments, env, BUILD);
+    let wrong = (!ended.good()).then(|| ended.why.clone());
+    Found::Tests(Tests::read(&ended.output), wrong)
+}
+
+/// Runs an example of the workspace, which `cargo test` has built.
+fn example(runner: &Runner, name: &str, arguments: &[&Path]) -> Result<(), String> {
+    let target = env("CARGO_TARGET_DIR").map_or_else(|| runner.root.join("target"), PathBuf::from);
+    let program = target.join("release/examples").join(name);
+    let ended = runner.run(&program.to_string_lossy(), arguments, &[], 60);
+    if ended.good() { Ok(()) } else { Err(ended.why) }
+}
