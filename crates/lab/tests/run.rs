@@ -51,9 +51,10 @@ fn the_same_recipe_gives_the_same_files_however_many_work_at_it() {
     whole(&one, 1);
     whole(&two, 2);
     assert_same(&one, &two);
-    let rows = loophole_log::read_rollouts(&one.join("arms/plain/seed-3/rollouts/step-000002.parquet")).unwrap();
-    assert_eq!(rows.len(), 16);
-    assert!(rows.iter().any(|row| row.advantage != 0.0), "the comparison means something: the policy was moved");
+    let rollouts = files(&one).into_iter().filter(|(name, _)| name.ends_with(".parquet"));
+    let rows: Vec<_> = rollouts.flat_map(|(_, path)| loophole_log::read_rollouts(&path).unwrap()).collect();
+    assert_eq!(rows.len(), 2 * 3 * 16);
+    assert!(rows.iter().any(|row| row.advantage != 0.0), "the comparison means something: a policy was moved");
     let start = std::fs::read(one.join("arms/plain/seed-3/checkpoints/step-000003/model.safetensors")).unwrap();
     let other = std::fs::read(one.join("arms/permitted/seed-3/checkpoints/step-000003/model.safetensors")).unwrap();
     assert_ne!(start, other, "arms end apart");
