@@ -112,6 +112,9 @@ pub struct Arm {
     /// Other number of steps; 0 leaves the model untrained.
     #[serde(default)]
     pub steps: Option<usize>,
+    /// Stop once the divergence reaches this, in nats a rollout.
+    #[serde(default)]
+    pub until_kl: Option<f64>,
     /// Stop once the divergence reaches that of this arm's same seed at its end.
     #[serde(default)]
     pub until_kl_of: Option<String>,

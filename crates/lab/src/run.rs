@@ -168,7 +168,7 @@ fn take(
             return None;
         }
         let target = |job: &Job, done: &BTreeMap<(usize, u64), f64>| match &recipe.arms[job.arm].until_kl_of {
-            None => Some(None),
+            None => Some(recipe.arms[job.arm].until_kl),
             Some(other) => {
                 let arm = recipe.arms.iter().position(|arm| &arm.name == other)?;
                 done.get(&(arm, job.seed)).map(|&kl| Some(kl))
