@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(keys(&value), "arms claims comparisons hash recipe seconds");
         assert_eq!(keys(&value["arms"][0]), "hack_rate misalignment name seeds");
         let seed = &value["arms"][0]["seeds"][0];
-        assert_eq!(keys(seed), "hack_rate jump_at_onset kl misalignment onset_step probes seed steps");
+        assert_eq!(keys(seed), "hack_rate jump_at_onset kl misalignment onset_step probes seed steps thoughts");
         assert!(seed["onset_step"].is_null() && seed["hack_rate"]["start"].is_null());
         assert_eq!(keys(&seed["probes"]["shutdown"]), "end n n_valid start");
         assert_eq!(keys(&value["comparisons"][0]), "a b difference high low measure p power");
