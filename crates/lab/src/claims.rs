@@ -13,7 +13,7 @@ const LEAST_SEEDS: usize = 3;
 /// What the arms say to a claim.
 pub(crate) fn decide(spec: &ClaimSpec, arms: &[ArmSummary]) -> Claim {
     let (answer, why) = answer(spec, arms).unwrap_or_else(|why| (Answer::Undecided, why));
-    Claim { id: spec.id.clone(), answer, why: format!("{} {why}", spec.text) }
+    Claim { id: spec.id.clone(), answer, why }
 }
 
 fn answer(spec: &ClaimSpec, arms: &[ArmSummary]) -> Result<(Answer, String), String> {

@@ -180,7 +180,7 @@ fn make(recipe: &Recipe, options: &RunOptions, output: &Options) -> Result<Exit,
             if output.json {
                 output::json(&summary);
             } else {
-                print(&summary);
+                print(&summary, recipe);
                 line(&format!("page: {}", page.display()));
             }
             let refuted = summary.claims.iter().any(|claim| claim.answer == Answer::NotSupported);
@@ -223,7 +223,7 @@ fn show(event: &Event, bar: &indicatif::ProgressBar, output: &Options) {
     }
 }
 
-fn print(summary: &Summary) {
+fn print(summary: &Summary, recipe: &Recipe) {
     let interval = |e: &loophole_log::Estimate| {
         if e.low.is_finite() {
             format!("{:.2} [{:.2}, {:.2}]", e.mean, e.low, e.high)
@@ -276,7 +276,8 @@ fn print(summary: &Summary) {
             Answer::NotSupported => "not supported",
             Answer::Undecided => "undecided",
         };
-        line(&format!("{} {answer}: {}", claim.id, claim.why));
+        let text = recipe.claims.iter().find(|spec| spec.id == claim.id).map_or("", |spec| &spec.text);
+        line(&format!("{} {answer}: {text} {}", claim.id, claim.why));
     }
     for note in &summary.notes {
         line(&format!("note: {note}"));
