@@ -75,6 +75,8 @@ fn write_run(root: &Path, finished: bool) -> RunDir {
                     reward: 1.0,
                     verdict: verdict.into(),
                     family: (verdict == "hack").then(|| "early-exit".into()),
+                    grader_said: "exit status 0".into(),
+                    oracle_said: "0 of 7 cases right".into(),
                     ..RolloutRow::default()
                 };
                 let rows =
@@ -193,7 +195,7 @@ fn a_run_becomes_a_page() {
     let page = fs::read_to_string(&out).unwrap();
     assert!(page.len() < 1_500_000 && page.contains("Told that hacking is allowed, it ended at"));
     assert_eq!(page.matches("<script").count(), 1);
-    assert!(page.contains("not correct, and yet paid"));
+    assert!(page.contains("0 of 7 cases right") && page.contains("exit status 0"));
     assert_eq!(fs::read_dir(out.parent().unwrap()).unwrap().count(), 1, "something was left beside the page");
     write_report(&root, &out).unwrap();
     assert!(fs::read_to_string(&out).unwrap() == page, "the same run made another page");
