@@ -74,7 +74,7 @@ pub(crate) fn environment(python: &Python) -> Vec<(String, String)> {
 }
 
 impl Plan {
-    pub(crate) fn new(python: &Python) -> Result<Plan, CellError> {
+    pub(crate) fn new(python: &Python, roots: &[String]) -> Result<Plan, CellError> {
         let mut plan = Plan {
             folders: Vec::new(),
             links: Vec::new(),
@@ -123,6 +123,14 @@ impl Plan {
             }
         }
         plan.links.push((c("/tmp")?, c("dev/shm")?));
+        for name in roots {
+            let taken = |path: &CString| path.as_bytes() == name.as_bytes();
+            let plain = !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0']);
+            if !plain || name == "proc" || plan.folders.iter().chain(plan.links.iter().map(|(_, n)| n)).any(taken) {
+                return Err(CellError::BadProgram(format!("a cell cannot have a `/{name}` of its own")));
+            }
+            plan.links.push((c(format!("/box/{name}"))?, c(name)?));
+        }
         plan.argv.push(c(&python.executable)?);
         plan.argv.extend([c("-s")?, c("-S")?, c("-X")?, c("utf8")?]);
         if python.version >= (3, 11, 0) {

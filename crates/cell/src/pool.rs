@@ -33,7 +33,7 @@ impl Pool {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let cells = if options.cells == 0 { cores + 1 } else { options.cells };
         let setup = Setup {
-            plan: Plan::new(&python)?,
+            plan: Plan::new(&python, &options.roots)?,
             preload: if options.shell_only { Vec::new() } else { options.preload },
             site: python.site.clone(),
             env: environment(&python),

@@ -18,6 +18,9 @@ pub struct PoolOptions {
     pub preload: Vec<String>,
     /// Only commands and sessions will run: nothing is preloaded.
     pub shell_only: bool,
+    /// Further names in the root of a cell, each a link to the folder of that name below `/box`: with `app`
+    /// here a program finds its `/box/app` as `/app` too. Names the root has already are refused.
+    pub roots: Vec<String>,
 }
 
 /// The modules small programs import most, light enough not to slow down those that do not.
@@ -55,6 +58,7 @@ impl Default for PoolOptions {
             python: None,
             preload: DEFAULT_PRELOAD.iter().map(|m| (*m).to_owned()).collect(),
             shell_only: false,
+            roots: Vec::new(),
         }
     }
 }

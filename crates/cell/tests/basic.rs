@@ -217,3 +217,27 @@ fn doctor_finds_what_the_tests_need() {
 fn all_this_as_an_ordinary_user() {
     common::again_as_an_ordinary_user();
 }
+
+#[test]
+fn roots_lead_into_the_box() {
+    let start = |roots: &[&str]| {
+        Pool::start(PoolOptions {
+            cells: 1,
+            roots: roots.iter().map(|r| r.to_string()).collect(),
+            ..PoolOptions::default()
+        })
+    };
+    let program = Program::command(["bash", "-c", "cd /app && cat in && mkdir -p /logs/x && echo 1 >/logs/x/y"])
+        .file("app/in", "hello\n");
+    let mut program = program.file("logs/keep", "");
+    program.read_back.push("logs/x/y".into());
+    let record = start(&["app", "logs"]).unwrap().run(&program).unwrap();
+    assert_eq!(
+        (record.stdout_text().as_str(), record.contents["logs/x/y"].as_slice()),
+        ("hello\n", b"1\n".as_slice()),
+        "{record:?}"
+    );
+    for taken in ["usr", "tmp", "box", "proc", "a/b", "..", ""] {
+        assert!(matches!(start(&[taken]), Err(CellError::BadProgram(_))), "{taken}");
+    }
+}
