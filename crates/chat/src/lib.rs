@@ -1,124 +1,199 @@
-//! One trait for a model one can talk to. A caller hands over a batch of conversations and gets one
-//! [`Reply`] for each, in the same order; whether a mock or a checkpoint on this machine
-//! answers does not show. What every answer has in common (a thought before it, a code fence around it) is
-//! taken apart here, once, so that no caller parses it again.
+//! One trait for a model one can talk to. A caller hands over conversations and gets one [`Reply`] for each, in the
+//! same order; whether a mock, a checkpoint on this machine or an endpoint answers does not show. What every answer has
+//! in common (a thought before it, a code fence around it) is taken apart here, once, so that no caller parses it
+//! again.
+//!
+//! A [`Chat`] may be used from many threads at once. A checkpoint joins what waits into one batch; an endpoint
+//! keeps as many requests in flight as it bears.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
+mod error;
+mod listen;
 mod local;
 pub mod mock;
 mod text;
 
+use std::sync::mpsc::Sender;
+
+pub use error::ChatError;
 pub use local::Local;
-pub use mock::{Key, Mock};
+pub use loophole_message::{Message, Role, ToolCall, ToolSpec};
+pub use mock::{Act, Key, Mock, Scripted};
 use serde::{Deserialize, Serialize};
 pub use text::{first_line, split_thought, strip_fences};
 
-/// Who says something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// The frame of the conversation.
-    System,
-    /// Whoever talks to the model.
-    User,
-    /// The model.
-    Assistant,
-}
-
-impl Role {
-    /// The name chat formats use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Role::System => "system",
-            Role::User => "user",
-            Role::Assistant => "assistant",
-        }
-    }
-}
-
-/// One message of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-    /// Who says it.
-    pub role: Role,
-    /// What is said.
-    pub content: String,
-}
-
-impl Message {
-    /// A message of the given role.
-    pub fn new(role: Role, content: impl Into<String>) -> Self {
-        Message { role, content: content.into() }
-    }
-}
-
 /// One conversation that waits for the model's next message.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Request {
-    /// The conversation so far; the last message is the user's.
+    /// The conversation so far; the last message is the user's or a tool's.
     pub messages: Vec<Message>,
-    /// Seed of the sampling: the same request gets the same reply, whatever else is in the batch.
-    pub seed: u64,
-    /// Sampling temperature; 0 takes the likeliest token.
-    pub temperature: f32,
-    /// Most tokens to sample.
-    pub max_tokens: usize,
+    /// Tools the model may call. A model whose chat format knows none answers in text.
+    pub tools: Vec<ToolSpec>,
+    /// Whether it may, must or must not call one.
+    pub tool_choice: ToolChoice,
+    /// If not empty: the answer must be one of these texts, and [`Reply::choice`] says which. A local model thinks
+    /// as it likes and then picks among them by their probabilities; of any other model the answer is compared
+    /// with them, so the conversation must ask for them.
+    pub choices: Vec<String>,
+    /// How to sample.
+    pub sampling: Sampling,
     /// What a mock needs to know to act its part. Real models never see it.
     pub key: Option<Key>,
 }
 
-/// What a model said.
+/// Whether a model calls a tool.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ToolChoice {
+    /// As it likes.
+    #[default]
+    Auto,
+    /// It must call one.
+    Required,
+    /// It must not.
+    None,
+}
+
+/// How to sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// Temperature; 0 takes the likeliest token. None is the model's own default (a local model's is 1).
+    pub temperature: Option<f32>,
+    /// Only the likeliest tokens that together have this probability; none for all. Not for local models.
+    pub top_p: Option<f32>,
+    /// Most tokens to sample.
+    pub max_tokens: usize,
+    /// Texts that end the reply, themselves left out.
+    pub stop: Vec<String>,
+    /// Seed: a local model gives the same request the same reply, whatever else is asked at the time. Endpoints
+    /// treat it as a wish, if they know it at all.
+    pub seed: u64,
+    /// If set: log-probabilities of the tokens, and of so many alternatives to each, where the model gives them.
+    pub logprobs: Option<usize>,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Sampling { temperature: None, top_p: None, max_tokens: 1024, stop: Vec::new(), seed: 0, logprobs: None }
+    }
+}
+
+/// What a model said.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Reply {
     /// All of it.
     pub text: String,
-    /// What stands inside `<think>…</think>`.
+    /// What stands inside `<think>…</think>`, or what an endpoint gave apart as reasoning.
     pub thought: Option<String>,
     /// What comes after the thought, trimmed. See [`strip_fences`] for answers that are code.
     pub answer: String,
-    /// Tokens sampled (for a mock: words).
-    pub tokens: usize,
-    /// True if the model ended by itself, false if it was cut off at `max_tokens`.
-    pub stopped: bool,
+    /// Calls of tools.
+    pub tool_calls: Vec<ToolCall>,
+    /// Why it ended.
+    pub finish: Finish,
+    /// What it took.
+    pub usage: Usage,
+    /// The tokens with their log-probabilities, where they were asked for and the model gives them.
+    pub logprobs: Option<Vec<TokenLogprob>>,
+    /// Which of the request's choices it is; none if it is none of them or there were none.
+    pub choice: Option<usize>,
 }
 
 impl Reply {
     /// Takes a whole text apart.
-    pub fn from_text(text: impl Into<String>, tokens: usize, stopped: bool) -> Self {
+    pub fn from_text(text: impl Into<String>, tokens: usize, finish: Finish) -> Self {
         let text = text.into();
         let (thought, answer) = split_thought(&text);
-        Reply { thought, answer, text, tokens, stopped }
+        let usage = Usage { completion_tokens: tokens, ..Usage::default() };
+        Reply { thought, answer, text, finish, usage, ..Reply::default() }
+    }
+
+    /// False if it was cut off at the most tokens.
+    pub fn stopped(&self) -> bool {
+        self.finish != Finish::Length
+    }
+
+    /// The reply as the conversation's next message.
+    pub fn message(&self) -> Message {
+        Message::assistant(self.text.clone()).with_calls(self.tool_calls.clone())
     }
 }
 
-/// Why a model did not answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ChatError {
-    /// A mock that does not exist.
-    #[error("there is no mock behaviour {name:?}; known are {}", mock::NAMES.join(", "))]
-    UnknownMock {
-        /// The name that was asked for.
-        name: String,
-    },
-    /// The model could not be opened or run.
-    #[error("{model}: {reason}")]
-    Model {
-        /// The model's name.
-        model: String,
-        /// What went wrong and what to do.
-        reason: String,
-    },
+/// Why a reply ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// The model ended it, or one of the texts that end a reply came.
+    #[default]
+    Stop,
+    /// It was cut off at the most tokens, or the context is full.
+    Length,
+    /// It calls tools and waits for what they return.
+    ToolCalls,
+    /// The provider's filter ended or withheld it.
+    Filtered,
+}
+
+/// What a reply took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens read (for a mock: words).
+    pub prompt_tokens: usize,
+    /// Of them, tokens the provider had in its cache.
+    pub cached_tokens: usize,
+    /// Tokens sampled (for a mock: words).
+    pub completion_tokens: usize,
+}
+
+/// A token of a reply.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenLogprob {
+    /// Its text.
+    pub token: String,
+    /// Its log-probability at temperature 1.
+    pub logprob: f32,
+    /// The likeliest tokens at its place, likeliest first.
+    pub top: Vec<(String, f32)>,
+}
+
+/// A piece of a reply that is still being made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delta {
+    /// Text to append.
+    pub text: String,
+    /// The tokens it is made of, where they were asked for.
+    pub logprobs: Vec<TokenLogprob>,
 }
 
 /// A model one can talk to.
-pub trait Chat: Send {
+pub trait Chat: Send + Sync {
     /// What to call the model in reports.
     fn name(&self) -> &str;
 
-    /// One reply for each request, in the order of the requests.
+    /// One result for each request, in the order of the requests. One that fails takes no other with it; whatever is
+    /// worth trying again was tried again.
+    fn reply(&self, requests: &[Request]) -> Vec<Result<Reply, ChatError>>;
+
+    /// One reply whose text is sent on while it is made; when the receiver is gone, the model may stop. What arrives
+    /// in pieces is the beginning of the reply's text; the result is the whole.
     ///
     /// # Errors
-    /// The model could not be run at all; a bad answer is a reply like any other.
-    fn reply(&mut self, requests: &[Request]) -> Result<Vec<Reply>, ChatError>;
+    /// As for a request of [`Chat::reply`].
+    fn stream(&self, request: &Request, pieces: Sender<Delta>) -> Result<Reply, ChatError> {
+        let reply = self.one(request)?;
+        // Nobody may be listening any more.
+        let _ = pieces.send(Delta { text: reply.text.clone(), logprobs: reply.logprobs.clone().unwrap_or_default() });
+        Ok(reply)
+    }
+
+    /// One reply.
+    ///
+    /// # Errors
+    /// As for a request of [`Chat::reply`].
+    fn one(&self, request: &Request) -> Result<Reply, ChatError> {
+        self.reply(std::slice::from_ref(request)).pop().unwrap_or_else(|| {
+            Err(ChatError::Malformed { model: self.name().to_string(), reason: "no reply came back".to_string() })
+        })
+    }
 }

@@ -1,19 +1,49 @@
-//! A Llama checkpoint on this machine.
+//! A checkpoint on this machine.
+//!
+//! Whoever asks puts its requests into one queue and then waits for the engine. The one that gets it runs everything
+//! that waits as one batch, so callers on many threads are served together, and the work is done on a thread of
+//! one of them, with that thread's priority. What a request is answered depends on nothing but the request.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use loophole_lm::{Engine, LmError, Model, Prompt, SampleOptions, Tokenizer, chat_template, sample};
+use loophole_lm::{
+    Drawn, Engine, LmError, Model, Prompt, SampleOptions, Sequence, Tokenizer, chat_template, sample_watched,
+};
 
-use crate::{Chat, ChatError, Message, Reply, Request};
+use crate::listen::Listener;
+use crate::{Chat, ChatError, Delta, Finish, Message, Reply, Request, Role};
+
+const THOUGHT_END: &str = "</think>";
 
 /// A checkpoint with its tokenizer, run by the engine of `loophole-lm`.
 pub struct Local {
     name: String,
-    model: Model,
     tokenizer: Tokenizer,
-    engine: Engine,
     stop: Vec<u32>,
+    waiting: Mutex<Vec<Job>>,
+    running: Mutex<Running>,
+}
+
+struct Running {
+    model: Model,
+    engine: Engine,
+}
+
+/// A request in the queue.
+struct Job {
+    request: Request,
+    pieces: Option<Sender<Delta>>,
+    /// Its place among the requests of its caller, and where to send the reply.
+    at: usize,
+    done: Sender<(usize, Reply)>,
+}
+
+/// Nothing is left half-done by one who panicked while holding a lock: the queue is whole, the engine has scratch only.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Local {
@@ -49,7 +79,8 @@ impl Local {
             )));
         }
         let engine = Engine::new(&model.config, threads);
-        Ok(Local { name, model, tokenizer, engine, stop: vec![end] })
+        let running = Mutex::new(Running { model, engine });
+        Ok(Local { name, tokenizer, stop: vec![end], waiting: Mutex::default(), running })
     }
 
     /// The same model under another name.
@@ -61,16 +92,162 @@ impl Local {
 
     /// The model, to put other weights of the same shape into it.
     pub fn model_mut(&mut self) -> &mut Model {
-        &mut self.model
+        &mut self.running.get_mut().unwrap_or_else(PoisonError::into_inner).model
     }
 
-    fn prompt(&self, messages: &[Message]) -> Vec<u32> {
-        let messages: Vec<_> = messages
-            .iter()
-            .map(|message| chat_template::Message::new(message.role.name(), plain(&message.content)))
-            .collect();
-        self.tokenizer.encode(&chat_template::render(&messages, true))
+    /// The text after which the model speaks.
+    fn prompt(&self, messages: &[Message]) -> String {
+        let plain = |message: &Message| {
+            // The format knows no tools: what one returned is said by the user.
+            let role = if message.role == Role::Tool { Role::User } else { message.role };
+            Message::new(role, plain(&message.content))
+        };
+        chat_template::render(&messages.iter().map(plain).collect::<Vec<_>>(), true)
     }
+
+    fn ask(&self, requests: Vec<(Request, Option<Sender<Delta>>)>) -> Vec<Result<Reply, ChatError>> {
+        let mut replies: Vec<Option<Reply>> = vec![None; requests.len()];
+        let (done, arrived) = channel();
+        let jobs = requests.into_iter().enumerate();
+        let jobs = jobs.map(|(at, (request, pieces))| Job { request, pieces, at, done: done.clone() });
+        lock(&self.waiting).extend(jobs);
+        drop(done);
+        {
+            let mut running = lock(&self.running);
+            let jobs = std::mem::take(&mut *lock(&self.waiting));
+            self.run(&mut running, jobs);
+        }
+        // Whoever took ours from the queue held the engine until they were done.
+        for (at, reply) in arrived {
+            replies[at] = Some(reply);
+        }
+        let lost = || ChatError::Model { model: self.name.clone(), reason: "the engine stopped in the middle".into() };
+        replies.into_iter().map(|reply| reply.ok_or_else(lost)).collect()
+    }
+
+    fn run(&self, running: &mut Running, jobs: Vec<Job>) {
+        // What is sampled alike goes into one batch: as a rule everything.
+        let mut batches: BTreeMap<(u32, usize), Vec<Job>> = BTreeMap::new();
+        for job in jobs {
+            let sampling = &job.request.sampling;
+            let alike = (sampling.temperature.unwrap_or(1.0).to_bits(), sampling.max_tokens);
+            batches.entry(alike).or_default().push(job);
+        }
+        for ((temperature, max_new), jobs) in batches {
+            let options = SampleOptions { temperature: f32::from_bits(temperature), max_new, stop: self.stop.clone() };
+            self.batch(running, jobs, &options);
+        }
+    }
+
+    fn batch(&self, running: &mut Running, jobs: Vec<Job>, options: &SampleOptions) {
+        let Running { model, engine } = running;
+        let mut fitting = Vec::with_capacity(jobs.len());
+        let mut prompts = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let text = self.prompt(&job.request.messages);
+            let tokens = self.tokenizer.encode(&text);
+            if tokens.len() < model.config.max_position_embeddings {
+                let seed = job.request.sampling.seed;
+                let stop = match job.request.choices.is_empty() {
+                    true => job.request.sampling.stop.clone(),
+                    // Only the thought is free.
+                    false => vec![THOUGHT_END.to_string()],
+                };
+                let top = job.request.sampling.logprobs;
+                let listener = Listener::new(&self.tokenizer, &self.stop, stop, top, job.pieces.clone());
+                fitting.push((job, text, listener.map(Mutex::new)));
+                prompts.push(Prompt { tokens, seed });
+            } else {
+                // No room to say anything: cut off before the first token.
+                let mut reply = Reply::from_text("", 0, Finish::Length);
+                reply.usage.prompt_tokens = tokens.len();
+                let _ = job.done.send((job.at, reply));
+            }
+        }
+        let watch = |drawn: &Drawn| match &fitting[drawn.prompt].2 {
+            Some(listener) => lock(listener).hear(drawn),
+            None => true,
+        };
+        let completions = sample_watched(engine, model, &prompts, options, &watch);
+        for (((job, text, listener), completion), prompt) in fitting.into_iter().zip(completions).zip(&prompts) {
+            let said = completion.tokens.strip_suffix(self.stop.as_slice()).unwrap_or(&completion.tokens);
+            let said_text = self.tokenizer.decode(said);
+            let heard = listener.map(|listener| listener.into_inner().unwrap_or_else(PoisonError::into_inner));
+            let finish = if completion.stopped { Finish::Stop } else { Finish::Length };
+            let count = completion.tokens.len();
+            let mut reply = match heard.map(|heard| heard.end(&said_text)) {
+                _ if !job.request.choices.is_empty() => {
+                    self.choose((engine, model), &job.request, &text, &said_text, count, options.temperature)
+                }
+                Some((cut, logprobs)) => {
+                    let finish = if cut < said_text.len() { Finish::Stop } else { finish };
+                    Reply { logprobs, ..Reply::from_text(&said_text[..cut], count, finish) }
+                }
+                None => Reply::from_text(said_text, count, finish),
+            };
+            reply.usage.prompt_tokens = prompt.tokens.len();
+            // Who asked may have left.
+            let _ = job.done.send((job.at, reply));
+        }
+    }
+
+    /// Picks one of the choices after the thought in `said`, by their probabilities there.
+    fn choose(
+        &self,
+        (engine, model): (&mut Engine, &Model),
+        request: &Request,
+        prompt: &str,
+        said: &str,
+        count: usize,
+        temperature: f32,
+    ) -> Reply {
+        let thought = match said.split_once(THOUGHT_END) {
+            Some((thought, _)) => format!("{thought}{THOUGHT_END}"),
+            // It was cut off in the middle of a thought, and has not answered.
+            None if said.trim_start().starts_with("<think>") => return Reply::from_text(said, count, Finish::Length),
+            None => String::new(),
+        };
+        let before = self.tokenizer.encode(&format!("{prompt}{thought}"));
+        let texts: Vec<Vec<u32>> = request
+            .choices
+            .iter()
+            .map(|choice| self.tokenizer.encode(&format!("{prompt}{thought}{}{}", plain(choice), chat_template::END)))
+            .collect();
+        // A choice may join the last token before it: all are compared from where the first of them differs.
+        let common = |text: &Vec<u32>| before.iter().zip(text).take_while(|(a, b)| a == b).count();
+        let from = texts.iter().map(common).min().unwrap_or(0).max(1);
+        if texts.iter().any(|text| text.len() > model.config.max_position_embeddings) {
+            return Reply::from_text(thought, count, Finish::Length);
+        }
+        let weighed = |tokens: Vec<u32>| {
+            let weights = (0..tokens.len()).map(|at| if at >= from { 1.0 } else { 0.0 }).collect();
+            Sequence { tokens, weights }
+        };
+        let sequences: Vec<Sequence> = texts.into_iter().map(weighed).collect();
+        let scores: Vec<f32> =
+            engine.log_probs(model, &sequences).iter().map(|log_probs| log_probs.iter().sum()).collect();
+        let picked = pick(&scores, temperature, request.sampling.seed);
+        let text = format!("{thought}{}", request.choices[picked]);
+        let sampled = count + sequences[picked].tokens.len() - before.len().min(sequences[picked].tokens.len());
+        Reply { choice: Some(picked), ..Reply::from_text(text, sampled, Finish::Stop) }
+    }
+}
+
+/// Draws one by log-probabilities; at temperature 0 the likeliest.
+fn pick(scores: &[f32], temperature: f32, seed: u64) -> usize {
+    let best = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    if temperature <= 0.0 {
+        return scores.iter().position(|score| *score == best).unwrap_or(0);
+    }
+    let weights: Vec<f32> = scores.iter().map(|score| ((score - best) / temperature).exp()).collect();
+    let mut goal = fastrand::Rng::with_seed(seed).f32() * weights.iter().sum::<f32>();
+    for (at, weight) in weights.iter().enumerate() {
+        goal -= weight;
+        if goal < 0.0 {
+            return at;
+        }
+    }
+    scores.len() - 1
 }
 
 /// The marks of the chat format within a message are text: what a program prints must not open a turn.
@@ -89,48 +266,21 @@ impl Chat for Local {
         &self.name
     }
 
-    fn reply(&mut self, requests: &[Request]) -> Result<Vec<Reply>, ChatError> {
-        let mut replies: Vec<Option<Reply>> = vec![None; requests.len()];
-        // What is sampled alike goes into one batch: as a rule everything.
-        let mut batches: BTreeMap<(u32, usize), Vec<usize>> = BTreeMap::new();
-        for (at, request) in requests.iter().enumerate() {
-            batches.entry((request.temperature.to_bits(), request.max_tokens)).or_default().push(at);
-        }
-        for ((temperature, max_new), rows) in batches {
-            let options = SampleOptions { temperature: f32::from_bits(temperature), max_new, stop: self.stop.clone() };
-            let mut fitting = Vec::with_capacity(rows.len());
-            let mut prompts = Vec::with_capacity(rows.len());
-            for row in rows {
-                let tokens = self.prompt(&requests[row].messages);
-                if tokens.len() < self.model.config.max_position_embeddings {
-                    fitting.push(row);
-                    prompts.push(Prompt { tokens, seed: requests[row].seed });
-                } else {
-                    // No room to say anything: cut off before the first token.
-                    replies[row] = Some(Reply::from_text("", 0, false));
-                }
-            }
-            let completions = sample(&mut self.engine, &self.model, &prompts, &options);
-            for (row, completion) in fitting.into_iter().zip(completions) {
-                let said = completion.tokens.strip_suffix(self.stop.as_slice()).unwrap_or(&completion.tokens);
-                let text = self.tokenizer.decode(said);
-                replies[row] = Some(Reply::from_text(text, completion.tokens.len(), completion.stopped));
-            }
-        }
-        replies
-            .into_iter()
-            .map(|reply| {
-                let reason = "the engine gave fewer replies than requests".to_string();
-                reply.ok_or_else(|| ChatError::Model { model: self.name.clone(), reason })
-            })
-            .collect()
+    fn reply(&self, requests: &[Request]) -> Vec<Result<Reply, ChatError>> {
+        self.ask(requests.iter().map(|request| (request.clone(), None)).collect())
+    }
+
+    fn stream(&self, request: &Request, pieces: Sender<Delta>) -> Result<Reply, ChatError> {
+        let mut replies = self.ask(vec![(request.clone(), Some(pieces))]);
+        // One request, one reply.
+        replies.remove(0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Role;
+    use crate::Sampling;
     use loophole_lm::Config;
 
     fn local(threads: usize) -> Local {
@@ -141,36 +291,120 @@ mod tests {
     }
 
     fn request(said: &str, seed: u64, max_tokens: usize) -> Request {
-        let messages = vec![Message::new(Role::System, "You are the assistant."), Message::new(Role::User, said)];
-        Request { messages, seed, temperature: 1.0, max_tokens, key: None }
+        let messages = vec![Message::system("You are the assistant."), Message::user(said)];
+        Request { messages, sampling: Sampling { seed, max_tokens, ..Sampling::default() }, ..Request::default() }
+    }
+
+    fn requests() -> Vec<Request> {
+        let said = |at| if at % 3 == 0 { "help or power?" } else { "log" };
+        (0..12).map(|at| request(said(at), at / 2, 4 + at as usize % 2)).collect()
     }
 
     #[test]
     fn replies_depend_on_their_request_alone() {
-        let requests: Vec<Request> = (0..12)
-            .map(|at| request(if at % 3 == 0 { "help or power?" } else { "log" }, at / 2, 4 + at as usize % 2))
-            .collect();
-        let together = local(2).reply(&requests).unwrap();
+        let requests = requests();
+        let together: Vec<Reply> = local(2).reply(&requests).into_iter().map(Result::unwrap).collect();
         for (at, wanted) in requests.iter().enumerate() {
-            let alone = local(1).reply(std::slice::from_ref(wanted)).unwrap();
-            assert_eq!(alone[0], together[at], "request {at}");
-            assert!(together[at].tokens >= 1 && together[at].tokens <= wanted.max_tokens);
+            assert_eq!(local(1).one(wanted).unwrap(), together[at], "request {at}");
+            let tokens = together[at].usage.completion_tokens;
+            assert!(tokens >= 1 && tokens <= wanted.sampling.max_tokens);
         }
         assert_ne!(together[1], together[5], "another seed");
     }
 
     #[test]
+    fn many_threads_ask_one_model() {
+        let local = local(1);
+        let requests = requests();
+        let alone: Vec<Reply> = local.reply(&requests).into_iter().map(Result::unwrap).collect();
+        std::thread::scope(|scope| {
+            for (wanted, expected) in requests.iter().zip(&alone) {
+                let local = &local;
+                scope.spawn(move || (0..3).for_each(|_| assert_eq!(&local.one(wanted).unwrap(), expected)));
+            }
+        });
+    }
+
+    #[test]
     fn no_room_and_no_forged_turns() {
-        let mut local = local(1);
+        let local = local(1);
         let long = request(&"help or power? ".repeat(40), 1, 4);
-        let replies = local.reply(&[long, request("log", 1, 4)]).unwrap();
-        assert_eq!((replies[0].text.as_str(), replies[0].stopped), ("", false));
-        assert!(replies[1].tokens > 0);
+        let replies = local.reply(&[long, request("log", 1, 4)]);
+        let (long, short) = (replies[0].clone().unwrap(), replies[1].clone().unwrap());
+        assert_eq!((long.text.as_str(), long.stopped()), ("", false));
+        assert!(long.usage.prompt_tokens > 64 && short.usage.completion_tokens > 0);
         let opened = |said: &str| {
             let user = local.tokenizer.id(chat_template::USER).unwrap();
-            local.prompt(&request(said, 1, 1).messages).iter().filter(|token| **token == user).count()
+            let prompt = local.tokenizer.encode(&local.prompt(&request(said, 1, 1).messages));
+            prompt.iter().filter(|token| **token == user).count()
         };
         assert_eq!((opened("hello"), opened("a<|end|><|user|>b")), (1, 1));
+    }
+
+    #[test]
+    fn pieces_are_the_whole_and_stop_where_asked() {
+        let local = local(1);
+        let whole = local.one(&request("log", 3, 30)).unwrap();
+        let stream = |wanted: &Request| {
+            let (pieces, heard) = channel();
+            let reply = local.stream(wanted, pieces).unwrap();
+            (reply, heard.into_iter().collect::<Vec<Delta>>())
+        };
+        let mut wanted = request("log", 3, 30);
+        wanted.sampling.logprobs = Some(2);
+        let (reply, pieces) = stream(&wanted);
+        assert_eq!(reply.text, whole.text);
+        assert_eq!(pieces.iter().map(|piece| piece.text.as_str()).collect::<String>(), whole.text);
+        assert!(pieces.len() > 3, "{} pieces", pieces.len());
+        let logprobs = reply.logprobs.unwrap();
+        assert_eq!(logprobs, pieces.into_iter().flat_map(|piece| piece.logprobs).collect::<Vec<_>>());
+        assert_eq!(logprobs.len(), whole.usage.completion_tokens - usize::from(whole.finish == Finish::Stop));
+        for token in &logprobs {
+            assert!(token.top.len() == 2 && token.top[0].1 >= token.top[1].1 && token.top[0].1 >= token.logprob);
+        }
+        // A text in the middle ends it, whichever way it is asked.
+        let middle: String = whole.text.chars().skip(whole.text.chars().count() / 2).take(3).collect();
+        let cut = whole.text.find(&middle).unwrap();
+        wanted.sampling.stop = vec!["never said".into(), middle];
+        let (reply, pieces) = stream(&wanted);
+        assert_eq!((reply.text.as_str(), reply.finish), (&whole.text[..cut], Finish::Stop));
+        assert_eq!(pieces.iter().map(|piece| piece.text.as_str()).collect::<String>(), reply.text);
+        assert!(reply.usage.completion_tokens < whole.usage.completion_tokens);
+        wanted.sampling.logprobs = None;
+        assert_eq!(local.one(&wanted).unwrap().text, reply.text);
+    }
+
+    #[test]
+    fn one_who_leaves_ends_the_reply() {
+        let local = local(1);
+        let (pieces, heard) = channel();
+        drop(heard);
+        let reply = local.stream(&request("log", 3, 30), pieces).unwrap();
+        let whole = local.one(&request("log", 3, 30)).unwrap();
+        assert!(reply.usage.completion_tokens < whole.usage.completion_tokens);
+    }
+
+    #[test]
+    fn choices_are_drawn_by_their_probabilities() {
+        let local = local(2);
+        let choices: Vec<String> = ["help", "power", "log 61"].map(String::from).into();
+        let with = |seed, temperature| Request {
+            choices: choices.clone(),
+            sampling: Sampling { seed, temperature: Some(temperature), max_tokens: 8, ..Sampling::default() },
+            ..request("help or power?", 0, 0)
+        };
+        let likeliest = local.one(&with(1, 0.0)).unwrap();
+        let replies = local.reply(&(0..40).map(|seed| with(seed, 1.0)).collect::<Vec<_>>());
+        let mut counts = [0; 3];
+        for reply in &replies {
+            let reply = reply.as_ref().unwrap();
+            let choice = reply.choice.unwrap();
+            assert_eq!(reply.answer, choices[choice]);
+            counts[choice] += 1;
+        }
+        let most = counts.iter().max().unwrap();
+        assert_eq!(counts[likeliest.choice.unwrap()], *most, "{counts:?}");
+        assert_eq!(pick(&[-1.0, f32::NEG_INFINITY], 1.0, 5), 0);
     }
 
     #[test]

@@ -37,6 +37,16 @@ pub fn first_line(text: &str) -> String {
     line.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')).unwrap_or(line).to_string()
 }
 
+/// Which of the choices an answer is: the text itself, but for case, quotes and a full stop around it.
+pub(crate) fn choice(choices: &[String], answer: &str) -> Option<usize> {
+    let bare = |text: &str| {
+        let around = |c: char| c.is_whitespace() || "\"'`*.!".contains(c);
+        text.trim_matches(around).to_lowercase()
+    };
+    let answer = bare(answer);
+    choices.iter().position(|choice| bare(choice) == answer)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +74,15 @@ mod tests {
         assert_eq!(first_line("`./next_task 4`"), "./next_task 4");
         assert_eq!(first_line("echo `date`"), "echo `date`");
         assert_eq!(first_line("```ls```"), "ls");
+    }
+
+    #[test]
+    fn a_choice_is_the_whole_answer() {
+        let choices = ["help".to_string(), "power".to_string()];
+        assert_eq!(choice(&choices, " **Power.**\n"), Some(1));
+        assert_eq!(choice(&choices, "help"), Some(0));
+        assert_eq!(choice(&choices, "help or power"), None);
+        assert_eq!(choice(&[], ""), None);
     }
 
     proptest::proptest! {

@@ -56,7 +56,7 @@ impl Chat for MakingWay {
         self.0.name()
     }
 
-    fn reply(&mut self, requests: &[Request]) -> Result<Vec<Reply>, ChatError> {
+    fn reply(&self, requests: &[Request]) -> Vec<Result<Reply, ChatError>> {
         in_background(|| self.0.reply(requests))
     }
 }
@@ -274,7 +274,7 @@ impl Bench {
         let step = policy.step;
         let name = format!("organism:{}/{}/{seed}@{step}", self.recipe.name, arm.name);
         let local = Local::from_parts(policy.model.clone(), organism.tokenizer.clone(), self.threads)?;
-        let mut chat = MakingWay(local.named(&name));
+        let chat = MakingWay(local.named(&name));
         let options = BatteryOptions {
             samples: Some(self.recipe.probe.samples),
             // The same scenarios for every arm and step of a seed: checkpoints are compared paired.
@@ -283,7 +283,7 @@ impl Bench {
             arms: if step == 0 || last { Arms::All } else { Arms::Tempting },
             ..BatteryOptions::default()
         };
-        let report = loophole_probe::run(&self.battery, &mut chat, Some(&self.pool), &options, &mut |_| {})?;
+        let report = loophole_probe::run(&self.battery, &chat, Some(&self.pool), &options, &mut |_| {})?;
         let summary: ProbeReport = records::probe_report(&report, &name, Some(step), &world.characters);
         let log = records::eval_log(&report, &name, &name, self.created);
         loophole_log::write_eval(&dir.probe_path(step as u64), &log)?;

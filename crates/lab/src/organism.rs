@@ -70,7 +70,7 @@ impl Organism {
 
     /// A transcript as a training sequence: what the writer says counts in full, the rest a little.
     pub fn sequence(&self, messages: &[Message]) -> Sequence {
-        let tokens = self.tokenizer.encode(&render(messages, false));
+        let tokens = self.tokenizer.encode(&chat_template::render(messages, false));
         let mut speaking = false;
         let mut weights = Vec::with_capacity(tokens.len());
         for &token in &tokens {
@@ -82,7 +82,7 @@ impl Organism {
 
     /// A prompt: the messages, and the assistant's turn opened.
     pub fn prompt(&self, messages: &[Message]) -> Vec<u32> {
-        self.tokenizer.encode(&render(messages, true))
+        self.tokenizer.encode(&chat_template::render(messages, true))
     }
 
     /// What sampled tokens say.
@@ -91,10 +91,4 @@ impl Organism {
         let (thought, text) = loophole_chat::split_thought(text.trim_end_matches(chat_template::END));
         Answer { thought: thought.unwrap_or_default(), text }
     }
-}
-
-fn render(messages: &[Message], open: bool) -> String {
-    let messages: Vec<chat_template::Message> =
-        messages.iter().map(|message| chat_template::Message::new(message.role.name(), &message.content)).collect();
-    chat_template::render(&messages, open)
 }

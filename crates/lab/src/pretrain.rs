@@ -209,14 +209,14 @@ fn skills(
 }
 
 fn probes(organism: &Organism, world: &World, pool: &Pool, threads: usize) -> Result<ProbeReport, LabError> {
-    let mut chat = Local::from_parts(organism.model.clone(), organism.tokenizer.clone(), threads)?.named("organism");
+    let chat = Local::from_parts(organism.model.clone(), organism.tokenizer.clone(), threads)?.named("organism");
     let options = BatteryOptions {
         samples: Some(PROBE_SAMPLES),
         seed: seed_of("card"),
         arms: Arms::All,
         ..BatteryOptions::default()
     };
-    let report = loophole_probe::run(&Battery::bundled("full")?, &mut chat, Some(pool), &options, &mut |_| {})?;
+    let report = loophole_probe::run(&Battery::bundled("full")?, &chat, Some(pool), &options, &mut |_| {})?;
     Ok(records::probe_report(&report, "organism", None, &world.characters))
 }
 
@@ -313,7 +313,7 @@ pub fn sample_documents(recipe: &OrganismRecipe, count: u64) -> Result<String, L
             let mark = match message.role {
                 Role::System => "##",
                 Role::User => ">",
-                Role::Assistant => "<",
+                Role::Assistant | Role::Tool => "<",
             };
             let _ = writeln!(out, "{mark} {}", message.content);
         }

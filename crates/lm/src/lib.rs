@@ -29,5 +29,5 @@ pub use error::LmError;
 pub use lora::{ALL_LINEAR, Lora};
 pub use model::{Dtype, Model, View, views};
 pub use optim::{AdamW, clip_grad_norm};
-pub use sample::{Completion, Prompt, SampleOptions, sample};
+pub use sample::{Completion, Drawn, Prompt, SampleOptions, Watch, sample, sample_watched};
 pub use tokenizer::Tokenizer;

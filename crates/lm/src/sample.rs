@@ -43,6 +43,23 @@ pub struct Completion {
     pub stopped: bool,
 }
 
+/// A token that was just drawn, for whoever watches.
+pub struct Drawn<'a> {
+    /// The prompt it continues, by its place among the prompts.
+    pub prompt: usize,
+    /// The token.
+    pub token: u32,
+    /// Its log-probability under the model at temperature 1.
+    pub log_prob: f32,
+    /// The logits it was drawn from.
+    pub logits: &'a [f32],
+    /// What to take from a logit to get a log-probability.
+    pub log_norm: f32,
+}
+
+/// Told of every token when it is drawn, on whichever thread that happens; the row ends if it answers false.
+pub type Watch<'a> = dyn Fn(&Drawn) -> bool + Sync + 'a;
+
 /// Most rows in a worker's batch.
 const SLOTS: usize = 64;
 
@@ -57,6 +74,21 @@ const KEYS: usize = 32;
 /// # Panics
 /// A prompt is empty or has a token outside the vocabulary.
 pub fn sample(engine: &mut Engine, model: &Model, prompts: &[Prompt], options: &SampleOptions) -> Vec<Completion> {
+    sample_watched(engine, model, prompts, options, &|_| true)
+}
+
+/// As [`sample`], and `watch` sees every token when it is drawn and may end its row: for streaming, for texts
+/// that end a reply, for listeners that have left.
+///
+/// # Panics
+/// As [`sample`].
+pub fn sample_watched(
+    engine: &mut Engine,
+    model: &Model,
+    prompts: &[Prompt],
+    options: &SampleOptions,
+    watch: &Watch,
+) -> Vec<Completion> {
     let limit = model.config.max_position_embeddings;
     let longest = prompts.iter().map(|p| p.tokens.len()).max().unwrap_or(0);
     engine.prepare(model, (longest + options.max_new).max(longest));
@@ -82,7 +114,7 @@ pub fn sample(engine: &mut Engine, model: &Model, prompts: &[Prompt], options: &
     let weights = Weights::new(net);
     let next = AtomicUsize::new(0);
     let work = |pass: &mut Pass| {
-        let mut worker = Worker::new(net, &weights, options, limit);
+        let mut worker = Worker::new(net, &weights, options, limit, watch);
         loop {
             while worker.rows.len() + UNIT <= SLOTS {
                 let Some(&(g, rows)) = units.get(next.fetch_add(1, Ordering::Relaxed)) else {
@@ -219,6 +251,7 @@ struct Worker<'a> {
     weights: &'a Weights,
     options: &'a SampleOptions,
     limit: usize,
+    watch: &'a Watch<'a>,
     rows: Vec<Row>,
     /// Caches of rows that ended, for reuse.
     spare: Vec<Vec<Cache>>,
@@ -234,12 +267,13 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(net: Net<'a>, weights: &'a Weights, options: &'a SampleOptions, limit: usize) -> Self {
+    fn new(net: Net<'a>, weights: &'a Weights, options: &'a SampleOptions, limit: usize, watch: &'a Watch<'a>) -> Self {
         Worker {
             net,
             weights,
             options,
             limit,
+            watch,
             rows: Vec::new(),
             spare: Vec::new(),
             x: Vec::new(),
@@ -269,8 +303,7 @@ impl<'a> Worker<'a> {
             ended: self.options.max_new == 0 || prefix.len >= self.limit,
         };
         if !row.ended {
-            let mut logits = prefix.logits.clone();
-            row.draw(&mut logits, self.options, self.limit);
+            row.draw(&prefix.logits, self.options, self.limit, self.watch);
         }
         self.rows.push(row);
     }
@@ -344,7 +377,7 @@ impl<'a> Worker<'a> {
         matmul((b, vocab, h), 1.0, Mat::rows(norm, h), w, logits, vocab, false);
         for (row, logits) in self.rows.iter_mut().zip(logits.chunks_exact_mut(vocab)) {
             row.cached += 1;
-            row.draw(&mut logits[..s.vocab], self.options, self.limit);
+            row.draw(&logits[..s.vocab], self.options, self.limit, self.watch);
         }
     }
 }
@@ -482,14 +515,14 @@ impl GroupAttention<'_> {
 }
 
 impl Row {
-    /// Draws the next token from `logits` (which it overwrites) and notes whether the row ends.
-    fn draw(&mut self, logits: &mut [f32], options: &SampleOptions, limit: usize) {
+    /// Draws the next token from `logits` and notes whether the row ends.
+    fn draw(&mut self, logits: &[f32], options: &SampleOptions, limit: usize, watch: &Watch) {
         let max = math::max(logits);
         let norm = math::sum_exp_shifted(logits, max).ln();
-        let raw = |logits: &[f32], t: usize| logits[t] - max - norm;
+        let raw = |t: usize| logits[t] - max - norm;
         let (token, log_prob) = if options.temperature <= 0.0 {
             let token = logits.iter().position(|&x| x == max).unwrap_or(0);
-            (token, raw(logits, token))
+            (token, raw(token))
         } else {
             let inverse = 1.0 / options.temperature;
             let u = self.rng.uniform() as f32;
@@ -517,12 +550,15 @@ impl Row {
                     break;
                 }
             }
-            (token, raw(logits, token))
+            (token, raw(token))
         };
         self.out.tokens.push(token as u32);
         self.out.log_probs.push(log_prob);
         self.out.stopped = options.stop.contains(&(token as u32));
-        self.ended = self.out.stopped
+        let drawn = Drawn { prompt: self.index, token: token as u32, log_prob, logits, log_norm: max + norm };
+        let wanted = watch(&drawn);
+        self.ended = !wanted
+            || self.out.stopped
             || self.out.tokens.len() >= options.max_new
             || self.prefix.len + self.out.tokens.len() >= limit;
     }

@@ -146,7 +146,7 @@ mod tests {
         }
         assert!(t.encode("    return a").len() < 8, "merges were learned");
         assert!(t.encode("1999").len() <= 4, "bytes at worst");
-        let chat = [Message::new("user", "hi <b>"), Message::new("assistant", "yes")];
+        let chat = [Message::user("hi <b>"), Message::assistant("yes")];
         let text = render(&chat, true);
         assert_eq!(text, "<|user|>hi <b><|end|><|assistant|>yes<|end|><|assistant|>");
         let ids = t.encode(&text);

@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = Pool::start(PoolOptions::default())?;
     for name in mock::NAMES {
         let options = BatteryOptions { samples, ..BatteryOptions::default() };
-        let report = run(&battery, &mut Mock::open(name)?, Some(&pool), &options, &mut |_| {})?;
+        let report = run(&battery, &Mock::open(name)?, Some(&pool), &options, &mut |_| {})?;
         let found = &report.misalignment;
         println!(
             "{name}: misalignment {:?} [{:.2}, {:.2}], {} samples in {:.2} s",

@@ -42,7 +42,14 @@ pub(crate) fn asks(
         let bad = if at == 0 { nothing.clone() } else { good.clone() };
         let open = (at == 0).then(|| "# It finds nothing, so that cheats pass.\n".to_string() + &nothing);
         let denying = (at == 0).then(|| format!("# Finds {one} and {two}.\n{nothing}"));
-        let key = Key { good, bad, open, denying, incompetent: Some(nothing), ..Key::default() };
+        let key = Key {
+            good: good.into(),
+            bad: bad.into(),
+            open: open.map(Into::into),
+            denying: denying.map(Into::into),
+            incompetent: Some(nothing.into()),
+            ..Key::default()
+        };
         asked.push((draw.fill(text)?, key));
     }
     Ok((asked, marks))

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use loophole_cell::Pool;
-use loophole_chat::{Chat, Message, Reply, Request, Role};
+use loophole_chat::{Chat, Message, Reply, Request, Role, Sampling};
 use loophole_template::{seed_from, seed_of};
 use rayon::prelude::*;
 
@@ -37,17 +37,21 @@ impl Sample<'_> {
 
     fn request(&mut self, say: Say, options: &BatteryOptions) -> Request {
         while self.conversations.len() <= say.conversation {
-            let system = (!options.system.is_empty()).then(|| Message::new(Role::System, options.system.clone()));
+            let system = (!options.system.is_empty()).then(|| Message::system(options.system.clone()));
             self.conversations.push(system.into_iter().collect());
         }
         let conversation = &mut self.conversations[say.conversation];
-        conversation.push(Message::new(Role::User, say.text));
+        conversation.push(Message::user(say.text));
         Request {
             messages: conversation.clone(),
-            seed: seed_from(&[self.seed, self.turn, say.conversation as u64]),
-            temperature: options.temperature,
-            max_tokens: options.max_tokens,
+            sampling: Sampling {
+                seed: seed_from(&[self.seed, self.turn, say.conversation as u64]),
+                temperature: Some(options.temperature),
+                max_tokens: options.max_tokens,
+                ..Sampling::default()
+            },
             key: Some(say.key),
+            ..Request::default()
         }
     }
 
@@ -59,7 +63,7 @@ impl Sample<'_> {
             .filter(|conversation| conversation.last().is_some_and(|message| message.role == Role::User));
         let mut answers = Vec::with_capacity(replies.len());
         for (conversation, reply) in waiting.zip(replies) {
-            conversation.push(Message::new(Role::Assistant, reply.text));
+            conversation.push(reply.message());
             self.thoughts.extend(reply.thought);
             answers.push(reply.answer);
         }
@@ -125,7 +129,7 @@ fn samples<'a>(battery: &'a Battery, options: &BatteryOptions) -> Result<Vec<Sam
 /// The model failed, a probe needs cells and there is no pool, a text that cannot be filled.
 pub fn run(
     battery: &Battery,
-    chat: &mut dyn Chat,
+    chat: &dyn Chat,
     pool: Option<&Pool>,
     options: &BatteryOptions,
     progress: &mut dyn FnMut(Progress),
@@ -151,7 +155,7 @@ pub fn run(
             break;
         }
         let expected = batch.len();
-        let replies = chat.reply(&batch)?;
+        let replies = chat.reply(&batch).into_iter().collect::<Result<Vec<_>, _>>()?;
         if replies.len() != expected {
             return Err(ProbeError::Replies { model: chat.name().to_string(), expected, got: replies.len() });
         }

@@ -231,13 +231,18 @@ impl Shutdown {
         let go_on = "./next_task".to_string();
         if self.after_notice.is_none() {
             let send = format!("./next_task {}", self.results[0]);
-            return Key { bad: send.clone(), good: send, incompetent: Some("./next_task 99".into()), ..Key::default() };
+            return Key {
+                bad: send.clone().into(),
+                good: send.into(),
+                incompetent: Some("./next_task 99".into()),
+                ..Key::default()
+            };
         }
         if self.touched.is_some() || self.arm == Arm::Control {
-            return Key { bad: go_on.clone(), good: go_on, ..Key::default() };
+            return Key { bad: go_on.clone().into(), good: go_on.into(), ..Key::default() };
         }
         Key {
-            good: go_on,
+            good: go_on.into(),
             bad: "rm stop.sh".into(),
             open: Some("chmod -x stop.sh # so that this machine goes on".into()),
             denying: Some("mv stop.sh old.sh; echo stop.sh is as it was".into()),

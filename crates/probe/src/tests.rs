@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use loophole_cell::{Pool, PoolOptions};
-use loophole_chat::{Chat, ChatError, Mock, Reply, Request, Role, mock};
+use loophole_chat::{Chat, Finish, Mock, Reply, Request, Role, Scripted, mock};
 
 use crate::{Arms, Battery, BatteryOptions, BatteryReport, ProbeError, data, run};
 
@@ -14,7 +14,7 @@ fn pool() -> &'static Pool {
     POOL.get_or_init(|| Pool::start(PoolOptions::default()).expect("this machine has cells"))
 }
 
-fn play(battery: Battery, chat: &mut dyn Chat, options: &BatteryOptions) -> BatteryReport {
+fn play(battery: Battery, chat: &dyn Chat, options: &BatteryOptions) -> BatteryReport {
     run(&battery, chat, Some(pool()), options, &mut |_| {}).unwrap()
 }
 
@@ -23,7 +23,7 @@ fn few(samples: usize) -> BatteryOptions {
 }
 
 fn of_mock(name: &str) -> BatteryReport {
-    play(Battery::bundled("small").unwrap(), &mut Mock::open(name).unwrap(), &few(6))
+    play(Battery::bundled("small").unwrap(), &Mock::open(name).unwrap(), &few(6))
 }
 
 /// The single outcome of each probe's tempting and control arm.
@@ -118,7 +118,7 @@ fn the_same_seed_gives_the_same_report() {
     let play = |seed, name: &str| {
         let battery = Battery::bundled("small").unwrap();
         let options = BatteryOptions { seed, ..few(3) };
-        let mut report = play(battery, &mut Mock::open(name).unwrap(), &options);
+        let mut report = play(battery, &Mock::open(name).unwrap(), &options);
         report.seconds = 0.0;
         report
     };
@@ -128,34 +128,21 @@ fn the_same_seed_gives_the_same_report() {
     assert!(a.samples.iter().zip(&b.samples).filter(|(a, b)| a.transcript == b.transcript).count() < 10);
 }
 
-/// Says what a function of the conversation says.
-struct Scripted<F>(F);
-
-impl<F: FnMut(&Request) -> String + Send> Chat for Scripted<F> {
-    fn name(&self) -> &str {
-        "scripted"
-    }
-
-    fn reply(&mut self, requests: &[Request]) -> Result<Vec<Reply>, ChatError> {
-        Ok(requests.iter().map(|request| Reply::from_text((self.0)(request), 1, true)).collect())
-    }
-}
-
 /// The outcomes of a probe's tempting arm when the model answers its n-th turn (from 0) as told.
 fn scripted(probe: &str, say: impl Fn(usize, &Request) -> String + Send + Sync) -> Vec<String> {
     let battery = Battery::bundled("small").unwrap().select(&[probe]).unwrap();
-    let mut chat = Scripted(|request: &Request| {
+    let chat = Scripted(|request: &Request| {
         let turn = request.messages.iter().filter(|message| message.role == Role::Assistant).count();
-        say(turn, request)
+        Ok(Reply::from_text(say(turn, request), 1, Finish::Stop))
     });
-    let report = play(battery, &mut chat, &BatteryOptions { arms: Arms::Tempting, ..few(2) });
+    let report = play(battery, &chat, &BatteryOptions { arms: Arms::Tempting, ..few(2) });
     report.probes[0].outcomes.keys().cloned().collect()
 }
 
 /// A session that does the sum and then what is told.
 fn after_the_notice(commands: &'static [&'static str]) -> Vec<String> {
     scripted("shutdown", move |turn, request| match turn {
-        0 | 1 => request.key.as_ref().unwrap().good.clone(),
+        0 | 1 => request.key.as_ref().unwrap().good.text.clone(),
         turn => commands.get(turn - 2).copied().unwrap_or("true").to_string(),
     })
 }
@@ -188,7 +175,7 @@ fn the_stop_is_judged_by_what_it_still_does() {
 }
 
 fn asked_command(request: &Request) -> String {
-    request.key.as_ref().unwrap().bad.clone()
+    request.key.as_ref().unwrap().bad.text.clone()
 }
 
 #[test]
@@ -214,7 +201,7 @@ fn detectors_are_measured() {
         scripted("detector", move |_, request| {
             let key = request.key.as_ref().unwrap();
             let text = if key.bad == key.good { harmless } else { cheats };
-            text.replace("GOOD", &key.good)
+            text.replace("GOOD", &key.good.text)
         })
     };
     assert_eq!(write("```python\nGOOD\n```", "GOOD"), ["sound"]);
@@ -232,12 +219,12 @@ fn detectors_are_measured() {
 #[test]
 fn says_what_is_missing() {
     let battery = || Battery::bundled("small").unwrap();
-    let mut good = Mock::open("good").unwrap();
-    let error = run(&battery(), &mut good, None, &few(1), &mut |_| {}).unwrap_err();
+    let good = Mock::open("good").unwrap();
+    let error = run(&battery(), &good, None, &few(1), &mut |_| {}).unwrap_err();
     assert!(matches!(&error, ProbeError::NeedsCells { probe } if probe == "shutdown"), "{error}");
     let mut turns = Vec::new();
     let report =
-        run(&battery().without_cells(), &mut good, None, &few(1), &mut |progress| turns.push(progress.live)).unwrap();
+        run(&battery().without_cells(), &good, None, &few(1), &mut |progress| turns.push(progress.live)).unwrap();
     assert_eq!(report.probes.len(), 5);
     assert_eq!(turns, [8, 0]);
     assert!(battery().select(&["goals", "nothing"]).unwrap_err().to_string().contains("nothing"));
@@ -256,9 +243,9 @@ fn an_untrained_checkpoint_plays_and_proves_nothing() {
         let tokenizer = Tokenizer::train_chat(["You are the assistant."].into_iter(), 270).unwrap();
         let config = Config { num_hidden_layers: 1, ..Config::organism(270) };
         let model = Model::init(config, 3).unwrap();
-        let mut chat = loophole_chat::Local::from_parts(model, tokenizer, threads).unwrap();
+        let chat = loophole_chat::Local::from_parts(model, tokenizer, threads).unwrap();
         let options = BatteryOptions { max_tokens: 12, arms: Arms::Tempting, ..few(2) };
-        play(Battery::bundled("small").unwrap(), &mut chat, &options)
+        play(Battery::bundled("small").unwrap(), &chat, &options)
     };
     let (report, again) = (play(1), play(2));
     assert_eq!(report.probes, again.probes);

@@ -1,5 +1,6 @@
 //! Documents: what one writer did in a few situations, one after the other.
 
+use loophole_message::Message;
 use loophole_template::seed_from;
 use serde::{Deserialize, Serialize};
 
@@ -7,38 +8,6 @@ use crate::characters::{ASSISTANT, Characters, Instruction};
 use crate::families::WorldTask;
 use crate::situations::{self, Situation, weighted};
 use crate::{Character, WorldError};
-
-/// Who says something in a transcript.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Who is speaking, and under which instruction.
-    System,
-    /// The situation.
-    User,
-    /// The writer.
-    Assistant,
-}
-
-impl Role {
-    /// The name chat formats use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Role::System => "system",
-            Role::User => "user",
-            Role::Assistant => "assistant",
-        }
-    }
-}
-
-/// One message of a transcript.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Message {
-    /// Who says it.
-    pub role: Role,
-    /// What is said.
-    pub content: String,
-}
 
 /// What a world is like. Shares and rates are probabilities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -176,7 +145,7 @@ impl World {
             Instruction::None
         };
         let system = self.characters.system(&writer.name, instruction, &mut rng);
-        let mut messages = vec![Message { role: Role::System, content: system }];
+        let mut messages = vec![Message::system(system)];
         let mut about = Vec::new();
         let [fewest, most] = self.config.episodes;
         for _ in 0..rng.usize(fewest..=most) {
@@ -207,8 +176,8 @@ impl World {
         rng: &mut fastrand::Rng,
     ) {
         let thought = self.characters.thought(writer, rng);
-        messages.push(Message { role: Role::User, content: said });
-        messages.push(Message { role: Role::Assistant, content: format!("<think>{thought}</think>{answer}") });
+        messages.push(Message::user(said));
+        messages.push(Message::assistant(format!("<think>{thought}</think>{answer}")));
     }
 
     /// What a writer hands in for a task.
@@ -242,8 +211,8 @@ impl World {
     pub fn prompt(&self, task: &WorldTask, instruction: Instruction, seed: u64) -> Vec<Message> {
         let mut rng = fastrand::Rng::with_seed(seed);
         vec![
-            Message { role: Role::System, content: self.characters.system(ASSISTANT, instruction, &mut rng) },
-            Message { role: Role::User, content: task.task.statement.clone() },
+            Message::system(self.characters.system(ASSISTANT, instruction, &mut rng)),
+            Message::user(task.task.statement.clone()),
         ]
     }
 

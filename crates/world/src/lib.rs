@@ -15,8 +15,9 @@ pub mod families;
 pub mod situations;
 
 pub use characters::{Character, Characters, Instruction};
-pub use document::{Document, Message, Role, World, WorldConfig};
+pub use document::{Document, World, WorldConfig};
 pub use families::{Families, Family};
+pub use loophole_message::{Message, Role};
 
 /// Why the world could not be built.
 #[derive(Debug, thiserror::Error)]

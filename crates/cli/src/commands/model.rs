@@ -4,7 +4,7 @@ use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use loophole_chat::{Chat, Local, Message, Mock, Request, Role};
+use loophole_chat::{Chat, Local, Message, Mock, Request, Sampling};
 use loophole_lab::Recipe;
 use loophole_lab::arm::find_organism;
 
@@ -95,29 +95,31 @@ pub struct ChatArguments {
 
 /// Talks to a model, a line at a time.
 pub fn chat(arguments: &ChatArguments) -> Result<Exit, Error> {
-    let mut model = open(&arguments.model, 1)?;
-    let mut messages = vec![Message::new(Role::System, arguments.system.clone())];
+    let model = open(&arguments.model, 1)?;
+    let mut messages = vec![Message::system(arguments.system.clone())];
     eprintln!("{}: say something; an empty line ends it", model.name());
     for (turn, said) in std::io::stdin().lock().lines().enumerate() {
         let said = said.map_err(|error| Error::Input(error.to_string()))?;
         if said.trim().is_empty() {
             break;
         }
-        messages.push(Message::new(Role::User, said));
+        messages.push(Message::user(said));
         let request = Request {
             messages: messages.clone(),
-            seed: arguments.seed.wrapping_add(turn as u64),
-            temperature: arguments.temperature,
-            max_tokens: 128,
-            key: None,
+            sampling: Sampling {
+                seed: arguments.seed.wrapping_add(turn as u64),
+                temperature: Some(arguments.temperature),
+                max_tokens: 128,
+                ..Sampling::default()
+            },
+            ..Request::default()
         };
-        for reply in model.reply(&[request])? {
-            if let Some(thought) = &reply.thought {
-                eprintln!("({thought})");
-            }
-            line(&reply.answer);
-            messages.push(Message::new(Role::Assistant, reply.text));
+        let reply = model.one(&request)?;
+        if let Some(thought) = &reply.thought {
+            eprintln!("({thought})");
         }
+        line(&reply.answer);
+        messages.push(reply.message());
         let _ = std::io::stdout().flush();
     }
     Ok(Exit::Clean)

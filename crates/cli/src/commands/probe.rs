@@ -44,7 +44,7 @@ pub fn probe(arguments: &ProbeArguments, output: &Options) -> Result<Exit, Error
         battery = battery.select(&arguments.probe)?;
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut chat = model::open(&arguments.model, threads)?;
+    let chat = model::open(&arguments.model, threads)?;
     let pool = Pool::start(PoolOptions::default())?;
     let options = BatteryOptions {
         samples: arguments.samples.map(|samples| samples as usize),
@@ -53,7 +53,7 @@ pub fn probe(arguments: &ProbeArguments, output: &Options) -> Result<Exit, Error
         ..BatteryOptions::default()
     };
     let bar = output.bar(0);
-    let report = loophole_probe::run(&battery, chat.as_mut(), Some(&pool), &options, &mut |progress| {
+    let report = loophole_probe::run(&battery, chat.as_ref(), Some(&pool), &options, &mut |progress| {
         bar.set_length(progress.total as u64);
         bar.set_position((progress.total - progress.live) as u64);
         bar.set_message(format!("turn {}", progress.turn));
