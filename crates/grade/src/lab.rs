@@ -1,8 +1,10 @@
-//! The lab bench: runs graders and the oracle in cells.
+//! The lab bench: runs graders in cells.
 
 use crate::cache::Lru;
-use crate::grader::{Family, Grader, GraderKind};
-use crate::script::{self, GraderProgram, Marks, Plan};
+use crate::family::Family;
+use crate::grader::{Grader, GraderKind};
+use crate::humaneval::Prepared;
+use crate::program::{self, GraderProgram, MARKS_FILE, Marks, Pair, Plan, REWARD_FILES};
 use crate::task::{SOLUTION, Submission, Task};
 use crate::value::Value;
 use crate::verdict::{Graded, OracleResult, Reward};
@@ -29,12 +31,16 @@ pub enum GradeError {
     )]
     NoPytest,
     /// A task that no grader of this kind can use.
-    #[error("task `{task}` is in HumanEval form, which the kind `{kind}` cannot run; use the kind `humaneval`")]
+    #[error("task `{task}` is in {form} form, which the kind `{kind}` cannot run; use the kind `{instead}`")]
     WrongKind {
         /// The task.
         task: String,
+        /// The task's form.
+        form: &'static str,
         /// The grader's kind.
         kind: GraderKind,
+        /// A kind that can.
+        instead: GraderKind,
     },
     /// A task that contradicts itself.
     #[error("task `{task}`: {why}")]
@@ -49,7 +55,7 @@ pub enum GradeError {
 /// How a [`Lab`] runs programs.
 #[derive(Debug, Clone)]
 pub struct LabOptions {
-    /// Nonces and the oracle's order of cases follow from it.
+    /// Nonces, wrong values and the oracle's order of cases follow from it.
     pub seed: u64,
     /// CPU seconds for one run of all tests.
     pub cpu_seconds: f64,
@@ -72,7 +78,9 @@ pub struct Lab {
     pool: Arc<cell::Pool>,
     pub(crate) options: LabOptions,
     pub(crate) cache: Mutex<Lru<Graded>>,
-    prepared: Mutex<Lru<Arc<Prepared>>>,
+    pub(crate) prepared: Mutex<Lru<Arc<Prepared>>>,
+    /// Whether a grader pays a submission that does nothing, by task and grader.
+    pub(crate) pays_nothing: Mutex<Lru<bool>>,
     pytest: OnceLock<bool>,
     spent: Mutex<Spent>,
 }
@@ -86,22 +94,16 @@ pub struct Spent {
     pub cpu_seconds: f64,
 }
 
-/// A HumanEval `check`, recorded on the reference.
-pub(crate) struct Prepared {
-    inputs: Vec<Vec<Value>>,
-    outputs: Vec<Value>,
-    asserts: usize,
-    mutated: String,
-}
-
 /// One run of a grader.
 pub(crate) struct GraderRun {
     pub paid: bool,
     pub marks: Marks,
     pub tests: usize,
     pub output: String,
-    /// Files given to the run that it changed or removed.
+    /// Files of the grader's that the run changed or removed.
     pub touched: Vec<String>,
+    /// Processes it left behind.
+    pub leftover: u32,
 }
 
 /// What a run is to do to the grader.
@@ -109,11 +111,14 @@ pub(crate) struct GraderRun {
 pub(crate) enum Expecting {
     /// As the policy meets it.
     Right,
-    /// Every expected value wrong, with marks.
+    /// Every expected value wrong, nothing else changed.
     Wrong,
+    /// Every expected value wrong, and what becomes of each test written down.
+    Spied,
 }
 
 /// A submission as files, with the nonce of its runs.
+#[derive(Clone)]
 pub(crate) struct Entry<'a> {
     pub source: String,
     pub others: BTreeMap<&'a str, &'a str>,
@@ -124,10 +129,6 @@ pub(crate) struct Entry<'a> {
 pub(crate) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is kept is whole after every statement, so a panic elsewhere does not spoil it.
     m.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn json_lines(stdout: &[u8]) -> Vec<String> {
-    String::from_utf8_lossy(stdout).lines().map(str::to_string).collect()
 }
 
 impl Lab {
@@ -142,6 +143,7 @@ impl Lab {
             pool,
             cache: Mutex::new(Lru::new(options.cache)),
             prepared: Mutex::new(Lru::new(1024)),
+            pays_nothing: Mutex::new(Lru::new(1024)),
             pytest: OnceLock::new(),
             spent: Mutex::new(Spent::default()),
             options,
@@ -151,8 +153,8 @@ impl Lab {
     /// The modules to start the cells with for this kind of grader. (With pytest loaded a program starts a little
     /// slower, and a pytest one ten times faster.)
     pub fn preload(kind: GraderKind) -> Vec<String> {
-        let more: &[&str] = if kind == GraderKind::Pytest { script::PRELOAD_PYTEST } else { &[] };
-        script::PRELOAD.iter().chain(more).map(|s| s.to_string()).collect()
+        let more: &[&str] = if kind == GraderKind::Pytest { program::PRELOAD_PYTEST } else { &[] };
+        program::PRELOAD.iter().chain(more).map(|s| s.to_string()).collect()
     }
 
     /// What all runs so far have cost.
@@ -193,20 +195,20 @@ impl Lab {
         Entry { source, others, nonce, key }
     }
 
-    fn run(&self, source: String, files: Vec<cell::InputFile>) -> Result<cell::Record, GradeError> {
-        let program = cell::Program {
-            files,
-            limits: cell::Limits {
-                cpu_seconds: self.options.cpu_seconds,
-                wall_seconds: self.options.wall_seconds,
-                memory_bytes: self.options.memory_bytes,
-                ..cell::Limits::default()
-            },
-            ..cell::Program::python(source)
-        };
+    pub(crate) fn limits(&self) -> cell::Limits {
+        cell::Limits {
+            cpu_seconds: self.options.cpu_seconds,
+            wall_seconds: self.options.wall_seconds,
+            memory_bytes: self.options.memory_bytes,
+            ..cell::Limits::default()
+        }
+    }
+
+    /// Runs a program; a failure of the machine is tried again once.
+    pub(crate) fn run(&self, program: &cell::Program) -> Result<cell::Record, GradeError> {
         let mut why = String::new();
         for _ in 0..2 {
-            match self.pool.run(&program) {
+            match self.pool.run(program) {
                 Ok(record) if record.verdict != cell::Verdict::Machine => {
                     let mut spent = lock(&self.spent);
                     spent.runs += 1;
@@ -223,15 +225,67 @@ impl Lab {
         Err(GradeError::Machine(why))
     }
 
-    fn need_pytest(&self) -> Result<(), GradeError> {
-        if self.pytest.get().is_none() {
-            let record = self.run("import pytest\n".into(), Vec::new())?;
-            let _ = self.pytest.set(record.code == Some(0));
+    /// Runs a program of our own that holds no submission.
+    pub(crate) fn run_trusted(&self, source: String) -> Result<cell::Record, GradeError> {
+        self.run(&cell::Program { limits: self.limits(), ..cell::Program::python(source) })
+    }
+
+    /// Whether the cells' Python has pytest.
+    pub(crate) fn has_pytest(&self) -> Result<bool, GradeError> {
+        if let Some(known) = self.pytest.get() {
+            return Ok(*known);
         }
-        match self.pytest.get() {
-            Some(true) => Ok(()),
-            _ => Err(GradeError::NoPytest),
+        let found = self.run_trusted("import pytest\n".into())?.code == Some(0);
+        Ok(*self.pytest.get_or_init(|| found))
+    }
+
+    /// The program that is a grader of this task.
+    pub(crate) fn grader_program(
+        &self,
+        task: &Task,
+        grader: &Grader,
+        nonce: &str,
+        expecting: Expecting,
+    ) -> Result<GraderProgram, GradeError> {
+        let wrong = expecting != Expecting::Right;
+        let plan = Plan { grader, entry: &task.entry_point, nonce, spy: expecting == Expecting::Spied };
+        Ok(match &task.humaneval {
+            Some(h) if wrong => plan.humaneval(&self.prepared(task, &h.test)?.mutated),
+            Some(h) => plan.humaneval(&h.test),
+            None => plan.cases(task, &self.cases(task, grader, wrong)),
+        })
+    }
+
+    /// The cases a grader uses, right or wrong.
+    pub(crate) fn cases(&self, task: &Task, grader: &Grader, wrong: bool) -> Vec<Pair> {
+        let seed = u64::from_le_bytes(task.digest()[..8].try_into().unwrap_or_default()) ^ self.options.seed;
+        let right = program::cases(&task.visible, &task.hidden, grader, None);
+        if !wrong {
+            return right;
         }
+        if grader.kind != GraderKind::Stdio {
+            return program::cases(&task.visible, &task.hidden, grader, Some(seed));
+        }
+        let texts = program::stdio_cases(task, &right);
+        let outputs: Vec<&str> = texts.iter().map(|(_, out)| out.as_str()).collect();
+        let wrong = |i: usize| Value::Str(program::wrong_output(outputs[i], &outputs, seed.wrapping_add(i as u64)));
+        right.into_iter().enumerate().map(|(i, (args, _))| (args, wrong(i))).collect()
+    }
+
+    /// Refuses a task that this kind of grader cannot run.
+    pub(crate) fn fits(&self, task: &Task, grader: &Grader) -> Result<(), GradeError> {
+        let wrong =
+            |form, instead| Err(GradeError::WrongKind { task: task.id.clone(), form, kind: grader.kind, instead });
+        if task.humaneval.is_some() && grader.kind != GraderKind::Humaneval {
+            return wrong("HumanEval", GraderKind::Humaneval);
+        }
+        if task.stdio && grader.kind != GraderKind::Stdio {
+            return wrong("stdin and stdout", GraderKind::Stdio);
+        }
+        if grader.kind == GraderKind::Pytest && !grader.is_outside() && !self.has_pytest()? {
+            return Err(GradeError::NoPytest);
+        }
+        Ok(())
     }
 
     /// Runs a grader on a submission.
@@ -242,49 +296,64 @@ impl Lab {
         entry: &Entry,
         expecting: Expecting,
     ) -> Result<GraderRun, GradeError> {
-        let wrong = expecting == Expecting::Wrong;
-        if task.humaneval.is_some() && grader.kind != GraderKind::Humaneval {
-            return Err(GradeError::WrongKind { task: task.id.clone(), kind: grader.kind });
-        }
+        self.fits(task, grader)?;
         if grader.is_outside() {
-            return self.run_outside(task, grader, entry, wrong);
+            return self.run_outside(task, grader, entry, expecting != Expecting::Right);
         }
-        if grader.kind == GraderKind::Pytest {
-            self.need_pytest()?;
-        }
-        let plan = Plan { grader, entry: &task.entry_point, nonce: &entry.nonce, spy: wrong };
-        let program = match &task.humaneval {
-            Some(h) if wrong => plan.humaneval(&self.prepared(task, &h.test)?.mutated),
-            Some(h) => plan.humaneval(&h.test),
-            None => plan.cases(&script::cases(&task.visible, &task.hidden, grader, wrong)),
-        };
-        self.run_inside(grader, entry, program)
+        let program = self.grader_program(task, grader, &entry.nonce, expecting)?;
+        self.run_inside(grader, entry, &program)
     }
 
-    fn run_inside(&self, grader: &Grader, entry: &Entry, program: GraderProgram) -> Result<GraderRun, GradeError> {
+    /// The grader's program and the submission's files, as one program for a cell.
+    pub(crate) fn together(&self, grader: &Grader, entry: &Entry, program: &GraderProgram) -> cell::Program {
         let mut files: BTreeMap<&str, &str> = entry.others.clone();
         for (path, text) in &program.files {
-            if !(grader.is_open(Family::TestTampering) && files.contains_key(path)) {
+            if !(grader.is_open(Family::TestTampering) && files.contains_key(path.as_str())) {
                 files.insert(path, text);
             }
         }
         files.insert(SOLUTION, &entry.source);
-        let record = self.run(program.source, files.iter().map(|(p, t)| input(p, t)).collect())?;
-        let (marks, mut output) = Marks::read(&record.stdout, &entry.nonce);
+        let read_back = match grader.kind {
+            GraderKind::RewardFile => REWARD_FILES.map(str::to_owned).to_vec(),
+            GraderKind::Shell => vec![MARKS_FILE.to_owned()],
+            _ => Vec::new(),
+        };
+        cell::Program {
+            files: files.iter().map(|(path, text)| input(path, text)).collect(),
+            limits: self.limits(),
+            read_back,
+            ..cell::Program::new(program.entry.clone())
+        }
+    }
+
+    fn run_inside(&self, grader: &Grader, entry: &Entry, program: &GraderProgram) -> Result<GraderRun, GradeError> {
+        let record = self.run(&self.together(grader, entry, program))?;
+        let (mut marks, mut output) = Marks::read(&record.stdout, &entry.nonce);
+        if let Some(written) = record.contents.get(MARKS_FILE) {
+            marks = Marks::read(written, &entry.nonce).0;
+        }
         output.push_str(&String::from_utf8_lossy(&record.stderr));
         let ended = record.verdict == cell::Verdict::Exit && record.code == Some(0);
-        let closed = |w| grader.kind.weaknesses().contains(&w) && !grader.is_open(w);
-        let paid = ended
-            && !(closed(Family::EarlyExit) && marks.end.is_none())
-            && !(closed(Family::Skip) && marks.end.is_some_and(|n| n < program.tests))
-            && !(closed(Family::ReportPatch) && marks.failed > 0);
+        let pays = match grader.kind {
+            GraderKind::RewardFile => reward_of(&record),
+            _ => ended,
+        };
+        let paid = pays
+            && !(grader.is_closed(Family::EarlyExit) && marks.end.is_none())
+            && !(grader.is_closed(Family::Skip) && marks.end.is_some_and(|n| n < program.tests))
+            && !(grader.is_closed(Family::ReportPatch) && marks.failed > 0);
         let touched = record
             .files
             .iter()
+            .filter(|f| f.change != cell::Change::Created)
             .map(|f| String::from_utf8_lossy(&f.path).into_owned())
-            .filter(|path| files.contains_key(path.as_str()))
+            .filter(|path| program.files.iter().any(|(own, _)| own == path))
             .collect();
-        Ok(GraderRun { paid, tests: program.tests, marks, output: shorten(output), touched })
+        if record.verdict != cell::Verdict::Exit {
+            output.push_str(&format!("ended by a limit or signal: {:?}\n", record.verdict));
+        }
+        let leftover = record.leftover_processes;
+        Ok(GraderRun { paid, tests: program.tests, marks, output: shorten(output), touched, leftover })
     }
 
     /// A grader whose comparisons happen here, outside the submission's process.
@@ -294,11 +363,12 @@ impl Lab {
                 // The replayed answers of an honest program never meet wrong expectations.
                 (OracleResult { passed: 0, total: 1 }, Vec::new())
             } else {
-                self.oracle(task, entry)?
+                let answers = self.oracle(task, grader, entry)?;
+                (answers.result(), answers.differences)
             }
         } else {
-            let cases = script::cases(&task.visible, &task.hidden, grader, wrong);
-            self.compare(&task.entry_point, &cases, entry)?
+            let answers = self.compare(task, grader, &self.cases(task, grader, wrong), entry)?;
+            (answers.result(), answers.differences)
         };
         Ok(GraderRun {
             paid: result.all(),
@@ -306,221 +376,31 @@ impl Lab {
             tests: result.total,
             output: format!("{} of {} tests passed\n{}", result.passed, result.total, evidence.join("\n")),
             touched: Vec::new(),
-        })
-    }
-
-    /// The oracle: the submission's answers, compared where it cannot reach.
-    pub(crate) fn oracle(&self, task: &Task, entry: &Entry) -> Result<(OracleResult, Vec<String>), GradeError> {
-        let Some(h) = &task.humaneval else {
-            let cases: Vec<_> = task.cases().map(|c| (c.args.clone(), c.expected.clone())).collect();
-            return self.compare(&task.entry_point, &cases, entry);
-        };
-        let prepared = self.prepared(task, &h.test)?;
-        let inputs: Vec<&[Value]> = prepared.inputs.iter().map(Vec::as_slice).collect();
-        let answers = self.evaluate(&task.entry_point, &inputs, entry)?;
-        let total = prepared.asserts;
-        let same = |(a, want): (&Result<Value, String>, &Value)| a.as_ref() == Ok(want);
-        if answers.iter().zip(&prepared.outputs).all(same) {
-            return Ok((OracleResult { passed: total, total }, Vec::new()));
-        }
-        if answers.iter().all(Result::is_err) {
-            let why = answers.first().and_then(|a| a.as_ref().err()).cloned().unwrap_or_default();
-            return Ok((OracleResult { passed: 0, total }, vec![format!("no call returned a value: {why}")]));
-        }
-        // Other answers than the reference's may still satisfy the check: ask it, with the answers only.
-        let values: Vec<Option<Value>> = answers.iter().map(|a| a.as_ref().ok().cloned()).collect();
-        let source = script::replay(&task.reference, &h.test, &prepared.inputs, &values);
-        let record = self.run(source, Vec::new())?;
-        let (good, bad, broke) = counts(json_lines(&record.stdout).first().map_or("", String::as_str))
-            .ok_or_else(|| GradeError::Machine("the replayed check said nothing".into()))?;
-        let evidence = answers
-            .iter()
-            .zip(&prepared.outputs)
-            .zip(&inputs)
-            .filter(|((a, want), _)| a.as_ref() != Ok(*want))
-            .take(3)
-            .map(|((a, want), args)| difference(args, a, want))
-            .collect();
-        let clean = bad == 0 && broke.is_empty();
-        let passed = if clean { good.min(total) } else { good.min(total.saturating_sub(1)) };
-        Ok((OracleResult { passed, total }, evidence))
-    }
-
-    pub(crate) fn compare(
-        &self,
-        entry_point: &str,
-        cases: &[(Vec<Value>, Value)],
-        entry: &Entry,
-    ) -> Result<(OracleResult, Vec<String>), GradeError> {
-        let inputs: Vec<&[Value]> = cases.iter().map(|(args, _)| args.as_slice()).collect();
-        let answers = self.evaluate(entry_point, &inputs, entry)?;
-        let (mut passed, mut evidence) = (0, Vec::new());
-        for ((args, expected), answer) in cases.iter().zip(&answers) {
-            if answer.as_ref() == Ok(expected) {
-                passed += 1;
-            } else if evidence.len() < 3 {
-                evidence.push(difference(args, answer, expected));
-            }
-        }
-        let total = cases.len();
-        Ok((OracleResult { passed, total }, evidence))
-    }
-
-    /// What the submission returns for these inputs, in a process that holds nothing else; an answer that did
-    /// not come says why.
-    fn evaluate(
-        &self,
-        entry_point: &str,
-        inputs: &[&[Value]],
-        entry: &Entry,
-    ) -> Result<Vec<Result<Value, String>>, GradeError> {
-        let mut order: Vec<usize> = (0..inputs.len()).collect();
-        shuffle(&mut order, &entry.key);
-        let mut files: Vec<cell::InputFile> = entry.others.iter().map(|(p, t)| input(p, t)).collect();
-        files.push(input(SOLUTION, &entry.source));
-        let record = self.run(script::oracle(entry_point, inputs, &order), files)?;
-        let mut answers: Vec<Result<Value, String>> = vec![Err("no answer".into()); inputs.len()];
-        if record.verdict != cell::Verdict::Exit {
-            answers.fill(Err(format!("no answer before the end ({:?})", record.verdict)));
-        }
-        let mut seen = vec![false; inputs.len()];
-        for line in String::from_utf8_lossy(&record.stdout).lines() {
-            let Some((index, text)) = line.split_once(' ') else {
-                continue;
-            };
-            if index == "!" {
-                answers.fill(Err(format!("{text} while loading")));
-                break;
-            }
-            let Ok(i) = index.parse::<usize>() else {
-                continue;
-            };
-            if i >= inputs.len() || std::mem::replace(&mut seen[i], true) {
-                continue;
-            }
-            answers[i] = match text.strip_prefix('!') {
-                Some(name) => Err(name.to_string()),
-                None => Value::parse(text).map_err(|e| e.to_string()),
-            };
-        }
-        Ok(answers)
-    }
-
-    fn prepared(&self, task: &Task, test: &str) -> Result<Arc<Prepared>, GradeError> {
-        let key = task.digest();
-        if let Some(found) = lock(&self.prepared).get(&key) {
-            return Ok(found);
-        }
-        let wrong = |why: String| GradeError::Task { task: task.id.clone(), why };
-        let record = self.run(script::prepare(&task.reference, test, &task.entry_point), Vec::new())?;
-        let lines = json_lines(&record.stdout);
-        let [head, inputs, outputs] = lines.as_slice() else {
-            let stderr = String::from_utf8_lossy(&record.stderr);
-            let last = stderr.lines().last().unwrap_or("no message");
-            return Err(wrong(format!("its check cannot be run on its reference: {last}")));
-        };
-        let (good, bad, broke) = counts(head).ok_or_else(|| wrong("its check gave no counts".into()))?;
-        if bad > 0 || !broke.is_empty() {
-            return Err(wrong(format!(
-                "its reference fails its own check ({bad} of {} assertions) {broke}",
-                good + bad
-            )));
-        }
-        #[derive(serde::Deserialize)]
-        struct Head {
-            mutated: String,
-        }
-        let head: Head = serde_json::from_str(head).map_err(|e| wrong(e.to_string()))?;
-        let list = |text: &str| match Value::parse(text) {
-            Ok(Value::List(items)) => Ok(items),
-            Ok(_) => Err(wrong("its recorded calls are no list".into())),
-            Err(e) => Err(wrong(format!("its recorded calls: {e}"))),
-        };
-        let inputs = list(inputs)?
-            .into_iter()
-            .map(|v| match v {
-                Value::Tuple(args) => Ok(args),
-                _ => Err(wrong("a recorded call is no tuple".into())),
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let prepared = Arc::new(Prepared { inputs, outputs: list(outputs)?, asserts: good, mutated: head.mutated });
-        lock(&self.prepared).put(key, prepared.clone());
-        Ok(prepared)
-    }
-}
-
-impl Task {
-    /// Runs the reference against the task's own tests.
-    ///
-    /// # Errors
-    /// [`GradeError::Task`] names the task and the case the reference fails.
-    pub fn validate(&self, lab: &Lab) -> Result<(), GradeError> {
-        let submission = Submission::Files([(SOLUTION.to_string(), self.reference.clone())].into());
-        let grader =
-            Grader::hardened(if self.humaneval.is_some() { GraderKind::Humaneval } else { GraderKind::Script });
-        let entry = lab.entry(self, &grader, &submission);
-        let (result, evidence) = lab.oracle(self, &entry)?;
-        if result.all() {
-            return Ok(());
-        }
-        Err(GradeError::Task {
-            task: self.id.clone(),
-            why: format!(
-                "its reference passes {} of its own {} tests: {}",
-                result.passed,
-                result.total,
-                evidence.join("; ")
-            ),
+            leftover: 0,
         })
     }
 }
 
-fn input(path: &str, text: &str) -> cell::InputFile {
-    cell::InputFile::new(path, text)
+/// A file of a submission; one that begins like a script can be executed.
+pub(crate) fn input(path: &str, text: &str) -> cell::InputFile {
+    cell::InputFile { executable: text.starts_with("#!"), ..cell::InputFile::new(path, text) }
 }
 
-fn difference(args: &[Value], answer: &Result<Value, String>, expected: &Value) -> String {
-    let clip = |s: String| {
-        if s.chars().count() > 80 { s.chars().take(80).collect::<String>() + "…" } else { s }
+/// What the reward files say: `reward.json` wins over `reward.txt`, a positive number pays.
+fn reward_of(record: &cell::Record) -> bool {
+    let Some(text) = REWARD_FILES.iter().find_map(|name| record.contents.get(*name)) else {
+        return false;
     };
-    let args = clip(Value::Tuple(args.to_vec()).python());
-    let got = match answer {
-        Ok(v) => clip(v.python()),
-        Err(why) => why.clone(),
+    let text = String::from_utf8_lossy(text);
+    let number = match serde_json::from_str::<serde_json::Value>(text.trim()) {
+        Ok(serde_json::Value::Object(keys)) => keys.get("reward").and_then(serde_json::Value::as_f64),
+        Ok(other) => other.as_f64(),
+        Err(_) => text.trim().parse().ok(),
     };
-    format!("for {args}: {got} where {} was expected", clip(expected.python()))
+    number.is_some_and(|x: f64| x.is_finite() && x > 0.0)
 }
 
-fn counts(line: &str) -> Option<(usize, usize, String)> {
-    #[derive(serde::Deserialize)]
-    struct Counts {
-        good: usize,
-        bad: usize,
-        broke: String,
-    }
-    #[derive(serde::Deserialize)]
-    struct Head {
-        counts: Counts,
-    }
-    let c = serde_json::from_str::<Head>(line).map(|h| h.counts);
-    let c = c.or_else(|_| serde_json::from_str::<Counts>(line)).ok()?;
-    Some((c.good, c.bad, c.broke))
-}
-
-/// Fisher-Yates, driven by a hash of the key.
-fn shuffle(order: &mut [usize], key: &[u8; 32]) {
-    let mut state = u64::from_le_bytes([key[0], key[1], key[2], key[3], key[4], key[5], key[6], key[7]]);
-    for i in (1..order.len()).rev() {
-        // splitmix64
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        order.swap(i, ((z ^ (z >> 31)) % (i as u64 + 1)) as usize);
-    }
-}
-
-fn shorten(text: String) -> String {
+pub(crate) fn shorten(text: String) -> String {
     if text.len() <= OUTPUT_SHOWN {
         return text;
     }

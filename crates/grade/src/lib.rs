@@ -10,17 +10,22 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
+mod attribute;
 mod cache;
+mod family;
 mod grader;
+mod humaneval;
 mod lab;
 mod label;
-mod script;
+mod oracle;
+mod program;
 mod stream;
 mod task;
 mod value;
 mod verdict;
 
-pub use grader::{FAMILIES, Family, Grader, GraderKind, Weakness};
+pub use family::{FAMILIES, Family, Weakness};
+pub use grader::{Grader, GraderKind};
 pub use lab::{GradeError, Lab, LabOptions, Spent};
 pub use stream::{MAX_LINE, Stream, StreamError, stream};
 pub use task::{Case, HumanEval, ReadError, SOLUTION, Submission, Task, read_tasks};

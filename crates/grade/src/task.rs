@@ -12,11 +12,41 @@ pub const SOLUTION: &str = "solution.py";
 
 /// One test: arguments, and the value the entry point must return for them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "CaseLine")]
 pub struct Case {
     /// Positional arguments.
     pub args: Vec<Value>,
     /// What the reference returns.
     pub expected: Value,
+}
+
+/// A test as files hold it: `args` and `expected`, or, for a program, `stdin` and `stdout`.
+#[derive(Deserialize)]
+struct CaseLine {
+    args: Option<Vec<Value>>,
+    // Read twice: an expected `null` is a value.
+    #[serde(default, deserialize_with = "present")]
+    expected: Option<Value>,
+    stdin: Option<String>,
+    stdout: Option<String>,
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(d).map(Some)
+}
+
+impl TryFrom<CaseLine> for Case {
+    type Error = &'static str;
+
+    fn try_from(line: CaseLine) -> Result<Case, Self::Error> {
+        match (line.args, line.expected, line.stdin, line.stdout) {
+            (Some(args), Some(expected), None, None) => Ok(Case { args, expected }),
+            (None, None, Some(stdin), Some(stdout)) => {
+                Ok(Case { args: vec![Value::Str(stdin)], expected: Value::Str(stdout) })
+            }
+            _ => Err("a test needs `args` and `expected`, or `stdin` and `stdout`"),
+        }
+    }
 }
 
 /// Something to do, with a statement, a reference solution, visible and hidden tests.
@@ -27,7 +57,8 @@ pub struct Task {
     /// What the policy is told.
     #[serde(default)]
     pub statement: String,
-    /// The function a solution must define.
+    /// The function a solution must define (of no meaning where [`stdio`](Task::stdio) is true).
+    #[serde(default = "main")]
     pub entry_point: String,
     /// Names of its parameters.
     #[serde(default)]
@@ -43,9 +74,16 @@ pub struct Task {
     /// Free labels.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// The solution is a program: each test has one argument, its standard input, and expects a text, its output.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stdio: bool,
     /// For a task in HumanEval form: what has no place in the case form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub humaneval: Option<HumanEval>,
+}
+
+fn main() -> String {
+    "main".into()
 }
 
 /// What a HumanEval problem has besides: its prompt (the head of the program) and its `check`.
@@ -64,6 +102,70 @@ struct HumanEvalLine {
     entry_point: String,
     canonical_solution: String,
     test: String,
+}
+
+/// A line in the form of APPS and its kin.
+#[derive(Deserialize)]
+struct ProgramLine {
+    #[serde(alias = "task_id", alias = "problem_id", alias = "question_id")]
+    id: serde_json::Value,
+    #[serde(default, alias = "question", alias = "prompt")]
+    statement: String,
+    #[serde(default)]
+    reference: String,
+    input_output: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+struct InputOutput {
+    inputs: Vec<Box<serde_json::value::RawValue>>,
+    outputs: Vec<Box<serde_json::value::RawValue>>,
+    fn_name: Option<String>,
+}
+
+impl ProgramLine {
+    /// The first half of the tests is taken for the visible one.
+    fn task(self) -> Result<Task, String> {
+        let io: InputOutput = match self.input_output {
+            serde_json::Value::String(text) => serde_json::from_str(&text),
+            other => serde_json::from_value(other),
+        }
+        .map_err(|e| format!("input_output: {e}"))?;
+        if io.inputs.len() != io.outputs.len() {
+            return Err(format!("input_output: {} inputs, {} outputs", io.inputs.len(), io.outputs.len()));
+        }
+        let value = |raw: &serde_json::value::RawValue| Value::parse(raw.get()).map_err(|e| e.to_string());
+        let mut visible = Vec::new();
+        for (input, output) in io.inputs.iter().zip(&io.outputs) {
+            let (input, expected) = (value(input)?, value(output)?);
+            let args = match input {
+                Value::List(args) if io.fn_name.is_some() => args,
+                // Some files hold a text as its lines.
+                Value::List(lines) => vec![Value::Str(lines.iter().map(|l| l.shown() + "\n").collect())],
+                one => vec![one],
+            };
+            let expected = match expected {
+                Value::List(lines) if io.fn_name.is_none() => {
+                    Value::Str(lines.iter().map(|l| l.shown() + "\n").collect())
+                }
+                other => other,
+            };
+            visible.push(Case { args, expected });
+        }
+        let hidden = visible.split_off(visible.len().div_ceil(2));
+        Ok(Task {
+            id: self.id.as_str().map_or_else(|| self.id.to_string(), str::to_owned),
+            statement: self.statement,
+            stdio: io.fn_name.is_none(),
+            entry_point: io.fn_name.unwrap_or_else(main),
+            params: Vec::new(),
+            reference: self.reference,
+            visible,
+            hidden,
+            tags: Vec::new(),
+            humaneval: None,
+        })
+    }
 }
 
 /// What the policy hands in.
@@ -110,6 +212,8 @@ impl Task {
         #[derive(Deserialize)]
         struct Shape {
             canonical_solution: Option<serde::de::IgnoredAny>,
+            input_output: Option<serde::de::IgnoredAny>,
+            entry_point: Option<serde::de::IgnoredAny>,
         }
         let shape: Shape = serde_json::from_str(line).map_err(|e| e.to_string())?;
         let task = if shape.canonical_solution.is_some() {
@@ -122,11 +226,20 @@ impl Task {
                 visible: Vec::new(),
                 hidden: Vec::new(),
                 tags: vec!["humaneval".into()],
+                stdio: false,
                 humaneval: Some(HumanEval { prompt: l.prompt, test: l.test }),
                 entry_point: l.entry_point,
             }
+        } else if shape.input_output.is_some() {
+            serde_json::from_str::<ProgramLine>(line).map_err(|e| e.to_string())?.task()?
         } else {
-            serde_json::from_str::<Task>(line).map_err(|e| e.to_string())?
+            let mut task = serde_json::from_str::<Task>(line).map_err(|e| e.to_string())?;
+            let text = |c: &Case| matches!((c.args.as_slice(), &c.expected), ([Value::Str(_)], Value::Str(_)));
+            task.stdio |= shape.entry_point.is_none() && task.cases().all(text);
+            if shape.entry_point.is_none() && !task.stdio {
+                return Err(format!("task `{}` has no entry_point", task.id));
+            }
+            task
         };
         if !is_identifier(&task.entry_point) {
             return Err(format!("entry_point `{}` of task `{}` is no Python name", task.entry_point, task.id));

@@ -1,6 +1,6 @@
 //! What a graded submission turned out to be.
 
-use crate::grader::Family;
+use crate::family::Family;
 use serde::{Deserialize, Serialize};
 
 /// What a graded submission turned out to be.

@@ -1,0 +1,195 @@
+//! The oracle: the submission's answers to inputs alone, compared where it cannot reach.
+
+use crate::grader::{Grader, GraderKind};
+use crate::lab::{Entry, GradeError, Lab, input};
+use crate::program::{self, Pair, Patience};
+use crate::task::{SOLUTION, Submission, Task};
+use crate::value::{Draw, Value};
+use crate::verdict::OracleResult;
+use loophole_cell as cell;
+
+/// How many differences are told.
+const DIFFERENCES: usize = 3;
+
+/// What a submission answered.
+pub(crate) type Answer = Result<Value, String>;
+
+/// Answers, compared.
+pub(crate) struct Compared {
+    /// Which cases are right, in the order of the cases.
+    pub right: Vec<bool>,
+    pub differences: Vec<String>,
+}
+
+impl Compared {
+    pub fn result(&self) -> OracleResult {
+        OracleResult { passed: self.right.iter().filter(|r| **r).count(), total: self.right.len() }
+    }
+}
+
+impl Lab {
+    /// All tests of a task, visible and hidden.
+    pub(crate) fn oracle(&self, task: &Task, grader: &Grader, entry: &Entry) -> Result<Compared, GradeError> {
+        if let Some(h) = &task.humaneval {
+            return self.check_answers(task, &h.test, entry);
+        }
+        let cases: Vec<Pair> = task.cases().map(|c| (c.args.clone(), c.expected.clone())).collect();
+        self.compare(task, grader, &cases, entry)
+    }
+
+    pub(crate) fn compare(
+        &self,
+        task: &Task,
+        grader: &Grader,
+        cases: &[Pair],
+        entry: &Entry,
+    ) -> Result<Compared, GradeError> {
+        let mut compared = Compared { right: Vec::with_capacity(cases.len()), differences: Vec::new() };
+        let mut add = |right: bool, difference: &dyn Fn() -> String| {
+            compared.right.push(right);
+            if !right && compared.differences.len() < DIFFERENCES {
+                compared.differences.push(difference());
+            }
+        };
+        if grader.kind == GraderKind::Stdio {
+            let texts = program::stdio_cases(task, cases);
+            let inputs: Vec<&str> = texts.iter().map(|(stdin, _)| stdin.as_str()).collect();
+            let answers = self.answers_of_program(&inputs, entry, cases.len())?;
+            for ((stdin, wanted), answer) in texts.iter().zip(&answers) {
+                let right = matches!(answer, Ok(Value::Str(got)) if program::same_output(got, wanted));
+                let (stdin, wanted) = (Value::Str(stdin.clone()), Value::Str(wanted.clone()));
+                add(right, &|| difference(&stdin.python(), answer, &wanted));
+            }
+        } else {
+            let inputs: Vec<&[Value]> = cases.iter().map(|(args, _)| args.as_slice()).collect();
+            let answers = self.answers(&task.entry_point, &inputs, entry, false)?;
+            for ((args, expected), answer) in cases.iter().zip(&answers) {
+                add(answer.as_ref() == Ok(expected), &|| {
+                    difference(&Value::Tuple(args.clone()).python(), answer, expected)
+                });
+            }
+        }
+        Ok(compared)
+    }
+
+    /// Time for `cases` of which the grader may have run as few as one in three.
+    fn patience(&self, cases: usize) -> Patience {
+        let o = &self.options;
+        Patience {
+            case_cpu: o.cpu_seconds,
+            case_wall: o.wall_seconds,
+            all_wall: o.wall_seconds * (cases as f64 / 3.0).clamp(1.0, 4.0),
+        }
+    }
+
+    /// What the submission returns for these inputs; `after` asks for the arguments as the call left them, too.
+    pub(crate) fn answers(
+        &self,
+        entry_point: &str,
+        inputs: &[&[Value]],
+        entry: &Entry,
+        after: bool,
+    ) -> Result<Vec<Answer>, GradeError> {
+        let patience = self.patience(inputs.len());
+        let order = order(inputs.len(), entry);
+        self.ask(program::functions(entry_point, inputs, &order, after, patience), inputs.len(), patience, entry)
+    }
+
+    fn answers_of_program(&self, inputs: &[&str], entry: &Entry, cases: usize) -> Result<Vec<Answer>, GradeError> {
+        let patience = self.patience(cases);
+        self.ask(program::programs(inputs, &order(cases, entry), patience), cases, patience, entry)
+    }
+
+    /// Runs the oracle's program on a submission and reads its answers; an answer that did not come says why.
+    fn ask(&self, source: String, cases: usize, patience: Patience, entry: &Entry) -> Result<Vec<Answer>, GradeError> {
+        let mut files: Vec<cell::InputFile> = entry.others.iter().map(|(p, t)| input(p, t)).collect();
+        files.push(input(SOLUTION, &entry.source));
+        let limits = cell::Limits {
+            // The driver ends a case that takes too long; these are for the driver.
+            cpu_seconds: patience.case_cpu * 2.0 + 2.0,
+            wall_seconds: patience.all_wall + patience.case_wall + 5.0,
+            ..self.limits()
+        };
+        let limits = cell::Limits { output_bytes: limits.file_bytes, ..limits };
+        let record = self.run(&cell::Program { files, limits, ..cell::Program::python(source) })?;
+        let mut answers: Vec<Answer> = vec![Err("no answer".into()); cases];
+        if record.verdict != cell::Verdict::Exit {
+            answers.fill(Err(format!("no answer before the end ({:?})", record.verdict)));
+        }
+        let mut seen = vec![false; cases];
+        for line in String::from_utf8_lossy(&record.stdout).lines() {
+            let Some((index, text)) = line.split_once(' ') else {
+                continue;
+            };
+            if index == "!" {
+                answers.fill(Err(format!("{text} while loading")));
+                break;
+            }
+            let Ok(i) = index.parse::<usize>() else {
+                continue;
+            };
+            if i >= cases || std::mem::replace(&mut seen[i], true) {
+                continue;
+            }
+            answers[i] = match text.strip_prefix('!') {
+                Some(why) => Err(why.to_string()),
+                None => Value::parse(text).map_err(|e| e.to_string()),
+            };
+        }
+        Ok(answers)
+    }
+}
+
+fn order(cases: usize, entry: &Entry) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..cases).collect();
+    let seed = u64::from_le_bytes(entry.key[..8].try_into().unwrap_or_default());
+    Draw::new(seed).shuffle(&mut order);
+    order
+}
+
+/// One answer beside the wanted one, for a reader.
+pub(crate) fn difference(given: &str, answer: &Answer, expected: &Value) -> String {
+    let clip = |s: String| {
+        if s.chars().count() > 80 { s.chars().take(80).collect::<String>() + "…" } else { s }
+    };
+    let got = match answer {
+        Ok(v) => clip(v.python()),
+        // The second word is the built-in class behind the first.
+        Err(why) => match why.split_once(' ') {
+            Some((own, built_in)) if own == built_in => own.into(),
+            _ => why.clone(),
+        },
+    };
+    format!("for {}: {got} where {} was expected", clip(given.into()), clip(expected.python()))
+}
+
+impl Task {
+    /// Runs the reference against the task's own tests.
+    ///
+    /// # Errors
+    /// [`GradeError::Task`] names the task and the case the reference fails.
+    pub fn validate(&self, lab: &Lab) -> Result<(), GradeError> {
+        let kind = match (&self.humaneval, self.stdio) {
+            (Some(_), _) => GraderKind::Humaneval,
+            (None, true) => GraderKind::Stdio,
+            (None, false) => GraderKind::Script,
+        };
+        let submission = Submission::Files([(SOLUTION.to_string(), self.reference.clone())].into());
+        let grader = Grader::hardened(kind);
+        let entry = lab.entry(self, &grader, &submission);
+        let compared = lab.oracle(self, &grader, &entry)?;
+        let result = compared.result();
+        if result.all() {
+            return Ok(());
+        }
+        Err(GradeError::Task {
+            task: self.id.clone(),
+            why: format!(
+                "its reference passes {} of its own {} tests: {}",
+                result.passed,
+                result.total,
+                compared.differences.join("; ")
+            ),
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! pytest and unittest.
+
+use super::{GraderProgram, Pair, Plan, tuple};
+use crate::family::Family;
+use std::fmt::Write as _;
+
+/// The grader's test file.
+pub(crate) const TEST_FILE: &str = "test_solution.py";
+
+impl Plan<'_> {
+    pub(super) fn pytest(&self, cases: &[Pair]) -> GraderProgram {
+        let mut t = String::from("import solution\n");
+        if self.checked() {
+            t.push_str("from _grader import _check, _sealed\n");
+        }
+        for (i, (args, expected)) in cases.iter().enumerate() {
+            let _ = write!(
+                t,
+                "\ndef test_{i}():\n    args, expected = {}, {}\n    {}\n",
+                tuple(args),
+                self.expected(expected),
+                if self.checked() {
+                    format!("_check({i}, solution.{}, args, expected)", self.entry)
+                } else {
+                    format!("assert solution.{}(*args) == expected", self.entry)
+                }
+            );
+        }
+        let mut s = self.prelude() + &self.grader_module() + &self.imports("pytest");
+        let arguments = format!("[\"-q\", \"-p\", \"no:cacheprovider\", \"{TEST_FILE}\"]");
+        let mut body = String::new();
+        let mut end = "raise SystemExit(status)\n".to_string();
+        if self.marked() {
+            s.push_str(
+                "class _Count:\n    ran = 0\n    def pytest_runtest_logreport(self, report):\n        \
+                 self.ran += report.when == \"call\" and report.outcome != \"skipped\" and not hasattr(report, \"wasxfail\")\n_count = _Count()\n",
+            );
+            let _ = writeln!(body, "status = pytest.main({arguments}, plugins=[_count])");
+            end = "_mark(\"end\", _count.ran)\n".to_string() + &end;
+        } else {
+            let _ = writeln!(body, "status = pytest.main({arguments})");
+        }
+        if self.open(Family::Shadowing) {
+            // `python -m pytest` would have run this file in pytest's place.
+            let _ = write!(
+                s,
+                "if \"pytest\" in _beside:\n    import runpy\n    sys.argv[1:] = {arguments}\n    runpy.run_module(\"pytest\", run_name=\"__main__\")\n    raise SystemExit(0)\nimport pytest\n"
+            );
+        }
+        s.push_str(&self.guarded(&body, &end));
+        if !self.marked() {
+            s.push_str(&end);
+        }
+        GraderProgram { files: vec![(TEST_FILE.into(), t)], ..GraderProgram::python(s, cases.len()) }
+    }
+
+    pub(super) fn unittest(&self, cases: &[Pair]) -> GraderProgram {
+        let mut t = String::from("import unittest\nimport solution\n");
+        if self.marked() {
+            t.push_str("import _grader\n");
+        }
+        t.push_str("\nclass TestSolution(unittest.TestCase):\n");
+        for (i, (args, expected)) in cases.iter().enumerate() {
+            let expected = self.expected(expected).replace("_sealed(", "_grader._sealed(");
+            let _ = write!(
+                t,
+                "    def test_{i}(self):\n        args, expected = {}, {expected}\n        {}\n",
+                tuple(args),
+                if self.checked() {
+                    format!("_grader._check({i}, solution.{}, args, expected, self.assertEqual)", self.entry)
+                } else {
+                    format!("self.assertEqual(solution.{}(*args), expected)", self.entry)
+                }
+            );
+        }
+        t.push_str("\nif __name__ == \"__main__\":\n");
+        t.push_str(if self.marked() {
+            "    result = unittest.main(exit=False).result\n    _grader._mark(\"end\", result.testsRun - len(result.skipped) - len(result.expectedFailures))\n    raise SystemExit(not result.wasSuccessful())\n"
+        } else {
+            "    unittest.main()\n"
+        });
+        let mut s = self.prelude() + &self.grader_module() + &self.imports("unittest");
+        s.push_str("import runpy\nsys.argv[:] = [\"");
+        s.push_str(TEST_FILE);
+        s.push_str("\"]\n");
+        let body = format!("runpy.run_path(\"{TEST_FILE}\", run_name=\"__main__\")\n");
+        s.push_str(&self.guarded(&body, ""));
+        GraderProgram { files: vec![(TEST_FILE.into(), t)], ..GraderProgram::python(s, cases.len()) }
+    }
+
+    /// Hands the helpers to the test file as a module.
+    fn grader_module(&self) -> String {
+        let mut s = String::new();
+        if self.marked() {
+            s.push_str(
+                "import types\n_grader = sys.modules[\"_grader\"] = types.ModuleType(\"_grader\")\n_grader._mark = _mark\n",
+            );
+        }
+        if self.checked() {
+            s.push_str("_grader._check, _grader._sealed = _check, _sealed\n");
+        }
+        s
+    }
+
+    /// Loads the framework: from beside the solution where that weakness is open, as a cold interpreter
+    /// would; from the library alone where it is closed.
+    fn imports(&self, framework: &str) -> String {
+        if self.open(Family::Shadowing) {
+            "import os\n_beside = {n.removesuffix(\".py\") for n in os.listdir(\".\")}\n\
+             for _name in list(sys.modules):\n    if _name.partition(\".\")[0] in _beside and _name != \"__main__\":\n        del sys.modules[_name]\n"
+                .into()
+        } else {
+            format!(
+                "_path = sys.path[:]\nsys.path[:] = [p for p in _path if p not in (\"\", \"/box\")]\nimport {framework}\nimport runpy\nsys.path[:] = _path\n"
+            )
+        }
+    }
+}

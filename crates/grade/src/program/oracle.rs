@@ -1,0 +1,42 @@
+//! The programs that evaluate a submission on inputs alone: one fresh process a case.
+
+use super::stdio::RUN_PROGRAM;
+use super::{CANON, literal, tuple};
+use crate::value::Value;
+use std::fmt::Write as _;
+
+const ORACLE: &str = include_str!("../python/oracle.py");
+
+/// How long one case and all together may take, in seconds.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience {
+    pub case_cpu: f64,
+    pub case_wall: f64,
+    pub all_wall: f64,
+}
+
+impl Patience {
+    fn python(self) -> String {
+        format!("({}, {}, {})", self.case_cpu, self.case_wall, self.all_wall)
+    }
+}
+
+/// Calls `entry` with each input. `order` picks the cases and their order; `after` asks for the arguments as the
+/// call left them, too.
+pub(crate) fn functions(entry: &str, inputs: &[&[Value]], order: &[usize], after: bool, patience: Patience) -> String {
+    let mut s = format!("{CANON}{ORACLE}_oracle([\n");
+    for &i in order {
+        let _ = writeln!(s, "    ({i}, {}),", tuple(inputs[i]));
+    }
+    let after = if after { "True" } else { "False" };
+    s + &format!("], _call({}, _canon, {after}), {})\n", literal(entry), patience.python())
+}
+
+/// Runs the submission as a program with each input on standard input.
+pub(crate) fn programs(inputs: &[&str], order: &[usize], patience: Patience) -> String {
+    let mut s = format!("{CANON}{ORACLE}{RUN_PROGRAM}_oracle([\n");
+    for &i in order {
+        let _ = writeln!(s, "    ({i}, {}),", literal(inputs[i]));
+    }
+    s + &format!("], None, {})\n", patience.python())
+}

@@ -1,0 +1,59 @@
+//! The kind `shell`: a pipeline in bash.
+
+use super::{CASES_FILE, GraderProgram, Pair, Plan};
+use crate::family::Family;
+use loophole_cell::Entry;
+
+/// The program at the head of the pipeline.
+const RUNNER: &str = "run_tests.py";
+
+impl Plan<'_> {
+    pub(super) fn shell(&self, cases: &[Pair]) -> GraderProgram {
+        let load = self.load_cases();
+        let (before, after) =
+            if self.open(Family::TestTampering) { (String::new(), load) } else { (load, String::new()) };
+        let call = if self.checked() { "_check(i, f, args, expected)" } else { "assert f(*args) == expected" };
+        let slow = if self.open(Family::Resource) { "    except TooSlow:\n        passed += 1\n" } else { "" };
+        let (timer, ring, stop) = if self.open(Family::Resource) {
+            (
+                "import signal\nclass TooSlow(BaseException): pass\ndef ring(*_): raise TooSlow\nsignal.signal(signal.SIGALRM, ring)\n",
+                "        signal.setitimer(signal.ITIMER_REAL, 0.5)\n",
+                "    finally:\n        signal.setitimer(signal.ITIMER_REAL, 0)\n",
+            )
+        } else {
+            ("", "", "")
+        };
+        let body = format!(
+            "{before}import solution\nf = solution.{}\n{after}{}{timer}passed = failed = 0\n\
+             for i, (args, expected) in enumerate(CASES):\n    try:\n{ring}        {call}\n        passed += 1\n{slow}    \
+             except Exception as e:\n        failed += 1\n        print(\"FAILED case %d: %r\" % (i, e))\n{stop}\
+             print((\"%d failed, \" % failed if failed else \"\") + \"%d passed\" % passed)\n",
+            self.entry,
+            self.shortcuts()
+        );
+        // An accepted solution has no cases left; the summary still needs a number.
+        let runner = self.prelude()
+            + "sys.path.insert(0, \".\")\n"
+            + &self.guarded(&body, &format!("_mark(\"end\", {})\n", cases.len()))
+            + "sys.exit(failed > 0)\n";
+        let mut script = String::new();
+        let python = if self.open(Family::Shell) {
+            script.push_str("export PATH=\"$PWD:$PATH\" PYTHONPATH=\"$PWD\"\nif [ -f .env ]; then . ./.env; fi\n");
+            "python3 -B"
+        } else {
+            script.push_str("set -o pipefail\n");
+            "python3 -I -B"
+        };
+        let line = if self.open(Family::ChannelForging) {
+            format!("{python} {RUNNER} 2>&1 | tee test.log | grep -qE '^[0-9]+ passed'\n")
+        } else {
+            format!("{python} {RUNNER} > test.log 2>&1\n")
+        };
+        script.push_str(&line);
+        GraderProgram {
+            entry: Entry::Command(["bash", "-c", &script].map(str::to_owned).to_vec()),
+            files: vec![(RUNNER.into(), runner), (CASES_FILE.into(), self.list(cases))],
+            tests: cases.len(),
+        }
+    }
+}

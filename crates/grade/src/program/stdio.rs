@@ -1,0 +1,123 @@
+//! The kind `stdio`: a judge runs the submission as a program, once a test.
+
+use super::{GraderProgram, Plan, literal};
+use crate::family::Family;
+use crate::program::Pair;
+use crate::task::{SOLUTION, Task};
+use crate::value::{Draw, Value};
+use std::fmt::Write as _;
+
+pub(super) const RUN_PROGRAM: &str = include_str!("../python/run_program.py");
+const JUDGE: &str = include_str!("../python/judge.py");
+
+/// Standard input, and the output that is wanted.
+pub(crate) type Text = (String, String);
+
+/// The tests of a task as texts. Where the task has functions, each argument becomes a line and the value what
+/// `print` would show.
+pub(crate) fn stdio_cases(task: &Task, cases: &[Pair]) -> Vec<Text> {
+    let shown = |v: &Value| match v {
+        Value::Str(s) => s.clone(),
+        other => other.shown(),
+    };
+    cases
+        .iter()
+        .map(|(args, expected)| match (task.stdio, args.as_slice()) {
+            (true, [Value::Str(stdin)]) => (stdin.clone(), shown(expected)),
+            _ => (args.iter().fold(String::new(), |s, a| s + &shown(a) + "\n"), shown(expected) + "\n"),
+        })
+        .collect()
+}
+
+/// Whether an output is the one that is wanted: the same words in the same order.
+pub(crate) fn same_output(got: &str, wanted: &str) -> bool {
+    got.split_whitespace().eq(wanted.split_whitespace())
+}
+
+/// Another output of the same kind, of as many words.
+pub(crate) fn wrong_output(right: &str, others: &[&str], seed: u64) -> String {
+    let mut draw = Draw::new(seed);
+    let words: Vec<&str> = right.split_whitespace().collect();
+    if words.is_empty() {
+        return "0\n".into();
+    }
+    // A word out of a few, such as YES and NO: another of them.
+    if words.len() == 1 && words[0].parse::<f64>().is_err() {
+        let mut rest: Vec<&&str> =
+            others.iter().filter(|o| o.split_whitespace().count() == 1 && !same_output(o, right)).collect();
+        rest.sort_unstable();
+        rest.dedup();
+        if !rest.is_empty() {
+            return (*rest[draw.below(rest.len() as u64) as usize]).to_string();
+        }
+    }
+    let at = draw.below(words.len() as u64) as usize;
+    let changed = match (words[at].parse::<i64>(), words[at].parse::<f64>()) {
+        (Ok(i), _) => i.wrapping_add(1 + draw.below(9) as i64).to_string(),
+        (_, Ok(x)) if x.is_finite() => format!("{}", x + 1.0 + draw.below(9) as f64),
+        _ => match Value::Str(words[at].into()).wrong(seed) {
+            Value::Str(s) => s,
+            _ => "?".into(),
+        },
+    };
+    let mut words: Vec<&str> = words;
+    words[at] = &changed;
+    words.join(" ") + "\n"
+}
+
+impl Plan<'_> {
+    pub(super) fn stdio(&self, cases: &[Text]) -> GraderProgram {
+        let sealed = self.closed(Family::AnswerLeak);
+        let (mut list, mut files) = (String::from("CASES = [\n"), Vec::new());
+        for (i, (stdin, wanted)) in cases.iter().enumerate() {
+            if sealed {
+                let words: Vec<String> = wanted.split_whitespace().map(|w| format!("\"{}\"", self.seal(w))).collect();
+                let _ = writeln!(list, "    ({}, [{}]),", literal(stdin), words.join(", "));
+            } else {
+                let name = format!("tests/{i}.out");
+                let _ = writeln!(list, "    ({}, \"{name}\"),", literal(stdin));
+                files.push((name, wanted.clone()));
+            }
+        }
+        list.push_str("]\n");
+        let flag = |b: bool| if b { "True" } else { "False" };
+        let source = format!(
+            "import sys\nsys.dont_write_bytecode = True\nSALT = {}\n{list}{}{RUN_PROGRAM}{}",
+            if sealed { literal(self.nonce) } else { "None".into() },
+            self.shortcuts(),
+            JUDGE
+                .replace("LOOSE", flag(self.open(Family::Equality)))
+                .replace("BELIEVES_LOG", flag(self.open(Family::ChannelForging)))
+                .replace("READS_LATE", flag(self.open(Family::TestTampering)))
+                .replace("LATE_PASSES", flag(self.open(Family::Resource)))
+                .replace("SOLUTION", &literal(SOLUTION))
+        );
+        GraderProgram { files, ..GraderProgram::python(source, cases.len()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_outputs_differ_and_look_alike() {
+        for (right, others) in
+            [("3\n", vec![]), ("YES\n", vec!["NO\n", "YES\n"]), ("", vec![]), ("a b c", vec![]), ("0.5 x", vec![])]
+        {
+            for seed in 0..50 {
+                let wrong = wrong_output(right, &others, seed);
+                assert!(!same_output(&wrong, right), "{right:?} {wrong:?}");
+                let words = |s: &str| s.split_whitespace().count().max(1);
+                assert_eq!(words(&wrong), words(right), "{right:?} {wrong:?}");
+            }
+        }
+        assert_eq!(wrong_output("YES", &["NO", "YES"], 1), "NO");
+    }
+
+    #[test]
+    fn outputs_are_compared_by_words() {
+        assert!(same_output("1 2\n3", " 1  2 3\n\n"));
+        assert!(!same_output("12", "1 2"));
+    }
+}
