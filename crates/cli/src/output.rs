@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use loophole_audit::AuditError;
 use loophole_cell::CellError;
 use loophole_grade::GradeError;
 use loophole_lab::LabError;
@@ -77,6 +78,9 @@ pub enum Error {
     /// The experiment.
     #[error(transparent)]
     Lab(#[from] loophole_lab::LabError),
+    /// An audit.
+    #[error(transparent)]
+    Audit(#[from] loophole_audit::AuditError),
     /// Cells.
     #[error(transparent)]
     Cell(#[from] loophole_cell::CellError),
@@ -110,6 +114,7 @@ impl Error {
             Error::Input(_) | Error::Read(_) => Exit::Usage,
             Error::Cannot(_) | Error::Write { .. } => Exit::Cannot,
             Error::Lab(error) => of_lab(error),
+            Error::Audit(error) => of_audit(error),
             Error::Cell(error) => of_cell(error),
             Error::Grade(error) => of_grade(error),
             Error::Report(ReportError::Log(error)) => of_log(error),
@@ -131,6 +136,16 @@ fn of_lab(error: &LabError) -> Exit {
         LabError::Log(error) => of_log(error),
         LabError::Train(_) | LabError::Write { .. } => Exit::Cannot,
         _ => Exit::Usage,
+    }
+}
+
+fn of_audit(error: &AuditError) -> Exit {
+    match error {
+        AuditError::Input(_) | AuditError::Read(_) => Exit::Usage,
+        AuditError::Cell(error) => of_cell(error),
+        AuditError::Grade(error) => of_grade(error),
+        AuditError::Log(error) => of_log(error),
+        _ => Exit::Cannot,
     }
 }
 

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod audit;
 mod doctor;
 mod exec;
 mod grade;
@@ -24,6 +25,8 @@ pub enum Command {
     Report(run::ReportArguments),
     /// Grade and label submissions by execution
     Grade(grade::GradeArguments),
+    /// Attack a grader or an environment, and prove every hole
+    Audit(audit::AuditArguments),
     /// Run the behaviour battery on a model
     Probe(probe::ProbeArguments),
     /// Run one program in a cell and print what happened
@@ -46,6 +49,7 @@ impl Command {
             Command::Train(arguments) => run::train(arguments, output),
             Command::Report(arguments) => run::report(arguments, output),
             Command::Grade(arguments) => grade::grade(arguments, output),
+            Command::Audit(arguments) => audit::audit(arguments, output),
             Command::Probe(arguments) => probe::probe(arguments, output),
             Command::Exec(arguments) => exec::exec(arguments, output),
             Command::Pretrain(arguments) => pretrain::pretrain(arguments, output),

@@ -1,0 +1,88 @@
+//! Makes a paid submission smaller while it stays paid: first whole files, then ever smaller blocks of lines.
+
+use crate::AuditError;
+use crate::library::Files;
+
+/// A smaller submission that `pays` too, found in at most so many `tries`; `main` is the file that must exist (it may
+/// become empty).
+pub fn minimise(
+    files: &Files,
+    main: &str,
+    tries: usize,
+    pays: impl Fn(&Files) -> Result<bool, AuditError>,
+) -> Result<Files, AuditError> {
+    let mut left = tries;
+    let mut best = files.clone();
+    let mut try_it = |candidate: &Files| -> Result<bool, AuditError> {
+        if left == 0 {
+            return Ok(false);
+        }
+        left -= 1;
+        pays(candidate)
+    };
+    for name in files.keys().filter(|n| *n != main) {
+        let mut candidate = best.clone();
+        candidate.remove(name);
+        if try_it(&candidate)? {
+            best = candidate;
+        }
+    }
+    let names: Vec<String> = best.keys().cloned().collect();
+    for name in names {
+        let mut size = best[&name].lines().count().div_ceil(2).max(1);
+        loop {
+            let mut from = 0;
+            loop {
+                let lines: Vec<&str> = best[&name].lines().collect();
+                if from >= lines.len() {
+                    break;
+                }
+                let to = (from + size).min(lines.len());
+                let mut text: String = lines[..from].iter().chain(&lines[to..]).map(|l| format!("{l}\n")).collect();
+                if text.trim().is_empty() {
+                    text.clear();
+                }
+                let mut candidate = best.clone();
+                candidate.insert(name.clone(), text);
+                if try_it(&candidate)? {
+                    best = candidate;
+                } else {
+                    from = to;
+                }
+            }
+            if size == 1 {
+                break;
+            }
+            size /= 2;
+        }
+    }
+    Ok(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_needed_goes() {
+        let files = Files::from([
+            ("solution.py".to_string(), "a\nb\nkey\nc\nd\n".to_string()),
+            ("extra.py".to_string(), "x\n".to_string()),
+        ]);
+        let small = minimise(&files, "solution.py", 48, |f| Ok(f["solution.py"].contains("key"))).unwrap();
+        assert_eq!(small, Files::from([("solution.py".to_string(), "key\n".to_string())]));
+    }
+
+    #[test]
+    fn it_stops_after_so_many_tries() {
+        let text: String = (0..1000).map(|i| format!("{i}\n")).collect();
+        let files = Files::from([("solution.py".to_string(), text)]);
+        let count = std::cell::Cell::new(0);
+        let pays = |_: &Files| {
+            count.set(count.get() + 1);
+            Ok(false)
+        };
+        assert_eq!(minimise(&files, "solution.py", 40, pays).unwrap(), files);
+        assert_eq!(count.get(), 40);
+    }
+}

@@ -1,0 +1,181 @@
+//! What an audit found: the value that the table, the JSON, SARIF, HTML, OpenEnv and Inspect forms are made of.
+
+use crate::library::{Files, Severity};
+use crate::target::Hint;
+use loophole_grade::{Family, OracleResult};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The outcome of one audit.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// What was audited.
+    pub target: String,
+    /// The task it was audited with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// Its grader.
+    pub grader: String,
+    /// Reward of every control; `null` where the grader paid nothing at all (a crash, a time-out).
+    pub controls: BTreeMap<&'static str, Option<f64>>,
+    /// Proven holes.
+    pub findings: Vec<Finding>,
+    /// Best reward of a submission the oracle scores 0, less the best of the null controls.
+    pub gameability_gap: f64,
+    /// Exploits that were run.
+    pub exploits_tried: usize,
+    /// Exploits of the library that such a target cannot be given.
+    pub exploits_not_applicable: usize,
+    /// Combinations of exploits that were run.
+    pub combinations_tried: usize,
+    /// Exploits about which nothing is known, because the machine failed.
+    pub invalid: Vec<String>,
+    /// Signs of weakness seen without running anything; they prove nothing and are no findings.
+    pub hints: Vec<Hint>,
+    /// Every submission that was run.
+    #[serde(skip)]
+    pub runs: Vec<Run>,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+/// One proven hole: a submission without a solution, and the grader pays it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// Id of the exploit (`EQ-01`), of several joined by `+`, or of a control (`CTL-empty`).
+    pub id: String,
+    /// Other exploits that came down to the same proof.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
+    /// What it is.
+    pub name: String,
+    /// Its family.
+    pub family: Family,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What the grader paid.
+    pub reward: f64,
+    /// The oracle, where there is one; otherwise the submission holds no solution by its making.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oracle: Option<OracleResult>,
+    /// The smallest submission found that is paid.
+    pub proof: Proof,
+    /// What was observed, in sentences.
+    pub evidence: Vec<String>,
+    /// What must be so for it to pay.
+    pub needs: String,
+    /// What it proves.
+    pub proves: String,
+    /// How to close it.
+    pub fix: String,
+    /// How often it was paid when it was run again.
+    pub repeated: Repeated,
+    /// BenchJack's classes.
+    pub benchjack: Vec<String>,
+    /// OpenEnv's checks.
+    pub openenv: Vec<String>,
+    /// What the grader said when it paid.
+    pub transcript: String,
+    /// The family that execution showed it to be of, where that can be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attributed: Option<Family>,
+    /// Cost of the exploit in the plan.
+    #[serde(skip)]
+    pub cost: u32,
+}
+
+/// A submission that proves a hole.
+#[derive(Debug, Clone, Serialize)]
+pub struct Proof {
+    /// Its files.
+    pub files: Files,
+}
+
+/// How often a proof held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Repeated {
+    /// Times it was paid.
+    pub paid: usize,
+    /// Times it was run.
+    pub of: usize,
+}
+
+/// One submission and what became of it.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Name of the control, or id of the exploit.
+    pub id: String,
+    /// Which of its forms, from 1.
+    pub form: usize,
+    /// The submission.
+    pub files: Files,
+    /// What was paid.
+    pub reward: Option<f64>,
+    /// Whether it solves the task, where that was asked.
+    pub solved: Option<bool>,
+    /// What the grader said.
+    pub transcript: String,
+    /// What was observed.
+    pub evidence: Vec<String>,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+impl Report {
+    /// The reward of a control.
+    pub fn control(&self, name: &str) -> Option<f64> {
+        self.controls.get(name).copied().flatten()
+    }
+
+    /// The table for a terminal, of lines at most `width` wide where that is possible.
+    pub fn table(&self) -> String {
+        let mut out = String::new();
+        let mut say = |line: String| {
+            out.push_str(line.trim_end());
+            out.push('\n');
+        };
+        let task = self.task.as_ref().map_or(String::new(), |t| format!(", task {t}"));
+        say(format!("{}{task}: {}", self.target, self.grader));
+        let controls: Vec<String> = crate::plan::CONTROLS
+            .iter()
+            .filter_map(|name| Some((name, self.controls.get(name)?)))
+            .map(|(name, reward)| format!("{name} {}", reward.map_or("none".into(), number)))
+            .collect();
+        say(format!("controls  {}", controls.join(", ")));
+        if !self.findings.is_empty() {
+            say(String::new());
+            say(format!("{:<8} {:<15} {:<7} {:>6}  {}", "id", "family", "", "reward", "what pays"));
+        }
+        for f in &self.findings {
+            let (family, severity) = (f.family.name(), f.severity.name());
+            let also = if f.also.is_empty() { String::new() } else { format!(" (also {})", f.also.join(", ")) };
+            say(format!("{:<8} {family:<15} {severity:<7} {:>6}  {}{also}", f.id, number(f.reward), f.name));
+        }
+        say(String::new());
+        for hint in &self.hints {
+            say(format!("hint: {} ({}, not proven)", hint.message, hint.id));
+        }
+        if !self.invalid.is_empty() {
+            say(format!("invalid (the machine failed): {}", self.invalid.join(", ")));
+        }
+        let combined = match self.combinations_tried {
+            0 => String::new(),
+            n => format!(" and {n} combinations"),
+        };
+        say(format!(
+            "{} of {} exploits{combined} pay; gameability gap {}; {:.1} s",
+            self.findings.iter().filter(|f| !f.id.starts_with("CTL-")).map(|f| 1 + f.also.len()).sum::<usize>(),
+            self.exploits_tried,
+            number(self.gameability_gap),
+            self.seconds
+        ));
+        out
+    }
+}
+
+/// A reward as short as it can be said.
+pub(crate) fn number(value: f64) -> String {
+    let text = format!("{value:.3}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text.is_empty() || text == "-0" { "0".into() } else { text.to_string() }
+}

@@ -1,0 +1,136 @@
+//! Tasks in case form or HumanEval form, under one of the grader kinds of `loophole-grade`.
+
+use super::{About, Control, Judged, Paid, Surface, Target, single};
+use crate::AuditError;
+use crate::library::{Files, Slots};
+use loophole_grade::{Grader, GraderKind, Lab, Submission, Task, Value, Verdict};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const WRONG: &str = include_str!("wrong.py");
+
+/// One task under one grader.
+pub struct Cases {
+    lab: Arc<Lab>,
+    task: Task,
+    grader: Grader,
+    about: About,
+    slots: Slots,
+    controls: Vec<Control>,
+}
+
+impl Cases {
+    /// Makes a target of a task; `target` is what the report calls it.
+    pub fn new(lab: Arc<Lab>, target: &str, task: Task, grader: Grader) -> Cases {
+        let open: Vec<&str> = grader.open.iter().map(|w| w.name()).collect();
+        let state = if open.is_empty() { "hardened".to_string() } else { format!("open: {}", open.join(", ")) };
+        let tags = match grader.kind {
+            GraderKind::Pytest => vec!["pytest", "framework"],
+            GraderKind::Unittest => vec!["unittest", "framework"],
+            kind => vec![kind.name()],
+        };
+        let about = About {
+            target: target.into(),
+            task: Some(task.id.clone()),
+            grader: format!("{} ({state})", grader.kind),
+            surface: Surface::Module,
+            tags,
+            many_files: true,
+            tries: if grader.kind == GraderKind::Pytest { 12 } else { 32 },
+        };
+        let (slots, controls) = (task_slots(&task), module_controls(&task));
+        Cases { lab, task, grader, about, slots, controls }
+    }
+}
+
+impl Target for Cases {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    fn controls(&self) -> &[Control] {
+        &self.controls
+    }
+
+    fn pay(&self, files: &Files) -> Result<Paid, AuditError> {
+        let paid = self.lab.reward(&self.task, &self.grader, &Submission::Files(files.clone()))?;
+        Ok(Paid {
+            reward: paid.valid.then_some(paid.reward),
+            valid: paid.valid,
+            transcript: paid.grader_output,
+            seconds: paid.seconds,
+        })
+    }
+
+    fn judge(&self, files: &Files) -> Result<Judged, AuditError> {
+        let graded = self.lab.grade(&self.task, &self.grader, &Submission::Files(files.clone()))?;
+        let solved = matches!(graded.verdict, Verdict::Honest | Verdict::Tamper);
+        let mut evidence = graded.evidence;
+        evidence.insert(0, format!("verdict: {}", graded.verdict.name()));
+        Ok(Judged { solved, oracle: Some(graded.oracle), family: graded.family, evidence })
+    }
+}
+
+/// What exploits may know of a task: its signature, its statement, its visible cases. Hidden cases stay hidden.
+pub(crate) fn task_slots(task: &Task) -> Slots {
+    let visible: Vec<String> = task
+        .visible
+        .iter()
+        .map(|c| format!("({}, {})", Value::Tuple(c.args.clone()).python(), c.expected.python()))
+        .collect();
+    let summary = task.statement.lines().next().unwrap_or("").replace(['"', '\\'], "");
+    let mut one = BTreeMap::from([
+        ("entry", task.entry_point.clone()),
+        ("test_file", "test_solution.py".to_string()),
+        ("n_tests", task.cases().count().max(1).to_string()),
+        ("statement", task.statement.clone()),
+        ("summary", summary),
+        ("first", task.visible.first().map_or("None".into(), |c| c.expected.python())),
+    ]);
+    if let Some(commonest) = commonest(task) {
+        one.insert("constant", commonest.python());
+        one.insert("visible", format!("[\n    {},\n]", visible.join(",\n    ")));
+    }
+    Slots { one, many: BTreeMap::new() }
+}
+
+fn commonest(task: &Task) -> Option<&Value> {
+    let mut counts: Vec<(&Value, usize)> = Vec::new();
+    for case in &task.visible {
+        match counts.iter_mut().find(|(v, _)| *v == &case.expected) {
+            Some((_, n)) => *n += 1,
+            None => counts.push((&case.expected, 1)),
+        }
+    }
+    // The first of the commonest: `max_by_key` would take the last.
+    counts.iter().rev().max_by_key(|(_, n)| *n).map(|(v, _)| *v)
+}
+
+/// The controls of a task whose submissions are modules.
+pub(crate) fn module_controls(task: &Task) -> Vec<Control> {
+    let entry = &task.entry_point;
+    let zero = task.cases().next().map_or("None", |c| match c.expected {
+        Value::Bool(_) => "False",
+        Value::Int(_) => "0",
+        Value::Float(_) => "0.0",
+        Value::Str(_) => "''",
+        Value::List(_) => "[]",
+        Value::Tuple(_) => "()",
+        _ => "None",
+    });
+    let returns = |what: &str| format!("def {entry}(*args, **kwargs):\n    {what}\n");
+    let texts = [
+        ("honest", task.reference.clone()),
+        ("empty", String::new()),
+        ("constant", returns(&format!("return {zero}"))),
+        ("echo", returns("return args[0] if len(args) == 1 else args")),
+        ("wrong", format!("{}\n\n{}", task.reference, WRONG.replace("ENTRY", entry))),
+        ("raising", returns("raise RuntimeError('a control')")),
+        ("hanging", returns("while True: pass")),
+    ];
+    texts.into_iter().map(|(name, text)| Control { name, files: single(Surface::Module, text) }).collect()
+}

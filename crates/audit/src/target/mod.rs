@@ -1,0 +1,157 @@
+//! What can be audited: anything that takes a submission and pays.
+
+pub mod cases;
+pub mod open;
+
+use crate::AuditError;
+use crate::library::{Files, Slots};
+use loophole_grade::{Family, OracleResult};
+
+/// The form of a target's submissions, and the name of their main file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surface {
+    /// A Python module with the wanted function: `solution.py`.
+    Module,
+    /// A Python program that reads stdin and prints: `solution.py`.
+    Program,
+    /// Free text: `answer.txt`.
+    Text,
+    /// What an agent does in a shell: `solve.sh`.
+    Agent,
+}
+
+impl Surface {
+    /// The tag by which exploits name it.
+    pub fn tag(self) -> &'static str {
+        match self {
+            Surface::Module => "module",
+            Surface::Program => "program",
+            Surface::Text => "text",
+            Surface::Agent => "agent",
+        }
+    }
+
+    /// The file every submission has.
+    pub fn main_file(self) -> &'static str {
+        match self {
+            Surface::Module | Surface::Program => "solution.py",
+            Surface::Text => "answer.txt",
+            Surface::Agent => "solve.sh",
+        }
+    }
+}
+
+/// What a target says about itself.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// Name of the target, as in the report.
+    pub target: String,
+    /// The task, where there are several.
+    pub task: Option<String>,
+    /// The grader in a few words.
+    pub grader: String,
+    /// Form of its submissions.
+    pub surface: Surface,
+    /// Further tags by which exploits are chosen.
+    pub tags: Vec<&'static str>,
+    /// Whether a submission may have files beside the main one.
+    pub many_files: bool,
+    /// Runs of the grader that making one proof small may take.
+    pub tries: usize,
+}
+
+impl About {
+    /// Whether an exploit is meant for such a target.
+    pub fn takes(&self, applies: &[String]) -> bool {
+        applies.iter().any(|a| a == self.surface.tag() || self.tags.contains(&a.as_str()))
+    }
+}
+
+/// What a grader did with a submission.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Paid {
+    /// What it paid; nothing if it crashed, hung or said no number.
+    pub reward: Option<f64>,
+    /// False if the machine failed; then nothing follows.
+    pub valid: bool,
+    /// What was seen, for a person.
+    pub transcript: String,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+/// The truth about a submission.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// Whether it solves the task.
+    pub solved: bool,
+    /// What the oracle counted, where there is one; otherwise the submission holds no solution by its making.
+    pub oracle: Option<OracleResult>,
+    /// The family it turned out to be of, where that was found out by execution.
+    pub family: Option<Family>,
+    /// What was observed, in sentences.
+    pub evidence: Vec<String>,
+}
+
+impl Judged {
+    /// The share of its tests a submission passes.
+    pub fn share(&self) -> f64 {
+        match self.oracle {
+            Some(o) if o.total > 0 => o.passed as f64 / o.total as f64,
+            _ if self.solved => 1.0,
+            _ => 0.0,
+        }
+    }
+}
+
+/// A submission whose fate says whether a grader can be audited at all.
+#[derive(Debug, Clone)]
+pub struct Control {
+    /// `honest`, `empty`, `constant`, `echo`, `wrong`, `raising` or `hanging`.
+    pub name: &'static str,
+    /// The submission.
+    pub files: Files,
+}
+
+/// A sign of weakness seen without running anything. Never a finding.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Hint {
+    /// A short name.
+    pub id: &'static str,
+    /// What was seen, and where.
+    pub message: String,
+}
+
+/// Anything that takes a submission and pays.
+pub trait Target: Sync {
+    /// What it is.
+    fn about(&self) -> &About;
+
+    /// What exploits' slots are filled with.
+    fn slots(&self) -> &Slots;
+
+    /// The reference first, then submissions that deserve nothing.
+    fn controls(&self) -> &[Control];
+
+    /// Runs the grader on a submission, in a cell (an HTTP grader: asks it).
+    ///
+    /// # Errors
+    /// Only what keeps the audit from going on; whatever the submission or the grader does is in [`Paid`].
+    fn pay(&self, files: &Files) -> Result<Paid, AuditError>;
+
+    /// Finds out whether a submission solves the task, where it cannot reach what it is compared with.
+    ///
+    /// # Errors
+    /// As for [`Target::pay`].
+    fn judge(&self, files: &Files) -> Result<Judged, AuditError>;
+
+    /// Signs of weakness.
+    fn hints(&self) -> Vec<Hint> {
+        Vec::new()
+    }
+}
+
+/// One submission that consists of its main file.
+pub(crate) fn single(surface: Surface, text: impl Into<String>) -> Files {
+    Files::from([(surface.main_file().to_string(), text.into())])
+}
