@@ -1,6 +1,6 @@
 //! Tasks in case form or HumanEval form, under one of the grader kinds of `loophole-grade`.
 
-use super::{About, Control, Judged, Paid, Surface, Target, single};
+use super::{About, Control, Judged, Paid, Surface, Target, single, words_of};
 use crate::AuditError;
 use crate::library::{Files, Slots};
 use loophole_grade::{Grader, GraderKind, Lab, Submission, Task, Value, Verdict};
@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const WRONG: &str = include_str!("wrong.py");
+const WRONG_PROGRAM: &str = include_str!("wrong_program.py");
 
 /// One task under one grader.
 pub struct Cases {
@@ -29,16 +30,19 @@ impl Cases {
             GraderKind::Unittest => vec!["unittest", "framework"],
             kind => vec![kind.name()],
         };
+        let surface = if grader.kind == GraderKind::Stdio { Surface::Program } else { Surface::Module };
         let about = About {
             target: target.into(),
             task: Some(task.id.clone()),
             grader: format!("{} ({state})", grader.kind),
-            surface: Surface::Module,
+            surface,
             tags,
             many_files: true,
             tries: if grader.kind == GraderKind::Pytest { 12 } else { 32 },
         };
-        let (slots, controls) = (task_slots(&task), module_controls(&task));
+        let mut slots = task_slots(&task);
+        words_of(&grader.source(&task), &mut slots);
+        let controls = controls_of(&task, surface);
         Cases { lab, task, grader, about, slots, controls }
     }
 }
@@ -93,6 +97,17 @@ pub(crate) fn task_slots(task: &Task) -> Slots {
     ]);
     if let Some(commonest) = commonest(task) {
         one.insert("constant", commonest.python());
+        let texts: Vec<String> = task
+            .visible
+            .iter()
+            .filter_map(|c| match (c.args.as_slice(), &c.expected) {
+                ([stdin @ Value::Str(_)], out @ Value::Str(_)) => {
+                    Some(format!("({}, {})", stdin.python(), out.python()))
+                }
+                _ => None,
+            })
+            .collect();
+        one.insert("visible_texts", format!("[{}]", texts.join(", ")));
         one.insert("visible", format!("[\n    {},\n]", visible.join(",\n    ")));
     }
     Slots { one, many: BTreeMap::new() }
@@ -110,8 +125,9 @@ fn commonest(task: &Task) -> Option<&Value> {
     counts.iter().rev().max_by_key(|(_, n)| *n).map(|(v, _)| *v)
 }
 
-/// The controls of a task whose submissions are modules.
-pub(crate) fn module_controls(task: &Task) -> Vec<Control> {
+/// The controls of a task: the reference, and what deserves nothing.
+pub(crate) fn controls_of(task: &Task, surface: Surface) -> Vec<Control> {
+    let program = surface == Surface::Program;
     let entry = &task.entry_point;
     let zero = task.cases().next().map_or("None", |c| match c.expected {
         Value::Bool(_) => "False",
@@ -122,15 +138,22 @@ pub(crate) fn module_controls(task: &Task) -> Vec<Control> {
         Value::Tuple(_) => "()",
         _ => "None",
     });
-    let returns = |what: &str| format!("def {entry}(*args, **kwargs):\n    {what}\n");
+    let does = |body: &str, line: &str| {
+        if program { format!("{line}\n") } else { format!("def {entry}(*args, **kwargs):\n    {body}\n") }
+    };
+    let wrong = if program {
+        format!("{WRONG_PROGRAM}\n{}", task.reference)
+    } else {
+        format!("{}\n\n{}", task.reference, WRONG.replace("ENTRY", entry))
+    };
     let texts = [
         ("honest", task.reference.clone()),
         ("empty", String::new()),
-        ("constant", returns(&format!("return {zero}"))),
-        ("echo", returns("return args[0] if len(args) == 1 else args")),
-        ("wrong", format!("{}\n\n{}", task.reference, WRONG.replace("ENTRY", entry))),
-        ("raising", returns("raise RuntimeError('a control')")),
-        ("hanging", returns("while True: pass")),
+        ("constant", does(&format!("return {zero}"), "print(0)")),
+        ("echo", does("return args[0] if len(args) == 1 else args", "import sys\nprint(sys.stdin.read())")),
+        ("wrong", wrong),
+        ("raising", does("raise RuntimeError('a control')", "raise RuntimeError('a control')")),
+        ("hanging", does("__import__('time').sleep(3600)", "__import__('time').sleep(3600)")),
     ];
-    texts.into_iter().map(|(name, text)| Control { name, files: single(Surface::Module, text) }).collect()
+    texts.into_iter().map(|(name, text)| Control { name, files: single(surface, text) }).collect()
 }

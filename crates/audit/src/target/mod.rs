@@ -155,3 +155,62 @@ pub trait Target: Sync {
 pub(crate) fn single(surface: Surface, text: impl Into<String>) -> Files {
     Files::from([(surface.main_file().to_string(), text.into())])
 }
+
+/// How many words of a grader's source are tried.
+const MAX_WORDS: usize = 64;
+
+/// Gives slots the text literals of a grader's source: `all_tokens` as one block of comment lines, `tokens` one by
+/// one. What they are worth is found out by running them.
+pub(crate) fn words_of(source: &str, slots: &mut Slots) {
+    let mut words: Vec<String> = Vec::new();
+    let mut rest = source;
+    while let Some(at) = rest.find(['"', '\'']) {
+        let quote = &rest[at..=at];
+        let body = &rest[at + 1..];
+        let mut text = String::new();
+        let mut chars = body.char_indices();
+        let mut end = None;
+        while let Some((i, c)) = chars.next() {
+            match c {
+                '\\' => match chars.next() {
+                    Some((_, 'n')) => text.push('\n'),
+                    Some((_, other)) => text.push(other),
+                    None => {}
+                },
+                '\n' => break,
+                c if quote.starts_with(c) => {
+                    end = Some(i + 1);
+                    break;
+                }
+                c => text.push(c),
+            }
+        }
+        let Some(end) = end else {
+            rest = body;
+            continue;
+        };
+        rest = &body[end..];
+        let text = text.trim().to_string();
+        if (2..=80).contains(&text.len()) && !text.contains("{{") && !words.contains(&text) && words.len() < MAX_WORDS {
+            words.push(text);
+        }
+    }
+    if !words.is_empty() {
+        let lines: Vec<String> = words.iter().map(|w| w.replace('\n', " ")).collect();
+        slots.one.insert("all_tokens", lines.join("\n# "));
+        slots.many.insert("tokens", words);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_the_literals_of_a_source() {
+        let mut slots = Slots::default();
+        words_of("if 'let \\'me in' in x or \"open\\n\" == y: # don't\n    z = \"a\"\n", &mut slots);
+        assert_eq!(slots.many["tokens"], ["let 'me in", "open"]);
+        assert_eq!(slots.one["all_tokens"], "let 'me in\n# open");
+    }
+}

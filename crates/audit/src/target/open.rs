@@ -55,7 +55,16 @@ fn open_tasks(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box<
     } else if !settings.all {
         tasks.truncate(1);
     }
-    let lab = Arc::new(lab(grader.kind, settings)?);
+    if grader.kind == GraderKind::Stdio
+        && let Some(task) = tasks.iter().find(|t| !t.stdio)
+    {
+        let id = &task.id;
+        return Err(AuditError::Input(format!("task {id:?} asks for a function, and the kind stdio runs programs")));
+    }
+    let cases = tasks.iter().map(|t| t.cases().count()).max().unwrap_or(1);
+    // A grader that forgives slow tests must have the time to: half a second for each.
+    let forgiving = if grader.is_open(Weakness::Resource) { 0.5 * cases as f64 } else { 0.0 };
+    let lab = Arc::new(lab(grader.kind, settings, forgiving)?);
     Ok(tasks
         .into_iter()
         .map(|task| Box::new(Cases::new(lab.clone(), target, task, grader.clone())) as Box<dyn Target>)
@@ -63,14 +72,14 @@ fn open_tasks(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box<
 }
 
 /// A lab for audits: tight limits, since some exploits never end.
-pub(crate) fn lab(kind: GraderKind, settings: &Settings) -> Result<Lab, AuditError> {
+pub(crate) fn lab(kind: GraderKind, settings: &Settings, more: f64) -> Result<Lab, AuditError> {
     let pool = Pool::start(PoolOptions {
         python: settings.python.clone(),
         preload: Lab::preload(kind),
         ..PoolOptions::default()
     })?;
-    let wall_seconds = settings.timeout.unwrap_or(2.5);
-    let options = LabOptions { cpu_seconds: wall_seconds / 2.0, wall_seconds, ..LabOptions::default() };
+    let wall_seconds = settings.timeout.unwrap_or(2.0) + more;
+    let options = LabOptions { cpu_seconds: wall_seconds, wall_seconds, ..LabOptions::default() };
     Ok(Lab::with(Arc::new(pool), options))
 }
 
