@@ -1,8 +1,10 @@
-//! The seccomp filters: a list of what no cell may ask of the kernel.
+//! The seccomp filter: a list of what no cell may ask of the kernel.
 //!
-//! Two layers. The *outer* one is installed before the zygote starts and holds for everything;
-//! the *inner* one adds what the zygote itself still needs (namespaces and mounts) and is
-//! installed in each program just before its first instruction.
+//! One filter is installed before the zygote starts and holds for everything in the cell. What it refuses is told
+//! to the supervisor (`notify.rs`), which counts it and answers the caller with an error. The zygote itself needs
+//! namespaces and mounts: for those the filter lets pass who knows a number, random for each cell, given in a register
+//! that the kernel does not look at. That number is no lock: a program has lost the capabilities before its first
+//! line. It lets a program's attempts be told from the zygote's calls without a filter more in every fork.
 
 use libc::{BPF_ABS, BPF_ALU, BPF_AND, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W};
 use libc::{c_long, sock_filter};
@@ -11,6 +13,8 @@ const NR: u32 = 0;
 const ARCH: u32 = 4;
 const ARG0: u32 = 16;
 const ARG1: u32 = 24;
+const ARG2: u32 = 32;
+const ARG5: u32 = 56;
 
 #[cfg(target_arch = "x86_64")]
 const THIS_ARCH: u32 = 0xC000_003E;
@@ -19,8 +23,10 @@ const THIS_ARCH: u32 = 0xC000_00B7;
 
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
+const NOTIFY: u32 = libc::SECCOMP_RET_USER_NOTIF;
 const EPERM: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
 const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+const EOPNOTSUPP: u32 = libc::SECCOMP_RET_ERRNO | libc::EOPNOTSUPP as u32;
 
 const NEW_NAMESPACES: u32 = (libc::CLONE_NEWUSER
     | libc::CLONE_NEWNS
@@ -30,6 +36,133 @@ const NEW_NAMESPACES: u32 = (libc::CLONE_NEWUSER
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWCGROUP) as u32
     | 0x80; // CLONE_NEWTIME
+
+/// Calls by name, so that what was refused can be told.
+macro_rules! calls {
+    ($($name:ident),* $(,)?) => { &[$((stringify!($name), libc::$name)),*] };
+}
+
+type Calls = &'static [(&'static str, c_long)];
+
+/// Refused whatever the arguments.
+const REFUSED: Calls = calls![
+    SYS_ptrace,
+    SYS_process_vm_readv,
+    SYS_process_vm_writev,
+    SYS_process_madvise,
+    SYS_process_mrelease,
+    SYS_pidfd_getfd,
+    SYS_kcmp,
+    SYS_migrate_pages,
+    SYS_move_pages,
+    SYS_bpf,
+    SYS_perf_event_open,
+    SYS_keyctl,
+    SYS_add_key,
+    SYS_request_key,
+    SYS_io_uring_setup,
+    SYS_io_uring_enter,
+    SYS_io_uring_register,
+    SYS_userfaultfd,
+    SYS_kexec_load,
+    SYS_init_module,
+    SYS_finit_module,
+    SYS_delete_module,
+    SYS_reboot,
+    SYS_swapon,
+    SYS_swapoff,
+    SYS_acct,
+    SYS_quotactl,
+    SYS_quotactl_fd,
+    SYS_settimeofday,
+    SYS_clock_settime,
+    SYS_clock_adjtime,
+    SYS_adjtimex,
+    SYS_vhangup,
+    SYS_fanotify_init,
+    SYS_open_by_handle_at,
+    SYS_name_to_handle_at,
+    SYS_lookup_dcookie,
+    SYS_nfsservctl,
+    // Nothing may be left in the IPC namespace for the next program.
+    SYS_shmget,
+    SYS_shmat,
+    SYS_semget,
+    SYS_msgget,
+    SYS_mq_open,
+    // No socket of any family; connected AF_UNIX pairs are allowed below.
+    SYS_socket,
+    SYS_connect,
+    SYS_bind,
+    SYS_listen,
+    // What the zygote does not need either.
+    SYS_pivot_root,
+    SYS_chroot,
+    SYS_open_tree,
+    SYS_move_mount,
+    SYS_fsopen,
+    SYS_fsconfig,
+    SYS_fsmount,
+    SYS_fspick,
+    SYS_mount_setattr,
+    SYS_sethostname,
+    SYS_setdomainname,
+    SYS_personality,
+];
+
+#[cfg(target_arch = "x86_64")]
+const REFUSED_HERE: Calls = calls![SYS_kexec_file_load, SYS_iopl, SYS_ioperm, SYS_modify_ldt, SYS_uselib, SYS__sysctl];
+#[cfg(not(target_arch = "x86_64"))]
+const REFUSED_HERE: Calls = &[];
+
+/// Refused unless the cell's number comes along.
+const GUARDED: Calls = calls![SYS_unshare, SYS_setns, SYS_mount, SYS_umount2, SYS_syslog];
+
+/// Refused with some arguments only.
+const PARTLY: Calls = calls![
+    SYS_clone,
+    SYS_socketpair,
+    SYS_ioctl,
+    SYS_prlimit64,
+    SYS_sched_setaffinity,
+    SYS_sched_setscheduler,
+    SYS_sched_setparam,
+    SYS_sched_setattr,
+    SYS_setpriority,
+    SYS_ioprio_set,
+];
+
+/// Told to the supervisor, and then done, in cells that watch files.
+#[cfg(target_arch = "x86_64")]
+const OPENING: Calls = calls![SYS_open, SYS_openat, SYS_creat, SYS_execve, SYS_execveat];
+#[cfg(not(target_arch = "x86_64"))]
+const OPENING: Calls = calls![SYS_openat, SYS_execve, SYS_execveat];
+
+/// Name of a call that can be refused.
+pub(crate) fn name(nr: c_long) -> String {
+    let all = [REFUSED, REFUSED_HERE, GUARDED, PARTLY, OPENING];
+    let found = all.into_iter().flatten().find(|c| c.1 == nr);
+    found.map_or_else(|| nr.to_string(), |c| c.0.trim_start_matches("SYS_").to_owned())
+}
+
+/// Whether a call told to the supervisor is one that opens a file.
+pub(crate) fn opens(nr: c_long) -> bool {
+    OPENING.iter().any(|c| c.1 == nr)
+}
+
+/// Whether the path of such a call is its second argument, after a folder.
+pub(crate) fn opens_at(nr: c_long) -> bool {
+    matches!(nr, libc::SYS_openat | libc::SYS_execveat)
+}
+
+/// Whether a call told to the supervisor is the mark of a program that waits to be watched.
+pub(crate) fn is_mark(nr: c_long) -> bool {
+    nr == libc::SYS_syslog
+}
+
+/// The bit that is this flag alone; the other is `O_DIRECTORY`.
+const O_TMPFILE: u32 = 0o20_000_000;
+const TIOCLINUX: u32 = 0x541C;
 
 fn op(code: u32, k: u32) -> sock_filter {
     sock_filter { code: code as u16, jt: 0, jf: 0, k }
@@ -59,9 +192,24 @@ impl Filter {
         Filter(f)
     }
 
-    fn deny(&mut self, what: u32, calls: &[c_long]) {
-        for &nr in calls {
+    fn deny(&mut self, what: u32, calls: Calls) {
+        for &(_, nr) in calls {
             self.0.extend([jump(BPF_JEQ, nr as u32, 0, 1), ret(what)]);
+        }
+    }
+
+    /// Denies the calls unless their sixth argument is `secret`.
+    fn guard(&mut self, what: u32, calls: Calls, secret: u64) {
+        for &(_, nr) in calls {
+            self.0.extend([
+                jump(BPF_JEQ, nr as u32, 0, 6),
+                load(ARG5),
+                jump(BPF_JEQ, secret as u32, 0, 3),
+                load(ARG5 + 4),
+                jump(BPF_JEQ, (secret >> 32) as u32, 0, 1),
+                ret(ALLOW),
+                ret(what),
+            ]);
         }
     }
 
@@ -94,119 +242,67 @@ impl Filter {
     }
 }
 
-/// What holds for the zygote and all programs.
-pub(crate) fn outer() -> Vec<sock_filter> {
+/// What a cell's filter is made for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kind {
+    /// Lets the zygote make namespaces and mounts; 0 for nobody.
+    pub(crate) secret: u64,
+    /// Refused calls are told to the supervisor (else only refused).
+    pub(crate) notify: bool,
+    /// Files opened are told as well.
+    pub(crate) watch: bool,
+    /// Signals and their like may go to other processes (those of the same namespace).
+    pub(crate) namespaces: bool,
+}
+
+/// The filter of a cell.
+pub(crate) fn outer(kind: Kind) -> Vec<sock_filter> {
+    let refuse = if kind.notify { NOTIFY } else { EPERM };
     let mut f = Filter::new();
-    // A filter cannot look into clone3's argument; ENOSYS makes libc fall back to clone.
-    f.deny(ENOSYS, &[libc::SYS_clone3]);
-    f.deny(
-        EPERM,
-        &[
-            libc::SYS_ptrace,
-            libc::SYS_process_vm_readv,
-            libc::SYS_process_vm_writev,
-            libc::SYS_process_madvise,
-            libc::SYS_process_mrelease,
-            libc::SYS_pidfd_getfd,
-            libc::SYS_kcmp,
-            libc::SYS_migrate_pages,
-            libc::SYS_move_pages,
-            libc::SYS_bpf,
-            libc::SYS_perf_event_open,
-            libc::SYS_keyctl,
-            libc::SYS_add_key,
-            libc::SYS_request_key,
-            libc::SYS_io_uring_setup,
-            libc::SYS_io_uring_enter,
-            libc::SYS_io_uring_register,
-            libc::SYS_userfaultfd,
-            libc::SYS_kexec_load,
-            libc::SYS_init_module,
-            libc::SYS_finit_module,
-            libc::SYS_delete_module,
-            libc::SYS_reboot,
-            libc::SYS_swapon,
-            libc::SYS_swapoff,
-            libc::SYS_acct,
-            libc::SYS_quotactl,
-            libc::SYS_settimeofday,
-            libc::SYS_clock_settime,
-            libc::SYS_clock_adjtime,
-            libc::SYS_adjtimex,
-            libc::SYS_syslog,
-            libc::SYS_vhangup,
-            libc::SYS_fanotify_init,
-            libc::SYS_open_by_handle_at,
-            libc::SYS_name_to_handle_at,
-            libc::SYS_lookup_dcookie,
-            libc::SYS_nfsservctl,
-            // Nothing may be left in the IPC namespace for the next program.
-            libc::SYS_shmget,
-            libc::SYS_shmat,
-            libc::SYS_semget,
-            libc::SYS_msgget,
-            libc::SYS_mq_open,
-            // No socket of any family; connected AF_UNIX pairs are allowed below.
-            libc::SYS_socket,
-            libc::SYS_connect,
-            libc::SYS_bind,
-            libc::SYS_listen,
-        ],
-    );
+    // A filter cannot look into the argument of clone3 or openat2; ENOSYS makes libc fall back.
+    f.deny(ENOSYS, calls![SYS_clone3, SYS_openat2]);
+    f.deny(refuse, REFUSED);
+    f.deny(refuse, REFUSED_HERE);
+    let (marks, others): (&[_], &[_]) = (&GUARDED[4..], &GUARDED[..4]);
+    if kind.secret == 0 {
+        f.deny(refuse, others);
+    } else {
+        f.guard(refuse, others, kind.secret);
+    }
+    f.deny(refuse, marks);
+    if kind.watch && kind.notify {
+        f.deny(NOTIFY, OPENING);
+    }
+    // An unnamed file leaves no trace in its folder; everybody falls back to a named one.
+    f.deny_bits(EOPNOTSUPP, libc::SYS_openat, ARG2, O_TMPFILE);
     #[cfg(target_arch = "x86_64")]
-    f.deny(
-        EPERM,
-        &[
-            libc::SYS_kexec_file_load,
-            libc::SYS_iopl,
-            libc::SYS_ioperm,
-            libc::SYS_modify_ldt,
-            libc::SYS_uselib,
-            libc::SYS__sysctl,
-        ],
-    );
-    f.deny_arg(EPERM, libc::SYS_socketpair, ARG0, libc::AF_UNIX as u32, true);
+    f.deny_bits(EOPNOTSUPP, libc::SYS_open, ARG1, O_TMPFILE);
+    f.deny_arg(refuse, libc::SYS_socketpair, ARG0, libc::AF_UNIX as u32, true);
     // TIOCSTI and TIOCLINUX push characters into a terminal.
-    f.deny_arg(EPERM, libc::SYS_ioctl, ARG1, libc::TIOCSTI as u32, false);
-    f.deny_arg(EPERM, libc::SYS_ioctl, ARG1, 0x541C, false);
+    f.deny_arg(refuse, libc::SYS_ioctl, ARG1, libc::TIOCSTI as u32, false);
+    f.deny_arg(refuse, libc::SYS_ioctl, ARG1, TIOCLINUX, false);
+    f.deny_bits(refuse, libc::SYS_clone, ARG0, NEW_NAMESPACES);
+    // Only "this process" may be limited or given a priority, not one by number, group or user.
+    f.deny_arg(refuse, libc::SYS_prlimit64, ARG0, 0, true);
+    let by_number =
+        [libc::SYS_sched_setaffinity, libc::SYS_sched_setscheduler, libc::SYS_sched_setparam, libc::SYS_sched_setattr];
+    for nr in by_number {
+        // Process 1 is the cell's own; without a namespace every number may be anybody's.
+        let (number, unless) = if kind.namespaces { (1, false) } else { (0, true) };
+        f.deny_arg(refuse, nr, ARG0, number, unless);
+    }
+    for nr in [libc::SYS_setpriority, libc::SYS_ioprio_set] {
+        f.deny_arg(refuse, nr, ARG1, 0, true);
+    }
+    f.deny_arg(refuse, libc::SYS_setpriority, ARG0, 2, false);
+    f.deny_arg(refuse, libc::SYS_ioprio_set, ARG0, 3, false);
     f.done()
 }
 
-/// What holds for programs in addition.
+/// Added in each program where user namespaces could not be forbidden otherwise.
 pub(crate) fn inner() -> Vec<sock_filter> {
     let mut f = Filter::new();
-    f.deny_bits(EPERM, libc::SYS_clone, ARG0, NEW_NAMESPACES);
-    f.deny(
-        EPERM,
-        &[
-            libc::SYS_unshare,
-            libc::SYS_setns,
-            libc::SYS_mount,
-            libc::SYS_umount2,
-            libc::SYS_pivot_root,
-            libc::SYS_chroot,
-            libc::SYS_open_tree,
-            libc::SYS_move_mount,
-            libc::SYS_fsopen,
-            libc::SYS_fsconfig,
-            libc::SYS_fsmount,
-            libc::SYS_fspick,
-            libc::SYS_mount_setattr,
-        ],
-    );
-    // The init of the cell is process 1 and has the program's uid: limits or priorities set on
-    // it from inside would make it fail instead of the program.
-    f.deny_arg(EPERM, libc::SYS_prlimit64, ARG0, 0, true);
-    for nr in
-        [libc::SYS_sched_setaffinity, libc::SYS_sched_setscheduler, libc::SYS_sched_setparam, libc::SYS_sched_setattr]
-    {
-        f.deny_arg(EPERM, nr, ARG0, 1, false);
-    }
-    // Only "this process" may be given a priority, not one by number, group or user.
-    f.deny_arg(EPERM, libc::SYS_setpriority, ARG1, 0, true);
-    f.deny_arg(EPERM, libc::SYS_setpriority, ARG0, 2, false);
-    f.deny_arg(EPERM, libc::SYS_ioprio_set, ARG1, 0, true);
-    f.deny_arg(EPERM, libc::SYS_ioprio_set, ARG0, 3, false);
+    f.deny(EPERM, calls![SYS_unshare, SYS_setns]);
     f.done()
 }
 
@@ -230,8 +326,12 @@ mod tests {
     use super::*;
 
     /// Follows a filter as the kernel does, for the few instructions used here.
-    fn decide(filter: &[sock_filter], arch: u32, nr: u32, args: [u32; 2]) -> u32 {
+    fn decide(filter: &[sock_filter], arch: u32, nr: u32, args: &[u64]) -> u32 {
         let (mut a, mut pc) = (0u32, 0usize);
+        let half = |offset: u32| {
+            let word = args.get((offset - ARG0) as usize / 8).copied().unwrap_or(0);
+            if offset % 8 == 0 { word as u32 } else { (word >> 32) as u32 }
+        };
         loop {
             let i = filter[pc];
             pc += 1;
@@ -241,8 +341,7 @@ mod tests {
                     a = match i.k {
                         NR => nr,
                         ARCH => arch,
-                        ARG0 => args[0],
-                        _ => args[1],
+                        offset => half(offset),
                     }
                 }
                 c if c == BPF_ALU | BPF_AND | BPF_K => a &= i.k,
@@ -255,28 +354,46 @@ mod tests {
 
     #[test]
     fn filters_decide_as_meant() {
-        let (outer, inner) = (outer(), inner());
-        let at = |f: &[sock_filter], nr: c_long, x, y| decide(f, THIS_ARCH, nr as u32, [x, y]);
-        assert_eq!(at(&outer, libc::SYS_read, 0, 0), ALLOW);
-        assert_eq!(at(&outer, libc::SYS_clone3, 0, 0), ENOSYS);
-        assert_eq!(at(&outer, libc::SYS_ptrace, 0, 0), EPERM);
-        assert_eq!(at(&outer, libc::SYS_socket, libc::AF_UNIX as u32, 1), EPERM);
-        assert_eq!(at(&outer, libc::SYS_socketpair, libc::AF_UNIX as u32, 1), ALLOW);
-        assert_eq!(at(&outer, libc::SYS_socketpair, libc::AF_INET as u32, 1), EPERM);
-        assert_eq!(at(&outer, libc::SYS_ioctl, 1, libc::TIOCSTI as u32), EPERM);
-        assert_eq!(at(&outer, libc::SYS_ioctl, 1, libc::TCGETS as u32), ALLOW);
-        assert_eq!(at(&outer, libc::SYS_unshare, 0, 0), ALLOW);
-        assert_eq!(decide(&outer, 0x4000_0003, 0, [0, 0]), KILL);
-        assert_eq!(at(&inner, libc::SYS_unshare, 0, 0), EPERM);
-        assert_eq!(at(&inner, libc::SYS_clone, libc::SIGCHLD as u32, 0), ALLOW);
-        for flag in [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWPID] {
-            assert_eq!(at(&inner, libc::SYS_clone, (flag | libc::SIGCHLD) as u32, 0), EPERM);
+        const SECRET: u64 = 0x1234_5678_9abc_def0;
+        let kind = Kind { secret: SECRET, notify: true, watch: false, namespaces: true };
+        let plain = outer(kind);
+        let at = |f: &[sock_filter], nr: c_long, x, y| decide(f, THIS_ARCH, nr as u32, &[x, y]);
+        let with = |nr: c_long, number: u64| decide(&plain, THIS_ARCH, nr as u32, &[0, 0, 0, 0, 0, number]);
+        assert_eq!(at(&plain, libc::SYS_read, 0, 0), ALLOW);
+        assert_eq!(at(&plain, libc::SYS_clone3, 0, 0), ENOSYS);
+        assert_eq!(at(&plain, libc::SYS_ptrace, 0, 0), NOTIFY);
+        assert_eq!(at(&outer(Kind { notify: false, ..kind }), libc::SYS_ptrace, 0, 0), EPERM);
+        assert_eq!(at(&plain, libc::SYS_socket, libc::AF_UNIX as u64, 1), NOTIFY);
+        assert_eq!(at(&plain, libc::SYS_socketpair, libc::AF_UNIX as u64, 1), ALLOW);
+        assert_eq!(at(&plain, libc::SYS_socketpair, libc::AF_INET as u64, 1), NOTIFY);
+        assert_eq!(at(&plain, libc::SYS_ioctl, 1, libc::TIOCSTI), NOTIFY);
+        assert_eq!(at(&plain, libc::SYS_ioctl, 1, libc::TCGETS), ALLOW);
+        for nr in [libc::SYS_unshare, libc::SYS_setns, libc::SYS_mount, libc::SYS_umount2] {
+            assert_eq!(with(nr, SECRET), ALLOW);
+            for wrong in [0, SECRET ^ 1, SECRET ^ 1 << 32, SECRET & 0xffff_ffff] {
+                assert_eq!(with(nr, wrong), NOTIFY);
+            }
         }
-        assert_eq!(at(&inner, libc::SYS_prlimit64, 0, 7), ALLOW);
-        assert_eq!(at(&inner, libc::SYS_prlimit64, 1, 0), EPERM);
-        assert_eq!(at(&inner, libc::SYS_setpriority, 0, 0), ALLOW);
-        assert_eq!(at(&inner, libc::SYS_setpriority, 0, 1), EPERM);
-        assert_eq!(at(&inner, libc::SYS_setpriority, 2, 0), EPERM);
-        assert_eq!(at(&inner, libc::SYS_sched_setaffinity, 2, 0), ALLOW);
+        assert_eq!(with(libc::SYS_syslog, SECRET), NOTIFY);
+        let unguarded = outer(Kind { secret: 0, ..kind });
+        assert_eq!(at(&unguarded, libc::SYS_unshare, 0, 0), NOTIFY);
+        assert_eq!(decide(&plain, 0x4000_0003, 0, &[]), KILL);
+        assert_eq!(at(&plain, libc::SYS_clone, libc::SIGCHLD as u64, 0), ALLOW);
+        for flag in [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWPID] {
+            assert_eq!(at(&plain, libc::SYS_clone, (flag | libc::SIGCHLD) as u64, 0), NOTIFY);
+        }
+        assert_eq!(at(&plain, libc::SYS_prlimit64, 0, 7), ALLOW);
+        assert_eq!(at(&plain, libc::SYS_prlimit64, 1, 0), NOTIFY);
+        assert_eq!(at(&plain, libc::SYS_setpriority, 0, 0), ALLOW);
+        assert_eq!(at(&plain, libc::SYS_setpriority, 0, 1), NOTIFY);
+        assert_eq!(at(&plain, libc::SYS_setpriority, 2, 0), NOTIFY);
+        assert_eq!(at(&plain, libc::SYS_sched_setaffinity, 2, 0), ALLOW);
+        assert_eq!(at(&plain, libc::SYS_sched_setaffinity, 1, 0), NOTIFY);
+        let opening = |flags: u64| decide(&plain, THIS_ARCH, libc::SYS_openat as u32, &[0, 0, flags]);
+        assert_eq!((opening(0o200_000), opening(0o20_200_002)), (ALLOW, EOPNOTSUPP));
+        let watching = outer(Kind { watch: true, ..kind });
+        assert_eq!(at(&watching, libc::SYS_openat, 0, 0), NOTIFY);
+        assert_eq!(at(&inner(), libc::SYS_unshare, 0, 0), EPERM);
+        assert!(watching.len() < 4096 && name(libc::SYS_socket) == "socket");
     }
 }

@@ -31,13 +31,6 @@ impl Tuple {
         self.sized(b'u', value.as_bytes());
     }
 
-    /// `float`.
-    pub(crate) fn float(&mut self, value: f64) {
-        self.count += 1;
-        self.body.push(b'g');
-        self.body.extend(value.to_le_bytes());
-    }
-
     /// `int`.
     pub(crate) fn int(&mut self, value: u64) {
         self.count += 1;
@@ -81,19 +74,18 @@ mod tests {
 
     #[test]
     fn bytes_are_those_of_python() {
-        // python3 -c "import marshal; print(marshal.dumps(('a', b'b', 7, 1.5, (), 1 << 33), 2).hex())"
+        // python3 -c "import marshal; print(marshal.dumps(('a', b'b', 7, (), 1 << 33), 2).hex())"
         let mut t = Tuple::new();
         t.text("a");
         t.bytes(b"b");
         t.int(7);
-        t.float(1.5);
         t.tuple(Tuple::new());
         t.int(1 << 33);
         let hex: String = t.finish().iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(
             hex,
-            "2806000000750100000061730100000062690700000067000000000000f83f\
-             28000000006c03000000000000000800"
+            "280500000075010000006173010000006269070000002800000000\
+             6c03000000000000000800"
         );
     }
 }

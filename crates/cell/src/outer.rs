@@ -4,7 +4,9 @@
 //! threads, everything it needs is prepared beforehand; between clone and exec it only makes
 //! system calls, allocates nothing and takes no lock.
 
+use crate::group::Group;
 use crate::python::Python;
+use crate::types::PoolOptions;
 use crate::{CellError, filter, sys};
 use libc::{c_char, c_int, c_long};
 use std::ffi::{CString, OsStr};
@@ -26,6 +28,10 @@ const NAMESPACES: c_int = libc::CLONE_NEWUSER
 const INSIDE: u32 = 1000;
 const SYS_ADMIN: u32 = 1 << 21;
 
+/// Where the interpreter finds `inside/lib.rs`.
+pub(crate) const LIBRARY: &str = "/etc/inside.so";
+const INSIDE_SO: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/inside.so"));
+
 struct Bind {
     source: CString,
     target: CString,
@@ -41,7 +47,6 @@ pub(crate) struct Plan {
     binds: Vec<Bind>,
     argv: Vec<CString>,
     envp: Vec<CString>,
-    filter: Vec<libc::sock_filter>,
 }
 
 fn c(path: impl AsRef<OsStr>) -> Result<CString, CellError> {
@@ -74,7 +79,7 @@ pub(crate) fn environment(python: &Python) -> Vec<(String, String)> {
 }
 
 impl Plan {
-    pub(crate) fn new(python: &Python, roots: &[String]) -> Result<Plan, CellError> {
+    pub(crate) fn new(python: &Python, options: &PoolOptions) -> Result<Plan, CellError> {
         let mut plan = Plan {
             folders: Vec::new(),
             links: Vec::new(),
@@ -82,11 +87,11 @@ impl Plan {
                 (c("etc/passwd")?, b"root:x:0:0::/:/bin/false\ncell:x:1000:1000::/box:/bin/bash\n".to_vec()),
                 (c("etc/group")?, b"root:x:0:\ncell:x:1000:\n".to_vec()),
                 (c("etc/hostname")?, b"cell\n".to_vec()),
+                (c(&LIBRARY[1..])?, INSIDE_SO.to_vec()),
             ],
             binds: Vec::new(),
             argv: Vec::new(),
             envp: Vec::new(),
-            filter: filter::outer(),
         };
         for folder in ["box", "tmp", "dev", "etc", "usr"] {
             plan.folder(Path::new(folder))?;
@@ -122,8 +127,11 @@ impl Plan {
                 });
             }
         }
+        for runtime in &options.runtimes {
+            plan.runtime(runtime)?;
+        }
         plan.links.push((c("/tmp")?, c("dev/shm")?));
-        for name in roots {
+        for name in &options.roots {
             let taken = |path: &CString| path.as_bytes() == name.as_bytes();
             let plain = !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0']);
             if !plain || name == "proc" || plan.folders.iter().chain(plan.links.iter().map(|(_, n)| n)).any(taken) {
@@ -157,6 +165,28 @@ impl Plan {
         Ok(())
     }
 
+    /// Shows one program of the machine at the place where it is there.
+    fn runtime(&mut self, program: &Path) -> Result<(), CellError> {
+        let real = program
+            .canonicalize()
+            .map_err(|e| CellError::BadProgram(format!("the runtime {} is not there: {e}", program.display())))?;
+        let there = ["/usr", "/bin", "/sbin", "/lib", "/lib64"].iter().any(|f| program.starts_with(f));
+        let hidden = ["/tmp", "/box", "/dev", "/proc", "/sys", "/etc"].iter().find(|f| program.starts_with(f));
+        if let Some(folder) = hidden {
+            return Err(CellError::BadProgram(format!(
+                "the runtime {} is in {folder}, of which cells have their own; copy it elsewhere",
+                program.display()
+            )));
+        }
+        let relative = program.strip_prefix("/").unwrap_or(program);
+        if !there && let Some(folder) = relative.parent() {
+            self.folder(folder)?;
+            self.files.push((c(relative)?, Vec::new()));
+            self.binds.push(Bind { source: c(&real)?, target: c(relative)?, device: false, optional: false });
+        }
+        Ok(())
+    }
+
     fn bind(&mut self, folder: &Path, optional: bool) -> Result<(), CellError> {
         let relative = folder
             .strip_prefix("/")
@@ -173,6 +203,18 @@ pub(crate) struct Started {
     pub(crate) pidfd: OwnedFd,
     pub(crate) ctl: OwnedFd,
     pub(crate) errors: OwnedFd,
+    /// Tells of refused calls, where the kernel can.
+    pub(crate) listener: Option<OwnedFd>,
+    /// The number that lets the zygote through its filter.
+    pub(crate) secret: u64,
+    /// Whether user namespaces are forbidden in the cell by a limit of zero.
+    pub(crate) no_user_namespaces: bool,
+}
+
+/// The filter in two forms: one that tells of what it refuses, and one for kernels that cannot.
+struct Filters {
+    telling: Vec<libc::sock_filter>,
+    silent: Vec<libc::sock_filter>,
 }
 
 /// What of the machine the child's uid is mapped to.
@@ -238,7 +280,10 @@ pub(crate) fn hint() -> String {
 }
 
 /// Clones the zygote's process into new namespaces and starts the interpreter there.
-pub(crate) fn start(plan: &Plan) -> Result<Started, CellError> {
+pub(crate) fn start(plan: &Plan, watch: bool, group: Option<&Group>) -> Result<Started, CellError> {
+    let secret = sys::random().map_err(|e| CellError::machine("getrandom", &e))? | 1;
+    let filter = |notify| filter::outer(filter::Kind { secret, notify, watch, namespaces: true });
+    let filters = Filters { telling: filter(true), silent: filter(false) };
     let (ctl, theirs) = sys::socket_pair().map_err(|e| CellError::machine("socketpair", &e))?;
     let errors = sys::memfd(true).map_err(|e| CellError::machine("memfd_create", &e))?;
     let map = mapping();
@@ -253,7 +298,8 @@ pub(crate) fn start(plan: &Plan) -> Result<Started, CellError> {
     // goes on here like after fork. `child` keeps to system calls and never returns.
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
     if pid == 0 {
-        child(plan, theirs.as_raw_fd(), ctl.as_raw_fd(), errors.as_raw_fd(), &map, &mut opened, &argv, &envp);
+        let fds = [theirs.as_raw_fd(), ctl.as_raw_fd(), errors.as_raw_fd()];
+        child(plan, &filters, fds, &map, &mut opened, &argv, &envp);
     }
     let pid = sys::check(pid).map_err(|e| no_namespaces("creating namespaces failed", &e))? as libc::pid_t;
     drop(theirs);
@@ -270,16 +316,20 @@ pub(crate) fn start(plan: &Plan) -> Result<Started, CellError> {
         Ok(fd) => fd,
         Err(e) => return fail(no_namespaces("pidfd_open failed", &e)),
     };
+    if let Some(group) = group {
+        group.add(pid);
+    }
     if let Err(e) = sys::send(&ctl, b"G", &[]) {
         return fail(CellError::machine("telling a new cell to go on", &e));
     }
     // The child answers once when it is about to execute the interpreter.
     let mut buf = [0u8; 16];
     match sys::receive(&ctl, &mut buf) {
-        Ok((8, _)) => {
+        Ok((8, mut fds)) => {
             let n = |i: usize| i32::from_ne_bytes([buf[i], buf[i + 1], buf[i + 2], buf[i + 3]]);
             if n(0) == 0 {
-                return Ok(Started { pid, pidfd, ctl, errors });
+                let (listener, no_user_namespaces) = (fds.pop(), n(4) != 0);
+                return Ok(Started { pid, pidfd, ctl, errors, listener, secret, no_user_namespaces });
             }
             let err = io::Error::from_raw_os_error(n(4));
             fail(no_namespaces(&format!("{} failed", step_name(n(0), plan)), &err))
@@ -325,12 +375,10 @@ fn step_name(step: i32, plan: &Plan) -> String {
 }
 
 /// Runs in the child; see the head of this file for what it may do.
-#[allow(clippy::too_many_arguments, reason = "all that the child may use, prepared before the fork")]
 fn child(
     plan: &Plan,
-    sock: RawFd,
-    parents: RawFd,
-    errors: RawFd,
+    filters: &Filters,
+    [sock, parents, errors]: [RawFd; 3],
     map: &Mapping,
     opened: &mut [RawFd],
     argv: &[*const c_char],
@@ -344,31 +392,58 @@ fn child(
         if libc::recv(sock, (&raw mut byte).cast(), 1, 0) != 1 {
             libc::_exit(1);
         }
-        let step = match steps(plan, sock, errors, map, opened) {
-            Ok(()) => {
-                report(3, 0, 0);
+        let step = match steps(plan, filters, sock, errors, map, opened) {
+            Ok((listener, limited)) => {
+                report(3, 0, limited.into(), listener);
                 libc::execve(argv[0], argv.as_ptr(), envp.as_ptr());
                 libc::_exit(2)
             }
             Err(step) => step,
         };
         let to = if matches!(step, 10 | 11) { 3 } else { sock };
-        report(to, step, io::Error::last_os_error().raw_os_error().unwrap_or(0));
+        report(to, step, io::Error::last_os_error().raw_os_error().unwrap_or(0), -1);
         libc::_exit(1)
     }
 }
 
-unsafe fn report(sock: RawFd, step: i32, errno: i32) {
-    let message = [step, errno];
-    // SAFETY: eight bytes of a local array.
-    unsafe { libc::send(sock, message.as_ptr().cast(), 8, libc::MSG_NOSIGNAL) };
+/// Sends two numbers, and a descriptor if there is one.
+unsafe fn report(sock: RawFd, step: i32, number: i32, fd: RawFd) {
+    let mut message = [step, number];
+    let mut part = libc::iovec { iov_base: message.as_mut_ptr().cast(), iov_len: 8 };
+    let mut control = [0u64; 4];
+    // SAFETY: all that is pointed to lives in this frame; the control buffer has room for one descriptor.
+    unsafe {
+        let mut whole: libc::msghdr = std::mem::zeroed();
+        whole.msg_iov = &raw mut part;
+        whole.msg_iovlen = 1;
+        if fd >= 0 {
+            whole.msg_control = control.as_mut_ptr().cast();
+            whole.msg_controllen = libc::CMSG_SPACE(4) as usize;
+            let head = libc::CMSG_FIRSTHDR(&raw const whole);
+            (*head).cmsg_level = libc::SOL_SOCKET;
+            (*head).cmsg_type = libc::SCM_RIGHTS;
+            (*head).cmsg_len = libc::CMSG_LEN(4) as usize;
+            libc::CMSG_DATA(head).cast::<c_int>().write_unaligned(fd);
+        }
+        libc::sendmsg(sock, &raw const whole, libc::MSG_NOSIGNAL);
+        if fd >= 0 {
+            libc::close(fd);
+        }
+    }
 }
 
 /// The set-up inside the namespaces; an error is the number of the step (see [`STEPS`]).
 ///
 /// # Safety
 /// Only for the freshly cloned child.
-unsafe fn steps(plan: &Plan, sock: RawFd, errors: RawFd, map: &Mapping, opened: &mut [RawFd]) -> Result<(), i32> {
+unsafe fn steps(
+    plan: &Plan,
+    filters: &Filters,
+    sock: RawFd,
+    errors: RawFd,
+    map: &Mapping,
+    opened: &mut [RawFd],
+) -> Result<(RawFd, bool), i32> {
     let step = |n: i32, ret: c_long| if ret < 0 { Err(n) } else { Ok(ret) };
     // SAFETY: as for `child`.
     unsafe {
@@ -409,9 +484,10 @@ unsafe fn steps(plan: &Plan, sock: RawFd, errors: RawFd, map: &Mapping, opened: 
         let private = libc::MS_REC | libc::MS_PRIVATE;
         step(3, libc::mount(none, c"/".as_ptr(), none, private, none.cast()).into())?;
         // Where possible, no user namespace can be made inside; the filter refuses them as well.
+        let mut limited = false;
         let limit = libc::open(c"/proc/sys/user/max_user_namespaces".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
         if limit >= 0 {
-            libc::write(limit, c"0".as_ptr().cast(), 1);
+            limited = libc::write(limit, c"0".as_ptr().cast(), 1) == 1;
             libc::close(limit);
         }
         let fixed = libc::MS_NOSUID | libc::MS_NODEV;
@@ -483,10 +559,16 @@ unsafe fn steps(plan: &Plan, sock: RawFd, errors: RawFd, map: &Mapping, opened: 
         // Same addresses, so the same id(), in every run.
         libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong);
         privileges(&step)?;
-        let program = libc::sock_fprog { len: plan.filter.len() as u16, filter: plan.filter.as_ptr().cast_mut() };
-        step(11, libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program).into())?;
+        let program = |f: &[libc::sock_filter]| libc::sock_fprog { len: f.len() as u16, filter: f.as_ptr().cast_mut() };
+        let telling = program(&filters.telling);
+        let flag = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+        let listener = libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flag, &raw const telling);
+        if listener < 0 {
+            let silent = program(&filters.silent);
+            step(11, libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const silent).into())?;
+        }
+        Ok((listener as RawFd, limited))
     }
-    Ok(())
 }
 
 /// Leaves the zygote `CAP_SYS_ADMIN` in its own user namespace, and no way to gain more.

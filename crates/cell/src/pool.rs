@@ -1,29 +1,52 @@
-//! The pool: as many zygotes as wanted, each running one program at a time.
+//! The pool: warm zygotes of several kinds, each running one program at a time.
 
-use crate::CellError;
 use crate::outer::{Plan, environment};
 use crate::python::Python;
 use crate::session::Session;
 use crate::types::{Entry, InputFile, PoolOptions, Program, Record, SessionOptions, Tier, Verdict};
 use crate::zygote::{Setup, Zygote};
+use crate::{CellError, imports};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A place waiting for a program; `None` where a zygote died and is to be replaced.
-type Place = Option<Zygote>;
+/// What a zygote has imported, and whether it tells of files opened. A program runs in the lightest that has what
+/// it imports: each module more makes every fork dearer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Flavour {
+    /// [`PoolOptions::preload`].
+    standard: bool,
+    /// Bits by position in [`PoolOptions::warm`].
+    warm: u32,
+    watch: bool,
+}
 
 /// Zygotes ready to run programs. [`run`](Pool::run) blocks; call it from many threads.
 pub struct Pool {
-    setup: Arc<Setup>,
+    shared: Arc<Shared>,
     version: (u32, u32, u32),
-    free: Mutex<Vec<Place>>,
+}
+
+/// What sessions outlive their pool with.
+pub(crate) struct Shared {
+    options: PoolOptions,
+    python: Python,
+    cells: usize,
+    setups: Mutex<BTreeMap<Flavour, Arc<Setup>>>,
+    state: Mutex<State>,
     freed: Condvar,
-    pids: Mutex<BTreeSet<i32>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Waiting zygotes, the longest unused first.
+    idle: Vec<(Flavour, Zygote)>,
+    running: usize,
+    pids: BTreeSet<i32>,
 }
 
 impl Pool {
-    /// Starts the zygotes.
+    /// Starts the first zygote; more of them, and of other kinds, are started when they are needed.
     ///
     /// # Errors
     /// [`CellError::NoNamespaces`] where programs cannot be isolated, [`CellError::NoPython`] and
@@ -31,31 +54,19 @@ impl Pool {
     pub fn start(options: PoolOptions) -> Result<Pool, CellError> {
         let python = Python::find(options.python.as_deref())?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let cells = if options.cells == 0 { cores + 1 } else { options.cells };
-        let setup = Setup {
-            plan: Plan::new(&python, &options.roots)?,
-            preload: if options.shell_only { Vec::new() } else { options.preload },
-            site: python.site.clone(),
-            env: environment(&python),
-        };
-        // The first one tells whether it works at all; the others start side by side.
-        let first = Zygote::start(&setup)?;
-        let rest: Result<Vec<Zygote>, CellError> = std::thread::scope(|s| {
-            let starts: Vec<_> = (1..cells).map(|_| s.spawn(|| Zygote::start(&setup))).collect();
-            starts
-                .into_iter()
-                .map(|t| t.join().unwrap_or_else(|_| Err(CellError::Machine("a start panicked".into()))))
-                .collect()
-        });
-        let mut zygotes = rest?;
-        zygotes.push(first);
-        Ok(Pool {
-            setup: Arc::new(setup),
-            version: python.version,
-            pids: Mutex::new(zygotes.iter().map(|z| z.pid).collect()),
-            free: Mutex::new(zygotes.into_iter().map(Some).collect()),
+        let shared = Shared {
+            cells: if options.cells == 0 { cores + 1 } else { options.cells },
+            setups: Mutex::default(),
+            state: Mutex::default(),
             freed: Condvar::new(),
-        })
+            options,
+            python,
+        };
+        let flavour = Flavour { standard: !shared.options.shell_only, ..Flavour::default() };
+        let first = shared.make(flavour)?;
+        let version = shared.python.version;
+        locked(&shared.state).idle.push((flavour, first));
+        Ok(Pool { shared: Arc::new(shared), version })
     }
 
     /// Runs one program and tells what is known about it. A failure of the machine is retried
@@ -63,27 +74,22 @@ impl Pool {
     ///
     /// # Errors
     /// [`CellError::BadProgram`] for a program that cannot be placed, and errors of starting a
-    /// zygote where one had to be replaced.
+    /// zygote where one had to be made.
     pub fn run(&self, program: &Program) -> Result<Record, CellError> {
         validate(program)?;
+        let flavour = self.shared.flavour(program);
         let mut reason = String::new();
         for _ in 0..2 {
-            let mut place = self.take();
-            let result = match &mut place.zygote {
-                Some(z) => z.run(&self.setup, program),
-                none => {
-                    let z = none.insert(Zygote::start(&self.setup)?);
-                    locked(&self.pids).insert(z.pid);
-                    z.run(&self.setup, program)
-                }
-            };
+            let mut place = self.shared.take(flavour)?;
+            let result = place.zygote.as_mut().map(|z| z.run(program));
             match result {
-                Ok(record) => return Ok(record),
-                Err(e) => {
+                Some(Ok(record)) => return Ok(record),
+                Some(Err(e)) => {
                     // Whatever state it is in, it is not used again.
                     place.discard();
                     reason = e.to_string();
                 }
+                None => {}
             }
         }
         Ok(Record {
@@ -100,6 +106,7 @@ impl Pool {
             contents: BTreeMap::new(),
             leftover_processes: 0,
             refused: BTreeMap::new(),
+            opened: Vec::new(),
             tier: Tier::Namespaces,
             detail: Some(reason),
         })
@@ -110,7 +117,7 @@ impl Pool {
     /// # Errors
     /// As for [`start`](Pool::start) and [`run`](Pool::run).
     pub fn session(&self, options: &SessionOptions) -> Result<Session, CellError> {
-        Session::start(&self.setup, options)
+        Session::start(&self.shared, options)
     }
 
     /// Version of the interpreter.
@@ -120,17 +127,17 @@ impl Pool {
 
     /// Process ids of the zygotes, as seen from outside.
     pub fn zygote_pids(&self) -> Vec<i32> {
-        locked(&self.pids).iter().copied().collect()
+        locked(&self.shared.state).pids.iter().copied().collect()
     }
 
-    fn take(&self) -> Taken<'_> {
-        let mut free = locked(&self.free);
-        loop {
-            if let Some(zygote) = free.pop() {
-                return Taken { pool: self, zygote };
-            }
-            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
-        }
+    /// What guards the cells of this pool beside the limits of each process, for people.
+    pub fn describe(&self) -> Vec<String> {
+        let state = locked(&self.shared.state);
+        let Some((_, zygote)) = state.idle.first() else { return Vec::new() };
+        let counts =
+            if zygote.counts_refusals() { "refused calls are counted" } else { "refused calls are not counted" };
+        let group = zygote.bounds().unwrap_or_else(|| "no control group".to_owned());
+        vec![format!("tier {}", zygote.tier), counts.to_owned(), group]
     }
 }
 
@@ -139,30 +146,117 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A place in use; it goes back whatever happens.
+impl Shared {
+    /// The lightest kind of zygote for a program.
+    fn flavour(&self, program: &Program) -> Flavour {
+        let watch = !program.watch.is_empty();
+        let bare = Flavour { watch, ..Flavour::default() };
+        if self.options.shell_only || matches!(program.entry, Entry::Command(_)) {
+            return bare;
+        }
+        let mut found = imports::Found::default();
+        if let Entry::Python(source) = &program.entry {
+            found.scan(source, &self.options.warm);
+        }
+        for file in program.files.iter().filter(|f| f.path.ends_with(".py")) {
+            if let Ok(source) = std::str::from_utf8(&file.content) {
+                found.scan(source, &self.options.warm);
+            }
+        }
+        Flavour { standard: found.any, warm: found.warm, watch }
+    }
+
+    fn setup(&self, flavour: Flavour) -> Result<Arc<Setup>, CellError> {
+        let mut setups = locked(&self.setups);
+        if let Some(setup) = setups.get(&flavour) {
+            return Ok(Arc::clone(setup));
+        }
+        let warm = self.options.warm.iter().enumerate().filter(|(i, _)| flavour.warm & 1 << i != 0);
+        let standard = if flavour.standard { &self.options.preload[..] } else { &[] };
+        let setup = Arc::new(Setup {
+            plan: Plan::new(&self.python, &self.options)?,
+            preload: standard.iter().chain(warm.map(|(_, m)| m)).cloned().collect(),
+            site: self.python.site.clone(),
+            env: environment(&self.python),
+            watch: flavour.watch,
+        });
+        setups.insert(flavour, Arc::clone(&setup));
+        Ok(setup)
+    }
+
+    fn make(&self, flavour: Flavour) -> Result<Zygote, CellError> {
+        let zygote = Zygote::start(&*self.setup(flavour)?)?;
+        locked(&self.state).pids.insert(zygote.pid);
+        Ok(zygote)
+    }
+
+    /// A zygote of a kind, once fewer programs run than may.
+    fn take(&self, flavour: Flavour) -> Result<Taken<'_>, CellError> {
+        let mut state = locked(&self.state);
+        while state.running >= self.cells {
+            state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.running += 1;
+        let found = state.idle.iter().rposition(|(f, _)| *f == flavour).map(|i| state.idle.remove(i).1);
+        drop(state);
+        let mut taken = Taken { shared: self, flavour, zygote: found };
+        if taken.zygote.is_none() {
+            taken.zygote = Some(self.make(flavour)?);
+        }
+        Ok(taken)
+    }
+
+    /// A zygote for a session, which runs beside the programs.
+    pub(crate) fn for_session(&self) -> Result<Zygote, CellError> {
+        let flavour = Flavour::default();
+        let mut state = locked(&self.state);
+        let found = state.idle.iter().rposition(|(f, _)| *f == flavour).map(|i| state.idle.remove(i).1);
+        drop(state);
+        found.map_or_else(|| self.make(flavour), Ok)
+    }
+
+    /// Takes back a zygote that can run another program.
+    pub(crate) fn give_back(&self, zygote: Zygote) {
+        self.shelve(Flavour::default(), Some(zygote), 0);
+    }
+
+    pub(crate) fn forget(&self, pid: i32) {
+        locked(&self.state).pids.remove(&pid);
+    }
+
+    fn shelve(&self, flavour: Flavour, zygote: Option<Zygote>, running: usize) {
+        let mut state = locked(&self.state);
+        state.running -= running;
+        state.idle.extend(zygote.map(|z| (flavour, z)));
+        // A few of each kind; those not used for longest go.
+        let spare = (state.idle.len() > 4 * self.cells).then(|| state.idle.remove(0));
+        if let Some((_, zygote)) = &spare {
+            state.pids.remove(&zygote.pid);
+        }
+        drop(state);
+        drop(spare);
+        self.freed.notify_one();
+    }
+}
+
+/// A zygote in use; it goes back whatever happens.
 struct Taken<'a> {
-    pool: &'a Pool,
-    zygote: Place,
+    shared: &'a Shared,
+    flavour: Flavour,
+    zygote: Option<Zygote>,
 }
 
 impl Taken<'_> {
     fn discard(&mut self) {
         if let Some(z) = self.zygote.take() {
-            locked(&self.pool.pids).remove(&z.pid);
+            self.shared.forget(z.pid);
         }
     }
 }
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        let mut free = locked(&self.pool.free);
-        match self.zygote.take() {
-            Some(z) => free.push(Some(z)),
-            // A place to be filled is the last to be taken.
-            None => free.insert(0, None),
-        }
-        drop(free);
-        self.pool.freed.notify_one();
+        self.shared.shelve(self.flavour, self.zygote.take(), 1);
     }
 }
 
@@ -185,6 +279,9 @@ pub(crate) fn validate(program: &Program) -> Result<(), CellError> {
     let times = [l.cpu_seconds, l.wall_seconds];
     if !times.iter().all(|t| t.is_finite() && *t > 0.0) || l.processes == 0 || l.memory_bytes == 0 {
         return bad(format!("limits must be positive: {l:?}"));
+    }
+    for path in program.watch.iter().chain(&program.read_back) {
+        relative(path.strip_prefix("/box/").unwrap_or(path))?;
     }
     files(&program.files, l.file_bytes)
 }

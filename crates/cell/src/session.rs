@@ -4,13 +4,14 @@
 //! there with the exit status and the word that came with the command. That status is bash's
 //! own; what a command did to the files is read from outside, through the folder `/box`.
 
-use crate::pool::validate;
-use crate::state;
+use crate::pool::{Shared, validate};
 use crate::types::{Entry, FileState, Program, Record, SessionOptions, SessionStep, Verdict};
-use crate::zygote::{Running, Setup, Zygote};
-use crate::{CellError, sys};
+use crate::verdict::{CPU, WALL};
+use crate::zygote::{Heard, Running, Zygote};
+use crate::{CellError, state, sys, tree};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const DRIVER: &str = r#"
@@ -22,19 +23,25 @@ done
 
 /// Seconds bash has to go on after its children were killed at the limit.
 const GRACE: f64 = 2.0;
+/// Seconds between looks at the CPU time used.
+const LOOK: f64 = 0.25;
 
 /// A persistent bash; see [`Pool::session`](crate::Pool::session).
 pub struct Session {
     program: Program,
     step_wall: f64,
     control: OwnedFd,
-    running: Running,
+    /// The program under way; none once it has ended.
+    running: Option<Running>,
     over: Option<Record>,
     secret: String,
     steps: u64,
     received: Vec<u8>,
-    // Dropped last: with the zygote goes everything in the cell.
-    _zygote: Zygote,
+    started: Instant,
+    /// Goes back to the pool at the end, if the session ended in order.
+    zygote: Option<Zygote>,
+    healthy: bool,
+    shared: Arc<Shared>,
 }
 
 fn machine(what: &str) -> impl Fn(io::Error) -> CellError + '_ {
@@ -42,30 +49,43 @@ fn machine(what: &str) -> impl Fn(io::Error) -> CellError + '_ {
 }
 
 impl Session {
-    pub(crate) fn start(setup: &Setup, options: &SessionOptions) -> Result<Session, CellError> {
+    pub(crate) fn start(shared: &Arc<Shared>, options: &SessionOptions) -> Result<Session, CellError> {
         let words = ["bash", "--norc", "--noprofile", "-c", DRIVER].map(str::to_owned);
         let mut program = Program::new(Entry::Command(words.to_vec()));
         program.files.clone_from(&options.files);
         program.limits = options.limits;
         validate(&program)?;
-        let mut zygote = Zygote::start(setup)?;
+        let mut zygote = shared.for_session()?;
         let (control, theirs) = sys::stream_pair().map_err(machine("socketpair"))?;
-        let running = zygote.begin(setup, &program, Some(&theirs))?;
-        let mut secret = [0u8; 16];
-        std::fs::File::open("/dev/urandom")
-            .and_then(|mut f| io::Read::read_exact(&mut f, &mut secret))
-            .map_err(machine("/dev/urandom"))?;
+        let running = match zygote.begin(&program, Some(&theirs)) {
+            Ok(running) => running,
+            Err(e) => {
+                shared.forget(zygote.pid);
+                return Err(e);
+            }
+        };
+        let secret = [sys::random(), sys::random()].map(|n| n.map(|n| format!("{n:016x}")));
+        let [Ok(one), Ok(two)] = secret else {
+            return Err(CellError::Machine("no random numbers".to_owned()));
+        };
         Ok(Session {
             program,
             step_wall: options.step_wall_seconds,
             control,
-            running,
+            started: running.started,
+            running: Some(running),
             over: None,
-            secret: secret.iter().map(|b| format!("{b:02x}")).collect(),
+            secret: one + &two,
             steps: 0,
             received: Vec::new(),
-            _zygote: zygote,
+            zygote: Some(zygote),
+            healthy: false,
+            shared: Arc::clone(shared),
         })
+    }
+
+    fn zygote(&self) -> Result<&Zygote, CellError> {
+        self.zygote.as_ref().ok_or_else(|| CellError::SessionEnded("its cell is gone".to_owned()))
     }
 
     /// Runs one command in the bash and waits for it, at most the step's wall seconds; then its
@@ -87,7 +107,7 @@ impl Session {
         send_all(&self.control, &message, started + secs(self.step_wall))?;
         let mut verdict = Verdict::Exit;
         let mut end = started + secs(self.step_wall);
-        let mut last = None;
+        let mut first_kill = None;
         let code = loop {
             if let Some(code) = self.take_answer(&word) {
                 break Some(code);
@@ -95,33 +115,45 @@ impl Session {
             let now = Instant::now();
             let mut wait = end.saturating_duration_since(now).as_secs_f64();
             if wait <= 0.0 {
-                let first = *last.get_or_insert(now);
+                let first = *first_kill.get_or_insert(now);
                 verdict = Verdict::Wall;
                 if now - first > secs(GRACE) {
-                    let _ = sys::send(&self.running.run, b"K", &[]);
-                    self.end(started)?;
+                    self.end(Some(WALL))?;
                     break None;
                 }
-                let _ = sys::send(&self.running.run, b"I", &[]);
+                self.kill_all_but_bash()?;
                 end = now + Duration::from_millis(100);
                 wait = 0.1;
             }
-            match sys::wait_either(&self.control, &self.running.run, wait).map_err(machine("poll"))? {
-                Some(0) => {
+            if now - started > secs(LOOK) && self.cpu_seconds()? >= self.program.limits.cpu_seconds {
+                verdict = Verdict::Cpu;
+                self.end(Some(CPU))?;
+                break None;
+            }
+            match self.listen(wait.min(LOOK))? {
+                Heard::Other => {
                     let mut buf = [0u8; 4096];
                     let (n, _) = sys::receive(&self.control, &mut buf).map_err(machine("reading from a session"))?;
                     if n == 0 || self.received.len() > 1 << 16 {
-                        self.end(started)?;
+                        self.end(None)?;
                         break None;
                     }
                     self.received.extend_from_slice(&buf[..n]);
                 }
-                Some(_) => {
-                    self.end(started)?;
+                Heard::Zygote => {
+                    self.end(None)?;
                     break None;
                 }
-                None => {}
+                Heard::Nothing => {}
             }
+        };
+        let wall_seconds = started.elapsed().as_secs_f64();
+        let Some(running) = &self.running else {
+            // Bash has ended: what it printed last is in the record.
+            let record = self.over.as_ref().ok_or_else(|| CellError::SessionEnded("without an end".to_owned()))?;
+            let verdict = if verdict == Verdict::Exit { record.verdict } else { verdict };
+            let (stdout, stderr) = (record.stdout.clone(), record.stderr.clone());
+            return Ok(SessionStep { stdout, stderr, code: record.code, verdict, wall_seconds, background: 0 });
         };
         let limit = self.program.limits.output_bytes;
         let mut take = |fd: &OwnedFd| -> io::Result<Vec<u8>> {
@@ -132,17 +164,36 @@ impl Session {
             sys::truncate(fd)?;
             Ok(bytes)
         };
-        let stdout = take(&self.running.stdout).map_err(machine("reading output"))?;
-        let stderr = take(&self.running.stderr).map_err(machine("reading output"))?;
-        let mut code = code;
-        if let Some(record) = &self.over {
-            code = record.code;
-            if verdict == Verdict::Exit {
-                verdict = record.verdict;
-            }
+        let stdout = take(&running.stdout).map_err(machine("reading output"))?;
+        let stderr = take(&running.stderr).map_err(machine("reading output"))?;
+        let background = self.processes()?.len() as u32;
+        Ok(SessionStep { stdout, stderr, code, verdict, wall_seconds, background })
+    }
+
+    fn listen(&mut self, seconds: f64) -> Result<Heard, CellError> {
+        let zygote = self.zygote.as_ref().ok_or_else(|| CellError::SessionEnded("its cell is gone".to_owned()))?;
+        let running = self.running.as_mut().ok_or_else(|| CellError::SessionEnded("bash is gone".to_owned()))?;
+        zygote.listen(seconds, &mut running.refused, None, Some(&self.control))
+    }
+
+    /// All living processes of the cell beside bash and the cell's own.
+    fn processes(&self) -> Result<Vec<i32>, CellError> {
+        let alive = tree::below(self.zygote()?.pid);
+        let numbered = alive.iter().filter(|p| !p.zombie).map(|p| (p.pid, tree::who(p.pid).0));
+        // In the program's namespace, 1 is the cell's own and 2 is bash.
+        Ok(numbered.filter(|(_, inside)| inside.is_some_and(|n| n > 2)).map(|(pid, _)| pid).collect())
+    }
+
+    fn cpu_seconds(&self) -> Result<f64, CellError> {
+        Ok(tree::below(self.zygote()?.pid).iter().map(|p| p.cpu_seconds).sum())
+    }
+
+    fn kill_all_but_bash(&self) -> Result<(), CellError> {
+        for pid in self.processes()? {
+            // SAFETY: plain system call. The process was just seen below the cell, and numbers are not used anew so soon.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
         }
-        let wall_seconds = started.elapsed().as_secs_f64();
-        Ok(SessionStep { stdout, stderr, code, verdict, wall_seconds })
+        Ok(())
     }
 
     /// The exit status from the answer with this word, if it has come.
@@ -159,11 +210,24 @@ impl Session {
         None
     }
 
-    /// Bash is ending: waits for the record.
-    fn end(&mut self, started: Instant) -> Result<(), CellError> {
-        let ended = self.running.wait(GRACE)?;
-        let wall = started.elapsed().as_secs_f64();
-        self.over = Some(self.running.record(&self.program, &ended, wall)?);
+    /// Bash is ending, or is made to: waits for the record.
+    fn end(&mut self, kill: Option<u8>) -> Result<(), CellError> {
+        let (Some(mut running), Some(zygote)) = (self.running.take(), &mut self.zygote) else {
+            return Ok(());
+        };
+        let ended = match kill {
+            Some(reason) => zygote.kill(&mut running, reason),
+            None => {
+                let grace = Instant::now() + secs(GRACE);
+                while zygote.listen(GRACE, &mut running.refused, None, None)? != Heard::Zygote && Instant::now() < grace
+                {
+                }
+                if Instant::now() < grace { zygote.ended(&mut running) } else { zygote.kill(&mut running, WALL) }
+            }
+        }?;
+        let wall = self.started.elapsed().as_secs_f64();
+        self.over = Some(zygote.record(running, &self.program, &ended, wall)?);
+        self.healthy = true;
         Ok(())
     }
 
@@ -171,17 +235,21 @@ impl Session {
     /// `None` if there is none. Links are not followed.
     ///
     /// # Errors
-    /// [`CellError::Machine`] if it cannot be read.
+    /// [`CellError::Machine`] if it cannot be read, [`CellError::SessionEnded`] once bash is gone.
     pub fn read_file(&self, path: &str) -> Result<Option<Vec<u8>>, CellError> {
-        state::read(&self.running.folder, path)
+        state::read(self.folder()?, path)
     }
 
     /// What is at a path of `/box` right now; a link is told as a link.
     ///
     /// # Errors
-    /// [`CellError::Machine`] if it cannot be looked at.
+    /// [`CellError::Machine`] if it cannot be looked at, [`CellError::SessionEnded`] once bash is gone.
     pub fn stat(&self, path: &str) -> Result<Option<FileState>, CellError> {
-        state::stat(&self.running.folder, path)
+        state::stat(self.folder()?, path)
+    }
+
+    fn folder(&self) -> Result<&OwnedFd, CellError> {
+        self.zygote()?.folder()
     }
 
     /// Ends bash and all it left behind, and tells what changed in `/box`. Processes still there
@@ -192,12 +260,22 @@ impl Session {
     pub fn finish(mut self) -> Result<Record, CellError> {
         // Bash reads end of file and leaves its loop.
         sys::shutdown(&self.control);
-        if self.over.is_none() {
-            self.end(self.running.started)?;
-        }
+        self.end(None)?;
         let mut record = self.over.take().ok_or_else(|| CellError::Machine("a session without an end".to_owned()))?;
-        record.wall_seconds = self.running.started.elapsed().as_secs_f64();
+        record.wall_seconds = self.started.elapsed().as_secs_f64();
         Ok(record)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.end(Some(WALL));
+        let Some(zygote) = self.zygote.take() else { return };
+        if self.healthy {
+            self.shared.give_back(zygote);
+        } else {
+            self.shared.forget(zygote.pid);
+        }
     }
 }
 

@@ -18,6 +18,7 @@ const DEPTH: usize = 200;
 const BYTES: usize = 256 << 20;
 
 /// What was found.
+#[derive(Default)]
 pub(crate) struct Found {
     pub(crate) changes: Vec<FileChange>,
     pub(crate) contents: BTreeMap<String, Vec<u8>>,
@@ -65,7 +66,7 @@ pub(crate) fn look(root: &OwnedFd, program: &Program) -> Result<Found, CellError
             .iter()
             .map(|p| (p.strip_prefix("/box/").unwrap_or(p).as_bytes(), p.as_str()))
             .collect(),
-        found: Found { changes: Vec::new(), contents: BTreeMap::new(), largest: 0 },
+        found: Found::default(),
         entries: 0,
         bytes: 0,
     };

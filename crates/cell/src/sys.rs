@@ -3,7 +3,7 @@
 use libc::{c_int, c_void};
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 pub(crate) fn check(ret: i64) -> io::Result<i64> {
     if ret < 0 { Err(io::Error::last_os_error()) } else { Ok(ret) }
@@ -43,6 +43,17 @@ pub(crate) fn memfd(append: bool) -> io::Result<OwnedFd> {
         check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_APPEND) }.into())?;
     }
     Ok(fd)
+}
+
+/// `/dev/null`, for reading: an empty standard input.
+pub(crate) fn null() -> io::Result<OwnedFd> {
+    std::fs::File::open("/dev/null").map(OwnedFd::from)
+}
+
+/// Seconds of the clock that files are stamped with.
+pub(crate) fn clock() -> f64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0.0, |d| d.as_secs_f64())
 }
 
 /// Writes all bytes at the start of an anonymous file; its offset stays 0.
@@ -88,6 +99,15 @@ pub(crate) fn stat_fd(fd: &OwnedFd) -> io::Result<libc::stat> {
     // SAFETY: `st` is valid for writing.
     check(unsafe { libc::fstat(fd.as_raw_fd(), &raw mut st) }.into())?;
     Ok(st)
+}
+
+/// Blocks and inodes of the file system that `fd` is on.
+pub(crate) fn stat_system(fd: &OwnedFd) -> io::Result<libc::statfs> {
+    // SAFETY: an all-zero statfs is a valid value; the kernel fills it.
+    let mut fs: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: `fs` is valid for writing.
+    check(unsafe { libc::fstatfs(fd.as_raw_fd(), &raw mut fs) }.into())?;
+    Ok(fs)
 }
 
 pub(crate) fn stat_at(dir: &OwnedFd, name: &CStr) -> io::Result<libc::stat> {
@@ -206,35 +226,83 @@ pub(crate) fn receive(sock: &OwnedFd, buf: &mut [u8]) -> io::Result<(usize, Vec<
     Ok((n, fds))
 }
 
-/// Waits until `fd` can be read (or is closed at the other end) or the time is up.
-pub(crate) fn wait_readable(fd: &OwnedFd, seconds: f64) -> io::Result<bool> {
-    let end = std::time::Instant::now() + std::time::Duration::from_secs_f64(seconds.clamp(0.0, 1e6));
+/// Waits until one of the descriptors can be read or is closed at its other end, and tells which; none when the
+/// time is up or a signal came.
+pub(crate) fn wait_any(fds: &[RawFd], seconds: f64) -> io::Result<Vec<bool>> {
+    let ms = (seconds.clamp(0.0, 1e6) * 1000.0).ceil() as c_int;
+    let mut polls: Vec<libc::pollfd> =
+        fds.iter().map(|fd| libc::pollfd { fd: *fd, events: libc::POLLIN, revents: 0 }).collect();
+    // SAFETY: valid entries, as many as told.
+    match check(unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, ms) }.into()) {
+        Ok(_) => {}
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+        Err(e) => return Err(e),
+    }
+    Ok(polls.iter().map(|p| p.revents != 0).collect())
+}
+
+/// A queue of events on files, never blocking.
+pub(crate) fn inotify() -> io::Result<OwnedFd> {
+    // SAFETY: plain system call.
+    owned(unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) }.into())
+}
+
+/// Has the queue told of every opening of a file; gives the number by which it tells.
+pub(crate) fn inotify_open(queue: &OwnedFd, file: &OwnedFd) -> io::Result<i32> {
+    let path = std::ffi::CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    // SAFETY: the path is NUL-terminated.
+    check(unsafe { libc::inotify_add_watch(queue.as_raw_fd(), path.as_ptr(), libc::IN_OPEN) }.into()).map(|n| n as i32)
+}
+
+/// Numbers of the files opened since last asked, in order.
+pub(crate) fn inotify_read(queue: &OwnedFd) -> Vec<i32> {
+    let mut out = Vec::new();
+    let mut buf = [0u8; 4096];
     loop {
-        let left = end.saturating_duration_since(std::time::Instant::now());
-        let ms = left.as_micros().div_ceil(1000).min(i32::MAX as u128) as c_int;
-        let mut p = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: one valid pollfd.
-        match check(unsafe { libc::poll(&raw mut p, 1, ms) }.into()) {
-            Ok(0) if left.is_zero() => return Ok(false),
-            Ok(0) => {}
-            Ok(_) => return Ok(true),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
+        // SAFETY: the pointer and length describe `buf`.
+        let n = unsafe { libc::read(queue.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len()) };
+        if n <= 0 {
+            return out;
+        }
+        let mut at = 0;
+        while at + 16 <= n as usize {
+            let word = |i: usize| u32::from_ne_bytes([buf[at + i], buf[at + i + 1], buf[at + i + 2], buf[at + i + 3]]);
+            out.push(word(0).cast_signed());
+            at += 16 + word(12) as usize;
         }
     }
 }
 
-/// Waits until one of two descriptors can be read, and tells which; the first wins.
-pub(crate) fn wait_either(a: &OwnedFd, b: &OwnedFd, seconds: f64) -> io::Result<Option<usize>> {
-    let ms = (seconds.clamp(0.0, 1e6) * 1000.0).ceil() as c_int;
-    let entry = |fd: &OwnedFd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    let mut p = [entry(a), entry(b)];
-    // SAFETY: two valid pollfds.
-    match check(unsafe { libc::poll(p.as_mut_ptr(), 2, ms) }.into()) {
-        Ok(_) => Ok(p.iter().position(|p| p.revents != 0)),
-        Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(None),
-        Err(e) => Err(e),
+/// A NUL-terminated text in another process' memory, if we may read it.
+pub(crate) fn read_text(pid: i32, pointer: u64) -> Option<String> {
+    let mut out = Vec::new();
+    while out.len() < 4096 {
+        let mut buf = [0u8; 256];
+        let at = pointer + out.len() as u64;
+        // Not beyond the page: the next one may not be there.
+        let length = (256 - at as usize % 256).min(256);
+        let ours = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: length };
+        let theirs = libc::iovec { iov_base: at as *mut c_void, iov_len: length };
+        // SAFETY: `ours` describes `buf`; the kernel checks `theirs`.
+        let n = unsafe { libc::process_vm_readv(pid, &raw const ours, 1, &raw const theirs, 1, 0) };
+        let got = buf.get(..usize::try_from(n).ok()?)?;
+        match got.iter().position(|b| *b == 0) {
+            Some(end) => {
+                out.extend(&got[..end]);
+                return String::from_utf8(out).ok();
+            }
+            None if got.is_empty() => return None,
+            None => out.extend(got),
+        }
     }
+    None
+}
+
+/// A number nobody can guess.
+pub(crate) fn random() -> io::Result<u64> {
+    let mut out = 0u64;
+    // SAFETY: eight bytes of a local.
+    check(unsafe { libc::getrandom((&raw mut out).cast(), 8, 0) } as i64).map(|_| out)
 }
 
 pub(crate) fn pidfd_open(pid: libc::pid_t) -> io::Result<OwnedFd> {

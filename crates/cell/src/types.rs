@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// How a [`Pool`](crate::Pool) is set up.
 #[derive(Debug, Clone)]
 pub struct PoolOptions {
-    /// Number of zygotes, and so of programs running at once; 0 means cores + 1.
+    /// How many programs may run at once; 0 means cores + 1. Sessions do not count.
     pub cells: usize,
     /// The interpreter; `None` means `python3` on `PATH`. One inside a virtual environment
     /// brings its site-packages along.
@@ -16,12 +16,24 @@ pub struct PoolOptions {
     /// Modules the zygote imports before any program is forked from it. A module that is not
     /// there is skipped.
     pub preload: Vec<String>,
+    /// Heavier modules. A program that imports one runs in a fork of a zygote that has it, made
+    /// at first use.
+    pub warm: Vec<String>,
     /// Only commands and sessions will run: nothing is preloaded.
     pub shell_only: bool,
     /// Further names in the root of a cell, each a link to the folder of that name below `/box`: with `app`
     /// here a program finds its `/box/app` as `/app` too. Names the root has already are refused.
     pub roots: Vec<String>,
+    /// Further programs of this machine that cells may run, by path (a static binary, an interpreter
+    /// in a place of its own); what they need is shown read-only.
+    pub runtimes: Vec<PathBuf>,
+    /// The kind of isolation; `None` is the strongest that this machine offers. [`Tier::None`] is
+    /// never taken unless named here.
+    pub tier: Option<Tier>,
 }
+
+/// The modules of [`PoolOptions::warm`], where installed.
+pub const DEFAULT_WARM: &[&str] = &["unittest", "pytest", "numpy"];
 
 /// The modules small programs import most, light enough not to slow down those that do not.
 pub const DEFAULT_PRELOAD: &[&str] = &[
@@ -57,8 +69,11 @@ impl Default for PoolOptions {
             cells: 0,
             python: None,
             preload: DEFAULT_PRELOAD.iter().map(|m| (*m).to_owned()).collect(),
+            warm: DEFAULT_WARM.iter().map(|m| (*m).to_owned()).collect(),
             shell_only: false,
             roots: Vec::new(),
+            runtimes: Vec::new(),
+            tier: None,
         }
     }
 }
@@ -78,6 +93,8 @@ pub struct Program {
     pub limits: Limits,
     /// Paths in `/box` whose content is wanted afterwards.
     pub read_back: Vec<String>,
+    /// Files given whose every opening is to be told in [`Record::opened`].
+    pub watch: Vec<String>,
 }
 
 impl Program {
@@ -100,6 +117,7 @@ impl Program {
             stdin: Vec::new(),
             limits: Limits::default(),
             read_back: Vec::new(),
+            watch: Vec::new(),
         }
     }
 
@@ -143,11 +161,12 @@ impl InputFile {
 /// What one program may use.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
-    /// CPU seconds of all its processes alive at a time (and of each one, rounded up).
+    /// CPU seconds of all its processes together (and of each one, rounded up).
     pub cpu_seconds: f64,
     /// Seconds by the clock on the wall, for everything.
     pub wall_seconds: f64,
-    /// Bytes of address space of each process.
+    /// Bytes of address space of each process; where a control group can be had, also of all processes
+    /// together (beside what `/box` and `/tmp` may hold).
     pub memory_bytes: u64,
     /// Processes and threads alive at once.
     pub processes: u32,
@@ -194,12 +213,27 @@ pub enum Verdict {
     Machine,
 }
 
-/// The kind of isolation a record was made under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The kind of isolation a record was made under, the strongest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Tier {
     /// User, mount, PID, network, IPC and UTS namespaces, seccomp filter, limits.
-    #[serde(rename = "namespaces")]
     Namespaces,
+    /// Landlock, seccomp filter, limits: for machines that forbid user namespaces. Weaker: the machine's
+    /// processes and much of its file system can be seen to exist, though not read.
+    Landlock,
+    /// Limits only. The program can do whatever the user can who started it.
+    None,
+}
+
+impl std::fmt::Display for Tier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Tier::Namespaces => "namespaces",
+            Tier::Landlock => "landlock",
+            Tier::None => "none",
+        })
+    }
 }
 
 /// What is known about a run, all of it observed from outside the program.
@@ -233,8 +267,11 @@ pub struct Record {
     pub contents: BTreeMap<String, Vec<u8>>,
     /// Processes still alive when the program ended; they were killed.
     pub leftover_processes: u32,
-    /// Refused system calls by name, where counted (not in this form: always empty).
+    /// System calls that the filter refused, by name.
     pub refused: BTreeMap<String, u64>,
+    /// Openings of the files of [`Program::watch`], in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub opened: Vec<Opened>,
     /// What isolated it.
     pub tier: Tier,
     /// Why the verdict is `machine`.
@@ -257,6 +294,19 @@ impl Record {
     pub fn stderr_text(&self) -> String {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
+}
+
+/// A watched file was opened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Opened {
+    /// The path as it was asked for.
+    pub path: String,
+    /// Seconds since the program's start.
+    pub seconds: f64,
+    /// Number of the process inside the cell; none if it could hide.
+    pub process: Option<i32>,
+    /// Its command line, or its name where that is long.
+    pub command: Option<String>,
 }
 
 /// One file of `/box` that is not as it was given.
@@ -317,11 +367,13 @@ pub struct SessionOptions {
     pub limits: Limits,
     /// Seconds by the clock on the wall for each command.
     pub step_wall_seconds: f64,
+    /// Whether commands have a terminal for input and output (both outputs then arrive as one).
+    pub terminal: bool,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        SessionOptions { files: Vec::new(), limits: Limits::default(), step_wall_seconds: 10.0 }
+        SessionOptions { files: Vec::new(), limits: Limits::default(), step_wall_seconds: 10.0, terminal: false }
     }
 }
 
@@ -338,6 +390,8 @@ pub struct SessionStep {
     pub verdict: Verdict,
     /// Seconds it took.
     pub wall_seconds: f64,
+    /// Processes alive when it ended, beside bash itself.
+    pub background: u32,
 }
 
 /// What is at a path of `/box`, read by the supervisor.

@@ -1,93 +1,50 @@
-# The zygote: a warm interpreter inside the outer cell. It never sees a program: for each one it
-# forks an init into a fresh PID namespace; the init makes a fresh /box and /tmp, reads the job
-# and forks the program. Status goes to the supervisor from the init, which the program can
-# neither signal (it is process 1), nor trace (seccomp, capabilities), nor write for.
-import _signal, _socket, builtins, gc, marshal, os, resource, select, sys, time
-import atexit, ctypes, linecache, traceback
+# The zygote: a warm interpreter inside the cell. It never sees a program. The library beside it (inside/lib.rs)
+# speaks with the supervisor and makes each program's namespace; here the fork is made that becomes the program,
+# reads its job, and gives up every privilege before the first line of it runs.
+import _signal, _socket, atexit, builtins, ctypes, gc, marshal, os, sys
 from itertools import islice
-from struct import pack
 
-NEWNS, NEWPID = 0x00020000, 0x20000000
-NOSUID_NODEV = 6
-REMOUNT = 32
-libc = ctypes.CDLL(None, use_errno=True)
-unshare, setns, mount, prctl, capset = libc.unshare, libc.setns, libc.mount, libc.prctl, libc.capset
-mount.argtypes = (ctypes.c_char_p,) * 3 + (ctypes.c_ulong, ctypes.c_char_p)
-prctl.argtypes = (ctypes.c_int,) + (ctypes.c_ulong,) * 4
-RIGHTS = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS)
-SEQPACKET = (_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0)
-CORES = os.cpu_count() or 1
-
-
-class FilterProgram(ctypes.Structure):
-    _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
-
-
-cap_header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-cap_none = (ctypes.c_uint32 * 6)()
-
-
-def checked(what, ret):
-    if ret != 0:
-        e = ctypes.get_errno()
-        raise OSError(e, what + ": " + os.strerror(e))
-
-
-def take_fds(ancillary):
-    fds = []
-    for level, kind, data in ancillary:
-        if (level, kind) == RIGHTS:
-            fds += [int.from_bytes(data[i:i + 4], sys.byteorder) for i in range(0, len(data), 4)]
-    return fds
+PLACE = "/box"
+baseline = 0
 
 
 def main():
-    ctl = _socket.socket(*SEQPACKET, 3)
-    os.set_inheritable(3, False)
+    global PLACE, baseline
+    ctl = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, 3)
     os.environ.pop("LD_BIND_NOW", None)
-    message = ctl.recv(1 << 20)
-    global box_size, inner, inner_program
-    filter_bytes, preload, paths, box_size = marshal.loads(message)
-    inner = ctypes.create_string_buffer(filter_bytes, len(filter_bytes))
-    inner_program = FilterProgram(len(filter_bytes) // 8, ctypes.addressof(inner))
+    library, secret, inner, preload, paths, PLACE = marshal.loads(ctl.recv(1 << 20))
+    inside = ctypes.PyDLL(library)
+    inside.cell_setup.argtypes = (ctypes.c_uint64, ctypes.c_int, ctypes.c_void_p)
+    filter = ctypes.create_string_buffer(inner, len(inner))
     sys.path[:] = [p for p in sys.path if p not in ("", ".")] + list(paths)
     import _sitebuiltins
     builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
     builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
     builtins.help = _sitebuiltins._Helper()
     missing = warm(preload)
-    # A handler would make process 1 receive the signal from the program.
-    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
-    _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)
-    prctl(4, 0, 0, 0, 0)  # not dumpable
-    me = os.pidfd_open(os.getpid())
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     sys.argv = [""]
-    global baseline
+    if inside.cell_setup(secret, len(inner) // 8, ctypes.addressof(filter)):
+        raise OSError("pidfd_open is refused")
+    del secret, inner
+    next_job, watch, enter, fork = inside.cell_next, inside.cell_watch, inside.cell_enter, os.fork
     baseline = len(sys.modules) + ("__main__" not in sys.modules)
+    ctl.send(b"R" + repr(missing).encode())
+    ctl.detach()
     gc.collect()
     gc.freeze()
-    ctl.send(b"R" + repr(missing).encode())
     while True:
-        data, ancillary, _, _ = ctl.recvmsg(16, 64)
-        if not data:
-            os._exit(0)
-        (fd,) = take_fds(ancillary)
+        job = next_job()
         try:
-            checked("unshare(NEWPID)", unshare(NEWPID))
-            try:
-                pid = os.fork()
-                if pid == 0:
-                    try:
-                        ctl.close()
-                        os.close(me)
-                        init(fd)
-                    finally:
-                        os._exit(70)
-            finally:
-                checked("setns(NEWPID)", setns(me, NEWPID))
+            pid = fork()
         except OSError as e:
-            tell(fd, e)
-        os.close(fd)
+            pid = -e.errno
+        if pid == 0:
+            try:
+                program(job, enter)
+            finally:
+                os._exit(70)
+        watch(pid)
 
 
 def warm(preload):
@@ -103,50 +60,9 @@ def warm(preload):
     os.register_at_fork = register
     if "random" in sys.modules:
         sys.modules["random"].seed(0)
+    # What the interpreter makes at first use (the compiler's tables) is made here, not anew in every fork.
+    exec(compile("def f(a, *b, c=1, **d): return f'{a}'\nclass A: pass\nx = [i for i in range(3)]\n", "", "exec"), {})
     return missing
-
-
-def tell(fd, error):
-    try:
-        os.write(fd, b"E" + str(error).encode()[:500])
-    except OSError:
-        pass
-
-
-def init(fd):
-    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-    run = _socket.socket(*SEQPACKET, fd)
-    try:
-        checked("unshare(NEWNS)", unshare(NEWNS))
-        options = b"size=%d,nr_inodes=8192,mode=755" % box_size
-        checked("mount /box", mount(b"box", b"/box", b"tmpfs", NOSUID_NODEV, options))
-        checked("mount /tmp", mount(b"tmp", b"/tmp", b"tmpfs", NOSUID_NODEV, options))
-        box = os.open("/box", os.O_RDONLY | os.O_DIRECTORY)
-        run.sendmsg([b"P"], [RIGHTS + (pack("i", box),)])
-        data, ancillary, _, _ = run.recvmsg(16, 64)
-        if not data:
-            os._exit(0)
-        source, stdin, stdout, stderr, *control = take_fds(ancillary)
-        job = marshal.loads(os.pread(source, os.fstat(source).st_size, 0))
-        os.close(source)
-        os.chdir("/box")
-        place(job[4])
-        if job[5][5] != box_size:
-            options = b"size=%d" % job[5][5]
-            for path in (b"/box", b"/tmp"):
-                checked("remount", mount(None, path, None, REMOUNT | NOSUID_NODEV, options))
-        pid = os.fork()
-        if pid == 0:
-            try:
-                program(fd, job, [stdin, stdout, stderr] + control)
-            finally:
-                os._exit(70)
-        for f in (stdin, stdout, stderr, box, *control):
-            os.close(f)
-        watch(run, pid, job[5])
-    except BaseException as e:
-        tell(fd, e)
-    os._exit(0)
 
 
 def place(files):
@@ -163,141 +79,24 @@ def place(files):
         os.close(fd)
 
 
-def watch(run, pid, limits):
-    cpu, processes = limits[0], limits[2]
-    pidfd = os.pidfd_open(pid)
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    poll.register(run, select.POLLIN)
-    killed = 0  # 1: told to, 2: CPU time
-    wait = cpu * 1000 / CORES
-    while True:
-        events = poll.poll(wait)
-        if any(fd == pidfd for fd, _ in events):
-            break
-        if events:
-            message = run.recv(16)
-            if message == b"I":
-                interrupt(pid)
-                continue
-            killed = 1
-            break
-        used = cpu_of_all()
-        if used >= cpu:
-            killed = 2
-            break
-        wait = max(5, (cpu - used) * 1000 / CORES)
-    crowded = killed and full_of_processes(processes)
-    if killed:
-        try:
-            os.kill(pid, 9)
-        except ProcessLookupError:
-            pass
-    _, status, usage = os.wait4(pid, 0)
-    if status and not killed:
-        crowded = full_of_processes(processes)
-    seconds, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss
-    left, alive = 0, False
-    while True:
-        try:
-            p, _, usage = os.wait4(-1, 0 if alive else os.WNOHANG)
-        except ChildProcessError:
-            break
-        if p:
-            seconds += usage.ru_utime + usage.ru_stime
-            peak = max(peak, usage.ru_maxrss)
-            left += alive
-        else:
-            alive = True
-        if alive:
-            try:
-                os.kill(-1, 9)
-            except ProcessLookupError:
-                pass
-    full = 0
-    if status:
-        for path in ("/box", "/tmp"):
-            s = os.statvfs(path)
-            full |= s.f_bfree == 0 or s.f_ffree == 0
-    run.send(b"D" + pack("<qqdqqqq", status, killed, seconds, peak, left, bool(crowded), full))
-
-
-def cpu_of_all():
-    # CPU seconds of all processes alive; there is no /proc, so their numbers are tried in turn.
-    used, pid, missing = 0.0, 2, 0
-    while missing < 300:
-        try:
-            used += time.clock_gettime((~pid << 3) | 2)
-            missing = 0
-        except OSError:
-            missing += 1
-        pid += 1
-    return used
-
-
-def full_of_processes(limit):
-    # Whether one more process would be refused right now.
-    resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
+def program(fd, enter):
     try:
-        pid = os.fork()
-    except OSError:
-        return True
-    if pid == 0:
-        os._exit(0)
-    os.waitpid(pid, 0)
-    return False
-
-
-def interrupt(keep):
-    # Ends everything but the program itself (the session's bash).
-    last = os.fork()
-    if last == 0:
-        os._exit(0)
-    os.waitpid(last, 0)
-    for pid in range(2, last):
-        if pid != keep:
-            try:
-                os.kill(pid, 9)
-            except OSError:
-                pass
-
-
-def program(fd, job, fds):
-    kind, source, argv, env, _, limits = job
-    try:
-        os.setsid()
-        for i in range(3):
-            os.dup2(fds[i], i)
-        cpu, memory, processes, size, seconds, _ = limits
-        setrlimit = resource.setrlimit
-        setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-        setrlimit(resource.RLIMIT_FSIZE, (size, size))
-        setrlimit(resource.RLIMIT_NOFILE, (256, 256))
-        # 1, not 0: with a piped core pattern only 1 stops the dump.
-        setrlimit(resource.RLIMIT_CORE, (1, 1))
-        setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
-        setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
-        setrlimit(resource.RLIMIT_SIGPENDING, (256, 256))
-        setrlimit(resource.RLIMIT_NPROC, (processes, processes))
-        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-        checked("capset", capset(cap_header, cap_none))
-        checked("prctl", prctl(47, 4, 0, 0, 0))  # no ambient capabilities
-        checked("seccomp", prctl(22, 2, ctypes.addressof(inner_program), 0, 0))
+        job = os.pread(fd, os.fstat(fd).st_size, 40)
+        kind, source, argv, env, files = marshal.loads(job)
+        os.chdir(PLACE)
+        if files:
+            place(files)
         if kind == 2:
-            # An exec'd program gets back what Python set to "ignore".
+            # An executed program gets back what Python set to "ignore".
             _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
             _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
-        setrlimit(resource.RLIMIT_AS, (memory, memory))
+        step = enter()
+        if step:
+            raise OSError("giving up privileges failed in step %d" % -step)
     except BaseException as e:
-        tell(fd, e)
+        os.write(3, b"E" + repr(e).encode()[:500])
         os._exit(70)
-    if len(fds) > 3:
-        # The command channel of a session's bash.
-        os.dup2(fds[3], 250)
-        os.closerange(3, 250)
-        os.closerange(251, 1024)
-    else:
-        os.closerange(3, 1024)
+    del job, files
     if kind == 2:
         try:
             os.execvpe(argv[0], argv, dict(env))
@@ -315,7 +114,7 @@ def python(kind, source, argv):
     code = 0
     try:
         if kind == 1:
-            name = "/box/" + source
+            name = PLACE + "/" + source
             sys.path.insert(0, os.path.dirname(name))
             space["__file__"] = name
             space["__cached__"] = None
@@ -327,20 +126,21 @@ def python(kind, source, argv):
                 os._exit(2)
         else:
             name = "<program>"
-            sys.path.insert(0, "/box")
-            linecache.cache[name] = (len(source), None, source.splitlines(True), name)
+            sys.path.insert(0, PLACE)
+            if "linecache" in sys.modules:
+                known(name, source)
         sys.argv = [name] + list(argv)
         exec(compile(source, name, "exec", dont_inherit=True), space)
     except SystemExit as e:
         code = leave(e)
     except BaseException:
         code = 1
-        complain()
+        complain(name, source)
     try:
         if "threading" in sys.modules:
             sys.modules["threading"]._shutdown()
     except BaseException:
-        complain()
+        complain(name, source)
     try:
         atexit._run_exitfuncs()
     except BaseException:
@@ -363,6 +163,12 @@ def python(kind, source, argv):
     os._exit(code)
 
 
+def known(name, source):
+    import linecache
+    text = source if isinstance(source, str) else source.decode("utf-8", "replace")
+    linecache.cache[name] = (len(text), None, text.splitlines(True), name)
+
+
 def leave(e):
     if e.code is None:
         return 0
@@ -376,7 +182,7 @@ def leave(e):
     return 1
 
 
-def complain():
+def complain(name, source):
     try:
         try:
             sys.stdout.flush()
@@ -387,6 +193,8 @@ def complain():
         if sys.excepthook is not sys.__excepthook__:
             sys.excepthook(kind, value, tb)
         else:
+            import traceback
+            known(name, source)
             traceback.print_exception(kind, value, tb)
             sys.stderr.flush()
     except BaseException:

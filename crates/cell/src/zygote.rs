@@ -1,38 +1,51 @@
 //! One zygote seen from the supervisor, and one run of a program in a fork of it.
 
+use crate::group::{Group, Hits};
 use crate::marshal::Tuple;
+use crate::notify::Refused;
 use crate::outer::{self, Plan};
-use crate::state;
-use crate::types::{Entry, Limits, Program, Record, Tier, Verdict};
-use crate::{CellError, filter, sys};
-use std::collections::BTreeMap;
+use crate::scratch::Place;
+use crate::types::{Limits, Program, Record, Tier};
+use crate::verdict::{CPU, Facts, WALL};
+use crate::watch::Watch;
+use crate::wire::{self, Ended, Head, Reply};
+use crate::{CellError, filter, state, sys, tree};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Instant;
 
-/// How long a zygote may take to start, and an init to answer.
+/// How long a zygote may take to start, and to answer.
 const PATIENCE: f64 = 30.0;
 
-/// What all zygotes of a pool have in common.
+/// Bits of what is to be made anew.
+const BOX: u8 = 1;
+const TMP: u8 = 2;
+
+/// What all zygotes of a kind have in common.
 pub(crate) struct Setup {
     pub(crate) plan: Plan,
     pub(crate) preload: Vec<String>,
     pub(crate) site: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
+    /// Whether files opened are told.
+    pub(crate) watch: bool,
 }
 
-/// A place made and waiting for its program: the init's socket and the folder `/box`.
-struct Parked {
-    run: OwnedFd,
-    folder: Option<OwnedFd>,
-}
-
-/// A warm interpreter in its outer cell. Dropping it ends it and all that runs in it.
+/// A warm interpreter in its cell. Dropping it ends it and all that runs in it.
 pub(crate) struct Zygote {
     pub(crate) pid: libc::pid_t,
     pidfd: OwnedFd,
-    ctl: OwnedFd,
-    parked: Option<Parked>,
+    pub(crate) ctl: OwnedFd,
+    listener: Option<OwnedFd>,
+    secret: u64,
+    flags: u64,
+    folders: Vec<Place>,
+    /// Bytes each folder holds, and which of them are being made.
+    size: u64,
+    making: u8,
+    group: Option<Group>,
+    env: Vec<(String, String)>,
+    pub(crate) tier: Tier,
 }
 
 impl Drop for Zygote {
@@ -45,51 +58,53 @@ impl Drop for Zygote {
 
 /// A program under way.
 pub(crate) struct Running {
-    pub(crate) run: OwnedFd,
-    pub(crate) folder: OwnedFd,
     pub(crate) stdout: OwnedFd,
     pub(crate) stderr: OwnedFd,
     pub(crate) started: Instant,
-}
-
-/// What the init says about a program that ended.
-pub(crate) struct Ended {
-    status: i32,
-    killed: i64,
-    cpu_seconds: f64,
-    peak_kib: u64,
-    leftover: u32,
-    crowded: bool,
-    full: bool,
+    clock: f64,
+    pub(crate) refused: Refused,
+    watch: Option<Watch>,
+    before: Hits,
 }
 
 fn machine(what: &str) -> impl Fn(io::Error) -> CellError + '_ {
     move |e| CellError::machine(what, &e)
 }
 
-fn box_bytes(limits: &Limits) -> u64 {
-    (limits.file_bytes.saturating_mul(4)).clamp(1 << 20, 1 << 40)
-}
-
 impl Zygote {
     pub(crate) fn start(setup: &Setup) -> Result<Zygote, CellError> {
-        let started = outer::start(&setup.plan)?;
-        let mut zygote = Zygote { pid: started.pid, pidfd: started.pidfd, ctl: started.ctl, parked: None };
+        let mut group = Group::make();
+        let started = outer::start(&setup.plan, setup.watch, group.as_ref())?;
+        let inner = filter::bytes(&filter::inner());
         let mut config = Tuple::new();
-        config.bytes(&filter::bytes(&filter::inner()));
+        config.text(outer::LIBRARY);
+        config.int(started.secret);
+        config.bytes(&inner);
         let mut preload = Tuple::new();
         setup.preload.iter().for_each(|m| preload.text(m));
         config.tuple(preload);
         let mut site = Tuple::new();
         setup.site.iter().for_each(|p| site.text(p));
         config.tuple(site);
-        config.int(box_bytes(&Limits::default()));
-        sys::send(&zygote.ctl, &config.finish(), &[]).map_err(machine("configuring a zygote"))?;
+        config.text("/box");
+        sys::send(&started.ctl, &config.finish(), &[]).map_err(machine("configuring a zygote"))?;
+        let mut zygote = Zygote {
+            pid: started.pid,
+            pidfd: started.pidfd,
+            ctl: started.ctl,
+            listener: started.listener,
+            secret: started.secret,
+            flags: if started.no_user_namespaces { 0 } else { wire::INNER_FILTER },
+            folders: Vec::new(),
+            size: 0,
+            making: 0,
+            group: None,
+            env: setup.env.clone(),
+            tier: Tier::Namespaces,
+        };
         let mut buf = [0u8; 4096];
-        let ready = sys::wait_readable(&zygote.ctl, PATIENCE)
-            .and_then(|ok| if ok { sys::receive(&zygote.ctl, &mut buf) } else { Ok((0, vec![])) })
-            .map_err(machine("waiting for a zygote"))?;
-        if ready.0 == 0 || buf[0] != b'R' {
+        let ready = zygote.receive(&mut buf, PATIENCE, &mut Refused::default()).map(|(n, _)| n);
+        if ready.is_err() || buf[0] != b'R' {
             let text = sys::read_at_most(&started.errors, 4096).unwrap_or_default();
             let text = String::from_utf8_lossy(&text);
             return Err(CellError::Machine(format!(
@@ -97,171 +112,218 @@ impl Zygote {
                 text.lines().last().unwrap_or("no message")
             )));
         }
-        zygote.park()?;
+        if let Some(group) = &mut group {
+            group.settle();
+        }
+        zygote.group = group;
+        zygote.wipe(BOX | TMP, wire::scratch_bytes(&Limits::default()))?;
         Ok(zygote)
     }
 
-    /// Asks for the place of the next program, without waiting for it.
-    fn park(&mut self) -> Result<(), CellError> {
-        if self.parked.is_none() {
-            let (run, theirs) = sys::socket_pair().map_err(machine("socketpair"))?;
-            sys::send(&self.ctl, b"F", &[theirs.as_fd()]).map_err(machine("asking for a fork"))?;
-            self.parked = Some(Parked { run, folder: None });
-        }
+    /// Has folders made anew, without waiting for it.
+    fn wipe(&mut self, which: u8, bytes: u64) -> Result<(), CellError> {
+        sys::send(&self.ctl, &wire::wipe(which, bytes), &[]).map_err(machine("asking for a new folder"))?;
+        (self.making, self.size) = (which, bytes);
         Ok(())
     }
 
-    /// Starts a program; `control` is one more descriptor for a session's bash.
-    pub(crate) fn begin(
-        &mut self,
-        setup: &Setup,
-        program: &Program,
-        control: Option<&OwnedFd>,
-    ) -> Result<Running, CellError> {
-        let source = sys::memfd(false).map_err(machine("memfd_create"))?;
-        sys::fill(&source, &job(setup, program)).map_err(machine("writing the program"))?;
-        let stdin = sys::memfd(false).map_err(machine("memfd_create"))?;
-        sys::fill(&stdin, &program.stdin).map_err(machine("writing standard input"))?;
-        let stdout = sys::memfd(true).map_err(machine("memfd_create"))?;
-        let stderr = sys::memfd(true).map_err(machine("memfd_create"))?;
-        self.park()?;
-        let Some(mut parked) = self.parked.take() else {
-            return Err(CellError::Machine("no place for the program".to_owned()));
-        };
-        if parked.folder.is_none() {
-            let mut buf = [0u8; 600];
-            let (n, mut fds) = answer(&parked.run, PATIENCE, &mut buf)?;
-            if buf[0] != b'P' || fds.is_empty() {
-                return Err(failed(&buf[..n]));
-            }
-            parked.folder = fds.pop();
+    /// Waits until the folders asked for are there.
+    fn made(&mut self) -> Result<(), CellError> {
+        if self.making == 0 {
+            return Ok(());
         }
-        let Some(folder) = parked.folder else {
-            return Err(CellError::Machine("no /box for the program".to_owned()));
-        };
-        let started = Instant::now();
-        let mut fds = vec![source.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-        fds.extend(control.map(AsFd::as_fd));
-        sys::send(&parked.run, b"J", &fds).map_err(machine("handing over the program"))?;
-        Ok(Running { run: parked.run, folder, stdout, stderr, started })
-    }
-
-    /// Runs a program to its end.
-    pub(crate) fn run(&mut self, setup: &Setup, program: &Program) -> Result<Record, CellError> {
-        let running = self.begin(setup, program, None)?;
-        let ended = running.wait(program.limits.wall_seconds)?;
-        let wall = running.started.elapsed().as_secs_f64();
-        // The next place is made while this one is looked at.
-        self.park()?;
-        running.record(program, &ended, wall)
-    }
-}
-
-fn failed(message: &[u8]) -> CellError {
-    CellError::Machine(match message.split_first() {
-        Some((b'E', text)) => String::from_utf8_lossy(text).into_owned(),
-        _ => "the cell died".to_owned(),
-    })
-}
-
-fn answer(run: &OwnedFd, seconds: f64, buf: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), CellError> {
-    if !sys::wait_readable(run, seconds).map_err(machine("poll"))? {
-        return Err(CellError::Machine("a cell did not answer".to_owned()));
-    }
-    // A reset connection is a dead init like an end of file.
-    let got = sys::receive(run, buf)
-        .or_else(|e| if e.raw_os_error() == Some(libc::ECONNRESET) { Ok((0, vec![])) } else { Err(e) });
-    match got.map_err(machine("reading from a cell"))? {
-        (0, _) => Err(failed(&[])),
-        got => Ok(got),
-    }
-}
-
-fn job(setup: &Setup, program: &Program) -> Vec<u8> {
-    let limits = &program.limits;
-    let mut job = Tuple::new();
-    let mut argv = Tuple::new();
-    match &program.entry {
-        Entry::Python(source) => {
-            job.int(0);
-            job.text(source);
-        }
-        Entry::PythonFile(path) => {
-            job.int(1);
-            job.text(path);
-        }
-        Entry::Command(words) => {
-            job.int(2);
-            job.text("");
-            words.iter().for_each(|w| argv.text(w));
-        }
-    }
-    program.args.iter().for_each(|a| argv.text(a));
-    job.tuple(argv);
-    let mut env = Tuple::new();
-    for (k, v) in &setup.env {
-        let mut pair = Tuple::new();
-        pair.text(k);
-        pair.text(v);
-        env.tuple(pair);
-    }
-    job.tuple(env);
-    let mut files = Tuple::new();
-    for file in &program.files {
-        let mut one = Tuple::new();
-        one.text(&file.path);
-        one.bytes(&file.content);
-        one.int(if file.executable { 0o755 } else { 0o644 });
-        files.tuple(one);
-    }
-    job.tuple(files);
-    let mut numbers = Tuple::new();
-    numbers.float(limits.cpu_seconds);
-    numbers.int(limits.memory_bytes.min(1 << 46));
-    // The zygote and the init count as well.
-    numbers.int(u64::from(limits.processes) + 2);
-    numbers.int(limits.file_bytes.max(limits.output_bytes).min(1 << 46));
-    numbers.int((limits.cpu_seconds.ceil() as u64).max(1));
-    numbers.int(box_bytes(limits));
-    job.tuple(numbers);
-    job.finish()
-}
-
-impl Running {
-    /// Waits for the end, which comes at the wall limit at the latest.
-    pub(crate) fn wait(&self, seconds: f64) -> Result<Ended, CellError> {
-        if !sys::wait_readable(&self.run, seconds).map_err(machine("poll"))? {
-            let _ = sys::send(&self.run, b"K", &[]);
-            // Should the program have ended by itself just now, the init says so all the same.
-        }
-        self.ended()
-    }
-
-    pub(crate) fn ended(&self) -> Result<Ended, CellError> {
         let mut buf = [0u8; 600];
-        let (n, _) = answer(&self.run, PATIENCE, &mut buf)?;
-        if buf[0] != b'D' || n != 57 {
-            return Err(failed(&buf[..n]));
-        }
-        let word = |i: usize| {
-            let mut w = [0u8; 8];
-            w.copy_from_slice(&buf[1 + 8 * i..9 + 8 * i]);
-            w
+        let (n, fds) = self.receive(&mut buf, PATIENCE, &mut Refused::default())?;
+        let (Reply::Made, count) = (wire::parse(&buf[..n])?, fds.len()) else {
+            return Err(CellError::Machine("a cell answered out of turn".to_owned()));
         };
-        let int = |i: usize| i64::from_le_bytes(word(i));
-        Ok(Ended {
-            status: int(0) as i32,
-            killed: int(1),
-            cpu_seconds: f64::from_le_bytes(word(2)),
-            peak_kib: int(3) as u64,
-            leftover: int(4) as u32,
-            crowded: int(5) != 0,
-            full: int(6) != 0,
+        let mut fds = fds.into_iter().map(Place::new);
+        let mut folders: Vec<Option<Place>> = std::mem::take(&mut self.folders).into_iter().map(Some).collect();
+        folders.resize_with(2, || None);
+        for (bit, folder) in [BOX, TMP].into_iter().zip(&mut folders) {
+            if self.making & bit != 0 {
+                *folder = fds.next().transpose()?;
+            }
+        }
+        self.folders = folders.into_iter().flatten().collect();
+        if self.folders.len() != 2 {
+            return Err(CellError::Machine(format!("a cell made {count} folders instead of two")));
+        }
+        self.making = 0;
+        Ok(())
+    }
+
+    /// The folder `/box` of the program that runs or ran last.
+    pub(crate) fn folder(&self) -> Result<&OwnedFd, CellError> {
+        let gone = || CellError::Machine("the cell has no /box".to_owned());
+        self.folders.first().map(|p| &p.root).ok_or_else(gone)
+    }
+
+    /// One message of the zygote; meanwhile, refused calls are answered.
+    fn receive(&self, buf: &mut [u8], seconds: f64, refused: &mut Refused) -> Result<(usize, Vec<OwnedFd>), CellError> {
+        let end = Instant::now() + std::time::Duration::from_secs_f64(seconds);
+        loop {
+            let left = end.saturating_duration_since(Instant::now()).as_secs_f64();
+            if self.listen(left, refused, None, None)? == Heard::Zygote {
+                break;
+            }
+            if left <= 0.0 {
+                return Err(CellError::Machine("a cell did not answer".to_owned()));
+            }
+        }
+        // A reset connection is a dead zygote like an end of file.
+        let got = sys::receive(&self.ctl, buf)
+            .or_else(|e| if e.raw_os_error() == Some(libc::ECONNRESET) { Ok((0, vec![])) } else { Err(e) });
+        match got.map_err(machine("reading from a cell"))? {
+            (0, _) => wire::parse(&[]).map(|_| (0, Vec::new())),
+            got => Ok(got),
+        }
+    }
+
+    /// Waits until something happens; refused calls and files opened are dealt with here.
+    pub(crate) fn listen(
+        &self,
+        seconds: f64,
+        refused: &mut Refused,
+        mut watch: Option<&mut Watch>,
+        other: Option<&OwnedFd>,
+    ) -> Result<Heard, CellError> {
+        let none = -1;
+        let fds = [
+            self.ctl.as_raw_fd(),
+            self.listener.as_ref().map_or(none, AsRawFd::as_raw_fd),
+            other.map_or(none, AsRawFd::as_raw_fd),
+            watch.as_ref().map_or(none, |w| w.queue()),
+        ];
+        let ready = sys::wait_any(&fds, seconds).map_err(machine("poll"))?;
+        if ready[3]
+            && let Some(watch) = &mut watch
+        {
+            watch.collect();
+        }
+        if ready[1]
+            && let Some(listener) = &self.listener
+        {
+            let watch = std::cell::RefCell::new(watch);
+            let mut opening = |o| {
+                if let Some(watch) = &mut *watch.borrow_mut() {
+                    watch.collect();
+                    watch.announce(&o);
+                }
+            };
+            let mut mark = || {
+                if let (Some(watch), Ok(folder)) = (&mut *watch.borrow_mut(), self.folder()) {
+                    watch.begin(folder);
+                }
+            };
+            refused
+                .answer(listener, self.secret, &mut opening, &mut mark)
+                .map_err(machine("answering a refused call"))?;
+            return Ok(Heard::Nothing);
+        }
+        Ok(match (ready[2], ready[0]) {
+            (true, _) => Heard::Other,
+            (_, true) => Heard::Zygote,
+            _ => Heard::Nothing,
         })
     }
 
-    /// Puts together what is known, once every process is dead.
-    pub(crate) fn record(&self, program: &Program, ended: &Ended, wall_seconds: f64) -> Result<Record, CellError> {
+    /// Starts a program; `control` is one more descriptor for a session's bash.
+    pub(crate) fn begin(&mut self, program: &Program, control: Option<&OwnedFd>) -> Result<Running, CellError> {
+        let bytes = wire::scratch_bytes(&program.limits);
+        self.made()?;
+        if self.size != bytes {
+            self.wipe(BOX | TMP, bytes)?;
+            self.made()?;
+        }
+        let watched = !program.watch.is_empty();
+        let watch = if watched { Some(Watch::new(&program.watch).map_err(machine("inotify"))?) } else { None };
+        let flags = self.flags | if watched { wire::WATCHED } else { 0 };
+        // The zygote and process 1 count as well. Where a group counts, its limit comes first.
+        let mut beside = 2;
+        let mut before = Hits::default();
+        if let Some(group) = &mut self.group {
+            group.limit(program.limits.memory_bytes + 2 * bytes, u64::from(program.limits.processes) + beside);
+            before = group.hits();
+            beside += if group.counts_processes() { 8 } else { 0 };
+        }
+        let head = Head::new(&program.limits, beside, flags);
+        let source = sys::memfd(false).map_err(machine("memfd_create"))?;
+        sys::fill(&source, &wire::job(program, &self.env, &head)).map_err(machine("writing the program"))?;
+        let stdin = if program.stdin.is_empty() { sys::null() } else { sys::memfd(false) };
+        let stdin = stdin.map_err(machine("making standard input"))?;
+        if !program.stdin.is_empty() {
+            sys::fill(&stdin, &program.stdin).map_err(machine("writing standard input"))?;
+        }
+        let stdout = sys::memfd(true).map_err(machine("memfd_create"))?;
+        let stderr = sys::memfd(true).map_err(machine("memfd_create"))?;
+        let mut fds = vec![source.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        fds.extend(control.map(AsFd::as_fd));
+        let (started, clock) = (Instant::now(), sys::clock());
+        sys::send(&self.ctl, b"J", &fds).map_err(machine("handing over the program"))?;
+        Ok(Running { stdout, stderr, started, clock, refused: Refused::default(), watch, before })
+    }
+
+    /// Runs a program to its end.
+    pub(crate) fn run(&mut self, program: &Program) -> Result<Record, CellError> {
+        let mut running = self.begin(program, None)?;
+        let ended = self.wait(&mut running, &program.limits)?;
+        let wall = running.started.elapsed().as_secs_f64();
+        self.record(running, program, &ended, wall)
+    }
+
+    /// Waits for the end, which comes at the limits of wall and CPU time at the latest.
+    fn wait(&self, running: &mut Running, limits: &Limits) -> Result<Ended, CellError> {
+        let cores = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
+        let mut look = limits.cpu_seconds / cores;
+        loop {
+            let now = running.started.elapsed().as_secs_f64();
+            if now >= limits.wall_seconds {
+                return self.kill(running, WALL);
+            }
+            if now >= look {
+                let used: f64 = tree::below(self.pid).iter().map(|p| p.cpu_seconds).sum();
+                if used >= limits.cpu_seconds {
+                    return self.kill(running, CPU);
+                }
+                look = now + ((limits.cpu_seconds - used) / cores).max(0.01);
+            }
+            let seconds = look.min(limits.wall_seconds) - now;
+            if self.listen(seconds, &mut running.refused, running.watch.as_mut(), None)? == Heard::Zygote {
+                return self.ended(running);
+            }
+        }
+    }
+
+    /// Ends the program now, for a reason. Should it have ended by itself just before, the zygote says so.
+    pub(crate) fn kill(&self, running: &mut Running, reason: u8) -> Result<Ended, CellError> {
+        // First all are stopped: a crowd of busy processes would leave the zygote little time to end them.
+        for process in tree::below(self.pid).iter().filter(|p| tree::who(p.pid).0 != Some(1)) {
+            // SAFETY: plain system call on a process just seen below the zygote.
+            unsafe { libc::kill(process.pid, libc::SIGSTOP) };
+        }
+        let _ = sys::send(&self.ctl, &[b'K', reason], &[]);
+        self.ended(running)
+    }
+
+    /// What the zygote says of a program whose end is near.
+    pub(crate) fn ended(&self, running: &mut Running) -> Result<Ended, CellError> {
+        let mut buf = [0u8; 600];
+        let (n, _) = self.receive(&mut buf, PATIENCE, &mut running.refused)?;
+        match wire::parse(&buf[..n])? {
+            Reply::Done(ended) => Ok(ended),
+            other => Err(CellError::Machine(format!("a cell answered out of turn: {other:?}"))),
+        }
+    }
+
+    /// Puts together what is known, once every process is dead, and has the folders made anew if need be.
+    pub(crate) fn record(
+        &mut self,
+        running: Running,
+        program: &Program,
+        ended: &Ended,
+        wall_seconds: f64,
+    ) -> Result<Record, CellError> {
         let limits = &program.limits;
         let keep = limits.output_bytes as usize;
         let read = |fd: &OwnedFd| -> Result<(Vec<u8>, u64), CellError> {
@@ -269,90 +331,67 @@ impl Running {
             let size = sys::stat_fd(fd).map_err(machine("reading output"))?.st_size;
             Ok((bytes, size as u64))
         };
-        let (stdout, out_size) = read(&self.stdout)?;
-        let (stderr, err_size) = read(&self.stderr)?;
+        let (stdout, out_size) = read(&running.stdout)?;
+        let (stderr, err_size) = read(&running.stderr)?;
         let truncated = out_size.max(err_size) > limits.output_bytes;
-        let found = state::look(&self.folder, program)?;
+        let dirty: Vec<bool> = self.folders.iter().map(|f| !f.is_pristine(running.clock)).collect();
+        let failed = ended.status != 0;
+        let full = failed && self.folders.iter().any(Place::is_full);
+        let found = if dirty.first() == Some(&true) || !program.files.is_empty() {
+            state::look(self.folder()?, program)?
+        } else {
+            state::Found::default()
+        };
+        let mut hits = Hits::default();
+        if failed && let Some(group) = &self.group {
+            let after = group.hits();
+            hits.memory = after.memory.saturating_sub(running.before.memory);
+            hits.pids = after.pids.saturating_sub(running.before.pids);
+        }
+        let which = dirty.iter().zip([BOX, TMP]).fold(0, |bits, (dirty, bit)| bits | if *dirty { bit } else { 0 });
+        if which != 0 {
+            // The next program's folders are made while this one's record is looked at.
+            self.wipe(which, self.size)?;
+        }
         let code = libc::WIFEXITED(ended.status).then(|| libc::WEXITSTATUS(ended.status));
         let signal = libc::WIFSIGNALED(ended.status).then(|| libc::WTERMSIG(ended.status));
-        let facts = Facts {
-            ended,
-            code,
-            signal,
-            truncated,
-            disk: ended.full || found.largest >= limits.file_bytes,
-            stderr: &stderr,
-            limits,
-        };
+        let full = full || found.largest >= limits.file_bytes;
+        let facts = Facts { ended, code, signal, truncated, full, hits, stderr: &stderr, limits };
         Ok(Record {
             verdict: facts.verdict(),
             code,
             signal,
             truncated,
-            cpu_seconds: ended.cpu_seconds,
+            cpu_seconds: ended.cpu_micros as f64 * 1e-6,
             wall_seconds,
             peak_memory: ended.peak_kib * 1024,
             files: found.changes,
             contents: found.contents,
             leftover_processes: ended.leftover,
-            refused: BTreeMap::new(),
-            tier: Tier::Namespaces,
+            refused: running.refused.names(),
+            opened: running.watch.map(Watch::finish).unwrap_or_default(),
+            tier: self.tier,
             detail: None,
             stdout,
             stderr,
         })
     }
-}
 
-struct Facts<'a> {
-    ended: &'a Ended,
-    code: Option<i32>,
-    signal: Option<i32>,
-    truncated: bool,
-    disk: bool,
-    stderr: &'a [u8],
-    limits: &'a Limits,
-}
-
-impl Facts<'_> {
-    /// Only a program that failed by itself is asked what it failed for; then what it says on
-    /// standard error counts, as the choice is only between names of failure.
-    fn verdict(&self) -> Verdict {
-        let killed = self.ended.killed != 0;
-        if self.ended.crowded && (killed || self.code != Some(0)) {
-            return Verdict::Pids;
-        }
-        match self.ended.killed {
-            1 => {
-                return if self.truncated { Verdict::Output } else { Verdict::Wall };
-            }
-            2 => {
-                return if self.truncated { Verdict::Output } else { Verdict::Cpu };
-            }
-            _ => {}
-        }
-        if self.truncated {
-            return Verdict::Output;
-        }
-        let near_limit = self.ended.peak_kib * 1024 >= self.limits.memory_bytes / 10 * 9;
-        match (self.code, self.signal) {
-            (Some(0), _) => Verdict::Exit,
-            (_, Some(libc::SIGXCPU)) => Verdict::Cpu,
-            (_, Some(libc::SIGKILL)) if self.ended.cpu_seconds >= self.limits.cpu_seconds => Verdict::Cpu,
-            (_, Some(libc::SIGXFSZ)) => Verdict::Disk,
-            (_, Some(_)) if near_limit => Verdict::Memory,
-            (_, Some(_)) => Verdict::Signal,
-            _ if self.disk => Verdict::Disk,
-            _ if self.says(&["MemoryError", "annot allocate memory"]) => Verdict::Memory,
-            _ if self.says(&["can't start new thread", "fork: retry", "Resource temporarily un"]) => Verdict::Pids,
-            _ => Verdict::Exit,
-        }
+    /// What bounds it beside the limits of each process.
+    pub(crate) fn bounds(&self) -> Option<String> {
+        self.group.as_ref().map(Group::describe)
     }
 
-    fn says(&self, words: &[&str]) -> bool {
-        let tail = &self.stderr[self.stderr.len().saturating_sub(300)..];
-        let tail = String::from_utf8_lossy(tail);
-        let last = tail.trim_end().lines().last().unwrap_or("");
-        words.iter().any(|w| last.contains(w))
+    /// Whether refused calls are counted.
+    pub(crate) fn counts_refusals(&self) -> bool {
+        self.listener.is_some()
     }
+}
+
+/// Who has something to say.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Zygote,
+    Other,
+    Nothing,
 }

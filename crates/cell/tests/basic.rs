@@ -183,16 +183,16 @@ fn a_dead_zygote_is_replaced() {
     assert!(pool.run(&Program::python("")).unwrap().success());
     let before = pool.zygote_pids();
     let kill = |pid: i32| {
-        assert!(std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success())
+        let _ = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
     };
-    kill(before[0]);
+    before.iter().for_each(|z| kill(*z));
     assert!(pool.run(&Program::python("")).unwrap().success());
     assert_ne!(pool.zygote_pids(), before);
     // In the middle of a run: retried once, not charged to the program.
     std::thread::scope(|s| {
         let run = s.spawn(|| pool.run(&Program::python("import time; time.sleep(1); print('done')")).unwrap());
         std::thread::sleep(std::time::Duration::from_millis(400));
-        kill(pool.zygote_pids()[0]);
+        pool.zygote_pids().into_iter().for_each(kill);
         assert_eq!(run.join().unwrap().stdout, b"done\n");
     });
 }

@@ -1,0 +1,97 @@
+//! The supervisor's end of the seccomp filter: what was refused, counted by name, and answered.
+//!
+//! See `seccomp_unotify(2)`. The caller of a refused system call waits until it is answered here, so the supervisor
+//! listens as long as a program runs.
+
+use crate::{filter, sys};
+use std::collections::BTreeMap;
+use std::ffi::c_long;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
+
+const RECEIVE: u64 = 0xC050_2100;
+const SEND: u64 = 0xC018_2101;
+const CONTINUE: u32 = 1;
+
+/// From this many refusals on in one run, each answer takes a while: a program that hammers costs itself time, not us.
+const PATIENT: u64 = 10_000;
+
+#[repr(C)]
+#[derive(Default)]
+struct Notice {
+    id: u64,
+    pid: u32,
+    flags: u32,
+    nr: i32,
+    arch: u32,
+    pointer: u64,
+    args: [u64; 6],
+}
+
+#[repr(C)]
+struct Answer {
+    id: u64,
+    value: i64,
+    error: i32,
+    flags: u32,
+}
+
+/// A call that is told but not refused: a program is about to open something.
+pub(crate) struct Opening {
+    /// The process, by our number for it.
+    pub(crate) pid: i32,
+    /// Number of the call, and its arguments.
+    pub(crate) nr: c_long,
+    pub(crate) args: [u64; 6],
+}
+
+/// What a program was refused so far.
+#[derive(Debug, Default)]
+pub(crate) struct Refused {
+    counts: BTreeMap<i32, u64>,
+    total: u64,
+}
+
+impl Refused {
+    pub(crate) fn names(&self) -> BTreeMap<String, u64> {
+        self.counts.iter().map(|(nr, n)| (filter::name(c_long::from(*nr)), *n)).collect()
+    }
+
+    /// Takes one notice and answers it. `opening` hears of files about to be opened; `mark` of the program that waits
+    /// to be watched.
+    pub(crate) fn answer(
+        &mut self,
+        listener: &OwnedFd,
+        secret: u64,
+        opening: &mut dyn FnMut(Opening),
+        mark: &mut dyn FnMut(),
+    ) -> io::Result<()> {
+        let mut notice = Notice::default();
+        // SAFETY: the kernel fills the zeroed structure it is given.
+        let got = sys::check(i64::from(unsafe { libc::ioctl(listener.as_raw_fd(), RECEIVE as _, &raw mut notice) }));
+        match got {
+            // The caller is gone already, or a signal came: the next poll tells.
+            Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::EINTR)) => return Ok(()),
+            other => other?,
+        };
+        let nr = c_long::from(notice.nr);
+        let mut answer = Answer { id: notice.id, value: 0, error: -libc::EPERM, flags: 0 };
+        if filter::opens(nr) {
+            opening(Opening { pid: notice.pid.cast_signed(), nr, args: notice.args });
+            (answer.error, answer.flags) = (0, CONTINUE);
+        } else if filter::is_mark(nr) && secret != 0 && notice.args[5] == secret {
+            mark();
+            answer.error = 0;
+        } else {
+            *self.counts.entry(notice.nr).or_default() += 1;
+            self.total += 1;
+            if self.total > PATIENT {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        // SAFETY: a whole answer that lives through the call. That the caller is gone by now does not matter.
+        unsafe { libc::ioctl(listener.as_raw_fd(), SEND as _, &raw mut answer) };
+        Ok(())
+    }
+}

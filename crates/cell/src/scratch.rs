@@ -1,0 +1,74 @@
+//! `/box` and `/tmp` of a cell, seen through descriptors of their roots.
+//!
+//! Both are file systems of their own. A program that leaves them as they were costs the next one nothing; otherwise
+//! they are made anew. Whether they are as they were is read off the root: every entry made or removed and every
+//! change of mode or attributes leaves its mark there, and what hides elsewhere takes blocks or inodes.
+
+use crate::{CellError, sys};
+use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
+
+/// One of the two.
+pub(crate) struct Place {
+    pub(crate) root: OwnedFd,
+    base: Mark,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Mark {
+    mode: u32,
+    owner: (u32, u32),
+    links: u64,
+    size: i64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+    free: (u64, u64),
+}
+
+impl Mark {
+    fn of(root: &OwnedFd) -> std::io::Result<Mark> {
+        let st = sys::stat_fd(root)?;
+        let fs = sys::stat_system(root)?;
+        Ok(Mark {
+            mode: st.st_mode,
+            owner: (st.st_uid, st.st_gid),
+            links: st.st_nlink,
+            size: st.st_size,
+            modified: (st.st_mtime, st.st_mtime_nsec),
+            changed: (st.st_ctime, st.st_ctime_nsec),
+            free: (fs.f_bfree, fs.f_ffree),
+        })
+    }
+}
+
+impl Place {
+    /// A place that was just made.
+    pub(crate) fn new(root: OwnedFd) -> Result<Place, CellError> {
+        let base = Mark::of(&root).map_err(|e| CellError::machine("looking at a new folder", &e))?;
+        Ok(Place { root, base })
+    }
+
+    /// Whether nothing was done here since it was made, by a program that started at `started` (seconds of the
+    /// machine's clock).
+    pub(crate) fn is_pristine(&self, started: f64) -> bool {
+        // Where the kernel's file times are coarse, a change in the very tick of the making would not show.
+        let tick = if fine_times() { 0.0 } else { 0.02 };
+        let made = self.base.changed.0 as f64 + self.base.changed.1 as f64 * 1e-9;
+        started >= made + tick && Mark::of(&self.root).is_ok_and(|now| now == self.base)
+    }
+
+    /// Whether no block or no inode is left.
+    pub(crate) fn is_full(&self) -> bool {
+        sys::stat_system(&self.root).is_ok_and(|fs| fs.f_bfree == 0 || fs.f_ffree == 0)
+    }
+}
+
+/// Whether a file time that was looked at is never given to a later change (Linux 6.13, "multigrain timestamps").
+fn fine_times() -> bool {
+    static FINE: OnceLock<bool> = OnceLock::new();
+    *FINE.get_or_init(|| {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let mut numbers = release.split(['.', '-']).map_while(|n| n.parse::<u32>().ok());
+        (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 13)
+    })
+}

@@ -1,0 +1,88 @@
+//! The processes of a cell as the machine's `/proc` shows them: all that descend from a zygote.
+
+use std::path::PathBuf;
+
+/// A process seen from outside.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    /// Our number for it.
+    pub(crate) pid: i32,
+    /// Seconds of CPU time, those of children it has waited for included.
+    pub(crate) cpu_seconds: f64,
+    /// Whether it has ended and nobody has asked for its status yet.
+    pub(crate) zombie: bool,
+}
+
+/// All processes below `root`, parents before children. What cannot be read is left out: it has just ended.
+pub(crate) fn below(root: i32) -> Vec<Process> {
+    let mut found: Vec<Process> = Vec::new();
+    let mut next = children(root);
+    while let Some(pid) = next.pop() {
+        if let Some(process) = process(pid) {
+            found.push(process);
+            next.extend(children(pid));
+        }
+        if found.len() > 100_000 {
+            break;
+        }
+    }
+    found
+}
+
+/// Children are listed by the thread that made them.
+fn children(pid: i32) -> Vec<i32> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let list = |task: PathBuf| std::fs::read_to_string(task.join("children")).unwrap_or_default();
+    tasks
+        .flatten()
+        .flat_map(|task| {
+            let numbers: Vec<i32> = list(task.path()).split_whitespace().filter_map(|n| n.parse().ok()).collect();
+            numbers
+        })
+        .collect()
+}
+
+fn process(pid: i32) -> Option<Process> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; what follows the last one is numbers.
+    let fields: Vec<&str> = stat.get(stat.rfind(')')? + 2..)?.split(' ').collect();
+    let ticks: u64 = (11..15).filter_map(|i| fields.get(i)?.parse::<u64>().ok()).sum();
+    Some(Process { pid, cpu_seconds: ticks as f64 / 100.0, zombie: fields.first() == Some(&"Z") })
+}
+
+/// Number of a process in its own namespace, and its command line, for a person to read.
+pub(crate) fn who(pid: i32) -> (Option<i32>, Option<String>) {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let numbers = status.lines().find_map(|l| l.strip_prefix("NSpid:"));
+    let inside = numbers.and_then(|n| n.split_whitespace().last()?.parse().ok());
+    let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let line = String::from_utf8_lossy(&words).replace('\0', " ").trim().to_owned();
+    let short = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned();
+    // The interpreter's own command line holds the zygote's source.
+    let text = if line.is_empty() || line.len() > 200 { short } else { line };
+    (inside, (!text.is_empty()).then_some(text))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_child_and_its_child_are_found() {
+        let mut child = std::process::Command::new("sh").args(["-c", "sleep 30 & wait"]).spawn().unwrap();
+        let me = std::process::id().cast_signed();
+        let pid = child.id().cast_signed();
+        let mut seen = Vec::new();
+        for _ in 0..200 {
+            seen = super::below(pid);
+            if !seen.is_empty() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        assert_eq!(seen.len(), 1);
+        assert!(super::below(me).iter().any(|p| p.pid == pid));
+        assert_eq!(super::who(pid).1.as_deref(), Some("sh -c sleep 30 & wait"));
+        // SAFETY: our own grandchild.
+        unsafe { libc::kill(seen[0].pid, libc::SIGKILL) };
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,97 @@
+//! Who opened which of the watched files, and when.
+//!
+//! Two witnesses. The kernel's inotify tells of every opening of the very file, by whatever name; it does not tell by
+//! whom. The filter tells of every call that is about to open something; the path is then looked at as the caller sees
+//! it. An opening that only the first has seen is told without a name: a program can hide who, but not that.
+
+use crate::notify::Opening;
+use crate::types::Opened;
+use crate::{filter, sys, tree};
+use std::collections::HashMap;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Instant;
+
+/// The watch over one program's files.
+pub(crate) struct Watch {
+    queue: OwnedFd,
+    wanted: Vec<String>,
+    /// By number of the kernel's watch.
+    paths: HashMap<i32, String>,
+    /// Device and inode of each.
+    files: HashMap<(u64, u64), String>,
+    announced: Vec<Opened>,
+    opened: Vec<Opened>,
+    started: Instant,
+}
+
+impl Watch {
+    pub(crate) fn new(wanted: &[String]) -> std::io::Result<Watch> {
+        Ok(Watch {
+            queue: sys::inotify()?,
+            wanted: wanted.to_vec(),
+            paths: HashMap::new(),
+            files: HashMap::new(),
+            announced: Vec::new(),
+            opened: Vec::new(),
+            started: Instant::now(),
+        })
+    }
+
+    /// Begins, once the files are in place and before the program's first instruction.
+    pub(crate) fn begin(&mut self, folder: &OwnedFd) {
+        self.started = Instant::now();
+        for path in &self.wanted {
+            let below = path.strip_prefix("/box/").unwrap_or(path);
+            let Ok(name) = std::ffi::CString::new(below) else { continue };
+            let Ok(file) = sys::open_beneath(folder, &name, libc::O_PATH) else { continue };
+            let (Ok(st), Ok(number)) = (sys::stat_fd(&file), sys::inotify_open(&self.queue, &file)) else { continue };
+            self.paths.insert(number, path.clone());
+            self.files.insert((st.st_dev, st.st_ino), path.clone());
+        }
+    }
+
+    /// A process is about to open something.
+    pub(crate) fn announce(&mut self, opening: &Opening) {
+        let Some(path) = self.target(opening) else { return };
+        let (process, command) = tree::who(opening.pid);
+        self.announced.push(Opened { path, seconds: self.started.elapsed().as_secs_f64(), process, command });
+    }
+
+    /// Which of the watched files a call is about to open, if any.
+    fn target(&self, opening: &Opening) -> Option<String> {
+        let at = filter::opens_at(opening.nr);
+        let pointer = opening.args[usize::from(at)];
+        let path = sys::read_text(opening.pid, pointer)?;
+        let base = match (path.starts_with('/'), at, opening.args[0] as i32) {
+            (true, ..) => format!("/proc/{}/root", opening.pid),
+            (false, true, fd) if fd != libc::AT_FDCWD => format!("/proc/{}/fd/{fd}/", opening.pid),
+            _ => format!("/proc/{}/cwd/", opening.pid),
+        };
+        // Only looked at, whatever it is: a path that leads out of the cell finds a file that is not watched.
+        let meta = std::fs::metadata(format!("{base}{path}")).ok()?;
+        use std::os::unix::fs::MetadataExt;
+        self.files.get(&(meta.dev(), meta.ino())).cloned()
+    }
+
+    /// Takes what the kernel has seen so far.
+    pub(crate) fn collect(&mut self) {
+        for number in sys::inotify_read(&self.queue) {
+            let Some(path) = self.paths.get(&number) else { continue };
+            let seconds = self.started.elapsed().as_secs_f64();
+            let known = self.announced.iter().position(|a| a.path == *path);
+            let opened = known.map(|i| self.announced.remove(i));
+            let unknown = || Opened { path: path.clone(), seconds, process: None, command: None };
+            self.opened.push(opened.unwrap_or_else(unknown));
+        }
+    }
+
+    pub(crate) fn queue(&self) -> i32 {
+        self.queue.as_raw_fd()
+    }
+
+    /// All openings, in order.
+    pub(crate) fn finish(mut self) -> Vec<Opened> {
+        self.collect();
+        self.opened
+    }
+}
