@@ -2,6 +2,7 @@
 //! counters tell for certain that a limit was hit. Version 1 (a folder in each controller's tree) and version 2.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -14,6 +15,9 @@ pub(crate) struct Group {
     /// Bytes the zygote itself uses.
     base: u64,
     set: (u64, u64),
+    /// The files that count, open for reading again and again.
+    counters: [Option<fs::File>; 2],
+    known: Hits,
 }
 
 /// How often the limits of a group were hit.
@@ -29,7 +33,15 @@ impl Group {
     /// A new group, or none where the machine does not let us make one.
     pub(crate) fn make() -> Option<Group> {
         let name = format!("loophole-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let mut group = Group { memory: None, pids: None, version: 1, base: 0, set: (0, 0) };
+        let mut group = Group {
+            memory: None,
+            pids: None,
+            version: 1,
+            base: 0,
+            set: (0, 0),
+            counters: [None, None],
+            known: Hits::default(),
+        };
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
         for (controller, place) in [("memory", &mut group.memory), ("pids", &mut group.pids)] {
@@ -68,6 +80,9 @@ impl Group {
     /// Takes what is in use now as the zygote's own share.
     pub(crate) fn settle(&mut self) {
         let name = if self.version == 2 { "memory.current" } else { "memory.usage_in_bytes" };
+        let events = if self.version == 2 { "memory.events" } else { "memory.oom_control" };
+        let open = |folder: &Option<PathBuf>, name| folder.as_ref().and_then(|f| fs::File::open(f.join(name)).ok());
+        self.counters = [open(&self.memory, events), open(&self.pids, "pids.events")];
         self.base = self.memory.as_ref().map_or(0, |m| number(&m.join(name)));
     }
 
@@ -92,14 +107,18 @@ impl Group {
         self.pids.is_some()
     }
 
-    /// How often limits were hit since the group was made.
-    pub(crate) fn hits(&self) -> Hits {
-        let events = if self.version == 2 { "memory.events" } else { "memory.oom_control" };
-        let count = |folder: &Option<PathBuf>, file: &str, name: &str| {
-            let text = folder.as_ref().and_then(|f| fs::read_to_string(f.join(file)).ok()).unwrap_or_default();
+    /// How often limits were hit since last asked.
+    pub(crate) fn hits(&mut self) -> Hits {
+        let count = |file: &Option<fs::File>, name: &str| {
+            let mut buf = [0u8; 512];
+            let n = file.as_ref().and_then(|f| f.read_at(&mut buf, 0).ok()).unwrap_or(0);
+            let text = std::str::from_utf8(&buf[..n]).unwrap_or_default();
             text.lines().find_map(|l| l.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0)
         };
-        Hits { memory: count(&self.memory, events, "oom_kill "), pids: count(&self.pids, "pids.events", "max ") }
+        let [memory, pids] = &self.counters;
+        let now = Hits { memory: count(memory, "oom_kill "), pids: count(pids, "max ") };
+        let before = std::mem::replace(&mut self.known, now);
+        Hits { memory: now.memory.saturating_sub(before.memory), pids: now.pids.saturating_sub(before.pids) }
     }
 
     /// What it bounds and how, for people.

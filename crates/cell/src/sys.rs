@@ -226,19 +226,18 @@ pub(crate) fn receive(sock: &OwnedFd, buf: &mut [u8]) -> io::Result<(usize, Vec<
     Ok((n, fds))
 }
 
-/// Waits until one of the descriptors can be read or is closed at its other end, and tells which; none when the
-/// time is up or a signal came.
-pub(crate) fn wait_any(fds: &[RawFd], seconds: f64) -> io::Result<Vec<bool>> {
+/// Waits until one of the descriptors can be read or is closed at its other end, and tells of each what `poll` says;
+/// nothing when the time is up or a signal came.
+pub(crate) fn wait_any<const N: usize>(fds: [RawFd; N], seconds: f64) -> io::Result<[i16; N]> {
     let ms = (seconds.clamp(0.0, 1e6) * 1000.0).ceil() as c_int;
-    let mut polls: Vec<libc::pollfd> =
-        fds.iter().map(|fd| libc::pollfd { fd: *fd, events: libc::POLLIN, revents: 0 }).collect();
+    let mut polls = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
     // SAFETY: valid entries, as many as told.
     match check(unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, ms) }.into()) {
         Ok(_) => {}
         Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
         Err(e) => return Err(e),
     }
-    Ok(polls.iter().map(|p| p.revents != 0).collect())
+    Ok(polls.map(|p| p.revents))
 }
 
 /// A queue of events on files, never blocking.

@@ -12,6 +12,7 @@ use crate::wire::{self, Ended, Head, Reply};
 use crate::{CellError, filter, state, sys, tree};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 /// How long a zygote may take to start, and to answer.
@@ -64,7 +65,12 @@ pub(crate) struct Running {
     clock: f64,
     pub(crate) refused: Refused,
     watch: Option<Watch>,
-    before: Hits,
+}
+
+fn cores() -> f64 {
+    // Asking reads several files.
+    static CORES: OnceLock<f64> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64))
 }
 
 fn machine(what: &str) -> impl Fn(io::Error) -> CellError + '_ {
@@ -195,7 +201,7 @@ impl Zygote {
             other.map_or(none, AsRawFd::as_raw_fd),
             watch.as_ref().map_or(none, |w| w.queue()),
         ];
-        let ready = sys::wait_any(&fds, seconds).map_err(machine("poll"))?;
+        let ready = sys::wait_any(fds, seconds).map_err(machine("poll"))?;
         if ready[3]
             && let Some(watch) = &mut watch
         {
@@ -221,7 +227,7 @@ impl Zygote {
                 .map_err(machine("answering a refused call"))?;
             return Ok(Heard::Nothing);
         }
-        Ok(match (ready[2], ready[0]) {
+        Ok(match (ready[2] != 0, ready[0] != 0) {
             (true, _) => Heard::Other,
             (_, true) => Heard::Zygote,
             _ => Heard::Nothing,
@@ -241,10 +247,10 @@ impl Zygote {
         let flags = self.flags | if watched { wire::WATCHED } else { 0 };
         // The zygote and process 1 count as well. Where a group counts, its limit comes first.
         let mut beside = 2;
-        let mut before = Hits::default();
         if let Some(group) = &mut self.group {
+            // What the program before hit is not held against this one.
+            group.hits();
             group.limit(program.limits.memory_bytes + 2 * bytes, u64::from(program.limits.processes) + beside);
-            before = group.hits();
             beside += if group.counts_processes() { 8 } else { 0 };
         }
         let head = Head::new(&program.limits, beside, flags);
@@ -261,7 +267,7 @@ impl Zygote {
         fds.extend(control.map(AsFd::as_fd));
         let (started, clock) = (Instant::now(), sys::clock());
         sys::send(&self.ctl, b"J", &fds).map_err(machine("handing over the program"))?;
-        Ok(Running { stdout, stderr, started, clock, refused: Refused::default(), watch, before })
+        Ok(Running { stdout, stderr, started, clock, refused: Refused::default(), watch })
     }
 
     /// Runs a program to its end.
@@ -274,7 +280,7 @@ impl Zygote {
 
     /// Waits for the end, which comes at the limits of wall and CPU time at the latest.
     fn wait(&self, running: &mut Running, limits: &Limits) -> Result<Ended, CellError> {
-        let cores = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
+        let cores = cores();
         let mut look = limits.cpu_seconds / cores;
         loop {
             let now = running.started.elapsed().as_secs_f64();
@@ -342,12 +348,10 @@ impl Zygote {
         } else {
             state::Found::default()
         };
-        let mut hits = Hits::default();
-        if failed && let Some(group) = &self.group {
-            let after = group.hits();
-            hits.memory = after.memory.saturating_sub(running.before.memory);
-            hits.pids = after.pids.saturating_sub(running.before.pids);
-        }
+        let hits = match &mut self.group {
+            Some(group) if failed => group.hits(),
+            _ => Hits::default(),
+        };
         let which = dirty.iter().zip([BOX, TMP]).fold(0, |bits, (dirty, bit)| bits | if *dirty { bit } else { 0 });
         if which != 0 {
             // The next program's folders are made while this one's record is looked at.
