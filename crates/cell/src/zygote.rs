@@ -202,12 +202,12 @@ impl Zygote {
             watch.as_ref().map_or(none, |w| w.queue()),
         ];
         let ready = sys::wait_any(fds, seconds).map_err(machine("poll"))?;
-        if ready[3]
+        if ready[3] != 0
             && let Some(watch) = &mut watch
         {
             watch.collect();
         }
-        if ready[1]
+        if ready[1] & libc::POLLIN != 0
             && let Some(listener) = &self.listener
         {
             let watch = std::cell::RefCell::new(watch);
