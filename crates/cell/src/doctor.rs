@@ -2,7 +2,7 @@
 
 use crate::python::Python;
 use crate::types::{Check, PoolOptions, Program};
-use crate::{Pool, outer};
+use crate::{Pool, plan};
 use std::process::{Command, Stdio};
 
 /// Looks for everything cells need or can use. Isolation is tried, not guessed: a cell is made.
@@ -29,9 +29,9 @@ pub fn doctor() -> Vec<Check> {
             }
             Ok(r) => {
                 let found = format!("a cell was made, but its program failed: {}", r.stderr_text());
-                say("namespaces", false, found, &outer::hint());
+                say("namespaces", false, found, &plan::hint());
             }
-            Err(e) => say("namespaces", false, e.to_string(), &outer::hint()),
+            Err(e) => say("namespaces", false, e.to_string(), &plan::hint()),
         }
     } else {
         say("namespaces", false, "not tried without python3".to_owned(), "install python3");

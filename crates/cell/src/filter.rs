@@ -132,6 +132,10 @@ const PARTLY: Calls = calls![
     SYS_ioprio_set,
 ];
 
+/// Refused where nothing else keeps them from reaching the user's other processes.
+const SIGNALS: Calls =
+    calls![SYS_kill, SYS_tkill, SYS_tgkill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, SYS_pidfd_send_signal,];
+
 /// Told to the supervisor, and then done, in cells that watch files.
 #[cfg(target_arch = "x86_64")]
 const OPENING: Calls = calls![SYS_open, SYS_openat, SYS_creat, SYS_execve, SYS_execveat];
@@ -140,7 +144,7 @@ const OPENING: Calls = calls![SYS_openat, SYS_execve, SYS_execveat];
 
 /// Name of a call that can be refused.
 pub(crate) fn name(nr: c_long) -> String {
-    let all = [REFUSED, REFUSED_HERE, GUARDED, PARTLY, OPENING];
+    let all = [REFUSED, REFUSED_HERE, GUARDED, PARTLY, SIGNALS, OPENING];
     let found = all.into_iter().flatten().find(|c| c.1 == nr);
     found.map_or_else(|| nr.to_string(), |c| c.0.trim_start_matches("SYS_").to_owned())
 }
@@ -251,8 +255,10 @@ pub(crate) struct Kind {
     pub(crate) notify: bool,
     /// Files opened are told as well.
     pub(crate) watch: bool,
-    /// Signals and their like may go to other processes (those of the same namespace).
+    /// Processes are numbered in a namespace of their own: 1 is the cell's.
     pub(crate) namespaces: bool,
+    /// Something else keeps signals within the cell.
+    pub(crate) signals: bool,
 }
 
 /// The filter of a cell.
@@ -270,6 +276,9 @@ pub(crate) fn outer(kind: Kind) -> Vec<sock_filter> {
         f.guard(refuse, others, kind.secret);
     }
     f.deny(refuse, marks);
+    if !kind.signals {
+        f.deny(refuse, SIGNALS);
+    }
     if kind.watch && kind.notify {
         f.deny(NOTIFY, OPENING);
     }
@@ -355,7 +364,7 @@ mod tests {
     #[test]
     fn filters_decide_as_meant() {
         const SECRET: u64 = 0x1234_5678_9abc_def0;
-        let kind = Kind { secret: SECRET, notify: true, watch: false, namespaces: true };
+        let kind = Kind { secret: SECRET, notify: true, watch: false, namespaces: true, signals: true };
         let plain = outer(kind);
         let at = |f: &[sock_filter], nr: c_long, x, y| decide(f, THIS_ARCH, nr as u32, &[x, y]);
         let with = |nr: c_long, number: u64| decide(&plain, THIS_ARCH, nr as u32, &[0, 0, 0, 0, 0, number]);

@@ -1,11 +1,11 @@
 //! The pool: warm zygotes of several kinds, each running one program at a time.
 
-use crate::outer::{Plan, environment};
+use crate::plan::{Plan, environment};
 use crate::python::Python;
 use crate::session::Session;
 use crate::types::{Entry, InputFile, PoolOptions, Program, Record, SessionOptions, Tier, Verdict};
 use crate::zygote::{Setup, Zygote};
-use crate::{CellError, imports};
+use crate::{CellError, ground, imports};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -32,6 +32,7 @@ pub(crate) struct Shared {
     options: PoolOptions,
     python: Python,
     cells: usize,
+    tier: Tier,
     setups: Mutex<BTreeMap<Flavour, Arc<Setup>>>,
     state: Mutex<State>,
     freed: Condvar,
@@ -54,7 +55,8 @@ impl Pool {
     pub fn start(options: PoolOptions) -> Result<Pool, CellError> {
         let python = Python::find(options.python.as_deref())?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let shared = Shared {
+        let mut shared = Shared {
+            tier: options.tier.unwrap_or(Tier::Namespaces),
             cells: if options.cells == 0 { cores + 1 } else { options.cells },
             setups: Mutex::default(),
             state: Mutex::default(),
@@ -63,7 +65,16 @@ impl Pool {
             python,
         };
         let flavour = Flavour { standard: !shared.options.shell_only, ..Flavour::default() };
-        let first = shared.make(flavour)?;
+        let mut first = shared.make(flavour);
+        if shared.options.tier.is_none()
+            && matches!(first, Err(CellError::NoNamespaces { .. }))
+            && ground::version() > 0
+        {
+            locked(&shared.setups).clear();
+            shared.tier = Tier::Landlock;
+            first = shared.make(flavour);
+        }
+        let first = first?;
         let version = shared.python.version;
         locked(&shared.state).idle.push((flavour, first));
         Ok(Pool { shared: Arc::new(shared), version })
@@ -107,7 +118,7 @@ impl Pool {
             leftover_processes: 0,
             refused: BTreeMap::new(),
             opened: Vec::new(),
-            tier: Tier::Namespaces,
+            tier: self.shared.tier,
             detail: Some(reason),
         })
     }
@@ -118,6 +129,11 @@ impl Pool {
     /// As for [`start`](Pool::start) and [`run`](Pool::run).
     pub fn session(&self, options: &SessionOptions) -> Result<Session, CellError> {
         Session::start(&self.shared, options)
+    }
+
+    /// The kind of isolation.
+    pub fn tier(&self) -> Tier {
+        self.shared.tier
     }
 
     /// Version of the interpreter.
@@ -179,12 +195,23 @@ impl Shared {
             site: self.python.site.clone(),
             env: environment(&self.python),
             watch: flavour.watch,
+            tier: self.tier,
         });
         setups.insert(flavour, Arc::clone(&setup));
         Ok(setup)
     }
 
     fn make(&self, flavour: Flavour) -> Result<Zygote, CellError> {
+        if self.tier == Tier::Landlock && ground::version() == 0 {
+            let what = "Landlock is asked for, but this kernel does not have it".to_owned();
+            return Err(CellError::NoNamespaces {
+                what,
+                hint: "Linux 5.13 or newer with Landlock is needed".to_owned(),
+            });
+        }
+        if self.tier != Tier::Namespaces && !self.options.roots.is_empty() {
+            return Err(CellError::BadProgram("without namespaces a cell has no root of its own".to_owned()));
+        }
         let zygote = Zygote::start(&*self.setup(flavour)?)?;
         locked(&self.state).pids.insert(zygote.pid);
         Ok(zygote)

@@ -5,7 +5,7 @@
 //! own; what a command did to the files is read from outside, through the folder `/box`.
 
 use crate::pool::{Shared, validate};
-use crate::types::{Entry, FileState, Program, Record, SessionOptions, SessionStep, Verdict};
+use crate::types::{Entry, FileState, Program, Record, SessionOptions, SessionStep, Tier, Verdict};
 use crate::verdict::{CPU, WALL};
 use crate::zygote::{Heard, Running, Zygote};
 use crate::{CellError, state, sys, tree};
@@ -178,10 +178,17 @@ impl Session {
 
     /// All living processes of the cell beside bash and the cell's own.
     fn processes(&self) -> Result<Vec<i32>, CellError> {
-        let alive = tree::below(self.zygote()?.pid);
-        let numbered = alive.iter().filter(|p| !p.zombie).map(|p| (p.pid, tree::who(p.pid).0));
-        // In the program's namespace, 1 is the cell's own and 2 is bash.
-        Ok(numbered.filter(|(_, inside)| inside.is_some_and(|n| n > 2)).map(|(pid, _)| pid).collect())
+        let zygote = self.zygote()?;
+        let mut alive = tree::below(zygote.pid);
+        if zygote.tier == Tier::Namespaces {
+            // In the program's namespace, 1 is the cell's own and 2 is bash.
+            alive.retain(|p| tree::who(p.pid).0.is_some_and(|inside| inside > 2));
+        } else {
+            // Bash was first.
+            let bash = alive.iter().min_by_key(|p| (p.started, p.pid)).map(|p| p.pid);
+            alive.retain(|p| Some(p.pid) != bash);
+        }
+        Ok(alive.iter().filter(|p| !p.zombie).map(|p| p.pid).collect())
     }
 
     fn cpu_seconds(&self) -> Result<f64, CellError> {

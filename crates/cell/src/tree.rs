@@ -9,6 +9,8 @@ pub(crate) struct Process {
     pub(crate) pid: i32,
     /// Seconds of CPU time, those of children it has waited for included.
     pub(crate) cpu_seconds: f64,
+    /// When it was started, in ticks of the machine.
+    pub(crate) started: u64,
     /// Whether it has ended and nobody has asked for its status yet.
     pub(crate) zombie: bool,
 }
@@ -47,7 +49,21 @@ fn process(pid: i32) -> Option<Process> {
     // The name in parentheses may hold anything; what follows the last one is numbers.
     let fields: Vec<&str> = stat.get(stat.rfind(')')? + 2..)?.split(' ').collect();
     let ticks: u64 = (11..15).filter_map(|i| fields.get(i)?.parse::<u64>().ok()).sum();
-    Some(Process { pid, cpu_seconds: ticks as f64 / 100.0, zombie: fields.first() == Some(&"Z") })
+    let started = fields.get(19).and_then(|f| f.parse().ok()).unwrap_or(0);
+    Some(Process { pid, started, cpu_seconds: ticks as f64 / 100.0, zombie: fields.first() == Some(&"Z") })
+}
+
+/// Threads that a user has on the whole machine.
+pub(crate) fn threads_of(uid: u32) -> u64 {
+    let count = |pid: String| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let field =
+            |name| status.lines().find_map(|l| l.strip_prefix(name)?.split_whitespace().next()?.parse::<u64>().ok());
+        (field("Uid:")? == u64::from(uid)).then(|| field("Threads:"))?
+    };
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|e| e.file_name().into_string().ok());
+    pids.filter(|n| n.bytes().all(|b| b.is_ascii_digit())).filter_map(count).sum()
 }
 
 /// Number of a process in its own namespace, and its command line, for a person to read.

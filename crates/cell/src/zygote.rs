@@ -1,22 +1,27 @@
 //! One zygote seen from the supervisor, and one run of a program in a fork of it.
 
+use crate::ground::Ground;
 use crate::group::{Group, Hits};
 use crate::marshal::Tuple;
 use crate::notify::Refused;
-use crate::outer::{self, Plan};
+use crate::outer::{self, Mapping};
+use crate::plan::{LIBRARY, Plan};
 use crate::scratch::Place;
 use crate::types::{Limits, Program, Record, Tier};
-use crate::verdict::{CPU, Facts, WALL};
+use crate::verdict::{CPU, DISK, Facts, WALL};
 use crate::watch::Watch;
 use crate::wire::{self, Ended, Head, Reply};
 use crate::{CellError, filter, state, sys, tree};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How long a zygote may take to start, and to answer.
 const PATIENCE: f64 = 30.0;
+
+/// Seconds between looks at how much was written, where nothing bounds it.
+const LOOK: f64 = 0.05;
 
 /// Bits of what is to be made anew.
 const BOX: u8 = 1;
@@ -30,6 +35,7 @@ pub(crate) struct Setup {
     pub(crate) env: Vec<(String, String)>,
     /// Whether files opened are told.
     pub(crate) watch: bool,
+    pub(crate) tier: Tier,
 }
 
 /// A warm interpreter in its cell. Dropping it ends it and all that runs in it.
@@ -47,11 +53,22 @@ pub(crate) struct Zygote {
     group: Option<Group>,
     env: Vec<(String, String)>,
     pub(crate) tier: Tier,
+    /// The weaker tiers' place of work; removed last.
+    ground: Option<Ground>,
+    /// The user whose processes count beside ours.
+    shares_user: Option<u32>,
 }
 
 impl Drop for Zygote {
     fn drop(&mut self) {
-        // It is process 1 of its PID namespace: with it goes everything inside.
+        // Without a namespace, what it started would outlive it.
+        for _ in 0..200 {
+            if self.ground.is_none() || !self.kill_all() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        // Else it is process 1 of its PID namespace: with it goes everything inside.
         let _ = sys::pidfd_kill(&self.pidfd);
         sys::reap(self.pid);
     }
@@ -80,10 +97,22 @@ fn machine(what: &str) -> impl Fn(io::Error) -> CellError + '_ {
 impl Zygote {
     pub(crate) fn start(setup: &Setup) -> Result<Zygote, CellError> {
         let mut group = Group::make();
-        let started = outer::start(&setup.plan, setup.watch, group.as_ref())?;
+        let namespaces = setup.tier == Tier::Namespaces;
+        let map = Mapping::new();
+        let shares_user = (!namespaces && !map.privileged).then_some(map.uid);
+        let ground = if namespaces { None } else { Some(Ground::make((map.uid, map.gid))?) };
+        let mut env = setup.env.clone();
+        if let Some(ground) = &ground {
+            env.retain(|(name, _)| name != "HOME");
+            env.extend([("HOME", "box"), ("TMPDIR", "tmp")].map(|(k, v)| (k.to_owned(), ground.path(v))));
+        }
+        let (tier, watch) = (setup.tier, setup.watch);
+        let (ground_, group_) = (ground.as_ref(), group.as_ref());
+        let start = outer::Start { plan: &setup.plan, env: &env, tier, map, ground: ground_, watch, group: group_ };
+        let started = outer::start(&start)?;
         let inner = filter::bytes(&filter::inner());
         let mut config = Tuple::new();
-        config.text(outer::LIBRARY);
+        config.text(&ground.as_ref().map_or_else(|| LIBRARY.to_owned(), Ground::library));
         config.int(started.secret);
         config.bytes(&inner);
         let mut preload = Tuple::new();
@@ -92,7 +121,7 @@ impl Zygote {
         let mut site = Tuple::new();
         setup.site.iter().for_each(|p| site.text(p));
         config.tuple(site);
-        config.text("/box");
+        config.text(&ground.as_ref().map_or_else(|| "/box".to_owned(), |g| g.path("box")));
         sys::send(&started.ctl, &config.finish(), &[]).map_err(machine("configuring a zygote"))?;
         let mut zygote = Zygote {
             pid: started.pid,
@@ -100,13 +129,19 @@ impl Zygote {
             ctl: started.ctl,
             listener: started.listener,
             secret: started.secret,
-            flags: if started.no_user_namespaces { 0 } else { wire::INNER_FILTER },
+            flags: match (namespaces, started.no_user_namespaces) {
+                (false, _) => wire::BARE,
+                (true, true) => 0,
+                (true, false) => wire::INNER_FILTER,
+            },
             folders: Vec::new(),
             size: 0,
             making: 0,
             group: None,
-            env: setup.env.clone(),
-            tier: Tier::Namespaces,
+            env,
+            tier,
+            ground,
+            shares_user,
         };
         let mut buf = [0u8; 4096];
         let ready = zygote.receive(&mut buf, PATIENCE, &mut Refused::default()).map(|(n, _)| n);
@@ -128,6 +163,11 @@ impl Zygote {
 
     /// Has folders made anew, without waiting for it.
     fn wipe(&mut self, which: u8, bytes: u64) -> Result<(), CellError> {
+        if let Some(ground) = &mut self.ground {
+            self.folders = ground.renew()?;
+            self.size = bytes;
+            return Ok(());
+        }
         sys::send(&self.ctl, &wire::wipe(which, bytes), &[]).map_err(machine("asking for a new folder"))?;
         (self.making, self.size) = (which, bytes);
         Ok(())
@@ -167,7 +207,7 @@ impl Zygote {
 
     /// One message of the zygote; meanwhile, refused calls are answered.
     fn receive(&self, buf: &mut [u8], seconds: f64, refused: &mut Refused) -> Result<(usize, Vec<OwnedFd>), CellError> {
-        let end = Instant::now() + std::time::Duration::from_secs_f64(seconds);
+        let end = Instant::now() + Duration::from_secs_f64(seconds);
         loop {
             let left = end.saturating_duration_since(Instant::now()).as_secs_f64();
             if self.listen(left, refused, None, None)? == Heard::Zygote {
@@ -253,6 +293,9 @@ impl Zygote {
             group.limit(program.limits.memory_bytes + 2 * bytes, u64::from(program.limits.processes) + beside);
             beside += if group.counts_processes() { 8 } else { 0 };
         }
+        if let Some(uid) = self.shares_user {
+            beside += tree::threads_of(uid);
+        }
         let head = Head::new(&program.limits, beside, flags);
         let source = sys::memfd(false).map_err(machine("memfd_create"))?;
         sys::fill(&source, &wire::job(program, &self.env, &head)).map_err(machine("writing the program"))?;
@@ -294,7 +337,13 @@ impl Zygote {
                 }
                 look = now + ((limits.cpu_seconds - used) / cores).max(0.01);
             }
-            let seconds = look.min(limits.wall_seconds) - now;
+            let mut seconds = look.min(limits.wall_seconds) - now;
+            if let Some(ground) = &self.ground {
+                if now > LOOK && ground.used() > 2 * self.size {
+                    return self.kill(running, DISK);
+                }
+                seconds = seconds.min(LOOK);
+            }
             if self.listen(seconds, &mut running.refused, running.watch.as_mut(), None)? == Heard::Zygote {
                 return self.ended(running);
             }
@@ -315,11 +364,32 @@ impl Zygote {
     /// What the zygote says of a program whose end is near.
     pub(crate) fn ended(&self, running: &mut Running) -> Result<Ended, CellError> {
         let mut buf = [0u8; 600];
-        let (n, _) = self.receive(&mut buf, PATIENCE, &mut running.refused)?;
-        match wire::parse(&buf[..n])? {
-            Reply::Done(ended) => Ok(ended),
-            other => Err(CellError::Machine(format!("a cell answered out of turn: {other:?}"))),
+        loop {
+            let (n, _) = self.receive(&mut buf, PATIENCE, &mut running.refused)?;
+            match wire::parse(&buf[..n])? {
+                Reply::Done(ended) => return Ok(ended),
+                Reply::Left => {
+                    let end = Instant::now() + Duration::from_secs_f64(PATIENCE);
+                    while self.kill_all() && Instant::now() < end {
+                        if self.listen(0.002, &mut running.refused, None, None)? == Heard::Zygote {
+                            break;
+                        }
+                    }
+                }
+                Reply::Made => return Err(CellError::Machine("a cell answered out of turn".to_owned())),
+            }
         }
+    }
+
+    /// Kills what there is below the zygote; whether there was anything.
+    fn kill_all(&self) -> bool {
+        let mut any = false;
+        for process in tree::below(self.pid).iter().filter(|p| !p.zombie) {
+            any = true;
+            // SAFETY: plain system call on a process just seen below the zygote.
+            unsafe { libc::kill(process.pid, libc::SIGKILL) };
+        }
+        any
     }
 
     /// Puts together what is known, once every process is dead, and has the folders made anew if need be.

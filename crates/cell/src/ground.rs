@@ -1,0 +1,138 @@
+//! Where programs work in the weaker tiers: a folder of this machine, and Landlock's rules around it.
+
+use crate::plan::{INSIDE_SO, Plan};
+use crate::scratch::Place;
+use crate::{CellError, sys};
+use landlock::{ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope};
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The newest interface of Landlock these rules were written for.
+const KNOWN: ABI = ABI::V6;
+
+/// The version of Landlock's interface that the kernel offers; 0 for none.
+pub(crate) fn version() -> i32 {
+    // SAFETY: with this flag the call reads no memory.
+    let ret = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0, 1) };
+    (ret as i32).max(0)
+}
+
+/// Whether Landlock keeps signals within the cell (Linux 6.12).
+pub(crate) fn scopes_signals() -> bool {
+    version() >= 6
+}
+
+/// The folder of one zygote. Dropping it removes it.
+pub(crate) struct Ground {
+    base: tempfile::TempDir,
+    owner: (u32, u32),
+    /// The folder around `box` and `tmp` as it was left, to see whether a program touched it.
+    mark: Option<(u32, i64, i64)>,
+}
+
+fn machine(what: &Path) -> impl Fn(io::Error) -> CellError + '_ {
+    move |e| CellError::machine(&what.display().to_string(), &e)
+}
+
+impl Ground {
+    /// A new folder; `owner` is the user the programs run as.
+    pub(crate) fn make(owner: (u32, u32)) -> Result<Ground, CellError> {
+        let temporary = std::env::temp_dir();
+        let base = tempfile::Builder::new().prefix("loophole-").tempdir().map_err(machine(&temporary))?;
+        let path = base.path();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o711)).map_err(machine(path))?;
+        fs::write(path.join("inside.so"), INSIDE_SO).map_err(machine(path))?;
+        fs::create_dir(path.join("work")).map_err(machine(path))?;
+        Ok(Ground { owner, mark: None, base })
+    }
+
+    /// Where the interpreter finds `inside/lib.rs`.
+    pub(crate) fn library(&self) -> String {
+        self.base.path().join("inside.so").display().to_string()
+    }
+
+    /// The folder that takes the place of `/box`, or of `/tmp`.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.base.path().join("work").join(name).display().to_string()
+    }
+
+    fn work(&self) -> PathBuf {
+        self.base.path().join("work")
+    }
+
+    fn look(&self) -> io::Result<(u32, i64, i64)> {
+        fs::metadata(self.work()).map(|m| (m.mode(), m.ctime(), m.ctime_nsec()))
+    }
+
+    /// Empty `box` and `tmp`, whatever was there before.
+    pub(crate) fn renew(&mut self) -> Result<Vec<Place>, CellError> {
+        let work = self.work();
+        if self.mark.is_some() && self.look().ok() != self.mark {
+            return Err(CellError::Machine("a program changed what is around its folder".to_owned()));
+        }
+        let mut places = Vec::new();
+        for name in ["box", "tmp"] {
+            let folder = work.join(name);
+            if folder.symlink_metadata().is_ok() {
+                remove(&folder).map_err(machine(&folder))?;
+            }
+            fs::create_dir(&folder).map_err(machine(&folder))?;
+            std::os::unix::fs::chown(&folder, Some(self.owner.0), Some(self.owner.1)).map_err(machine(&folder))?;
+            places.push(Place::new(OwnedFd::from(fs::File::open(&folder).map_err(machine(&folder))?))?);
+        }
+        self.mark = self.look().ok();
+        Ok(places)
+    }
+
+    /// Bytes that files take, as far as can be seen in a moment.
+    pub(crate) fn used(&self) -> u64 {
+        let (mut sum, mut folders, mut entries) = (0, vec![self.work()], 0);
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let Ok(meta) = entry.metadata() else { continue };
+                sum += meta.blocks() * 512;
+                entries += 1;
+                if meta.is_dir() && entries < 10_000 {
+                    folders.push(entry.path());
+                }
+            }
+        }
+        sum
+    }
+
+    /// What a cell may read and where it may write, for `landlock_restrict_self`.
+    pub(crate) fn rules(&self, plan: &Plan) -> Result<OwnedFd, CellError> {
+        let failed = |e: &dyn std::fmt::Display| CellError::Machine(format!("making rules for Landlock: {e}"));
+        let (read, all) = (AccessFs::from_read(KNOWN), AccessFs::from_all(KNOWN));
+        let readable = plan.readable().map(Path::to_path_buf).chain([self.base.path().join("inside.so")]);
+        let rules = Ruleset::default()
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(all)
+            .and_then(|r| r.scope(Scope::from_all(KNOWN)))
+            .and_then(Ruleset::create)
+            .and_then(|r| r.add_rules(landlock::path_beneath_rules(readable, read)))
+            .and_then(|r| r.add_rules(landlock::path_beneath_rules(["/dev/null"], AccessFs::from_file(KNOWN))))
+            .and_then(|r| r.add_rules(landlock::path_beneath_rules([self.work()], all)))
+            .map_err(|e| failed(&e))?;
+        Option::<OwnedFd>::from(rules).ok_or_else(|| failed(&"the kernel does not have it"))
+    }
+}
+
+/// Removes a folder that its program may have closed to everybody. Nothing runs there any more.
+fn remove(folder: &Path) -> io::Result<()> {
+    if fs::remove_dir_all(folder).is_ok() {
+        return Ok(());
+    }
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let name = std::ffi::CString::new(std::os::unix::ffi::OsStrExt::as_bytes(folder.as_os_str()))?;
+        let here = OwnedFd::from(fs::File::open("/")?);
+        sys::chmod_at(&here, &name, 0o700)?;
+        let inner = fs::read_dir(&folder)?.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
+        folders.extend(inner.map(|e| e.path()));
+    }
+    fs::remove_dir_all(folder)
+}

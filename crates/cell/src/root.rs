@@ -1,0 +1,101 @@
+//! The root of a cell: a tiny read-only file system, made in the child's own mount namespace.
+
+use crate::outer::{INSIDE, become_user, step};
+use crate::plan::Plan;
+use std::ffi::c_long;
+use std::os::fd::RawFd;
+
+/// Mounts the root and moves into it; tells whether user namespaces could be forbidden. An error is the number of a
+/// step of `outer`.
+///
+/// # Safety
+/// Only for the freshly cloned child, see `outer`. `opened` has room for every bind.
+pub(crate) unsafe fn build(plan: &Plan, privileged: bool, opened: &mut [RawFd]) -> Result<bool, i32> {
+    // SAFETY: system calls on memory prepared by the parent, of which this process has its own copy.
+    unsafe {
+        // Sources are opened while this is still the user who may see them.
+        for (i, bind) in plan.binds.iter().enumerate() {
+            let n = 1 | (i as i32) << 8;
+            let flags = 1 /* OPEN_TREE_CLONE */ | libc::O_CLOEXEC | libc::AT_RECURSIVE;
+            let fd = libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, bind.source.as_ptr(), flags);
+            if fd < 0 && bind.optional {
+                continue;
+            }
+            opened[i] = step(n, fd)? as RawFd;
+            let mut attr: libc::mount_attr = std::mem::zeroed();
+            attr.attr_set = libc::MOUNT_ATTR_NOSUID
+                | if bind.device { libc::MOUNT_ATTR_NOEXEC } else { libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NODEV };
+            attr.propagation = libc::MS_PRIVATE;
+            let at = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
+            step(
+                n,
+                libc::syscall(
+                    libc::SYS_mount_setattr,
+                    opened[i],
+                    c"".as_ptr(),
+                    at,
+                    &raw const attr,
+                    size_of::<libc::mount_attr>(),
+                ),
+            )?;
+        }
+        become_user(privileged, INSIDE, INSIDE)?;
+        let none = std::ptr::null();
+        let private = libc::MS_REC | libc::MS_PRIVATE;
+        step(3, libc::mount(none, c"/".as_ptr(), none, private, none.cast()).into())?;
+        // Where possible, no user namespace can be made inside; the filter refuses them as well.
+        let mut limited = false;
+        let limit = libc::open(c"/proc/sys/user/max_user_namespaces".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if limit >= 0 {
+            limited = libc::write(limit, c"0".as_ptr().cast(), 1) == 1;
+            libc::close(limit);
+        }
+        let fixed = libc::MS_NOSUID | libc::MS_NODEV;
+        step(
+            4,
+            libc::mount(
+                c"root".as_ptr(),
+                c"/tmp".as_ptr(),
+                c"tmpfs".as_ptr(),
+                fixed,
+                c"size=1m,mode=755".as_ptr().cast(),
+            )
+            .into(),
+        )?;
+        step(4, libc::chdir(c"/tmp".as_ptr()).into())?;
+        for folder in &plan.folders {
+            step(5, libc::mkdir(folder.as_ptr(), 0o755).into())?;
+        }
+        for (to, name) in &plan.links {
+            step(6, libc::symlink(to.as_ptr(), name.as_ptr()).into())?;
+        }
+        for (name, content) in &plan.files {
+            let flags = libc::O_CREAT | libc::O_WRONLY | libc::O_EXCL | libc::O_CLOEXEC;
+            let fd = step(6, libc::open(name.as_ptr(), flags, 0o644).into())? as RawFd;
+            step(6, libc::write(fd, content.as_ptr().cast(), content.len()) as c_long)?;
+            libc::close(fd);
+        }
+        for (i, bind) in plan.binds.iter().enumerate() {
+            if opened[i] >= 0 {
+                step(
+                    7 | (i as i32) << 8,
+                    libc::syscall(
+                        libc::SYS_move_mount,
+                        opened[i],
+                        c"".as_ptr(),
+                        libc::AT_FDCWD,
+                        bind.target.as_ptr(),
+                        4, /* MOVE_MOUNT_F_EMPTY_PATH */
+                    ),
+                )?;
+            }
+        }
+        step(8, libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()))?;
+        step(8, libc::umount2(c".".as_ptr(), libc::MNT_DETACH).into())?;
+        step(8, libc::chdir(c"/".as_ptr()).into())?;
+        let again = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | fixed;
+        step(9, libc::mount(none, c"/".as_ptr(), none, again, none.cast()).into())?;
+        libc::sethostname(c"cell".as_ptr(), 4);
+        Ok(limited)
+    }
+}
