@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 const DRIVER: &str = r#"
 while IFS= read -r -d '' -u 250 _w && IFS= read -r -d '' -u 250 _c; do
-  eval "$_c" 250<&- </dev/null
+  eval "$_c" 250<&- STDIN
   printf '%s %d\0' "$_w" "$?" >&250
 done
 "#;
@@ -31,6 +31,9 @@ pub struct Session {
     program: Program,
     step_wall: f64,
     control: OwnedFd,
+    /// Our end of the commands' terminal, and what they printed there.
+    terminal: Option<OwnedFd>,
+    printed: Vec<u8>,
     /// The program under way; none once it has ended.
     running: Option<Running>,
     over: Option<Record>,
@@ -50,14 +53,16 @@ fn machine(what: &str) -> impl Fn(io::Error) -> CellError + '_ {
 
 impl Session {
     pub(crate) fn start(shared: &Arc<Shared>, options: &SessionOptions) -> Result<Session, CellError> {
-        let words = ["bash", "--norc", "--noprofile", "-c", DRIVER].map(str::to_owned);
+        let terminal = options.terminal.then(sys::terminal).transpose().map_err(machine("opening a terminal"))?;
+        let driver = DRIVER.replace("STDIN", if options.terminal { "" } else { "</dev/null" });
+        let words = ["bash", "--norc", "--noprofile", "-c", &driver].map(str::to_owned);
         let mut program = Program::new(Entry::Command(words.to_vec()));
         program.files.clone_from(&options.files);
         program.limits = options.limits;
         validate(&program)?;
         let mut zygote = shared.for_session()?;
         let (control, theirs) = sys::stream_pair().map_err(machine("socketpair"))?;
-        let running = match zygote.begin(&program, Some(&theirs)) {
+        let running = match zygote.begin(&program, Some(&theirs), terminal.as_ref().map(|t| &t.1)) {
             Ok(running) => running,
             Err(e) => {
                 shared.forget(zygote.pid);
@@ -72,6 +77,8 @@ impl Session {
             program,
             step_wall: options.step_wall_seconds,
             control,
+            terminal: terminal.map(|t| t.0),
+            printed: Vec::new(),
             started: running.started,
             running: Some(running),
             over: None,
@@ -130,7 +137,10 @@ impl Session {
                 self.end(Some(CPU))?;
                 break None;
             }
-            match self.listen(wait.min(LOOK))? {
+            // A terminal that nobody reads makes its writers wait.
+            let wait = if self.terminal.is_some() { wait.min(0.01) } else { wait.min(LOOK) };
+            self.read_terminal();
+            match self.listen(wait)? {
                 Heard::Other => {
                     let mut buf = [0u8; 4096];
                     let (n, _) = sys::receive(&self.control, &mut buf).map_err(machine("reading from a session"))?;
@@ -147,12 +157,14 @@ impl Session {
                 Heard::Nothing => {}
             }
         };
+        self.read_terminal();
         let wall_seconds = started.elapsed().as_secs_f64();
+        let printed = std::mem::take(&mut self.printed);
         let Some(running) = &self.running else {
             // Bash has ended: what it printed last is in the record.
             let record = self.over.as_ref().ok_or_else(|| CellError::SessionEnded("without an end".to_owned()))?;
             let verdict = if verdict == Verdict::Exit { record.verdict } else { verdict };
-            let (stdout, stderr) = (record.stdout.clone(), record.stderr.clone());
+            let (stdout, stderr) = ([printed, record.stdout.clone()].concat(), record.stderr.clone());
             return Ok(SessionStep { stdout, stderr, code: record.code, verdict, wall_seconds, background: 0 });
         };
         let limit = self.program.limits.output_bytes;
@@ -164,10 +176,27 @@ impl Session {
             sys::truncate(fd)?;
             Ok(bytes)
         };
-        let stdout = take(&running.stdout).map_err(machine("reading output"))?;
+        let mut stdout = take(&running.stdout).map_err(machine("reading output"))?;
         let stderr = take(&running.stderr).map_err(machine("reading output"))?;
+        if self.terminal.is_some() {
+            if printed.len() as u64 > limit && verdict == Verdict::Exit {
+                verdict = Verdict::Output;
+            }
+            stdout = printed;
+            stdout.truncate(limit as usize);
+        }
         let background = self.processes()?.len() as u32;
         Ok(SessionStep { stdout, stderr, code, verdict, wall_seconds, background })
+    }
+
+    /// Takes what has come over the terminal; what is beyond the limit is counted and let go.
+    fn read_terminal(&mut self) {
+        let Some(terminal) = &self.terminal else { return };
+        let limit = self.program.limits.output_bytes as usize + 1;
+        while let Some(bytes) = sys::read_some(terminal) {
+            self.printed.extend(bytes);
+            self.printed.truncate(limit);
+        }
     }
 
     fn listen(&mut self, seconds: f64) -> Result<Heard, CellError> {

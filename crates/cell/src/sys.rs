@@ -148,6 +148,18 @@ pub(crate) fn open_beneath(dir: &OwnedFd, path: &CStr, flags: c_int) -> io::Resu
     }
 }
 
+/// A descriptor for looking at what a path leads to for somebody whose root is `root`.
+pub(crate) fn open_in_root(root: &OwnedFd, path: &CStr) -> io::Result<OwnedFd> {
+    // SAFETY: open_how is plain data; zero is its default.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (libc::O_PATH | libc::O_CLOEXEC) as u64;
+    how.resolve = libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS;
+    // SAFETY: `path` is NUL-terminated, `how` lives through the call.
+    owned(unsafe {
+        libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<libc::open_how>())
+    })
+}
+
 /// Gives the owner the missing permission to read; only called when nothing runs any more.
 pub(crate) fn chmod_open(dir: &OwnedFd, mode: u32) -> io::Result<()> {
     // SAFETY: plain fchmod on a descriptor we own.
@@ -344,6 +356,36 @@ pub(crate) fn send_some(sock: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
     // SAFETY: the pointer and length describe `bytes`.
     let ret = unsafe { libc::send(sock.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) };
     check(ret as i64).map(|n| n as usize)
+}
+
+/// A pseudo-terminal of 24 lines of 80 columns: our end, which never blocks, and the programs'.
+pub(crate) fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (mut ours, mut theirs) = (-1, -1);
+    let size = libc::winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    let none = std::ptr::null_mut();
+    // SAFETY: two descriptors are written; no name and no settings are asked for.
+    check(
+        unsafe { libc::openpty(&raw mut ours, &raw mut theirs, none, none.cast(), (&raw const size).cast_mut()) }
+            .into(),
+    )?;
+    // SAFETY: both were just returned to us.
+    let (ours, theirs) = unsafe { (OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) };
+    for fd in [&ours, &theirs] {
+        // SAFETY: plain fcntl on a descriptor we own.
+        check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) }.into())?;
+    }
+    // SAFETY: as above.
+    check(unsafe { libc::fcntl(ours.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) }.into())?;
+    Ok((ours, theirs))
+}
+
+/// What can be read right now, if anything.
+pub(crate) fn read_some(fd: &OwnedFd) -> Option<Vec<u8>> {
+    let mut buf = vec![0u8; 65536];
+    // SAFETY: the pointer and length describe `buf`.
+    let n = unsafe { libc::read(fd.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len()) };
+    buf.truncate(usize::try_from(n).ok().filter(|n| *n > 0)?);
+    Some(buf)
 }
 
 /// Ends the sending side of a stream.

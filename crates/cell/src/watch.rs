@@ -8,7 +8,9 @@ use crate::notify::Opening;
 use crate::types::Opened;
 use crate::{filter, sys, tree};
 use std::collections::HashMap;
+use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
 /// The watch over one program's files.
@@ -42,7 +44,7 @@ impl Watch {
         self.started = Instant::now();
         for path in &self.wanted {
             let below = path.strip_prefix("/box/").unwrap_or(path);
-            let Ok(name) = std::ffi::CString::new(below) else { continue };
+            let Ok(name) = CString::new(below) else { continue };
             let Ok(file) = sys::open_beneath(folder, &name, libc::O_PATH) else { continue };
             let (Ok(st), Ok(number)) = (sys::stat_fd(&file), sys::inotify_open(&self.queue, &file)) else { continue };
             self.paths.insert(number, path.clone());
@@ -62,15 +64,17 @@ impl Watch {
         let at = filter::opens_at(opening.nr);
         let pointer = opening.args[usize::from(at)];
         let path = sys::read_text(opening.pid, pointer)?;
-        let base = match (path.starts_with('/'), at, opening.args[0] as i32) {
-            (true, ..) => format!("/proc/{}/root", opening.pid),
-            (false, true, fd) if fd != libc::AT_FDCWD => format!("/proc/{}/fd/{fd}/", opening.pid),
-            _ => format!("/proc/{}/cwd/", opening.pid),
+        let from = match (path.starts_with('/'), at, opening.args[0] as i32) {
+            (true, ..) => None,
+            (false, true, fd) if fd != libc::AT_FDCWD => Some(format!("/proc/{}/fd/{fd}", opening.pid)),
+            _ => Some(format!("/proc/{}/cwd", opening.pid)),
         };
-        // Only looked at, whatever it is: a path that leads out of the cell finds a file that is not watched.
-        let meta = std::fs::metadata(format!("{base}{path}")).ok()?;
-        use std::os::unix::fs::MetadataExt;
-        self.files.get(&(meta.dev(), meta.ino())).cloned()
+        let from = from.map_or(Some("/".into()), |link| std::fs::read_link(link).ok())?;
+        let whole = CString::new(from.join(path).as_os_str().as_bytes()).ok()?;
+        // Looked at as the caller sees it: links lead to where they lead in the cell.
+        let root = OwnedFd::from(std::fs::File::open(format!("/proc/{}/root", opening.pid)).ok()?);
+        let st = sys::open_in_root(&root, &whole).and_then(|fd| sys::stat_fd(&fd)).ok()?;
+        self.files.get(&(st.st_dev, st.st_ino)).cloned()
     }
 
     /// Takes what the kernel has seen so far.

@@ -274,8 +274,14 @@ impl Zygote {
         })
     }
 
-    /// Starts a program; `control` is one more descriptor for a session's bash.
-    pub(crate) fn begin(&mut self, program: &Program, control: Option<&OwnedFd>) -> Result<Running, CellError> {
+    /// Starts a program. For a session's bash, `control` is one more descriptor, and `terminal` takes the place of
+    /// standard input and both outputs.
+    pub(crate) fn begin(
+        &mut self,
+        program: &Program,
+        control: Option<&OwnedFd>,
+        terminal: Option<&OwnedFd>,
+    ) -> Result<Running, CellError> {
         let bytes = wire::scratch_bytes(&program.limits);
         self.made()?;
         if self.size != bytes {
@@ -306,7 +312,9 @@ impl Zygote {
         }
         let stdout = sys::memfd(true).map_err(machine("memfd_create"))?;
         let stderr = sys::memfd(true).map_err(machine("memfd_create"))?;
-        let mut fds = vec![source.as_fd(), stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        let three = terminal.map_or([stdin.as_fd(), stdout.as_fd(), stderr.as_fd()], |t| [t.as_fd(); 3]);
+        let mut fds = vec![source.as_fd()];
+        fds.extend(three);
         fds.extend(control.map(AsFd::as_fd));
         let (started, clock) = (Instant::now(), sys::clock());
         sys::send(&self.ctl, b"J", &fds).map_err(machine("handing over the program"))?;
@@ -315,7 +323,7 @@ impl Zygote {
 
     /// Runs a program to its end.
     pub(crate) fn run(&mut self, program: &Program) -> Result<Record, CellError> {
-        let mut running = self.begin(program, None)?;
+        let mut running = self.begin(program, None, None)?;
         let ended = self.wait(&mut running, &program.limits)?;
         let wall = running.started.elapsed().as_secs_f64();
         self.record(running, program, &ended, wall)
@@ -400,6 +408,8 @@ impl Zygote {
         ended: &Ended,
         wall_seconds: f64,
     ) -> Result<Record, CellError> {
+        // Before we read the files ourselves.
+        let opened = running.watch.map(Watch::finish).unwrap_or_default();
         let limits = &program.limits;
         let keep = limits.output_bytes as usize;
         let read = |fd: &OwnedFd| -> Result<(Vec<u8>, u64), CellError> {
@@ -443,7 +453,7 @@ impl Zygote {
             contents: found.contents,
             leftover_processes: ended.leftover,
             refused: running.refused.names(),
-            opened: running.watch.map(Watch::finish).unwrap_or_default(),
+            opened,
             tier: self.tier,
             detail: None,
             stdout,

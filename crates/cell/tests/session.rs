@@ -71,6 +71,38 @@ fn a_flood_is_cut_and_an_answer_cannot_be_forged_by_a_child() {
 }
 
 #[test]
+fn a_terminal_where_asked_for() {
+    let mut s = pool().session(&SessionOptions { terminal: true, ..SessionOptions::default() }).unwrap();
+    let step = s.run("tty -s && stty size; echo err >&2; python3 -c 'import sys; print(sys.stdout.isatty())'").unwrap();
+    assert_eq!(String::from_utf8_lossy(&step.stdout), "24 80\r\nerr\r\nTrue\r\n", "{step:?}");
+    // More than a terminal holds before somebody reads it.
+    assert_eq!(s.run("seq 1 20000").unwrap().stdout.len(), 128_894);
+    let step = s.run("head -c 3000000 /dev/zero").unwrap();
+    assert_eq!((step.verdict, step.stdout.len()), (Verdict::Output, 1 << 20));
+    assert_eq!(s.run("echo ok").unwrap().stdout, b"ok\r\n");
+    assert!(!pool().session(&SessionOptions::default()).unwrap().run("tty -s").unwrap().code.unwrap().eq(&0));
+}
+
+#[test]
+fn sessions_side_by_side_and_one_after_another_see_nothing_of_each_other() {
+    let mut sessions: Vec<Session> = (0..4).map(|_| session(10.0)).collect();
+    for (i, s) in sessions.iter_mut().enumerate() {
+        s.run(&format!("echo {i} > mine; echo {i} > /tmp/mine; X={i}; sleep 100 &")).unwrap();
+    }
+    for (i, s) in sessions.iter_mut().enumerate() {
+        let step = s.run("cat mine /tmp/mine; echo $X").unwrap();
+        assert_eq!(
+            (String::from_utf8_lossy(&step.stdout).into_owned(), step.background),
+            (format!("{i}\n{i}\n{i}\n"), 1)
+        );
+    }
+    drop(sessions);
+    let mut next = session(10.0);
+    let step = next.run("ls /tmp; ls; echo $X; ps 2>/dev/null | wc -l").unwrap();
+    assert_eq!(String::from_utf8_lossy(&step.stdout), "notes.txt\nsub\n\n0\n");
+}
+
+#[test]
 fn all_this_as_an_ordinary_user() {
     common::again_as_an_ordinary_user();
 }

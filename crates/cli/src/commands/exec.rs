@@ -4,14 +4,14 @@ use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 
 use clap::Args;
-use loophole_cell::{Entry, InputFile, Limits, Pool, PoolOptions, Program};
+use loophole_cell::{Entry, InputFile, Limits, Pool, PoolOptions, Program, Tier};
 
 use crate::output::{self, Error, Exit, Options, line};
 
 /// Arguments of `loophole exec`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  loophole exec -- bash -c 'echo hello > out.txt; ls'\n  loophole exec --timeout 2 --file solution.py=solution.py -- python3 solution.py\n  loophole exec --json --runtime python -- 'print(6 * 7)'"
+    after_help = "Examples:\n  loophole exec -- bash -c 'echo hello > out.txt; ls'\n  loophole exec --timeout 2 --file solution.py=solution.py -- python3 solution.py\n  loophole exec --json --runtime python -- 'print(6 * 7)'\n  loophole exec --runtime ~/venv/bin/python -- -c 'import numpy; print(numpy.__version__)'\n  loophole exec --file test_it.py=test_it.py --watch test_it.py -- bash agent.sh"
 )]
 pub struct ExecArguments {
     /// Wall seconds
@@ -23,21 +23,55 @@ pub struct ExecArguments {
     /// A file of this machine to put into the cell, as SRC=DST
     #[arg(long, value_name = "SRC=DST")]
     file: Vec<String>,
-    /// command: run CMD ARG...; python: run CMD as source in a warm interpreter
-    #[arg(long, default_value = "command", value_parser = ["command", "python"])]
+    /// What runs CMD: `command` runs it as it is, `python` as source in a warm interpreter; else a program of this
+    /// machine by name or path (an interpreter with its virtual environment, a static binary), given CMD ARG...
+    #[arg(long, default_value = "command", value_name = "NAME")]
     runtime: String,
+    /// A file in the cell whose openings are told, with who opened it and when
+    #[arg(long, value_name = "DST")]
+    watch: Vec<String>,
+    /// The kind of isolation (default: the strongest that this machine offers)
+    #[arg(long, value_parser = ["namespaces", "landlock"], conflicts_with = "no_isolation")]
+    tier: Option<String>,
+    /// Run it unconfined, with limits only: it can do whatever you can
+    #[arg(long)]
+    no_isolation: bool,
     /// Python of the cells
     #[arg(long)]
     python: Option<PathBuf>,
     /// The program and its arguments
-    #[arg(last = true, required = true)]
+    #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<String>,
 }
 
 /// Runs one program in a cell.
 pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> {
     let files = arguments.file.iter().map(|spec| input(spec)).collect::<Result<Vec<_>, _>>()?;
-    let pool = Pool::start(PoolOptions { cells: 1, python: arguments.python.clone(), ..PoolOptions::default() })?;
+    let tier = match (arguments.no_isolation, arguments.tier.as_deref()) {
+        (true, _) => Some(Tier::None),
+        (_, Some("landlock")) => Some(Tier::Landlock),
+        (_, Some(_)) => Some(Tier::Namespaces),
+        _ => None,
+    };
+    let mut options = PoolOptions { cells: 1, python: arguments.python.clone(), tier, ..PoolOptions::default() };
+    let (entry, args) = match arguments.runtime.as_str() {
+        "python" => (Entry::Python(arguments.command[0].clone()), arguments.command[1..].to_vec()),
+        "command" => (Entry::Command(arguments.command.clone()), Vec::new()),
+        name => {
+            let path = find(name)?;
+            let is_python = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("python"));
+            if is_python && options.python.is_none() {
+                options.python = Some(path.clone());
+            } else {
+                options.runtimes.push(path.clone());
+            }
+            // A Python by name is found on the cell's own PATH, where its folder comes first.
+            let word = if is_python && !name.contains('/') { name.to_owned() } else { path.display().to_string() };
+            (Entry::Command(vec![word]), arguments.command.clone())
+        }
+    };
+    options.shell_only = matches!(entry, Entry::Command(_));
+    let pool = Pool::start(options)?;
     let mut stdin = Vec::new();
     if !std::io::stdin().is_terminal() {
         std::io::stdin().read_to_end(&mut stdin).map_err(|error| Error::Input(format!("stdin: {error}")))?;
@@ -48,11 +82,7 @@ pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> 
         memory_bytes: arguments.memory << 20,
         ..Limits::default()
     };
-    let (entry, args) = match arguments.runtime.as_str() {
-        "python" => (Entry::Python(arguments.command[0].clone()), arguments.command[1..].to_vec()),
-        _ => (Entry::Command(arguments.command.clone()), Vec::new()),
-    };
-    let record = pool.run(&Program { args, files, stdin, limits, ..Program::new(entry) })?;
+    let record = pool.run(&Program { args, files, stdin, limits, watch: arguments.watch.clone(), ..Program::new(entry) })?;
     if output.json {
         output::json(&record);
         return Ok(Exit::Clean);
@@ -65,14 +95,33 @@ pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> 
         _ => "no status".into(),
     };
     output.say(&format!(
-        "{:?}: {ended}, {:.3} s wall, {:.3} s cpu, {} files changed, {} processes left behind",
+        "{:?}: {ended}, {:.3} s wall, {:.3} s cpu, {} files changed, {} processes left behind, tier {}",
         record.verdict,
         record.wall_seconds,
         record.cpu_seconds,
         record.files.len(),
-        record.leftover_processes
+        record.leftover_processes,
+        record.tier
     ));
+    for (call, count) in &record.refused {
+        output.say(&format!("refused: {call} ({count}x)"));
+    }
+    for opened in &record.opened {
+        let who = opened.command.as_deref().unwrap_or("a process that hid its name");
+        output.say(&format!("opened: {} after {:.3} s by {who}", opened.path, opened.seconds));
+    }
     Ok(Exit::Clean)
+}
+
+/// A program of this machine, by path or by name on `PATH`.
+fn find(name: &str) -> Result<PathBuf, Error> {
+    let missing = || Error::Input(format!("--runtime {name}: there is no such program on this machine"));
+    if name.contains('/') {
+        // Not resolved further: an interpreter finds its virtual environment by the path it is called by.
+        return std::path::absolute(name).ok().filter(|path| path.is_file()).ok_or_else(missing);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file()).ok_or_else(missing)
 }
 
 fn input(spec: &str) -> Result<InputFile, Error> {
