@@ -1,5 +1,9 @@
 //! `loophole bench`: speed, as ratios against a peer in the same run where one is installed.
 
+mod cell;
+mod cpu;
+mod peers;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -7,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use loophole_cell::{Entry, Pool, PoolOptions, Program};
+use loophole_cell::{Pool, PoolOptions};
 use loophole_grade::{Grader, GraderKind, Lab, Submission, Task};
 use serde_json::{Value, json};
 
@@ -16,7 +20,7 @@ use crate::output::{self, Error, Exit, Options, line};
 /// What is measured.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
-    /// Isolated Python programs a second, beside cold interpreters
+    /// Isolated programs beside plain forks, cold interpreters, bubblewrap and nsjail
     Cell,
     /// Labelled submissions a second, beside cold interpreters
     Grade,
@@ -29,7 +33,7 @@ enum What {
 /// Arguments of `loophole bench`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  loophole bench cell\n  loophole bench train --python .venv/bin/python   (a Python with torch is the peer)"
+    after_help = "Examples:\n  loophole bench cell --humaneval HumanEval.jsonl.gz\n  loophole bench train --python .venv/bin/python   (a Python with torch is the peer)"
 )]
 pub struct BenchArguments {
     /// What to measure
@@ -40,6 +44,12 @@ pub struct BenchArguments {
     /// Threads of the engine; all cores unless told otherwise
     #[arg(long)]
     threads: Option<usize>,
+    /// HumanEval's problems for `cell`; without them a problem of our own stands in
+    #[arg(long, value_name = "FILE")]
+    humaneval: Option<PathBuf>,
+    /// Rounds of `cell`; all that is compared is measured in each of them, and medians are reported
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
 }
 
 /// Programs of one measurement.
@@ -51,7 +61,7 @@ const COLD: usize = 60;
 pub fn bench(arguments: &BenchArguments, output: &Options) -> Result<Exit, Error> {
     let threads = arguments.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let result = match arguments.what {
-        What::Cell => cell(threads)?,
+        What::Cell => return cell::bench(arguments, threads, output),
         What::Grade => grade(threads)?,
         What::Train | What::Sample => engine(arguments, threads),
     };
@@ -94,22 +104,6 @@ fn cold(threads: usize) -> Result<f64, Error> {
             Command::new("python3").args(["-I", "-S", "-c", "print(sum(range(10)))"]).stdout(Stdio::null()).status();
         status.map(|_| ()).map_err(|error| Error::Cannot(format!("python3: {error}")))
     })
-}
-
-fn cell(threads: usize) -> Result<Value, Error> {
-    let pool = Pool::start(PoolOptions::default())?;
-    let program = Program::new(Entry::Python("print(sum(range(10)))".into()));
-    rate(50, threads, |_| pool.run(&program).map(|_| ()))?;
-    let isolated = rate(PROGRAMS, threads * 2, |_| pool.run(&program).map(|_| ()))?;
-    let bash = Program::command(["bash", "-c", "true"]);
-    let shells = rate(PROGRAMS / 4, threads * 2, |_| pool.run(&bash).map(|_| ()))?;
-    let cold = cold(threads)?;
-    Ok(json!({
-        "isolated Python programs a second": isolated,
-        "bash -c true in a cell, a second": shells,
-        "cold python3 -I -S, not isolated, a second": cold,
-        "ratio to cold python3": isolated / cold,
-    }))
 }
 
 fn grade(threads: usize) -> Result<Value, Error> {
