@@ -11,6 +11,8 @@ use std::path::Path;
 pub struct Gauge {
     /// Programs run until now.
     pub programs: usize,
+    /// Zygotes.
+    pub zygotes: usize,
     /// Open descriptors of the supervisor.
     pub descriptors: usize,
     /// Its resident memory, in MiB.
@@ -34,8 +36,9 @@ impl fmt::Display for Gauge {
         let or = |x: Option<String>| x.unwrap_or_else(|| "?".to_owned());
         write!(
             f,
-            "after {}: {} descriptors, {:.1} MiB, cells {} MiB, {} processes, {} zombies, {} mounts, {} in cells, {} cgroups",
+            "after {}: {} zygotes, {} descriptors, {:.1} MiB, cells {} MiB, {} processes, {} zombies, {} mounts, {} in cells, {} cgroups",
             self.programs,
+            self.zygotes,
             self.descriptors,
             self.resident_mib,
             or(self.cells_mib.map(|m| format!("{m:.1}"))),
@@ -67,6 +70,7 @@ impl Gauge {
         let lines = |pid: &str| Some(fs::read_to_string(format!("/proc/{pid}/mountinfo")).ok()?.lines().count());
         Gauge {
             programs,
+            zygotes: zygotes.len(),
             descriptors: fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),
             resident_mib: kib("/proc/self/status", "VmRSS:").unwrap_or(0.0) / 1024.0,
             cells_mib: zygotes
@@ -131,6 +135,7 @@ pub fn not_flat(gauges: &[Gauge]) -> Vec<String> {
             wrong.push(format!("{what} grew from {a:.1} to {b:.1}"));
         }
     };
+    flat("zygotes", first.zygotes as f64, last.zygotes as f64, 0.0);
     flat("descriptors", first.descriptors as f64, last.descriptors as f64, 0.0);
     flat("processes", first.processes as f64, last.processes as f64, 0.0);
     flat("zombies", 0.0, last.zombies as f64, 0.0);
