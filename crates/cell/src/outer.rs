@@ -198,7 +198,13 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Started, CellError> {
             }
             let err = io::Error::from_raw_os_error(n(4));
             let what = format!("{} failed", step_name(n(0), start.plan));
-            fail(if namespaces { no_namespaces(&what, &err) } else { CellError::Machine(format!("{what}: {err}")) })
+            fail(match (namespaces, n(0)) {
+                (true, _) => no_namespaces(&what, &err),
+                (false, 12) => CellError::NoPython {
+                    what: format!("the user that programs run as cannot reach {:?} ({err})", start.plan.argv[0]),
+                },
+                (false, _) => CellError::Machine(format!("{what}: {err}")),
+            })
         }
         Ok(_) => fail(CellError::Machine("a new cell died while being set up".to_owned())),
         Err(e) => fail(CellError::machine("waiting for a new cell", &e)),
