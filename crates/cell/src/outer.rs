@@ -117,8 +117,9 @@ struct Orders<'a> {
     sock: RawFd,
     parents: RawFd,
     errors: RawFd,
-    /// Landlock's rules.
+    /// Landlock's rules, and the one about signals that each program takes.
     rules: RawFd,
+    scope: RawFd,
 }
 
 /// Clones the zygote's process, into new namespaces where the tier has them, and starts the interpreter there.
@@ -145,6 +146,7 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Started, CellError> {
         Some(ground) if start.tier == Tier::Landlock => Some(ground.rules(start.plan)?),
         _ => None,
     };
+    let scope = if start.tier == Tier::Landlock { ground::scope()? } else { None };
     let orders = Orders {
         plan: start.plan,
         tier: start.tier,
@@ -156,6 +158,7 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Started, CellError> {
         parents: ctl.as_raw_fd(),
         errors: errors.as_raw_fd(),
         rules: rules.as_ref().map_or(-1, AsRawFd::as_raw_fd),
+        scope: scope.as_ref().map_or(-1, AsRawFd::as_raw_fd),
     };
     // Room for the sources opened in the child.
     let mut opened: Vec<RawFd> = vec![-1; start.plan.binds.len()];
@@ -339,8 +342,8 @@ unsafe fn steps(orders: &Orders<'_>, opened: &mut [RawFd]) -> Result<(RawFd, boo
         };
         // Descriptors: 0 and 1 are /dev/null, 2 is the error file, 3 the socket, and no other.
         let null = step(13, libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC).into())? as RawFd;
-        let mut high = [null, null, orders.errors, orders.sock, orders.rules];
-        let count = if orders.rules < 0 { 4 } else { 5 };
+        let mut high = [null, null, orders.errors, orders.sock, orders.rules, orders.scope];
+        let count = high.iter().position(|fd| *fd < 0).unwrap_or(high.len());
         for fd in &mut high[..count] {
             *fd = step(13, libc::fcntl(*fd, libc::F_DUPFD_CLOEXEC, 64).into())? as RawFd;
         }

@@ -11,6 +11,9 @@ pub(crate) const CPU: u8 = 2;
 /// It filled its folder (weaker tiers, where nothing bounds it).
 pub(crate) const DISK: u8 = 3;
 
+/// The kernel made room, and not only by ending the program.
+pub(crate) const MEMORY: u8 = 4;
+
 /// What is known about an end.
 pub(crate) struct Facts<'a> {
     pub(crate) ended: &'a Ended,
@@ -32,7 +35,7 @@ impl Facts<'_> {
     pub(crate) fn verdict(&self) -> Verdict {
         let killed = self.ended.killed != 0;
         let failed = killed || self.code != Some(0);
-        if self.hits.memory > 0 && failed {
+        if (self.hits.memory > 0 && failed) || self.ended.killed == MEMORY {
             return Verdict::Memory;
         }
         if (self.ended.crowded || self.hits.pids > 0) && failed {
