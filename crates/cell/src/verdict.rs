@@ -33,7 +33,9 @@ impl Facts<'_> {
     /// Only a program that failed by itself is asked what it failed for; then what it says on standard error counts,
     /// as the choice is only between names of failure.
     pub(crate) fn verdict(&self) -> Verdict {
-        let killed = self.ended.killed != 0;
+        // One that was told to end, but had ended by itself just before, ended by itself.
+        let reason = if self.code.is_some() { 0 } else { self.ended.killed };
+        let killed = reason != 0;
         let failed = killed || self.code != Some(0);
         if (self.hits.memory > 0 && failed) || self.ended.killed == MEMORY {
             return Verdict::Memory;
@@ -44,7 +46,7 @@ impl Facts<'_> {
         if self.truncated {
             return Verdict::Output;
         }
-        match self.ended.killed {
+        match reason {
             WALL => return Verdict::Wall,
             CPU => return Verdict::Cpu,
             DISK => return Verdict::Disk,
