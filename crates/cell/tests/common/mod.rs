@@ -21,12 +21,6 @@ pub fn bash(script: &str) -> Record {
     run(&Program::command(["bash", "-c", script]))
 }
 
-/// Who runs this.
-pub fn user() -> &'static str {
-    let id = std::process::Command::new("id").arg("-u").output().expect("id").stdout;
-    if id == b"0\n" { "root" } else { "user" }
-}
-
 /// Runs all tests of this binary once more as an ordinary user, where this one is root.
 pub fn again_as_an_ordinary_user() {
     use std::os::unix::process::CommandExt;
@@ -44,7 +38,6 @@ pub fn again_as_an_ordinary_user() {
         .args(["--test-threads", "2"])
         .env_clear()
         .env("CELL_TEST_AGAIN", "1")
-        .envs(std::env::var_os("CELL_ABUSE_TABLE").map(|table| ("CELL_ABUSE_TABLE", table)))
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
         .current_dir("/")
         .uid(65534)
