@@ -12,6 +12,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("kernel", include_str!("kernel.toml")),
     ("network", include_str!("network.toml")),
     ("files", include_str!("files.toml")),
+    ("watch", include_str!("watch.toml")),
     ("collection", include_str!("collection.toml")),
     ("resources", include_str!("resources.toml")),
     ("forging", include_str!("forging.toml")),
@@ -56,6 +57,12 @@ pub struct Attempt {
     /// Files whose content is wanted.
     #[serde(default)]
     read_back: Vec<String>,
+    /// Files given whose opening is to be told.
+    #[serde(default)]
+    watch: Vec<String>,
+    /// Whether a session has a terminal.
+    #[serde(default)]
+    pub terminal: bool,
     #[serde(default)]
     limits: Numbers,
     /// Without these it cannot be run; see [`Attempt::lacks`].
@@ -67,8 +74,10 @@ pub struct Attempt {
     /// Why not in the others.
     #[serde(default)]
     elsewhere: String,
-    /// What must be seen from outside.
+    /// What must be seen from outside,
     pub seen: Seen,
+    /// and where less can be promised: in the tier without namespaces.
+    landlock: Option<Seen>,
 }
 
 /// Limits that differ from those of most attempts.
@@ -95,6 +104,7 @@ pub fn all() -> Vec<Attempt> {
             assert_eq!(attempt.tiers.is_empty(), attempt.elsewhere.is_empty(), "{what}: tiers go with `elsewhere`");
             assert!(out.iter().all(|a: &Attempt| a.name != attempt.name), "{what} is there twice");
             attempt.seen.check(&what);
+            attempt.landlock.iter().for_each(|seen| seen.check(&what));
             attempt.group.clone_from(&file.title);
             out.push(attempt);
         }
@@ -115,6 +125,11 @@ impl Attempt {
             }
             other => panic!("{:?} needs {other:?}, which is not known", self.name),
         })
+    }
+
+    /// What must be seen in a tier.
+    pub fn seen(&self, tier: &str) -> &Seen {
+        self.landlock.as_ref().filter(|_| tier == "landlock").unwrap_or(&self.seen)
     }
 
     /// The limits of the program, or of the session.
@@ -144,6 +159,7 @@ impl Attempt {
         }
         program.stdin = self.stdin.clone().into_bytes();
         program.read_back.clone_from(&self.read_back);
+        program.watch.clone_from(&self.watch);
         program.limits = self.limits();
         program
     }

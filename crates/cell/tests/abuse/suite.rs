@@ -13,6 +13,7 @@ pub mod runner;
 pub mod table;
 
 use attempt::Attempt;
+use loophole_cell::{PoolOptions, Tier};
 use runner::Worker;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -50,11 +51,13 @@ fn started(arguments: &[&str], only: &str, user: &str, demoted: bool) -> Vec<Row
     let mut command = Command::new(&exe);
     command.args(arguments).env(COPY, user).env("LOOPHOLE_ABUSE_ONLY", only).env(SECRET, canary::secret("environment"));
     command.stdin(Stdio::null()).stderr(Stdio::inherit());
+    // An interpreter below /root would be out of reach for programs that are not root's.
+    command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
     if demoted {
-        // Nothing of root's own (an interpreter below /root, say) is within this user's reach.
-        command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env_remove("HOME").current_dir("/").uid(65534).gid(65534);
+        command.env_remove("HOME").current_dir("/").uid(65534).gid(65534);
     }
-    let skipped = |why: String| attempt::all().iter().map(|a| a.row("?", user, Outcome::Skipped(why.clone()))).collect();
+    let skipped =
+        |why: String| attempt::all().iter().map(|a| a.row("?", user, Outcome::Skipped(why.clone()))).collect();
     let out = match command.output() {
         Ok(out) => out,
         Err(e) => return skipped(format!("{} cannot be started as an ordinary user: {e}", exe.display())),
@@ -81,7 +84,9 @@ pub fn copy() -> bool {
     true
 }
 
-fn in_tier(tier: &str, options: &loophole_cell::PoolOptions, user: &str, only: &str) -> Vec<Row> {
+fn in_tier(kind: Tier, options: &PoolOptions, user: &str, only: &str) -> Vec<Row> {
+    let tier = kind.to_string();
+    let tier = tier.as_str();
     let attempts: Vec<Attempt> = attempt::all().into_iter().filter(|a| a.name.contains(only)).collect();
     let neighbour = match runner::Neighbour::start(options) {
         Ok(n) => Mutex::new(n),
@@ -94,7 +99,7 @@ fn in_tier(tier: &str, options: &loophole_cell::PoolOptions, user: &str, only: &
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
-                let mut worker = Worker::start(tier, options).expect("a worker");
+                let mut worker = Worker::start(kind, options).expect("a worker");
                 while let Some(attempt) = attempts.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let (outcome, seconds) = worker.carry_out(attempt, &neighbour);
                     let mut row = attempt.row(tier, user, outcome);
