@@ -63,6 +63,9 @@ pub struct Attempt {
     /// Whether a session has a terminal.
     #[serde(default)]
     pub terminal: bool,
+    /// Without isolation it gets through: the expectation can fail.
+    #[serde(default)]
+    pub open: bool,
     #[serde(default)]
     limits: Numbers,
     /// Without these it cannot be run; see [`Attempt::lacks`].
@@ -113,13 +116,15 @@ pub fn all() -> Vec<Attempt> {
 }
 
 impl Attempt {
-    /// Why it cannot be run here, if so.
-    pub fn lacks(&self, tier: &str) -> Option<String> {
+    /// Why it cannot be run here, if so; `bounds` is what the pool says of its cells.
+    pub fn lacks(&self, tier: &str, bounds: &[String]) -> Option<String> {
         if !self.tiers.is_empty() && !self.tiers.iter().any(|t| t == tier) {
             return Some(self.elsewhere.clone());
         }
         self.needs.iter().find_map(|need| match need.as_str() {
             "x86_64" => (!cfg!(target_arch = "x86_64")).then(|| "machine code of x86-64".to_owned()),
+            "a memory group" => (!bounds.iter().any(|b| b.contains("memory")))
+                .then(|| "nothing bounds the memory of all processes together: no control group can be had".to_owned()),
             program if program.starts_with('/') => {
                 (!std::path::Path::new(program).exists()).then(|| format!("{program} is not installed"))
             }
@@ -138,7 +143,7 @@ impl Attempt {
         let d = Limits::default();
         Limits {
             cpu_seconds: n.cpu.unwrap_or(1.0),
-            wall_seconds: n.wall.unwrap_or(8.0),
+            wall_seconds: n.wall.unwrap_or(20.0),
             memory_bytes: n.memory_mib.map_or(d.memory_bytes, |m| m << 20),
             processes: n.processes.unwrap_or(24),
             file_bytes: n.file_kib.map_or(4 << 20, |k| k << 10),

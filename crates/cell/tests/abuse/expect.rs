@@ -62,7 +62,7 @@ pub struct Seen {
     cpu_at_least: Option<f64>,
     /// Over within so many seconds; a few more than the wall limit unless told.
     wall_below: Option<f64>,
-    /// Looked at within so many seconds after it was over.
+    /// Looked at within so many seconds after it was over; ten unless told.
     collected_below: Option<f64>,
     /// The record takes no more memory than this.
     record_below_mib: Option<usize>,
@@ -159,10 +159,10 @@ impl Seen {
         if let Some(least) = self.cpu_at_least {
             must(r.cpu_seconds >= least, format!("{:.2} CPU seconds counted, not {least}", r.cpu_seconds));
         }
-        let most = self.wall_below.unwrap_or(wall_limit + 3.0);
+        let most = self.wall_below.unwrap_or(wall_limit + 5.0);
         must(r.wall_seconds < most, format!("over after {:.1} s, not {most}", r.wall_seconds));
         let after = took - r.wall_seconds;
-        let most = self.collected_below.unwrap_or(4.0);
+        let most = self.collected_below.unwrap_or(10.0);
         must(after < most, format!("{after:.1} s until its record was there, not {most}"));
         let size = r.stdout.len()
             + r.stderr.len()

@@ -16,6 +16,11 @@ pub fn tiers() -> Vec<(Tier, PoolOptions)> {
     [Tier::Namespaces, Tier::Landlock].map(|tier| (tier, options(tier))).to_vec()
 }
 
+/// No isolation at all, to see that the attempts are more than words.
+pub fn without() -> (Tier, PoolOptions) {
+    (Tier::None, PoolOptions { cells: 1, warm: Vec::new(), tier: Some(Tier::None), ..PoolOptions::default() })
+}
+
 /// Seconds beyond the wall limit after which the supervisor is held to hang.
 const PATIENCE: f64 = 25.0;
 /// What an honest command of a session prints.
@@ -63,7 +68,7 @@ impl Worker {
 
     /// Carries out an attempt; afterwards the cell is one that can be used.
     pub fn carry_out(&mut self, attempt: &Attempt, neighbour: &Mutex<Neighbour>) -> (Outcome, f64) {
-        if let Some(reason) = attempt.lacks(&self.tier.to_string()) {
+        if let Some(reason) = attempt.lacks(&self.tier.to_string(), &self.cell.pool.describe()) {
             return (Outcome::Skipped(reason), 0.0);
         }
         let began = Instant::now();
