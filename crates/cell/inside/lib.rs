@@ -171,6 +171,8 @@ const BARE: u64 = 4;
 /// Signals are kept within the program by Landlock, whose rule waits in this descriptor.
 const SCOPED: u64 = 8;
 const SCOPE: usize = 5;
+/// Standard input is the cell's own `/dev/null`.
+const NO_INPUT: u64 = 16;
 
 struct State {
     ctl: usize,
@@ -289,7 +291,7 @@ const SCM_RIGHTS: i32 = 1;
 const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
 const MSG_NOSIGNAL: usize = 0x4000;
 
-fn send(bytes: &[u8], fds: &[i32]) {
+fn send(bytes: &[u8], fds: &[i32]) -> isize {
     let mut part = [bytes.as_ptr() as usize, bytes.len()];
     let mut control =
         Control { len: HEADER + 4 * fds.len(), level: SOL_SOCKET, kind: SCM_RIGHTS, fds: [0; 6] };
@@ -306,7 +308,12 @@ fn send(bytes: &[u8], fds: &[i32]) {
         control_len: if some { (control.len + 7) & !7 } else { 0 },
         flags: 0,
     };
-    while sys(nr::SENDMSG, state().ctl, (&raw const message) as usize, MSG_NOSIGNAL, 0) == EINTR {}
+    loop {
+        let r = sys(nr::SENDMSG, state().ctl, (&raw const message) as usize, MSG_NOSIGNAL, 0);
+        if r != EINTR {
+            return r;
+        }
+    }
 }
 
 fn receive(bytes: &mut [u8], fds: &mut [i32; 5]) -> isize {
@@ -491,7 +498,7 @@ pub extern "C" fn cell_watch(pid: i32) -> i32 {
             let mut message = [0u8; 32];
             let mut fds = [-1; 5];
             if receive(&mut message, &mut fds) <= 0 {
-                exit(0);
+                orphaned();
             }
             killed = u64::from(message[1].max(1));
             crowded = is_crowded();
@@ -525,6 +532,15 @@ pub extern "C" fn cell_watch(pid: i32) -> i32 {
     0
 }
 
+/// The supervisor is gone. Process 1 of a namespace takes everything along; elsewhere all is killed that this process
+/// may send signals to, if that is kept to the program and itself.
+fn orphaned() -> ! {
+    if state().head.flags & SCOPED != 0 {
+        sys(nr::KILL, usize::MAX, SIGKILL, 0, 0);
+    }
+    exit(0)
+}
+
 /// Without a namespace: this process takes in orphans, and the supervisor kills them (it can see them) until
 /// none is left.
 fn reap(micros: &mut u64, peak: &mut u64) -> u64 {
@@ -538,7 +554,9 @@ fn reap(micros: &mut u64, peak: &mut u64) -> u64 {
             return left;
         }
         if r == 0 {
-            send(b"L", &[]);
+            if send(b"L", &[]) < 0 {
+                orphaned();
+            }
             asked = true;
             continue;
         }
@@ -587,6 +605,13 @@ pub extern "C" fn cell_enter() -> i32 {
     let s = state();
     let (head, secret) = (s.head, core::mem::take(&mut s.secret));
     sys(nr::SETSID, 0, 0, 0, 0);
+    if head.flags & NO_INPUT != 0 {
+        let null = sys(nr::OPENAT, (-100isize) as usize, c"/dev/null".as_ptr() as usize, 0, 0);
+        if null < 0 {
+            return -7;
+        }
+        s.fds[1] = null as i32;
+    }
     for i in 0..3 {
         if sys(nr::DUP3, s.fds[i + 1] as usize, i, 0, 0) < 0 {
             return -1;
@@ -606,6 +631,10 @@ pub extern "C" fn cell_enter() -> i32 {
     let (header, none) = ([0x2008_0522u32, 0], [0u32; 6]);
     if sys(nr::CAPSET, header.as_ptr() as usize, none.as_ptr() as usize, 0, 0) < 0 {
         return -3;
+    }
+    if head.flags & BARE != 0 {
+        // The supervisor, which may be no more than the same user, must be able to look at what the program asks for.
+        sys(nr::PRCTL, 4, 1, 0, 0);
     }
     if head.flags & SCOPED != 0 && sys(nr::LANDLOCK_RESTRICT_SELF, SCOPE, 0, 0, 0) < 0 {
         return -6;

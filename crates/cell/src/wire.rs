@@ -19,6 +19,8 @@ pub(crate) const WATCHED: u64 = 2;
 pub(crate) const BARE: u64 = 4;
 /// [`Head::flags`]: the program is kept from sending signals to others.
 pub(crate) const SCOPED: u64 = 8;
+/// [`Head::flags`]: there is no standard input.
+pub(crate) const NO_INPUT: u64 = 16;
 
 /// Numbers for one program.
 pub(crate) struct Head {

@@ -3,7 +3,7 @@
 use crate::ground::{self, Ground};
 use crate::group::{Group, Hits};
 use crate::marshal::Tuple;
-use crate::notify::Refused;
+use crate::notify::{Call, Refused};
 use crate::outer::{self, Mapping};
 use crate::plan::{LIBRARY, Plan};
 use crate::scratch::Place;
@@ -266,8 +266,12 @@ impl Zygote {
                     watch.begin(folder);
                 }
             };
+            let mut change = |call: &Call| match &self.ground {
+                Some(ground) => ground.own().change(call),
+                None => Err(libc::EPERM),
+            };
             refused
-                .answer(listener, self.secret, &mut opening, &mut mark)
+                .answer(listener, self.secret, &mut opening, &mut mark, &mut change)
                 .map_err(machine("answering a refused call"))?;
             return Ok(Heard::Nothing);
         }
@@ -294,7 +298,8 @@ impl Zygote {
         }
         let watched = !program.watch.is_empty();
         let watch = if watched { Some(Watch::new(&program.watch).map_err(machine("inotify"))?) } else { None };
-        let flags = self.flags | if watched { wire::WATCHED } else { 0 };
+        let no_input = program.stdin.is_empty() && terminal.is_none();
+        let flags = self.flags | if watched { wire::WATCHED } else { 0 } | if no_input { wire::NO_INPUT } else { 0 };
         // The zygote and process 1 count as well. Where a group counts, its limit comes first.
         let mut beside = 2;
         if let Some(group) = &mut self.group {
@@ -309,11 +314,14 @@ impl Zygote {
         let head = Head::new(&program.limits, beside, flags);
         let source = sys::memfd(false).map_err(machine("memfd_create"))?;
         sys::fill(&source, &wire::job(program, &self.env, &head)).map_err(machine("writing the program"))?;
-        let stdin = if program.stdin.is_empty() { sys::null() } else { sys::memfd(false) };
-        let stdin = stdin.map_err(machine("making standard input"))?;
+        let mut stdin = None;
         if !program.stdin.is_empty() {
-            sys::fill(&stdin, &program.stdin).map_err(machine("writing standard input"))?;
+            let file = sys::memfd(false).map_err(machine("making standard input"))?;
+            sys::fill(&file, &program.stdin).map_err(machine("writing standard input"))?;
+            stdin = Some(file);
         }
+        // Without one, the fork opens its own `/dev/null`, and this descriptor is only in the place of another.
+        let stdin = stdin.as_ref().unwrap_or(&source);
         let stdout = sys::memfd(true).map_err(machine("memfd_create"))?;
         let stderr = sys::memfd(true).map_err(machine("memfd_create"))?;
         let three = terminal.map_or([stdin.as_fd(), stdout.as_fd(), stderr.as_fd()], |t| [t.as_fd(); 3]);
@@ -344,13 +352,15 @@ impl Zygote {
     fn wait(&self, running: &mut Running, limits: &Limits) -> Result<Ended, CellError> {
         let cores = cores();
         let mut look = limits.cpu_seconds / cores;
+        let mut clock = tree::Clock::default();
+        let mut look_at_disk = LOOK;
         loop {
             let now = running.started.elapsed().as_secs_f64();
             if now >= limits.wall_seconds {
                 return self.kill(running, WALL);
             }
             if now >= look {
-                let used: f64 = tree::below(self.pid).iter().map(|p| p.cpu_seconds).sum();
+                let used = clock.look(self.pid);
                 if used >= limits.cpu_seconds {
                     return self.kill(running, CPU);
                 }
@@ -358,10 +368,15 @@ impl Zygote {
             }
             let mut seconds = look.min(limits.wall_seconds) - now;
             if let Some(ground) = &self.ground {
-                if now > LOOK && ground.used() > 2 * self.size {
-                    return self.kill(running, DISK);
+                if now >= look_at_disk {
+                    if ground.used() > 2 * self.size {
+                        return self.kill(running, DISK);
+                    }
+                    // Ten times as long as it took: a crowd of files must not take our time.
+                    let after = running.started.elapsed().as_secs_f64();
+                    look_at_disk = after + (10.0 * (after - now)).max(LOOK);
                 }
-                seconds = seconds.min(LOOK);
+                seconds = seconds.min((look_at_disk - now).max(0.001));
             }
             if self.listen(seconds, &mut running.refused, running.watch.as_mut(), None)? == Heard::Zygote {
                 return self.ended(running);
@@ -372,7 +387,7 @@ impl Zygote {
     /// Ends the program now, for a reason. Should it have ended by itself just before, the zygote says so.
     pub(crate) fn kill(&self, running: &mut Running, reason: u8) -> Result<Ended, CellError> {
         // First all are stopped: a crowd of busy processes would leave the zygote little time to end them.
-        for process in tree::below(self.pid).iter().filter(|p| tree::who(p.pid).0 != Some(1)) {
+        for process in tree::below(self.pid).iter().filter(|p| !self.is_its_own(p.pid)) {
             // SAFETY: plain system call on a process just seen below the zygote.
             unsafe { libc::kill(process.pid, libc::SIGSTOP) };
         }
@@ -398,6 +413,11 @@ impl Zygote {
                 Reply::Made => return Err(CellError::Machine("a cell answered out of turn".to_owned())),
             }
         }
+    }
+
+    /// Whether a process below is process 1 of the program's namespace.
+    pub(crate) fn is_its_own(&self, pid: i32) -> bool {
+        self.tier == Tier::Namespaces && tree::who(pid).0 == Some(1)
     }
 
     /// Kills what there is below the zygote; whether there was anything.
