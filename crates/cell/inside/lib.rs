@@ -34,6 +34,8 @@ mod nr {
     pub const WAIT4: usize = 61;
     pub const KILL: usize = 62;
     pub const SETSID: usize = 112;
+    pub const SCHED_SETAFFINITY: usize = 203;
+    pub const SCHED_GETAFFINITY: usize = 204;
     pub const CAPSET: usize = 126;
     pub const PRCTL: usize = 157;
     pub const MOUNT: usize = 165;
@@ -65,6 +67,8 @@ mod nr {
     pub const WAIT4: usize = 260;
     pub const KILL: usize = 129;
     pub const SETSID: usize = 157;
+    pub const SCHED_SETAFFINITY: usize = 122;
+    pub const SCHED_GETAFFINITY: usize = 123;
     pub const CAPSET: usize = 91;
     pub const PRCTL: usize = 167;
     pub const MOUNT: usize = 40;
@@ -182,6 +186,8 @@ struct State {
     head: Head,
     fds: [i32; 5],
     init: isize,
+    /// The processors a program may use; empty if they are not known.
+    processors: [u64; 16],
 }
 static mut STATE: State = State {
     ctl: 3,
@@ -191,6 +197,7 @@ static mut STATE: State = State {
     head: Head { memory: 0, processes: 0, file: 0, seconds: 0, flags: 0 },
     fds: [-1; 5],
     init: 0,
+    processors: [0; 16],
 };
 
 fn state() -> &'static mut State {
@@ -377,9 +384,35 @@ fn fresh(path: &[u8], size: u64) -> isize {
     sys(nr::OPENAT, (-100isize) as usize, place, DIRECTORY | CLOEXEC, 0)
 }
 
+/// Keeps the zygote and its process 1 on one processor, so that what is woken there finds its caches warm; programs
+/// start there too, and may then go anywhere. `slot` tells zygotes apart.
+fn settle(slot: usize) {
+    let s = state();
+    let size = size_of::<[u64; 16]>();
+    let mut mask = [0u64; 16];
+    if sys(nr::SCHED_GETAFFINITY, 0, size, mask.as_mut_ptr() as usize, 0) <= 0 {
+        return;
+    }
+    let count: u32 = mask.iter().map(|w| w.count_ones()).sum();
+    let (mut nth, mut one) = (slot % count.max(1) as usize, [0u64; 16]);
+    for i in 0..1024 {
+        if mask[i / 64] >> (i % 64) & 1 == 1 {
+            if nth == 0 {
+                one[i / 64] = 1 << (i % 64);
+                break;
+            }
+            nth -= 1;
+        }
+    }
+    if sys(nr::SCHED_SETAFFINITY, 0, size, one.as_ptr() as usize, 0) == 0 {
+        s.processors = mask;
+    }
+}
+
 /// Tells this library what it needs to know. `filter` is a `struct sock_fprog` that stays where it is.
 #[unsafe(no_mangle)]
-pub extern "C" fn cell_setup(secret: u64, length: usize, filter: usize) -> i32 {
+pub extern "C" fn cell_setup(secret: u64, slot: usize, length: usize, filter: usize) -> i32 {
+    settle(slot);
     let s = state();
     s.secret = secret as usize;
     s.filter = [length, filter];
@@ -605,6 +638,9 @@ pub extern "C" fn cell_enter() -> i32 {
     let s = state();
     let (head, secret) = (s.head, core::mem::take(&mut s.secret));
     sys(nr::SETSID, 0, 0, 0, 0);
+    if s.processors != [0; 16] {
+        sys(nr::SCHED_SETAFFINITY, 0, size_of::<[u64; 16]>(), s.processors.as_ptr() as usize, 0);
+    }
     if head.flags & NO_INPUT != 0 {
         let null = sys(nr::OPENAT, (-100isize) as usize, c"/dev/null".as_ptr() as usize, 0, 0);
         if null < 0 {

@@ -12,9 +12,9 @@ def main():
     global PLACE, baseline
     ctl = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, 3)
     os.environ.pop("LD_BIND_NOW", None)
-    library, secret, inner, preload, paths, PLACE = marshal.loads(ctl.recv(1 << 20))
+    library, secret, slot, inner, preload, paths, PLACE = marshal.loads(ctl.recv(1 << 20))
     inside = ctypes.PyDLL(library)
-    inside.cell_setup.argtypes = (ctypes.c_uint64, ctypes.c_int, ctypes.c_void_p)
+    inside.cell_setup.argtypes = (ctypes.c_uint64, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_void_p)
     filter = ctypes.create_string_buffer(inner, len(inner))
     sys.path[:] = [p for p in sys.path if p not in ("", ".")] + list(paths)
     import _sitebuiltins
@@ -24,7 +24,7 @@ def main():
     missing = warm(preload)
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     sys.argv = [""]
-    if inside.cell_setup(secret, len(inner) // 8, ctypes.addressof(filter)):
+    if inside.cell_setup(secret, slot, len(inner) // 8, ctypes.addressof(filter)):
         raise OSError("pidfd_open is refused")
     del secret, inner
     next_job, watch, enter, fork = inside.cell_next, inside.cell_watch, inside.cell_enter, os.fork

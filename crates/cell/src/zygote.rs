@@ -15,6 +15,7 @@ use crate::{CellError, filter, state, sys, tree};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a zygote may take to start, and to answer.
@@ -116,6 +117,8 @@ impl Zygote {
         let mut config = Tuple::new();
         config.text(&ground.as_ref().map_or_else(|| LIBRARY.to_owned(), Ground::library));
         config.int(started.secret);
+        static SLOT: AtomicU32 = AtomicU32::new(0);
+        config.int(u64::from(SLOT.fetch_add(1, Ordering::Relaxed)));
         config.bytes(&inner);
         let mut preload = Tuple::new();
         setup.preload.iter().for_each(|m| preload.text(m));
