@@ -165,6 +165,8 @@ struct Head {
     file: u64,
     seconds: u64,
     flags: u64,
+    /// Bytes of what follows.
+    length: u64,
 }
 /// The filter for programs is to be installed: user namespaces could not be forbidden otherwise.
 const INNER_FILTER: u64 = 1;
@@ -194,7 +196,7 @@ static mut STATE: State = State {
     me: 0,
     secret: 0,
     filter: [0; 2],
-    head: Head { memory: 0, processes: 0, file: 0, seconds: 0, flags: 0 },
+    head: Head { memory: 0, processes: 0, file: 0, seconds: 0, flags: 0, length: 0 },
     fds: [-1; 5],
     init: 0,
     processors: [0; 16],
@@ -423,9 +425,10 @@ pub extern "C" fn cell_setup(secret: u64, slot: usize, length: usize, filter: us
     if fd < 0 { fd as i32 } else { 0 }
 }
 
-/// Waits for the next job and makes the namespace of its program; what the caller forks next is the program.
+/// Waits for the next job and makes the namespace of its program; what the caller forks next is the program. Returns
+/// the descriptor of the job, below 1024, and times 1024 the length of what follows its head.
 #[unsafe(no_mangle)]
-pub extern "C" fn cell_next() -> i32 {
+pub extern "C" fn cell_next() -> i64 {
     let s = state();
     loop {
         let mut message = [0u8; 32];
@@ -487,7 +490,7 @@ pub extern "C" fn cell_next() -> i32 {
                 exit(74);
             }
         }
-        return s.fds[0];
+        return s.fds[0] as i64 | (s.head.length as i64) << 10;
     }
 }
 
