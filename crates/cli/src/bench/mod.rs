@@ -6,7 +6,7 @@ mod grade;
 mod peers;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -26,6 +26,8 @@ enum What {
     Train,
     /// Batched sampling of the organism's shape, beside PyTorch
     Sample,
+    /// How often an audit is right: seeded holes and sound graders, and the time of one
+    Audit,
 }
 
 /// Arguments of `loophole bench`.
@@ -36,7 +38,7 @@ enum What {
 pub struct BenchArguments {
     /// What to measure
     what: What,
-    /// Python of the peer
+    /// Python of the peer (audit: of the cells; with pytest, its graders are calibrated too)
     #[arg(long, default_value = "python3")]
     python: PathBuf,
     /// Threads of the engine; all cores unless told otherwise
@@ -59,6 +61,7 @@ pub fn bench(arguments: &BenchArguments, output: &Options) -> Result<Exit, Error
     let result = match arguments.what {
         What::Cell => return cell::bench(arguments, threads, output),
         What::Grade => grade::measure(threads, &arguments.python)?,
+        What::Audit => audit(arguments, output)?,
         What::Train | What::Sample => engine(arguments, threads),
     };
     if output.json {
@@ -100,6 +103,44 @@ fn cold(threads: usize) -> Result<f64, Error> {
             Command::new("python3").args(["-I", "-S", "-c", "print(sum(range(10)))"]).stdout(Stdio::null()).status();
         status.map(|_| ()).map_err(|error| Error::Cannot(format!("python3: {error}")))
     })
+}
+
+/// Recall on graders with seeded holes, false findings on sound ones, and the time of a whole audit.
+fn audit(arguments: &BenchArguments, output: &Options) -> Result<Value, Error> {
+    let python = (arguments.python != Path::new("python3")).then_some(arguments.python.as_path());
+    let file = tempfile_of(
+        "{\"id\": \"sum\", \"entry_point\": \"add\", \"reference\": \"def add(a, b):\\n    return a + b\", \
+         \"visible\": [{\"args\": [1, 2], \"expected\": 3}, {\"args\": [10, -4], \"expected\": 6}], \
+         \"hidden\": [{\"args\": [5, 5], \"expected\": 10}, {\"args\": [-1, -1], \"expected\": -2}]}\n",
+    )?;
+    let settings = loophole_audit::Settings::default();
+    let targets = loophole_audit::open(&file.display().to_string(), &settings)?;
+    let plan = loophole_audit::Options::default();
+    let whole = targets.first().map(|t| loophole_audit::audit(t.as_ref(), &plan, &|_| {})).transpose()?;
+    // A file in the temporary folder does no harm if it stays.
+    let _ = std::fs::remove_file(&file);
+
+    let bar = output.bar(0);
+    let calibration = loophole_audit::calibrate(python, false, &|done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    let mut value = json!(calibration);
+    value["recall"] = json!(calibration.found as f64 / calibration.seeded.max(1) as f64);
+    value["weaknesses named"] = json!(calibration.named as f64 / calibration.holes.max(1) as f64);
+    value["exploits"] = json!(loophole_audit::library()?.len());
+    if let Some(report) = whole {
+        value["seconds for a script task against the whole library"] = json!(report.seconds);
+        value["exploits tried there"] = json!(report.exploits_tried);
+    }
+    Ok(value)
+}
+
+fn tempfile_of(text: &str) -> Result<PathBuf, Error> {
+    let path = std::env::temp_dir().join(format!("loophole-bench-{}.jsonl", std::process::id()));
+    std::fs::write(&path, text).map_err(|source| Error::Write { path: path.clone(), source })?;
+    Ok(path)
 }
 
 fn engine(arguments: &BenchArguments, threads: usize) -> Value {
