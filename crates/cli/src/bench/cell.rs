@@ -17,6 +17,13 @@ use crate::output::{self, Error, Exit, Options, line};
 
 /// The trivial program that also writes into scratch.
 const WRITES: &str = "open('scratch', 'w').write('x' * 4096)\nprint(sum(range(10)))";
+/// One that imports what a zygote for such programs has at hand.
+const IMPORTS: &str = "import json, re\nprint(json.dumps(re.findall('[0-9]', 'a1b2')))";
+const TRIVIAL_NAMES: [&str; 3] = ["CPU of a program", "CPU of a plain fork", "CPU of a program / plain fork"];
+const WRITES_NAMES: [&str; 3] =
+    ["CPU of a program that writes", "CPU of a plain fork that writes", "CPU of a program that writes / plain fork"];
+const IMPORTS_NAMES: [&str; 3] =
+    ["CPU of a program that imports", "CPU of a plain fork that imports", "CPU of a program that imports / plain fork"];
 /// Programs of one round of each kind.
 const FORKS: usize = 200;
 const THROUGHPUT: usize = 400;
@@ -156,17 +163,13 @@ fn round(
     runs(&pool, &Program::python(TRIVIAL))?;
     table.add("first program after start", "ms", Some((Most, 150.0)), began.elapsed().as_secs_f64() * 1e3);
 
-    let mut fork = Fork::start(&python.path, &PoolOptions::default().preload)?;
-    let names = [
-        ("CPU of a program", "CPU of a plain fork", "CPU of a program / plain fork", 1.3),
-        (
-            "CPU of a program that writes",
-            "CPU of a plain fork that writes",
-            "CPU of a program that writes / plain fork",
-            1.6,
-        ),
-    ];
-    for (source, (cell, plain, ratio, wanted)) in [TRIVIAL, WRITES].into_iter().zip(names) {
+    let preload = PoolOptions::default().preload;
+    for (source, preload, [cell, plain, ratio], wanted) in [
+        (TRIVIAL, &[][..], TRIVIAL_NAMES, Some((Most, 1.3))),
+        (WRITES, &[][..], WRITES_NAMES, Some((Most, 1.6))),
+        (IMPORTS, &preload[..], IMPORTS_NAMES, None),
+    ] {
+        let mut fork = Fork::start(&python.path, preload)?;
         let program = Program::python(source);
         for _ in 0..20 {
             runs(&pool, &program)?;
@@ -184,9 +187,8 @@ fn round(
         let forked = (clock.seconds(&[fork.pid()], 0.0) - before) / FORKS as f64;
         table.add(cell, "ms", None, isolated * 1e3);
         table.add(plain, "ms", None, forked * 1e3);
-        table.add(ratio, "x", Some((Most, wanted)), isolated / forked);
+        table.add(ratio, "x", wanted, isolated / forked);
     }
-    drop(fork);
 
     let program = Program::python(TRIVIAL);
     let isolated = rate(THROUGHPUT, threads * 2, |_| runs(&pool, &program).map(|_| ()))?;

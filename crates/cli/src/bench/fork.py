@@ -1,15 +1,16 @@
 # The peer without isolation: a warm interpreter forks itself, the child compiles and executes a
 # program, the parent waits. For each line "NUMBER PROGRAM" (in repr) it answers when all are done.
 import ast, gc, os, sys
+import atexit, ctypes, itertools, marshal  # what every zygote has
 
-preload = sys.argv[1].split(",")
-for name in preload:
+for name in sys.argv[1].split(",") if sys.argv[1] else ():
     try:
         __import__(name)
     except ImportError:
         pass
 if "random" in sys.modules:
     sys.modules["random"].seed(0)
+exec(compile("def f(a, *b, c=1, **d): return f'{a}'\nclass A: pass\nx = [i for i in range(3)]\n", "", "exec"), {})
 out = os.memfd_create("out")
 answers = os.dup(1)
 os.dup2(out, 1)

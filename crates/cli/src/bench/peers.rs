@@ -26,11 +26,11 @@ impl Drop for Fork {
 }
 
 impl Fork {
-    /// Starts it in a folder in memory, with the same modules imported as a zygote has.
+    /// Starts it in a folder in memory, with modules imported as a zygote has them.
     pub fn start(python: &Path, preload: &[String]) -> Result<Fork, Error> {
         let base = Path::new("/dev/shm");
         let base = if base.is_dir() { base.to_path_buf() } else { std::env::temp_dir() };
-        let folder = base.join(format!("loophole-bench-{}", std::process::id()));
+        let folder = base.join(format!("loophole-bench-{}-{}", std::process::id(), preload.len()));
         std::fs::create_dir_all(&folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
         let fail = |error: std::io::Error| Error::Cannot(format!("{}: {error}", python.display()));
         let mut child = Command::new(python)
