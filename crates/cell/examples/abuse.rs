@@ -20,11 +20,11 @@ fn main() -> ExitCode {
     print!("{}", table::totals(&rows));
     table::skipped(&rows).iter().for_each(|line| println!("SKIPPED {line}"));
     failures.iter().for_each(|line| println!("FAILED {line}"));
-    if arguments.iter().any(|a| a == "--write") {
-        if let Err(why) = table::write(&attempt::all(), &rows) {
-            eprintln!("error: {why}");
-            return ExitCode::from(3);
-        }
+    if arguments.iter().any(|a| a == "--write")
+        && let Err(why) = table::write(&attempt::all(), &rows)
+    {
+        eprintln!("error: {why}");
+        return ExitCode::from(3);
     }
     if arguments.iter().any(|a| a == "--slow") {
         rows.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));

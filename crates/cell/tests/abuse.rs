@@ -37,3 +37,21 @@ fn there_are_many_attempts_and_the_page_lists_them() {
     let listed = table::listed().unwrap();
     assert!(listed == names, "docs/cells.md is behind: `cargo run -p loophole-cell --example abuse -- --write`");
 }
+
+/// An expectation that nothing can fail would prove nothing.
+#[test]
+fn without_isolation_they_get_through() {
+    if suite::copy() {
+        return;
+    }
+    let rows = suite::run_open(&["without_isolation_they_get_through", "--exact", "--nocapture"]);
+    let held: Vec<&str> = rows.iter().filter(|r| r.outcome == table::Outcome::Held).map(|r| r.name.as_str()).collect();
+    match table::skipped(&rows).first() {
+        Some(why) => println!("SKIPPED {why}"),
+        None => assert!(
+            rows.len() >= 20 && held.is_empty(),
+            "{} attempts; no way out without isolation: {held:?}",
+            rows.len()
+        ),
+    }
+}

@@ -12,6 +12,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("kernel", include_str!("kernel.toml")),
     ("network", include_str!("network.toml")),
     ("files", include_str!("files.toml")),
+    ("watch", include_str!("watch.toml")),
     ("collection", include_str!("collection.toml")),
     ("resources", include_str!("resources.toml")),
     ("forging", include_str!("forging.toml")),
@@ -56,6 +57,15 @@ pub struct Attempt {
     /// Files whose content is wanted.
     #[serde(default)]
     read_back: Vec<String>,
+    /// Files given whose opening is to be told.
+    #[serde(default)]
+    watch: Vec<String>,
+    /// Whether a session has a terminal.
+    #[serde(default)]
+    pub terminal: bool,
+    /// Without isolation it gets through: the expectation can fail.
+    #[serde(default)]
+    pub open: bool,
     #[serde(default)]
     limits: Numbers,
     /// Without these it cannot be run; see [`Attempt::lacks`].
@@ -67,8 +77,10 @@ pub struct Attempt {
     /// Why not in the others.
     #[serde(default)]
     elsewhere: String,
-    /// What must be seen from outside.
+    /// What must be seen from outside,
     pub seen: Seen,
+    /// and where less can be promised: in the tier without namespaces.
+    landlock: Option<Seen>,
 }
 
 /// Limits that differ from those of most attempts.
@@ -95,6 +107,7 @@ pub fn all() -> Vec<Attempt> {
             assert_eq!(attempt.tiers.is_empty(), attempt.elsewhere.is_empty(), "{what}: tiers go with `elsewhere`");
             assert!(out.iter().all(|a: &Attempt| a.name != attempt.name), "{what} is there twice");
             attempt.seen.check(&what);
+            attempt.landlock.iter().for_each(|seen| seen.check(&what));
             attempt.group.clone_from(&file.title);
             out.push(attempt);
         }
@@ -103,18 +116,25 @@ pub fn all() -> Vec<Attempt> {
 }
 
 impl Attempt {
-    /// Why it cannot be run here, if so.
-    pub fn lacks(&self, tier: &str) -> Option<String> {
+    /// Why it cannot be run here, if so; `bounds` is what the pool says of its cells.
+    pub fn lacks(&self, tier: &str, bounds: &[String]) -> Option<String> {
         if !self.tiers.is_empty() && !self.tiers.iter().any(|t| t == tier) {
             return Some(self.elsewhere.clone());
         }
         self.needs.iter().find_map(|need| match need.as_str() {
             "x86_64" => (!cfg!(target_arch = "x86_64")).then(|| "machine code of x86-64".to_owned()),
+            "a memory group" => (!bounds.iter().any(|b| b.contains("memory")))
+                .then(|| "nothing bounds the memory of all processes together: no control group can be had".to_owned()),
             program if program.starts_with('/') => {
                 (!std::path::Path::new(program).exists()).then(|| format!("{program} is not installed"))
             }
             other => panic!("{:?} needs {other:?}, which is not known", self.name),
         })
+    }
+
+    /// What must be seen in a tier.
+    pub fn seen(&self, tier: &str) -> &Seen {
+        self.landlock.as_ref().filter(|_| tier == "landlock").unwrap_or(&self.seen)
     }
 
     /// The limits of the program, or of the session.
@@ -123,7 +143,7 @@ impl Attempt {
         let d = Limits::default();
         Limits {
             cpu_seconds: n.cpu.unwrap_or(1.0),
-            wall_seconds: n.wall.unwrap_or(8.0),
+            wall_seconds: n.wall.unwrap_or(20.0),
             memory_bytes: n.memory_mib.map_or(d.memory_bytes, |m| m << 20),
             processes: n.processes.unwrap_or(24),
             file_bytes: n.file_kib.map_or(4 << 20, |k| k << 10),
@@ -144,6 +164,7 @@ impl Attempt {
         }
         program.stdin = self.stdin.clone().into_bytes();
         program.read_back.clone_from(&self.read_back);
+        program.watch.clone_from(&self.watch);
         program.limits = self.limits();
         program
     }

@@ -54,10 +54,8 @@ impl Canaries {
         fs::write(folder.join("secret"), &file)?;
         fs::set_permissions(folder.join("secret"), Permissions::from_mode(0o666))?;
         let unnamed = |kind: &str| SocketAddr::from_abstract_name(format!("{name}-{kind}"));
-        let streams =
-            [UnixListener::bind(folder.join("stream"))?, UnixListener::bind_addr(&unnamed("stream")?)?];
-        let datagrams =
-            [UnixDatagram::bind(folder.join("datagram"))?, UnixDatagram::bind_addr(&unnamed("datagram")?)?];
+        let streams = [UnixListener::bind(folder.join("stream"))?, UnixListener::bind_addr(&unnamed("stream")?)?];
+        let datagrams = [UnixDatagram::bind(folder.join("datagram"))?, UnixDatagram::bind_addr(&unnamed("datagram")?)?];
         for socket in ["stream", "datagram"] {
             fs::set_permissions(folder.join(socket), Permissions::from_mode(0o777))?;
         }

@@ -50,6 +50,10 @@ pub struct Seen {
     refused: BTreeMap<String, u64>,
     /// The record's files, each as `change kind path`, sorted; a path is a pattern.
     files: Option<Vec<String>>,
+    /// Openings of watched files, each as `path process` (`-` for an unknown process); patterns.
+    opened: Option<Vec<String>>,
+    /// At least so many of them.
+    opened_at_least: Option<usize>,
     /// At most so many files in the record.
     files_at_most: Option<usize>,
     /// So many processes were left.
@@ -58,7 +62,7 @@ pub struct Seen {
     cpu_at_least: Option<f64>,
     /// Over within so many seconds; a few more than the wall limit unless told.
     wall_below: Option<f64>,
-    /// Looked at within so many seconds after it was over.
+    /// Looked at within so many seconds after it was over; ten unless told.
     collected_below: Option<f64>,
     /// The record takes no more memory than this.
     record_below_mib: Option<usize>,
@@ -120,7 +124,10 @@ impl Seen {
             must(c.has(&r.code.unwrap_or(-1)), format!("code {:?} (verdict {verdict})", r.code));
         }
         if let Some(s) = &self.signal {
-            must(s.has(&r.signal.unwrap_or(-1)), format!("signal {:?} (verdict {verdict}, code {:?})", r.signal, r.code));
+            must(
+                s.has(&r.signal.unwrap_or(-1)),
+                format!("signal {:?} (verdict {verdict}, code {:?})", r.signal, r.code),
+            );
         }
         if let Some(n) = &self.leftover {
             must(n.has(&r.leftover_processes), format!("{} processes left over", r.leftover_processes));
@@ -137,18 +144,30 @@ impl Seen {
             let good = found.len() == want.len() && found.iter().zip(want).all(|(f, w)| matches(w, f));
             must(good, format!("files {:?}", &found[..found.len().min(12)]));
         }
+        if let Some(want) = &self.opened {
+            let process = |p: Option<i32>| p.map_or("-".to_owned(), |p| p.to_string());
+            let found: Vec<String> = r.opened.iter().map(|o| format!("{} {}", o.path, process(o.process))).collect();
+            let good = found.len() == want.len() && found.iter().zip(want).all(|(f, w)| matches(w, f));
+            must(good, format!("openings {:?}", &found[..found.len().min(12)]));
+        }
+        if let Some(least) = self.opened_at_least {
+            must(r.opened.len() >= least, format!("{} openings told", r.opened.len()));
+        }
         if let Some(n) = self.files_at_most {
             must(r.files.len() <= n, format!("{} files", r.files.len()));
         }
         if let Some(least) = self.cpu_at_least {
             must(r.cpu_seconds >= least, format!("{:.2} CPU seconds counted, not {least}", r.cpu_seconds));
         }
-        let most = self.wall_below.unwrap_or(wall_limit + 3.0);
+        let most = self.wall_below.unwrap_or(wall_limit + 5.0);
         must(r.wall_seconds < most, format!("over after {:.1} s, not {most}", r.wall_seconds));
         let after = took - r.wall_seconds;
-        let most = self.collected_below.unwrap_or(4.0);
+        let most = self.collected_below.unwrap_or(10.0);
         must(after < most, format!("{after:.1} s until its record was there, not {most}"));
-        let size = r.stdout.len() + r.stderr.len() + r.files.iter().map(|f| f.path.len() + 200).sum::<usize>();
+        let size = r.stdout.len()
+            + r.stderr.len()
+            + r.files.iter().map(|f| f.path.len() + 200).sum::<usize>()
+            + r.opened.len() * 300;
         let most = self.record_below_mib.unwrap_or(16);
         must(size < most << 20, format!("a record of {} MiB", size >> 20));
         // Whatever it does, the program must not make its failure look like ours.

@@ -1,6 +1,12 @@
 # Given to every attempt in Python: raw system calls by name, answered with the name of the error.
 import ctypes, errno, os, sys, time
 libc = ctypes.CDLL(None, use_errno=True)
+# Its own folders: /box and /tmp, or others where there is no mount namespace.
+BOX, TMP = os.getcwd(), os.environ.get('TMPDIR', '/tmp')
+PLACES = (BOX, TMP)
+def z(path):
+    "A path as a system call wants it."
+    return path.encode() + b'\0'
 NR = {{NUMBERS}}
 def raw(name, *args):
     "The return value and the errno of a system call."

@@ -4,14 +4,21 @@ use super::attempt::{Attempt, python};
 use super::canary::{self, Canaries};
 use super::expect::{matches, step_is, word};
 use super::table::Outcome;
-use loophole_cell::{CellError, Pool, PoolOptions, Program, Record, SessionOptions, SessionStep};
+use loophole_cell::{CellError, Pool, PoolOptions, Program, Record, SessionOptions, SessionStep, Tier};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-/// The tiers an attempt may be run in, with the options that ask for them.
-pub fn tiers() -> Vec<(&'static str, PoolOptions)> {
-    vec![("namespaces", PoolOptions { cells: 1, ..PoolOptions::default() })]
+/// The tiers an attempt may be run in, with the options that ask for them. Zygotes with heavier modules would only
+/// scatter the programs, which are to run in one cell.
+pub fn tiers() -> Vec<(Tier, PoolOptions)> {
+    let options = |tier| PoolOptions { cells: 1, warm: Vec::new(), tier: Some(tier), ..PoolOptions::default() };
+    [Tier::Namespaces, Tier::Landlock].map(|tier| (tier, options(tier))).to_vec()
+}
+
+/// No isolation at all, to see that the attempts are more than words.
+pub fn without() -> (Tier, PoolOptions) {
+    (Tier::None, PoolOptions { cells: 1, warm: Vec::new(), tier: Some(Tier::None), ..PoolOptions::default() })
 }
 
 /// Seconds beyond the wall limit after which the supervisor is held to hang.
@@ -31,28 +38,29 @@ impl Neighbour {
 
 /// One cell and the canaries around it.
 pub struct Worker {
-    tier: &'static str,
+    tier: Tier,
     options: PoolOptions,
     cell: Cell,
     canaries: Canaries,
     predecessor: String,
 }
 
-/// A pool of one cell, and how it looked when it was new.
+/// A pool that runs one program at a time, and how its cells looked when they were new: one for programs that import
+/// nothing and for commands, one for the others.
 struct Cell {
     pool: Arc<Pool>,
-    zygote: i32,
-    view: BTreeMap<String, serde_json::Value>,
+    tier: Tier,
+    zygotes: Vec<i32>,
+    views: [BTreeMap<String, serde_json::Value>; 2],
     processes: usize,
     mounts: Option<usize>,
 }
 
 impl Worker {
     /// Starts a cell and its canaries.
-    pub fn start(tier: &str, options: &PoolOptions) -> Result<Worker, CellError> {
-        let tier = tiers().into_iter().map(|t| t.0).find(|t| *t == tier).expect("a tier");
-        let cell = Cell::start(options)?;
-        let status = std::fs::read_to_string(format!("/proc/{}/status", cell.zygote)).unwrap_or_default();
+    pub fn start(tier: Tier, options: &PoolOptions) -> Result<Worker, CellError> {
+        let cell = Cell::start(tier, options)?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", cell.zygotes[0])).unwrap_or_default();
         let uid = status.lines().find_map(|l| l.strip_prefix("Uid:")?.split_whitespace().next()?.parse().ok());
         let canaries = Canaries::start(uid.unwrap_or(0)).expect("canaries");
         Ok(Worker { tier, options: options.clone(), cell, canaries, predecessor: String::new() })
@@ -60,7 +68,7 @@ impl Worker {
 
     /// Carries out an attempt; afterwards the cell is one that can be used.
     pub fn carry_out(&mut self, attempt: &Attempt, neighbour: &Mutex<Neighbour>) -> (Outcome, f64) {
-        if let Some(reason) = attempt.lacks(self.tier) {
+        if let Some(reason) = attempt.lacks(&self.tier.to_string(), &self.cell.pool.describe()) {
             return (Outcome::Skipped(reason), 0.0);
         }
         let began = Instant::now();
@@ -74,12 +82,16 @@ impl Worker {
             wrong.extend(self.canaries.touched());
         }
         let seconds = began.elapsed().as_secs_f64();
-        if wrong.is_empty() {
+        // Sessions and watched files bring zygotes of their own, which are not to stand beside the next attempt.
+        if wrong.is_empty() && self.cell.pool.zygote_pids() == self.cell.zygotes {
             return (Outcome::Held, seconds);
         }
-        match Cell::start(&self.options) {
+        match Cell::start(self.tier, &self.options) {
             Ok(cell) => self.cell = cell,
             Err(e) => wrong.push(format!("no other cell could be started: {e}")),
+        }
+        if wrong.is_empty() {
+            return (Outcome::Held, seconds);
         }
         match Canaries::start(0) {
             Ok(canaries) => self.canaries = canaries,
@@ -91,23 +103,27 @@ impl Worker {
     /// Two programs with a secret: one leaves all that it can, the other leaves the scratch folders as they were.
     fn predecessors(&mut self) -> Result<(), String> {
         self.predecessor = canary::secret("predecessor");
-        let dirty = "import os, sys, time\ns = sys.stdin.read() * 1000\nfor p in ('/box', '/tmp'):\n  \
+        let dirty = "import os, sys, time\ns = sys.stdin.read() * 1000\nfor p in (os.getcwd(), os.environ.get('TMPDIR', '/tmp')):\n  \
                      open(p + '/' + s[:60], 'w').write(s); os.mkdir(p + '/folder')\nkept = [s + str(i) for i in range(20)]\n\
                      if os.fork() == 0: time.sleep(100)\n";
         let clean = "import sys\ns = sys.stdin.read() * 1000; kept = [s + str(i) for i in range(20)]\n";
-        for (source, leftover) in [(dirty, 1), (clean, 0)] {
-            let mut program = Program::python(format!("{source}# {}", self.predecessor));
-            program.stdin.clone_from(&self.predecessor.clone().into_bytes());
-            program.args.push(self.predecessor.clone());
-            let (record, _) = self.cell.run(&program)?;
-            if !record.success() || record.leftover_processes != leftover {
-                return Err(format!("an honest program before it failed: {:?} {}", record.verdict, record.stderr_text()));
+        for zygote in ["", "import json\n"] {
+            for (source, leftover) in [(dirty, 1), (clean, 0)] {
+                let mut program = Program::python(format!("{zygote}{source}# {}", self.predecessor));
+                program.stdin = self.predecessor.clone().into_bytes();
+                program.args.push(self.predecessor.clone());
+                let (r, _) = self.cell.run(&program)?;
+                if !r.success() || r.leftover_processes != leftover {
+                    let what = (r.verdict, r.leftover_processes, r.stderr_text());
+                    return Err(format!("an honest program before it failed: {what:?}"));
+                }
             }
         }
         Ok(())
     }
 
     fn program(&mut self, attempt: &Attempt, neighbour: &Mutex<Neighbour>) -> Vec<String> {
+        let seen = attempt.seen(&self.tier.to_string());
         let fill = |text: &str| self.canaries.fill(text);
         let then = |when: &str| -> Result<Option<Record>, String> {
             let Some(source) = &attempt.then else { return Ok(None) };
@@ -140,9 +156,9 @@ impl Worker {
             Ok(r) => r,
             Err(e) => return vec![e],
         };
-        let mut wrong = attempt.seen.judge(&record, took, limits.wall_seconds);
+        let mut wrong = seen.judge(&record, took, limits.wall_seconds);
         wrong.extend(self.leaks(&record));
-        match (beside, &attempt.seen.beside) {
+        match (beside, &seen.beside) {
             (Some(Ok((r, _))), Some(want)) => {
                 let found = r.stdout_text();
                 if !matches(want, &found) || !r.success() {
@@ -187,10 +203,11 @@ impl Worker {
         let options = SessionOptions {
             limits: attempt.limits(),
             step_wall_seconds: attempt.limits().wall_seconds.min(5.0),
+            terminal: attempt.terminal,
             ..SessionOptions::default()
         };
         let commands: Vec<String> = commands.iter().map(|c| self.canaries.fill(c)).collect();
-        let seen = &attempt.seen;
+        let seen = attempt.seen(&self.tier.to_string());
         let honest = !seen.ends;
         let pool = self.cell.pool.clone();
         let limit = options.step_wall_seconds * (commands.len() + 1) as f64;
@@ -218,7 +235,9 @@ impl Worker {
         wrong.extend(self.leaks(&record));
         if honest && let Some(step) = steps.pop() {
             let text = String::from_utf8_lossy(&step.stdout).into_owned();
-            if (text.as_str(), step.code, word(step.verdict).as_str()) != ("honest\n", Some(9), "exit") {
+            if (text.replace("\r\n", "\n").as_str(), step.code, word(step.verdict).as_str())
+                != ("honest\n", Some(9), "exit")
+            {
                 wrong.push(format!("an honest command after it: {text:?}, code {:?}, {:?}", step.code, step.verdict));
             }
         }
@@ -240,16 +259,15 @@ impl Worker {
 }
 
 impl Cell {
-    fn start(options: &PoolOptions) -> Result<Cell, CellError> {
+    fn start(tier: Tier, options: &PoolOptions) -> Result<Cell, CellError> {
         let pool = Arc::new(Pool::start(options.clone())?);
-        let mut cell = Cell { pool, zygote: 0, view: BTreeMap::new(), processes: 0, mounts: None };
-        let first = |e: String| CellError::Machine(e);
-        cell.run(&Program::python("")).map_err(first)?;
-        cell.zygote = cell.pool.zygote_pids().first().copied().unwrap_or(0);
-        cell.view = cell.look().map_err(first)?;
-        // The place of the next program is made while nobody waits for it.
-        std::thread::sleep(Duration::from_millis(150));
-        (cell.processes, cell.mounts) = (descendants(cell.zygote), mounts(cell.zygote));
+        let views = [BTreeMap::new(), BTreeMap::new()];
+        let mut cell = Cell { pool, tier, zygotes: Vec::new(), views, processes: 0, mounts: None };
+        cell.views = [cell.look(0).map_err(CellError::Machine)?, cell.look(1).map_err(CellError::Machine)?];
+        cell.zygotes = cell.pool.zygote_pids();
+        // The last of them takes a moment to go.
+        std::thread::sleep(Duration::from_millis(50));
+        (cell.processes, cell.mounts) = (descendants(&cell.zygotes), mounts(&cell.zygotes));
         Ok(cell)
     }
 
@@ -258,42 +276,52 @@ impl Cell {
         guarded(&self.pool, program)
     }
 
-    fn look(&self) -> Result<BTreeMap<String, serde_json::Value>, String> {
-        let view = include_str!("view.py")
+    /// What the next program finds that imports nothing (0), or something (1).
+    fn look(&self, zygote: usize) -> Result<BTreeMap<String, serde_json::Value>, String> {
+        let mut view = include_str!("view.py")
             .replace("{{GETDENTS}}", &libc::SYS_getdents64.to_string())
-            .replace("{{IOPRIO_GET}}", &libc::SYS_ioprio_get.to_string());
+            .replace("{{IOPRIO_GET}}", &libc::SYS_ioprio_get.to_string())
+            .replace("{{TIER}}", &self.tier.to_string());
+        if zygote == 0 {
+            // What it imports cannot be seen by who chooses the zygote.
+            let hidden: String = view.bytes().map(|b| format!("{b:02x}")).collect();
+            view = format!("exec(bytes.fromhex('{hidden}').decode(), globals())");
+        }
         let (r, _) = self.run(&Program::python(view))?;
-        serde_json::from_slice(&r.stdout).map_err(|e| format!("the next program failed: {e} {}", r.stderr_text()))
+        serde_json::from_slice(&r.stdout)
+            .map_err(|e| format!("the next program failed: {e} {:?} {}", r.verdict, r.stderr_text()))
     }
 
-    /// What of the cell is no longer as it was when it was new.
+    /// What of the cells is no longer as it was when they were new.
     fn changed(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        match self.look() {
-            Ok(view) => {
-                let different = view.iter().filter(|(k, v)| self.view.get(*k) != Some(v));
-                wrong.extend(different.map(|(k, v)| {
-                    let text = |v: Option<&serde_json::Value>| v.map(ToString::to_string).unwrap_or_default();
-                    format!("the next program finds {k}: {}, before it {}", v, text(self.view.get(k)))
-                }));
+        for (zygote, before) in self.views.iter().enumerate() {
+            match self.look(zygote) {
+                Ok(view) => {
+                    let different = view.iter().filter(|(k, v)| before.get(*k) != Some(v));
+                    wrong.extend(different.map(|(k, v)| {
+                        let old = before.get(k).map(ToString::to_string).unwrap_or_default();
+                        format!("the next program finds {k}: {v}, before it {old}")
+                    }));
+                }
+                Err(e) => wrong.push(e),
             }
-            Err(e) => wrong.push(e),
         }
-        if self.pool.zygote_pids() != [self.zygote] {
-            wrong.push("the zygote did not survive it".to_owned());
+        let alive = self.pool.zygote_pids();
+        if !self.zygotes.iter().all(|z| alive.contains(z)) {
+            wrong.push("a zygote did not survive it".to_owned());
         }
-        // What is being killed takes a moment to go, and the place of the next program a moment to be made.
+        // What is being killed takes a moment to go.
         let end = Instant::now() + Duration::from_secs(3);
-        let mut counts = [usize::MAX; 3];
-        while counts.iter().any(|n| *n != self.processes) && Instant::now() < end {
-            counts.rotate_left(1);
-            counts[2] = descendants(self.zygote);
+        let now = || (descendants(&self.zygotes), mounts(&self.zygotes));
+        let (mut count, mut mounts) = now();
+        while (count, mounts) != (self.processes, self.mounts) && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(3));
+            (count, mounts) = now();
         }
-        if counts.iter().any(|n| *n != self.processes) {
-            wrong.push(format!("{counts:?} processes in the cell, {} before it", self.processes));
+        if count != self.processes {
+            wrong.push(format!("{count} processes in the cell, {} before it", self.processes));
         }
-        let mounts = mounts(self.zygote);
         if mounts != self.mounts {
             wrong.push(format!("{mounts:?} mounts in the cell, {:?} before it", self.mounts));
         }
@@ -318,8 +346,8 @@ fn in_time<T: Send + 'static>(seconds: f64, work: impl FnOnce() -> T + Send + 's
     take.recv_timeout(Duration::from_secs_f64(seconds + PATIENCE)).map_err(|_| "the supervisor hangs".to_owned())
 }
 
-/// How many processes descend from this one.
-fn descendants(root: i32) -> usize {
+/// How many processes descend from these.
+fn descendants(roots: &[i32]) -> usize {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let parents: BTreeMap<i32, i32> = entries
         .filter_map(|e| {
@@ -331,7 +359,7 @@ fn descendants(root: i32) -> usize {
         .collect();
     let under = |mut pid: i32| {
         while let Some(parent) = parents.get(&pid) {
-            if *parent == root {
+            if roots.contains(parent) {
                 return true;
             }
             pid = *parent;
@@ -341,8 +369,8 @@ fn descendants(root: i32) -> usize {
     parents.keys().filter(|p| under(**p)).count()
 }
 
-/// How many mounts the cell has, where this user may see it.
-fn mounts(zygote: i32) -> Option<usize> {
-    std::fs::read_to_string(format!("/proc/{zygote}/mountinfo")).ok().map(|text| text.lines().count())
+/// How many mounts the cells have, where this user may see it.
+fn mounts(zygotes: &[i32]) -> Option<usize> {
+    let of = |z: &i32| Some(std::fs::read_to_string(format!("/proc/{z}/mountinfo")).ok()?.lines().count());
+    zygotes.iter().map(of).sum()
 }
-

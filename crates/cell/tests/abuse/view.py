@@ -1,6 +1,8 @@
 # What a program finds when it starts: everything an earlier program could have left behind. Two
 # runs in one cell must print the same.
-import ctypes, gc, json, locale, os, random, resource, signal, sys, time
+import sys
+seeded = 'random' in sys.modules
+import ctypes, gc, json, locale, os, random, resource, signal, time
 libc = ctypes.CDLL(None, use_errno=True)
 v = {}
 def look(name, f):
@@ -46,14 +48,21 @@ def first_file(path):
         at += length
     os.unlink(name)
     return sorted(e for e in seen if e[0] != '..')
-look('pids', lambda: (os.getpid(), os.getppid(), os.getpgid(0), os.getsid(0)))
-for path in ('/', '/box', '/tmp', '/dev', '/dev/shm'):
-    look('tree ' + path, lambda: tree(path) if os.path.isdir(path) else 'no folder')
-for path in ('/box', '/tmp'):
-    look('room ' + path, lambda: room(path))
-    look('first file ' + path, lambda: first_file(path))
+for path in (os.getcwd(), os.environ.get('TMPDIR', '/tmp')):
+    look('tree ' + path, lambda: tree(path))
+if '{{TIER}}' == 'namespaces':
+    # Elsewhere these are the machine's own.
+    look('pids', lambda: (os.getpid(), os.getppid(), os.getpgid(0), os.getsid(0)))
+    for path in ('/', '/dev', '/dev/shm'):
+        look('tree ' + path, lambda: tree(path))
+    for path in ('/box', '/tmp'):
+        look('room ' + path, lambda: room(path))
+        look('first file ' + path, lambda: first_file(path))
+else:
+    look('leader', lambda: os.getpid() == os.getpgid(0) == os.getsid(0))
 look('fds', fds)
-look('rlimits', lambda: [(i, resource.getrlimit(i)) for i in range(16)])
+# Where the user's processes are counted together, their limit (6) is what is there and what may be added.
+look('rlimits', lambda: [(i, resource.getrlimit(i)) for i in range(16) if i != 6 or '{{TIER}}' == 'namespaces'])
 look('priority', lambda: (os.getpriority(0, 0), libc.syscall({{IOPRIO_GET}}, 1, 0), os.sched_getscheduler(0)))
 look('affinity', lambda: sorted(os.sched_getaffinity(0)))
 look('umask', lambda: os.umask(0o22))
@@ -69,7 +78,7 @@ look('modules', lambda: sorted(sys.modules))
 look('hooks', lambda: (len(sys.meta_path), len(sys.path_hooks), str(sys.excepthook), str(sys.displayhook), sys.gettrace()))
 look('switches', lambda: (gc.isenabled(), gc.get_threshold(), sys.getrecursionlimit(), sys.getswitchinterval()))
 look('locale', lambda: (locale.setlocale(locale.LC_ALL), time.tzname, time.timezone))
-look('random', lambda: (random.random(), hash('a'), id(object())))
+look('random', lambda: (random.random() if seeded else None, hash('a'), id(object())))
 look('names', lambda: os.uname())
 look('ids', lambda: (os.getresuid(), os.getresgid(), os.getgroups()))
 look('capabilities', capabilities)

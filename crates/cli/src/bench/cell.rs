@@ -142,10 +142,8 @@ fn done(record: &Record) -> Result<(), Error> {
     )))
 }
 
-fn runs(pool: &Pool, program: &Program) -> Result<Record, Error> {
-    let record = pool.run(program)?;
-    done(&record)?;
-    Ok(record)
+fn runs(pool: &Pool, program: &Program) -> Result<(), Error> {
+    done(&pool.run(program)?)
 }
 
 fn round(
@@ -176,39 +174,40 @@ fn round(
         }
         fork.run(20, source)?;
         let zygotes = pool.zygote_pids();
-        let before = clock.seconds(&zygotes, 0.0);
-        let mut programs = 0.0;
+        let before = clock.seconds(&zygotes);
         for _ in 0..FORKS {
-            programs += runs(&pool, &program)?.cpu_seconds;
+            runs(&pool, &program)?;
         }
-        let isolated = (clock.seconds(&zygotes, programs) - before) / FORKS as f64;
-        let before = clock.seconds(&[fork.pid()], 0.0);
+        let isolated = (clock.seconds(&zygotes) - before) / FORKS as f64;
+        let before = clock.seconds(&[fork.pid()]);
         fork.run(FORKS, source)?;
-        let forked = (clock.seconds(&[fork.pid()], 0.0) - before) / FORKS as f64;
+        let forked = (clock.seconds(&[fork.pid()]) - before) / FORKS as f64;
         table.add(cell, "ms", None, isolated * 1e3);
         table.add(plain, "ms", None, forked * 1e3);
         table.add(ratio, "x", wanted, isolated / forked);
     }
 
     let program = Program::python(TRIVIAL);
-    let isolated = rate(THROUGHPUT, threads * 2, |_| runs(&pool, &program).map(|_| ()))?;
+    let isolated = rate(THROUGHPUT, threads * 2, |_| runs(&pool, &program))?;
     table.add("programs a second", "/s", None, isolated);
     for peer in fresh {
-        let began = clock.seconds(&[], 0.0);
+        let began = clock.seconds(&[]);
         let speed = rate(FRESH, threads, |_| peer.run())?;
-        let cpu = (clock.seconds(&[], 0.0) - began) / FRESH as f64 * 1e3;
+        let cpu = (clock.seconds(&[]) - began) / FRESH as f64 * 1e3;
         let (a_second, times, spent, wanted) = match peer.name {
             "bubblewrap" => ("bubblewrap a second", "programs / bubblewrap", "CPU of bubblewrap", Some((Least, 12.0))),
             "nsjail" => ("nsjail a second", "programs / nsjail", "CPU of nsjail", None),
             _ => ("python3 -I -S -E a second", "programs / python3 -I -S -E", "CPU of python3 -I -S -E", None),
         };
         table.add(a_second, "/s", None, speed);
-        table.add(spent, "ms", None, cpu);
+        if clock.is_complete() {
+            table.add(spent, "ms", None, cpu);
+        }
         table.add(times, "x", wanted, isolated / speed);
     }
 
     let shell = Program::command(["bash", "-c", "true"]);
-    let shells = rate(SHELLS, threads * 2, |_| runs(&pool, &shell).map(|_| ()))?;
+    let shells = rate(SHELLS, threads * 2, |_| runs(&pool, &shell))?;
     table.add("bash -c true a second", "/s", Some((Least, 300.0)), shells);
 
     // The cells have been used and are idle now.
@@ -227,8 +226,8 @@ fn round(
     options.preload.extend(MODULES.map(str::to_owned));
     let pool = Pool::start(options)?;
     let all = &problems.programs;
-    rate(20, threads, |i| runs(&pool, &all[i % all.len()]).map(|_| ()))?;
-    let solved = rate(all.len(), threads * 2, |i| runs(&pool, &all[i]).map(|_| ()))?;
+    rate(20, threads, |i| runs(&pool, &all[i % all.len()]))?;
+    let solved = rate(all.len(), threads * 2, |i| runs(&pool, &all[i]))?;
     table.add("problems with their tests a second", "/s", Some((Least, 500.0)), solved);
     Ok(())
 }

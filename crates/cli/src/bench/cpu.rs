@@ -47,15 +47,19 @@ impl Clock {
         match self {
             Clock::Group { .. } => "cgroup: supervisor, zygotes, inits, programs and peers, from start to end",
             Clock::Processes => {
-                "getrusage of the supervisor and its children, /proc/ZYGOTE/stat with children waited for, and the \
-                 CPU time in the records: without a cgroup, what an init itself uses is missing"
+                "no cgroup can be made here, so /proc/PID/stat of supervisor and zygotes, with the children they have \
+                 waited for (programs and inits are)"
             }
         }
     }
 
-    /// Seconds until now. `zygotes` are alive; `programs` is the CPU time in their records, which only counts where
-    /// there is no cgroup.
-    pub fn seconds(&self, zygotes: &[i32], programs: f64) -> f64 {
+    /// Whether nothing is missed, whoever waits for whom.
+    pub fn is_complete(&self) -> bool {
+        matches!(self, Clock::Group { .. })
+    }
+
+    /// Seconds until now; `zygotes` are alive.
+    pub fn seconds(&self, zygotes: &[i32]) -> f64 {
         match self {
             Clock::Group { mount, ours, .. } => {
                 let of = |group: &str| -> f64 {
@@ -72,7 +76,7 @@ impl Clock {
             }
             Clock::Processes => {
                 let own = [std::process::id() as i32];
-                own.iter().chain(zygotes).map(|pid| of_process(*pid)).sum::<f64>() + programs
+                own.iter().chain(zygotes).map(|pid| of_process(*pid)).sum()
             }
         }
     }
