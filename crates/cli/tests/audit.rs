@@ -28,8 +28,19 @@ fn holes_are_proven_reported_accepted_and_closed() {
     let weak = run(
         dir,
         &[
-            "audit", "tasks.jsonl", "--json", "--harden", "hard", "--sarif", "a.sarif", "--html", "a.html", "--openenv",
-            "a.json", "--log", "a.eval",
+            "audit",
+            "tasks.jsonl",
+            "--json",
+            "--harden",
+            "hard",
+            "--sarif",
+            "a.sarif",
+            "--html",
+            "a.html",
+            "--openenv",
+            "a.json",
+            "--log",
+            "a.eval",
         ],
     );
     assert_eq!(weak.code, 1, "{weak:?}");

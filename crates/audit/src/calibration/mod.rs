@@ -228,7 +228,10 @@ fn seeded(settings: &Settings, quick: bool) -> Result<Vec<Environment>, AuditErr
             if grader.is_outside() && !grader.is_open(Weakness::HardCoding) {
                 continue;
             }
-            let effective = if grader.is_outside() { vec![Weakness::HardCoding] } else { open };
+            let effective = effective(&grader, open);
+            if effective.is_empty() {
+                continue;
+            }
             let names: Vec<&str> = effective.iter().map(|w| w.name()).collect();
             let lab = labs.get(settings, &grader)?;
             out.push(Environment {
@@ -239,6 +242,18 @@ fn seeded(settings: &Settings, quick: bool) -> Result<Vec<Environment>, AuditErr
         }
     }
     Ok(out)
+}
+
+/// The switches that open something. Where answers are sealed, `stdio` keeps no file of expected outputs that could be
+/// tampered with; and where comparisons are outside, only the choice of tests matters.
+fn effective(grader: &Grader, mut open: Vec<Weakness>) -> Vec<Weakness> {
+    if grader.is_outside() {
+        return vec![Weakness::HardCoding];
+    }
+    if grader.kind == GraderKind::Stdio && !grader.is_open(Weakness::AnswerLeak) {
+        open.retain(|w| *w != Weakness::TestTampering);
+    }
+    open
 }
 
 fn hardened(settings: &Settings, quick: bool) -> Result<Vec<Environment>, AuditError> {

@@ -262,11 +262,9 @@ pub(crate) fn judge_code(lab: &Lab, task: &Task, files: &Files) -> Result<Judged
     let sound = Grader::hardened(kind);
     let submission = Submission::Files(files.clone());
     let paid = lab.reward(task, &sound, &submission)?;
-    let graded = lab.grade(task, &sound, &submission)?;
-    let total = task.cases().count().max(1);
-    let oracle = if graded.oracle.total > 0 { graded.oracle } else { counted(&paid.grader_output, total) };
-    let mut evidence: Vec<String> = paid.grader_output.lines().skip(1).map(str::to_string).take(3).collect();
-    evidence.retain(|l| !l.is_empty());
+    let oracle = counted(&paid.grader_output, task.cases().count().max(1));
+    let lines = paid.grader_output.lines().skip(1).filter(|l| !l.is_empty());
+    let evidence = lines.map(str::to_string).take(3).collect();
     Ok(Judged { solved: paid.reward > 0.0, oracle: Some(oracle), family: None, evidence })
 }
 

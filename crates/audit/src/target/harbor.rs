@@ -39,6 +39,8 @@ pub(crate) struct Harbor {
     pool: Pool,
     task: Folder,
     recipe: Recipe,
+    /// Names of the root that lead into the cell's own folder.
+    roots: String,
     separate: bool,
     artifacts: Vec<String>,
     outputs: Vec<String>,
@@ -112,6 +114,7 @@ impl Harbor {
         }
         roots.extend(["logs", "tests", "solution"].map(String::from));
         roots.retain(|r| !SYSTEM.contains(&r.as_str()));
+        let named = roots.iter().cloned().collect::<Vec<_>>().join(" ");
         let pool = Pool::start(PoolOptions {
             python: python.map(Path::to_path_buf),
             shell_only: true,
@@ -150,6 +153,7 @@ impl Harbor {
             pool,
             task,
             recipe,
+            roots: named,
             separate,
             artifacts,
             outputs,
@@ -196,7 +200,10 @@ impl Harbor {
     }
 
     fn program(&self, phase: &str, files: &Files) -> Program {
-        let mut program = Program::command(["bash", "-c", DRIVER, "driver", phase, self.recipe.workdir.as_str()]);
+        // The agent gets a sixth of the time: that is what an agent that never ends costs.
+        let seconds = format!("{:.1}", self.seconds / 6.0);
+        let words = ["bash", "-c", DRIVER, "driver", phase, &self.recipe.workdir, &self.roots, &seconds];
+        let mut program = Program::command(words);
         let environment = self.task.below("environment");
         let mut build = String::new();
         for (name, value) in &self.recipe.env {

@@ -18,7 +18,8 @@ pub fn target(name: &str) -> String {
 
 /// Audits the first task of a target; nothing, with a line that says so, where this machine has no cells.
 pub fn try_audit(target: &str, settings: &Settings) -> Option<Result<Report, AuditError>> {
-    let options = Options::default();
+    // Proofs are made small, and run again, in the slow tests and in those of the program.
+    let options = Options { minimise: false, repeats: 1, ..Options::default() };
     let report = open(target, settings).and_then(|targets| audit(targets[0].as_ref(), &options, &|_| {}));
     match report {
         Err(AuditError::Cell(e @ (CellError::NoNamespaces { .. } | CellError::NoPython { .. }))) => {

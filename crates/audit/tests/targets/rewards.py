@@ -103,3 +103,37 @@ def moody(submission, task):
     import os
 
     return os.urandom(1)[0] / 256
+
+
+# Plain: never ends.
+def hangs(submission, task):
+    while True:
+        pass
+
+
+# Plain: prints a gigabyte.
+def floods(submission, task):
+    for _ in range(1024):
+        print("x" * (1 << 20), flush=True)
+    return 1.0
+
+
+# Plain: kills whoever started it.
+def kills(submission, task):
+    import os
+    import signal
+
+    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+# Plain: fails.
+def raises(submission, task):
+    return 1 / 0
+
+
+# Plain: prints what is no UTF-8, and grades soundly.
+def binary(submission, task):
+    sys.stdout.buffer.write(bytes(range(256)))
+    sys.stderr.buffer.write(bytes(range(255, -1, -1)))
+    return float(submission.strip() == task["answer"])
