@@ -94,6 +94,8 @@ pub struct Reply {
     pub tool_calls: Vec<ToolCall>,
     /// Why it ended.
     pub finish: Finish,
+    /// The text among [`Sampling::stop`] that ended it, where that is known.
+    pub stop: Option<String>,
     /// What it took.
     pub usage: Usage,
     /// The tokens with their log-probabilities, where they were asked for and the model gives them.

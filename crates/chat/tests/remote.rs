@@ -406,7 +406,8 @@ fn half_a_stream_is_no_reply() {
     });
     let (reply, pieces) = stream(&openai(&fake), &ask("?"));
     assert_eq!((reply.unwrap().text.as_str(), pieces.len(), fake.count()), ("whole", 1, 2));
-    let ends: [(&str, fn() -> Do); 4] = [
+    type End = (&'static str, fn() -> Do);
+    let ends: [End; 4] = [
         ("in the middle", || Do::Events(vec![piece("half")])),
         ("in the middle", || Do::Events(vec![piece("half"), "data: [DONE]".into()])),
         ("no JSON", || Do::Events(vec![piece("half"), "data: {\"choi".into()])),

@@ -96,7 +96,11 @@ fn unknown_names_are_answered_with_the_known_ones() {
     run(at, &["probe", "mock:brave"]).failed(2, &["brave", "bad-denying"]);
     run(at, &["probe", "modell"]).failed(2, &["modell", "organism", "mock:"]);
     run(at, &["chat", "modell"]).failed(2, &["modell"]);
-    run(at, &["probe", "openai:gpt"]).failed(2, &["openai:gpt", "not spoken to"]);
+    let mut keyless = program(at, &["probe", "openai:gpt"]);
+    keyless.env_remove("OPENAI_API_KEY");
+    finish(keyless).failed(2, &["openai:gpt", "OPENAI_API_KEY is not set"]);
+    run(at, &["probe", "http://127.0.0.1:1/v1"]).failed(2, &["#NAME"]);
+    run(at, &["probe", "nowhere+adapter"]).failed(2, &["nowhere+adapter", "FOLDER+ADAPTER"]);
     run(at, &["probe", "organism:nowhere/arm/1"]).failed(2, &["nowhere"]);
     let grade =
         |more: &[&str]| run(at, &[&["grade", "--tasks", "tasks.jsonl", "--submissions", "all.jsonl"], more].concat());

@@ -85,7 +85,7 @@ pub(super) fn reply(answer: &Value) -> Result<Reply, String> {
     for (at, block) in blocks.iter().enumerate() {
         begin(&mut parts, at, block);
     }
-    stop(&mut parts, &answer["stop_reason"]);
+    stop(&mut parts, answer);
     usage(&mut parts, &answer["usage"]);
     Ok(parts.reply())
 }
@@ -106,7 +106,7 @@ pub(super) fn event(parts: &mut Parts, event: &Value) -> Result<(), String> {
             }
         }
         Some("message_delta") => {
-            stop(parts, &event["delta"]["stop_reason"]);
+            stop(parts, &event["delta"]);
             usage(parts, &event["usage"]);
         }
         Some("error") => return Err(format!("it broke off with an error: {}", rest(&event["error"]))),
@@ -130,8 +130,11 @@ fn begin(parts: &mut Parts, at: usize, block: &Value) {
     }
 }
 
-fn stop(parts: &mut Parts, reason: &Value) {
-    parts.finish = match reason.as_str() {
+fn stop(parts: &mut Parts, answer: &Value) {
+    if let Some(text) = answer["stop_sequence"].as_str() {
+        parts.stop = Some(text.to_string());
+    }
+    parts.finish = match answer["stop_reason"].as_str() {
         Some("max_tokens" | "model_context_window_exceeded") => Some(Finish::Length),
         Some("tool_use") => Some(Finish::ToolCalls),
         Some("refusal") => Some(Finish::Filtered),

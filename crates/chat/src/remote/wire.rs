@@ -14,6 +14,7 @@ pub(super) struct Parts {
     /// Reasoning that was given apart from the text.
     pub thought: String,
     pub finish: Option<Finish>,
+    pub stop: Option<String>,
     pub usage: Usage,
     pub logprobs: Option<Vec<TokenLogprob>>,
     /// By their place: id, name, arguments.
@@ -50,7 +51,7 @@ impl Parts {
             finish => finish,
         };
         let (text, usage, logprobs) = (self.text, self.usage, self.logprobs);
-        Reply { text, thought, answer, tool_calls, finish, usage, logprobs, choice: None }
+        Reply { text, thought, answer, tool_calls, finish, stop: self.stop, usage, logprobs, choice: None }
     }
 }
 
