@@ -502,6 +502,17 @@ fn options_it_does_not_know_are_left_out_and_told() {
     assert_eq!(last.body["max_completion_tokens"], 50);
     let left_out: Vec<String> = chat.account().unwrap().left_out.into_iter().collect();
     assert_eq!(left_out, ["max_tokens", "temperature"]);
+    // Anthropic says it in words.
+    let fake = Fake::start(|_, got| match got.body.get("temperature") {
+        Some(_) => json_answer(400, json!({"type": "error", "error": {"message": "`temperature` is deprecated for this model."}})),
+        None => json_answer(200, json!({"content": [], "stop_reason": "end_turn"})),
+    });
+    let chat = anthropic(&fake);
+    assert!(chat.one(&agent()).is_ok());
+    assert_eq!(chat.account().unwrap().left_out.len(), 1);
+    // A value that is wrong is no option that is unknown.
+    let fake = Fake::start(|_, _| json_answer(400, json!({"error": {"message": "temperature: must be at most 1"}})));
+    assert!(matches!(anthropic(&fake).one(&agent()), Err(ChatError::Rejected { .. })) && fake.count() == 1);
     // What cannot be left out is told.
     let fake = Fake::start(|_, _| json_answer(400, json!({"error": {"message": "bad", "param": "messages"}})));
     assert!(matches!(openai(&fake).one(&ask("?")), Err(ChatError::Rejected { .. })));

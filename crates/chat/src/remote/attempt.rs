@@ -47,6 +47,17 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Whether the reason says that an option is not known; not every API names it in a field of its own.
+    pub fn denies(&self, option: &str) -> bool {
+        const DENIALS: &[&str] =
+            &["not support", "unsupported", "deprecated", "not permitted", "not allowed", "unexpected", "unknown"];
+        let reason = self.reason.to_lowercase();
+        let mut words = reason.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        words.any(|word| word == option) && DENIALS.iter().any(|denial| reason.contains(denial))
+    }
+}
+
 /// A client with the limits of the options.
 pub(super) fn agent(options: &RemoteOptions, host: &str) -> Agent {
     let mut config = Agent::config_builder()

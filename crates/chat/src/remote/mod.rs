@@ -322,7 +322,10 @@ impl Remote {
     /// Whether the endpoint refuses an option that one can do without, or names another way; it is left out from now on.
     fn leaves_out(&self, failure: &Failure, body: &Value) -> bool {
         const OPTIONS: &[&str] = &["temperature", "top_p", "seed", "logprobs", "top_logprobs", "max_tokens"];
-        let named = |option: &&&str| failure.option.as_deref() == Some(**option);
+        let named = |option: &&&str| match &failure.option {
+            Some(named) => named == **option,
+            None => failure.denies(option),
+        };
         let Some(option) = OPTIONS.iter().find(named) else { return false };
         // Messages are needed, and a limit that has another name only with OpenAI.
         if body.get(*option).is_none() || (*option == "max_tokens" && self.wire != Wire::OpenAi) {

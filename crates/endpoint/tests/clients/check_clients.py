@@ -143,10 +143,10 @@ def check_anthropic(url: str) -> None:
     cut = client.messages.create(**asked, stop_sequences=["</think>"])
     assert (cut.stop_reason, cut.stop_sequence) == ("stop_sequence", "</think>"), cut
 
-    with client.messages.stream(**asked, temperature=0.0) as stream:
+    with client.messages.stream(**asked, extra_body={"temperature": 0.0}) as stream:
         pieces = list(stream.text_stream)
         final = stream.get_final_message()
-    certain = client.messages.create(**asked, temperature=0.0)
+    certain = client.messages.create(**asked, extra_body={"temperature": 0.0})
     assert "".join(pieces) == final.content[0].text == certain.content[0].text, (pieces, certain)
     assert len(pieces) > 3 and final.stop_reason == "end_turn", "a stream comes in pieces"
     assert final.usage.output_tokens == certain.usage.output_tokens
@@ -161,7 +161,7 @@ def check_anthropic(url: str) -> None:
     assert [block.type for block in tooled.content] == ["text"], tooled
 
     fails(anthropic.NotFoundError, 404, lambda: client.messages.create(**{**asked, "model": "claude"}))
-    fails(anthropic.BadRequestError, 400, lambda: client.messages.create(**asked, top_k=3))
+    fails(anthropic.BadRequestError, 400, lambda: client.messages.create(**asked, extra_body={"top_k": 3}))
     wrong = anthropic.Anthropic(base_url=base, api_key="x", max_retries=0)
     error = fails(anthropic.AuthenticationError, 401, lambda: wrong.messages.create(**asked))
     assert error.body["error"]["type"] == "authentication_error", error.body
