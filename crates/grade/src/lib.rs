@@ -12,6 +12,7 @@
 
 mod attribute;
 mod cache;
+pub mod corpus;
 mod family;
 mod grader;
 mod humaneval;

@@ -19,6 +19,8 @@ pub(crate) struct Compared {
     /// Which cases are right, in the order of the cases.
     pub right: Vec<bool>,
     pub differences: Vec<String>,
+    /// A visible test failed by more than the type of its answer.
+    pub by_order: bool,
 }
 
 impl Compared {
@@ -44,7 +46,8 @@ impl Lab {
         cases: &[Pair],
         entry: &Entry,
     ) -> Result<Compared, GradeError> {
-        let mut compared = Compared { right: Vec::with_capacity(cases.len()), differences: Vec::new() };
+        let mut compared =
+            Compared { right: Vec::with_capacity(cases.len()), differences: Vec::new(), by_order: false };
         let mut add = |right: bool, difference: &dyn Fn() -> String| {
             compared.right.push(right);
             if !right && compared.differences.len() < DIFFERENCES {
@@ -68,6 +71,9 @@ impl Lab {
                     difference(&Value::Tuple(args.clone()).python(), answer, expected)
                 });
             }
+            let visible = cases.iter().zip(&answers).take(task.visible.len());
+            compared.by_order =
+                { visible }.any(|((_, expected), answer)| answer.as_ref().is_ok_and(|a| !a.equals_in_python(expected)));
         }
         Ok(compared)
     }
@@ -104,6 +110,8 @@ impl Lab {
     fn ask(&self, source: String, cases: usize, patience: Patience, entry: &Entry) -> Result<Vec<Answer>, GradeError> {
         let mut files: Vec<cell::InputFile> = entry.others.iter().map(|(p, t)| input(p, t)).collect();
         files.push(input(SOLUTION, &entry.source));
+        // The folders that graders make, so that who looks for them does not fail here alone.
+        files.extend(["logs/verifier/.keep", "tests/.keep"].map(|path| cell::InputFile::new(path, "")));
         let limits = cell::Limits {
             // The driver ends a case that takes too long; these are for the driver.
             cpu_seconds: patience.case_cpu * 2.0 + 2.0,
