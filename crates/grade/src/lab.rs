@@ -81,6 +81,8 @@ pub struct Lab {
     pub(crate) prepared: Mutex<Lru<Arc<Prepared>>>,
     /// Whether graders pay programs of ours, by task, grader and program.
     pub(crate) controls: Mutex<Lru<bool>>,
+    /// Why a task's reference is not paid, by task and grader.
+    pub(crate) unsound: Mutex<Lru<Option<String>>>,
     pytest: OnceLock<bool>,
     spent: Mutex<Spent>,
 }
@@ -144,6 +146,7 @@ impl Lab {
             cache: Mutex::new(Lru::new(options.cache)),
             prepared: Mutex::new(Lru::new(1024)),
             controls: Mutex::new(Lru::new(1024)),
+            unsound: Mutex::new(Lru::new(4096)),
             pytest: OnceLock::new(),
             spent: Mutex::new(Spent::default()),
             options,
