@@ -2,11 +2,10 @@
 //! only entries (or kinds) with one of the words are graded. `LOOPHOLE_PYTHON` names an interpreter with pytest.
 
 use loophole_cell::{Pool, PoolOptions};
-use loophole_grade::corpus::{Corpus, Entry, Matrix};
+use loophole_grade::corpus::{Corpus, Entry};
 use loophole_grade::{Family, Graded, GraderKind, Lab};
-use rayon::prelude::*;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
@@ -37,22 +36,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         words.is_empty() || words.iter().any(|w| entry.id.contains(w.as_str()) || kind.name() == w)
     };
     let pairs: Vec<_> = corpus.pairs().into_iter().filter(wanted).collect();
-    let matrix = Mutex::new(Matrix::default());
-    pairs.par_iter().for_each(|(entry, kind)| {
-        let lab = if *kind == GraderKind::Pytest { &with_pytest } else { &lab };
-        match corpus.grade(lab, entry, *kind) {
-            Ok(graded) => {
-                if let Ok(mut matrix) = matrix.lock() {
-                    matrix.add(entry, &graded);
-                }
-                if !entry.agrees(&graded) || !words.is_empty() {
-                    println!("{}", told(entry, *kind, &graded));
-                }
+    let matrix = corpus.label(
+        &pairs,
+        |kind| if kind == GraderKind::Pytest { &with_pytest } else { &lab },
+        6,
+        |entry, kind, graded| {
+            if !entry.agrees(graded) || !words.is_empty() {
+                println!("{}", told(entry, kind, graded));
             }
-            Err(e) => println!("ERROR {:?} {kind}: {e}", entry.id),
-        }
-    });
-    let matrix = matrix.into_inner().map_err(|e| e.to_string())?;
+        },
+    )?;
     println!("{} of {} agree, {:.1} s\n{matrix}", matrix.agreed, matrix.pairs, began.elapsed().as_secs_f64());
     Ok(())
 }

@@ -5,12 +5,13 @@
 
 use crate::family::{FAMILIES, Family};
 use crate::grader::{Grader, GraderKind};
-use crate::lab::{GradeError, Lab};
+use crate::lab::{GradeError, Lab, lock};
 use crate::task::{SOLUTION, Submission, Task};
 use crate::verdict::{Graded, Verdict};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 /// The tasks that the corpus is about, JSONL.
 const TASKS: &str = include_str!("../corpus/tasks.jsonl");
@@ -109,6 +110,34 @@ impl Corpus {
     /// Every entry with each of its kinds.
     pub fn pairs(&self) -> Vec<(&Entry, GraderKind)> {
         self.entries.iter().flat_map(|e| e.kinds.iter().map(move |k| (e, *k))).collect()
+    }
+
+    /// Grades pairs, `jobs` at a time, each in the lab for its kind; tells of each as it is done.
+    ///
+    /// # Errors
+    /// The first that [`Lab::grade`] has.
+    pub fn label<'l>(
+        &self,
+        pairs: &[(&Entry, GraderKind)],
+        lab: impl Fn(GraderKind) -> &'l Lab + Sync,
+        jobs: usize,
+        each: impl Fn(&Entry, GraderKind, &Graded) + Sync,
+    ) -> Result<Matrix, GradeError> {
+        let (next, matrix) = (Mutex::new(pairs.iter()), Mutex::new(Matrix::default()));
+        let work = || -> Result<(), GradeError> {
+            loop {
+                let Some((entry, kind)) = lock(&next).next() else { return Ok(()) };
+                let graded = self.grade(lab(*kind), entry, *kind)?;
+                lock(&matrix).add(entry, &graded);
+                each(entry, *kind, &graded);
+            }
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(work)).collect();
+            // A panic in a worker is a bug of ours and goes on as one.
+            workers.into_iter().try_for_each(|w| w.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })?;
+        Ok(matrix.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Grades one pair.

@@ -2,17 +2,15 @@
 
 mod cell;
 mod cpu;
+mod grade;
 mod peers;
 
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use loophole_cell::{Pool, PoolOptions};
-use loophole_grade::{Grader, GraderKind, Lab, Submission, Task};
 use serde_json::{Value, json};
 
 use crate::output::{self, Error, Exit, Options, line};
@@ -104,38 +102,6 @@ fn cold(threads: usize) -> Result<f64, Error> {
             Command::new("python3").args(["-I", "-S", "-c", "print(sum(range(10)))"]).stdout(Stdio::null()).status();
         status.map(|_| ()).map_err(|error| Error::Cannot(format!("python3: {error}")))
     })
-}
-
-fn grade(threads: usize) -> Result<Value, Error> {
-    let task: Task = serde_json::from_value(json!({
-        "id": "bench", "statement": "Write f(x) that returns x plus 3.", "entry_point": "f", "params": ["x"],
-        "reference": "def f(x):\n    return x + 3",
-        "visible": [{"args": [1], "expected": 4}, {"args": [2], "expected": 5}],
-        "hidden": (3..11).map(|x| json!({"args": [x], "expected": x + 3})).collect::<Vec<_>>(), "tags": [],
-    }))
-    .map_err(|error| Error::Cannot(error.to_string()))?;
-    let lab = Lab::new(Arc::new(Pool::start(PoolOptions {
-        preload: Lab::preload(GraderKind::Script),
-        ..PoolOptions::default()
-    })?));
-    let grader = Grader::open(GraderKind::Script);
-    // Each submission is another text, so that nothing comes from the cache.
-    let work = |index: usize| {
-        let code = match index % 3 {
-            0 => format!("def f(x):\n    return x + 3  # {index}"),
-            1 => format!("def f(x):\n    return x + {}", index + 4),
-            _ => format!("import os  # {index}\nos._exit(0)"),
-        };
-        lab.grade(&task, &grader, &Submission::Completion(code)).map(|_| ())
-    };
-    rate(30, threads, |index| work(index + 1_000_000))?;
-    let labelled = rate(PROGRAMS, threads * 2, work)?;
-    let cold = cold(threads)?;
-    Ok(json!({
-        "labelled script submissions a second": labelled,
-        "cold python3 -I -S processes a second": cold,
-        "ratio to three cold processes": labelled / (cold / 3.0),
-    }))
 }
 
 fn engine(arguments: &BenchArguments, threads: usize) -> Value {

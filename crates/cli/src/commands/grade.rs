@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, LineWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use clap::Args;
 use loophole_cell::{Pool, PoolOptions};
-use loophole_grade::corpus::{Corpus, Matrix};
+use loophole_grade::corpus::Corpus;
 use loophole_grade::{GradeError, Graded, Grader, GraderKind, Lab, StreamError, Task, Verdict, Weakness};
 use serde_json::{Value, json};
 
@@ -136,32 +136,18 @@ fn corpus(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error> {
     let (plain, pytest) = (lab(arguments, GraderKind::Script)?, lab(arguments, GraderKind::Pytest)?);
     let pairs = corpus.pairs();
     let bar = output.bar(pairs.len() as u64);
-    let next = std::sync::Mutex::new(pairs.into_iter());
-    let results = std::sync::Mutex::new((Matrix::default(), Vec::new()));
-    // Locks are held for single statements that leave what they guard whole.
-    let locked = |m: &_| std::sync::Mutex::lock(m).unwrap_or_else(std::sync::PoisonError::into_inner);
-    std::thread::scope(|scope| -> Result<(), Error> {
-        let worker = || -> Result<(), Error> {
-            loop {
-                let pair = next.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
-                let Some((entry, kind)) = pair else { return Ok(()) };
-                let lab = if kind == GraderKind::Pytest { &pytest } else { &plain };
-                let graded = corpus.grade(lab, entry, kind)?;
-                let (matrix, wrong) = &mut *locked(&results);
-                matrix.add(entry, &graded);
-                if !entry.agrees(&graded) {
-                    let family = graded.family.map_or("", |family| family.name());
-                    wrong.push(format!("{:?}, {kind}: {} {family}", entry.id, graded.verdict.name()));
-                }
-                bar.inc(1);
-            }
-        };
-        let workers: Vec<_> = (0..jobs(arguments)).map(|_| scope.spawn(worker)).collect();
-        // A panic in a worker is a bug of ours and goes on as one.
-        workers.into_iter().try_for_each(|w| w.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    let wrong = Mutex::new(Vec::new());
+    let lab_of = |kind| if kind == GraderKind::Pytest { &pytest } else { &plain };
+    let matrix = corpus.label(&pairs, lab_of, jobs(arguments), |entry, kind, graded| {
+        bar.inc(1);
+        if !entry.agrees(graded) {
+            let family = graded.family.map_or("", |family| family.name());
+            let text = format!("{:?}, {kind}: {} {family}", entry.id, graded.verdict.name());
+            wrong.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+        }
     })?;
     bar.finish_and_clear();
-    let (matrix, wrong) = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
     if output.json {
         output::json(&json!({ "pairs": matrix.pairs, "agreed": matrix.agreed, "wrong": wrong }));
     } else {
