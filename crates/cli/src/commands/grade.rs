@@ -83,7 +83,6 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
     };
     let tasks = loophole_grade::read_tasks(tasks)?;
     let grader = grader(arguments, &tasks)?;
-    let mut tally = Tally::new(arguments, submissions, output)?;
     let lab = lab(arguments, grader.kind)?;
     if arguments.validate {
         for task in &tasks {
@@ -91,6 +90,7 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
         }
     }
     let stream = loophole_grade::stream(&lab, &tasks, &grader, submissions, jobs(arguments))?;
+    let mut tally = Tally::new(arguments, submissions, output)?;
     let stream = stream.from_index(tally.next);
     if arguments.no_label {
         for (index, item) in stream.rewards_only() {
