@@ -50,8 +50,6 @@ pub struct BenchArguments {
     rounds: u32,
 }
 
-/// Programs of one measurement.
-const PROGRAMS: usize = 600;
 /// Cold interpreters of one measurement.
 const COLD: usize = 60;
 
@@ -60,7 +58,7 @@ pub fn bench(arguments: &BenchArguments, output: &Options) -> Result<Exit, Error
     let threads = arguments.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let result = match arguments.what {
         What::Cell => return cell::bench(arguments, threads, output),
-        What::Grade => grade(threads)?,
+        What::Grade => grade::measure(threads, &arguments.python)?,
         What::Train | What::Sample => engine(arguments, threads),
     };
     if output.json {
