@@ -61,10 +61,7 @@ pub fn bench(arguments: &BenchArguments, output: &Options) -> Result<Exit, Error
     let result = match arguments.what {
         What::Cell => return cell::bench(arguments, threads, output),
         What::Grade => grade::measure(threads, &arguments.python)?,
-<<<<<<< HEAD
         What::Audit => audit(arguments, output)?,
-=======
->>>>>>> labels
         What::Train | What::Sample => engine(arguments, threads),
     };
     if output.json {
@@ -108,7 +105,6 @@ fn cold(threads: usize) -> Result<f64, Error> {
     })
 }
 
-<<<<<<< HEAD
 /// Recall on graders with seeded holes, false findings on sound ones, and the time of a whole audit.
 fn audit(arguments: &BenchArguments, output: &Options) -> Result<Value, Error> {
     let python = (arguments.python != Path::new("python3")).then_some(arguments.python.as_path());
@@ -147,8 +143,6 @@ fn tempfile_of(text: &str) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
-=======
->>>>>>> labels
 fn engine(arguments: &BenchArguments, threads: usize) -> Value {
     let ours = loophole_lm::bench::run(threads);
     let mut out = json!({ "ours": ours });
