@@ -49,7 +49,7 @@ pub struct GradeArguments {
     #[arg(long)]
     out: Option<PathBuf>,
     /// Go on where a run with this --out was ended
-    #[arg(long, requires = "out")]
+    #[arg(long)]
     resume: bool,
     /// Check first that each reference passes its own tests
     #[arg(long)]
@@ -81,6 +81,9 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
     let (Some(tasks), Some(submissions)) = (&arguments.tasks, &arguments.submissions) else {
         return corpus(arguments, output);
     };
+    if arguments.resume && arguments.out.is_none() {
+        return Err(Error::Input("--resume goes on with a file of records: name it with --out FILE".into()));
+    }
     let tasks = loophole_grade::read_tasks(tasks)?;
     let grader = grader(arguments, &tasks)?;
     let lab = lab(arguments, grader.kind)?;
@@ -215,9 +218,10 @@ impl<'a> Tally<'a> {
 
     /// Counts the records that an earlier run left; returns how many bytes of the file are whole lines.
     fn take_up(&mut self, file: &mut File) -> std::io::Result<u64> {
-        let (mut reader, mut whole, mut text) = (BufReader::new(file), 0, String::new());
-        while reader.read_line(&mut text)? > 0 && text.ends_with('\n') {
-            let Ok(record) = serde_json::from_str::<Value>(&text) else { break };
+        // Bytes: a line that was cut off may end within a letter.
+        let (mut reader, mut whole, mut text) = (BufReader::new(file), 0, Vec::new());
+        while reader.read_until(b'\n', &mut text)? > 0 && text.ends_with(b"\n") {
+            let Ok(record) = serde_json::from_slice::<Value>(&text) else { break };
             let Some(index) = record["index"].as_u64() else { break };
             whole += text.len() as u64;
             self.next = index as usize + 1;
