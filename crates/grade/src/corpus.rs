@@ -53,6 +53,9 @@ pub struct Entry {
     /// All weaknesses closed.
     #[serde(default)]
     pub hardened: bool,
+    /// It was meant for pytest, which must be there to tell.
+    #[serde(default)]
+    pub needs_pytest: bool,
 }
 
 fn sum() -> String {

@@ -10,7 +10,8 @@ mod common;
 fn label(pairs: &[(&Entry, GraderKind)], corpus: &Corpus) -> Option<Matrix> {
     let (lab, pytest) = (common::lab()?, common::lab_for(GraderKind::Pytest)?);
     let with_pytest = common::has_pytest(&pytest);
-    let pairs: Vec<_> = pairs.iter().filter(|(_, k)| with_pytest || *k != GraderKind::Pytest).copied().collect();
+    let possible = |(e, k): &&(&Entry, GraderKind)| with_pytest || !(*k == GraderKind::Pytest || e.needs_pytest);
+    let pairs: Vec<_> = pairs.iter().filter(possible).copied().collect();
     let wrong = Mutex::new(Vec::new());
     let lab_of = |kind| if kind == GraderKind::Pytest { &pytest } else { &lab };
     let matrix = corpus
