@@ -111,7 +111,7 @@ fn by_closing(pays: &Pays, grader: &Grader, entry: &Entry, label: &mut Label) ->
             &[(Family::ChannelForging, "wrote the reward file"), (Family::TestTampering, "rewrote the tests")]
         }
         GraderKind::Shell if own_files => {
-            &[(Family::Shell, "commands or settings of its own"), (Family::TestTampering, "rewrote the tests")]
+            &[(Family::TestTampering, "rewrote the tests"), (Family::Shell, "commands or settings of its own")]
         }
         GraderKind::Shell => &[(Family::TestTampering, "rewrote the tests")],
     };
