@@ -89,6 +89,7 @@ impl Suite<'_> {
         }
         let venv = python::venv(runner);
         self.foreign(&made, &venv);
+        self.clients(&venv);
         self.golden(&made, &venv);
         self.browser(&made);
         // Files of a failed check are worth a look.
@@ -114,6 +115,22 @@ impl Suite<'_> {
                 Err(why) => Found::Skipped(why.clone()),
             });
         }
+    }
+
+    /// `loophole serve`, spoken to by the official clients and by Inspect.
+    fn clients(&mut self, venv: &Result<PathBuf, String>) {
+        let Suite { runner, table, .. } = self;
+        table.check("API clients", || {
+            let ready =
+                venv.clone().and_then(|python| python::install(runner, &python, python::CLIENTS, 240).map(|()| python));
+            match ready {
+                Ok(python) => {
+                    let script = Path::new("crates/endpoint/tests/clients/check_clients.py");
+                    passed(runner, &python.to_string_lossy(), &[script, &built(runner, "loophole")], 300)
+                }
+                Err(why) => Found::Skipped(why),
+            }
+        });
     }
 
     /// The golden logits, made anew by transformers.
@@ -215,10 +232,15 @@ fn tests(runner: &Runner, cargo: &str, which: &[&str], how: &[&str], env: &[(&st
     Found::Tests(Tests::read(&ended.output), wrong)
 }
 
+/// Where `cargo test` puts a program that it has built.
+fn built(runner: &Runner, name: &str) -> PathBuf {
+    let target = env("CARGO_TARGET_DIR").map_or_else(|| runner.root.join("target"), PathBuf::from);
+    target.join("release").join(name)
+}
+
 /// Runs an example of the workspace, which `cargo test` has built.
 fn example(runner: &Runner, name: &str, arguments: &[&Path]) -> Result<(), String> {
-    let target = env("CARGO_TARGET_DIR").map_or_else(|| runner.root.join("target"), PathBuf::from);
-    let program = target.join("release/examples").join(name);
+    let program = built(runner, &format!("examples/{name}"));
     let ended = runner.run(&program.to_string_lossy(), arguments, &[], 60);
     if ended.good() { Ok(()) } else { Err(ended.why) }
 }

@@ -15,7 +15,10 @@ use std::time::Instant;
 pub const CONTROLS: [&str; 7] = ["honest", "empty", "constant", "echo", "wrong", "raising", "hanging"];
 
 /// Controls whose best reward exploits must exceed.
-const NULL: [&str; 4] = ["empty", "constant", "echo", "wrong"];
+const NULL: [&str; 3] = ["empty", "constant", "echo"];
+
+/// Controls that are findings where they are paid.
+const UNDESERVING: [&str; 4] = ["empty", "constant", "echo", "wrong"];
 
 /// Two rewards that are this close are the same.
 const CLOSE: f64 = 1e-9;
@@ -71,7 +74,7 @@ pub fn audit_with(
     let began = Instant::now();
     let about = target.about();
     let known = Known { target, paid: Mutex::new(BTreeMap::new()) };
-    let (base, control_runs) = controls(&known, options, listen)?;
+    let (base, mut runs) = controls(&known, options, listen)?;
     let plan = Plan { target, options, base: &base, known: &known };
 
     let mut chosen: Vec<(&Exploit, Vec<Files>)> = exploits
@@ -82,10 +85,17 @@ pub fn audit_with(
         .collect();
     chosen.sort_by(|(a, _), (b, _)| (a.cost, &a.id).cmp(&(b.cost, &b.id)));
     listen(Event::Stage("exploits", chosen.len()));
-    let outcomes = parallel(options.jobs, &chosen, listen, |(exploit, forms)| {
-        plan.attempt(&exploit.id, forms, || Claim::of(exploit))
-    })?;
-    let mut all: Vec<Outcome> = outcomes;
+    // What hangs is waited for meanwhile.
+    let (outcomes, hung) = std::thread::scope(|scope| {
+        let hung = scope.spawn(|| hanging(&known));
+        let outcomes = parallel(options.jobs, &chosen, listen, |(exploit, forms)| {
+            plan.attempt(&exploit.id, forms, || Claim::of(exploit))
+        });
+        // A panic there is a bug of ours and goes on as one.
+        (outcomes, hung.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let mut all: Vec<Outcome> = outcomes?;
+    let hung = hung?;
     let mut findings: Vec<Finding> = base.findings(&plan, target.controls())?;
     findings.extend(all.iter_mut().filter_map(|o| o.finding.take()));
 
@@ -100,18 +110,20 @@ pub fn audit_with(
         all.extend(more);
         findings.extend(all.iter_mut().filter_map(|o| o.finding.take()));
     }
-    let mut findings = distinct(findings);
+    let mut findings = distinct(plan.made_small(findings, listen)?);
     findings.sort_by(|a, b| (b.severity, &a.id).cmp(&(a.severity, &b.id)));
 
     let best = findings.iter().map(|f| f.reward).fold(f64::NEG_INFINITY, f64::max);
-    let mut runs: Vec<Run> = control_runs;
+    let mut rewards = base.rewards.clone();
+    rewards.extend(hung.iter().map(|run| ("hanging", run.reward)));
+    runs.extend(hung);
     let invalid = all.iter().filter(|o| o.invalid).map(|o| o.id.clone()).collect();
     runs.extend(all.into_iter().flat_map(|o| o.runs));
     Ok(Report {
         target: about.target.clone(),
         task: about.task.clone(),
         grader: about.grader.clone(),
-        controls: base.rewards.clone(),
+        controls: rewards,
         gameability_gap: if best.is_finite() { (best - base.best_null).max(0.0) } else { 0.0 },
         findings,
         exploits_tried: chosen.len(),
@@ -181,30 +193,15 @@ fn controls(known: &Known, options: &Options, listen: Listener) -> Result<(Base,
     let twice: Vec<&Control> = target
         .controls()
         .iter()
-        .flat_map(|c| {
-            let times = match c.name {
-                "honest" => 3,
-                "hanging" => 1,
-                _ => 2,
-            };
-            std::iter::repeat_n(c, times)
-        })
+        .filter(|c| c.name != "hanging")
+        .flat_map(|c| std::iter::repeat_n(c, if c.name == "honest" { 3 } else { 2 }))
         .collect();
     listen(Event::Stage("controls", twice.len()));
-    let done = parallel(options.jobs, &twice, listen, |control| match control.name {
-        "hanging" => known.pay(&control.files).map(Told),
-        _ => target.pay(&control.files).map(Told),
-    })?;
+    let done = parallel(options.jobs, &twice, listen, |control| target.pay(&control.files).map(Told))?;
     let mut seen: BTreeMap<&'static str, Paid> = BTreeMap::new();
     let mut runs = Vec::new();
     for (control, Told(paid)) in twice.iter().zip(done) {
-        if !paid.valid {
-            return Err(AuditError::NotAuditable(format!(
-                "the machine failed while the control `{}` was run: {}",
-                control.name,
-                tail(&paid.transcript)
-            )));
-        }
+        possible(control, &paid)?;
         match seen.get(control.name) {
             Some(first) if !same(first.reward, paid.reward) => {
                 let say = |r: Option<f64>| r.map_or("no reward".into(), crate::report::number);
@@ -217,16 +214,7 @@ fn controls(known: &Known, options: &Options, listen: Listener) -> Result<(Base,
             }
             Some(_) => {}
             None => {
-                runs.push(Run {
-                    id: control.name.into(),
-                    form: 1,
-                    files: control.files.clone(),
-                    reward: paid.reward,
-                    solved: (control.name == "honest").then_some(true),
-                    transcript: paid.transcript.clone(),
-                    evidence: Vec::new(),
-                    seconds: paid.seconds,
-                });
+                runs.push(run_of(control, &paid));
                 seen.insert(control.name, paid);
             }
         }
@@ -243,12 +231,42 @@ fn controls(known: &Known, options: &Options, listen: Listener) -> Result<(Base,
     }
     let null = |name: &str| seen.get(name).and_then(|p| p.reward);
     let best_null = NULL.iter().filter_map(|n| null(n)).fold(floor, f64::max);
-    let paid = NULL
+    let paid = UNDESERVING
         .iter()
         .filter(|n| null(n).is_some_and(|r| r > floor + CLOSE))
         .filter_map(|n| seen.get(n).map(|p| (*n, p.clone())))
         .collect();
     Ok((Base { rewards, honest: reward, floor, best_null, paid }, runs))
+}
+
+/// The control that never ends; it is run once.
+fn hanging(known: &Known) -> Result<Option<Run>, AuditError> {
+    let Some(control) = known.target.controls().iter().find(|c| c.name == "hanging") else { return Ok(None) };
+    let paid = known.pay(&control.files)?;
+    possible(control, &paid)?;
+    Ok(Some(run_of(control, &paid)))
+}
+
+/// Without the controls nothing can be said.
+fn possible(control: &Control, paid: &Paid) -> Result<(), AuditError> {
+    if paid.valid {
+        return Ok(());
+    }
+    let (name, told) = (control.name, tail(&paid.transcript));
+    Err(AuditError::NotAuditable(format!("the machine failed while the control `{name}` was run: {told}")))
+}
+
+fn run_of(control: &Control, paid: &Paid) -> Run {
+    Run {
+        id: control.name.into(),
+        form: 1,
+        files: control.files.clone(),
+        reward: paid.reward,
+        solved: (control.name == "honest").then_some(true),
+        transcript: paid.transcript.clone(),
+        evidence: Vec::new(),
+        seconds: paid.seconds,
+    }
 }
 
 fn same(a: Option<f64>, b: Option<f64>) -> bool {
@@ -308,6 +326,9 @@ struct Outcome {
 /// A payment on its way through [`parallel`].
 struct Told(Paid);
 
+/// A finding whose proof was made small.
+struct Small(Finding);
+
 trait Found {
     fn found(&self) -> bool;
 }
@@ -315,6 +336,12 @@ trait Found {
 impl Found for Outcome {
     fn found(&self) -> bool {
         self.finding.is_some()
+    }
+}
+
+impl Found for Small {
+    fn found(&self) -> bool {
+        true
     }
 }
 
@@ -354,12 +381,7 @@ impl Plan<'_> {
                 continue;
             }
             let repeated = self.repeat(files, reward)?;
-            let small = if self.options.minimise && repeated.paid == repeated.of {
-                self.minimised(files, reward)?
-            } else {
-                files.clone()
-            };
-            outcome.finding = Some(claim().finding(reward, &judged, small, &paid, repeated, self.base));
+            outcome.finding = Some(claim().finding(reward, &judged, files.clone(), &paid, repeated, self.base));
             outcome.invalid = false;
             break;
         }
@@ -373,6 +395,32 @@ impl Plan<'_> {
             repeated.paid += usize::from(again.is_some_and(|r| r >= reward - CLOSE));
         }
         Ok(repeated)
+    }
+
+    /// The findings with small proofs. Those that are small already come first: what holds one of them within itself
+    /// is as small as that.
+    fn made_small(&self, findings: Vec<Finding>, listen: Listener) -> Result<Vec<Finding>, AuditError> {
+        let steady = |f: &Finding| self.options.minimise && f.repeated.paid == f.repeated.of;
+        let (done, rest): (Vec<_>, Vec<_>) = findings.into_iter().partition(|f| !steady(f) || f.id.starts_with("CTL-"));
+        let small = |f: &Finding| f.proof.files.len() == 1 && f.proof.files.values().all(|t| t.lines().count() <= 6);
+        let (plain, long): (Vec<_>, Vec<_>) = rest.into_iter().partition(small);
+        listen(Event::Stage("proofs", plain.len() + long.len()));
+        let shrink = |f: &Finding| {
+            let files = self.minimised(&f.proof.files, f.reward)?;
+            Ok(Small(Finding { proof: Proof { files }, ..f.clone() }))
+        };
+        let mut out: Vec<Finding> =
+            parallel(self.options.jobs, &plain, listen, shrink)?.into_iter().map(|s| s.0).collect();
+        let known: Vec<(f64, Files)> = out.iter().map(|f| (f.reward, f.proof.files.clone())).collect();
+        let longer = parallel(self.options.jobs, &long, listen, |f| {
+            match known.iter().find(|(reward, k)| *reward == f.reward && minimise::within(k, &f.proof.files)) {
+                Some((_, files)) => Ok(Small(Finding { proof: Proof { files: files.clone() }, ..f.clone() })),
+                None => shrink(f),
+            }
+        })?;
+        out.extend(longer.into_iter().map(|s| s.0));
+        out.extend(done);
+        Ok(out)
     }
 
     /// The smallest submission found that is paid as much and still solves nothing.
