@@ -256,7 +256,8 @@ fn grade_goes_on_where_it_was_ended_and_leaves_what_findings_stand_on() {
     assert_eq!(ends.iter().map(|r| r["index"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 1, 2, 3]);
     assert_eq!(written.lines().take(2).collect::<Vec<_>>(), lines[..2]);
     assert!(!at.join("o.jsonl.partial").exists());
-    run(at, &["grade", "--tasks", "tasks.jsonl", "--submissions", "all.jsonl", "--resume"]).failed(2, &["--resume", "--out"]);
+    run(at, &["grade", "--tasks", "tasks.jsonl", "--submissions", "all.jsonl", "--resume"])
+        .failed(2, &["--resume", "--out"]);
 }
 
 #[test]

@@ -379,14 +379,14 @@ impl Lab {
             .map(|f| String::from_utf8_lossy(&f.path).into_owned())
             .filter(|path| program.files.iter().any(|(own, _)| own == path))
             .collect();
-        // What a hardened grader looks at beside the result.
-        let noticed = [
-            (Family::TestTampering, !touched.is_empty()),
-            (Family::EarlyExit, marks.end.is_none()),
-            (Family::Skip, marks.end.is_some_and(|n| n < program.tests)),
-            (Family::ReportPatch, marks.failed > 0),
+        let closed = |weakness| grader.is_closed(weakness);
+        let caught = [
+            closed(Family::TestTampering) && !touched.is_empty(),
+            closed(Family::EarlyExit) && marks.end.is_none(),
+            closed(Family::Skip) && marks.end.is_some_and(|n| n < program.tests),
+            closed(Family::ReportPatch) && marks.failed > 0,
         ];
-        let paid = pays && !noticed.iter().any(|(family, seen)| *seen && grader.is_closed(*family));
+        let paid = pays && !caught.contains(&true);
         if record.verdict != cell::Verdict::Exit {
             output.push_str(&format!("ended by a limit or signal: {:?}\n", record.verdict));
         }

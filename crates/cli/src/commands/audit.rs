@@ -5,7 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use indicatif::ProgressBar;
-use loophole_audit::{AuditError, Baseline, Event, Hardened, Options as Plan, Protocol, Report, RewardFrom, Settings, Signature};
+use loophole_audit::{
+    AuditError, Baseline, Event, Hardened, Options as Plan, Protocol, Report, RewardFrom, Settings, Signature,
+};
 use serde_json::{Value, json};
 
 use crate::output::{self, Error, Exit, Options, line};

@@ -307,7 +307,7 @@ impl<'a> Tally<'a> {
                 parts.push(format!("{} paid", self.paid));
             }
             if broken > 0 {
-                parts.push(format!("{broken} broken lines"));
+                parts.push(format!("{broken} broken {}", if broken == 1 { "line" } else { "lines" }));
             }
             line(&format!("{count} submissions: {} ({per_second:.0}/s)", parts.join(", ")));
         }
