@@ -24,7 +24,7 @@ fn no_attempt_succeeds_where_it_is_tried() {
 }
 
 #[test]
-#[ignore = "slow"]
+#[ignore = "slow: a thousand attempts"]
 fn no_attempt_succeeds_anywhere() {
     carry_out("no_attempt_succeeds_anywhere", Which::Named(""));
 }
