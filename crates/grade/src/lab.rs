@@ -141,6 +141,11 @@ impl Lab {
         Lab::with(pool, LabOptions::default())
     }
 
+    /// How submissions are isolated.
+    pub fn tier(&self) -> cell::Tier {
+        self.pool.tier()
+    }
+
     /// A lab.
     pub fn with(pool: Arc<cell::Pool>, options: LabOptions) -> Lab {
         Lab {

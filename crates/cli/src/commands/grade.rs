@@ -120,7 +120,7 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
             }
         }
     }
-    tally.finish()
+    tally.finish(&lab.tier().to_string())
 }
 
 fn jobs(arguments: &GradeArguments) -> usize {
@@ -283,7 +283,7 @@ impl<'a> Tally<'a> {
         }
     }
 
-    fn finish(self) -> Result<Exit, Error> {
+    fn finish(self, tier: &str) -> Result<Exit, Error> {
         self.bar.finish_and_clear();
         if let Some((mut file, partial, path)) = self.file {
             let done = file.flush().and_then(|()| std::fs::rename(&partial, path));
@@ -294,6 +294,7 @@ impl<'a> Tally<'a> {
         if self.output.json {
             let mut summary = json!({
                 "submissions": count, "broken_lines": broken, "paid": self.paid, "per_second": per_second,
+                "tier": tier,
             });
             if !self.arguments.no_label {
                 summary["verdicts"] = json!(self.verdicts);
