@@ -40,7 +40,7 @@ fn every_third_entry_with_one_kind() {
 }
 
 #[test]
-#[ignore = "slow: some two thousand submissions"]
+#[ignore = "long: some two thousand submissions"]
 fn each_entry_with_every_kind_and_the_page_says_so() {
     let corpus = Corpus::bundled().unwrap();
     let Some(matrix) = label(&corpus.pairs(), &corpus) else { return };
