@@ -37,4 +37,4 @@ pub use target::cases::Cases;
 pub use target::command::RewardFrom;
 pub use target::http::Protocol;
 pub use target::open::{Settings, open};
-pub use target::{About, Control, Hint, Judged, Paid, Surface, Target};
+pub use target::{About, Control, Hint, Judged, Paid, Sheet, Surface, Target};

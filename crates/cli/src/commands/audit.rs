@@ -132,7 +132,7 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
             // The other tasks are audited all the same.
             Err(error @ AuditError::NotAuditable(_)) if targets.len() > 1 => {
                 bar.finish_and_clear();
-                let task = target.about().task.clone().unwrap_or_default();
+                let task = target.sheet().about.task.clone().unwrap_or_default();
                 output.warn(&format!("task {task}: {error}"));
                 failed = failed.or(Some(error.into()));
                 continue;
@@ -176,7 +176,7 @@ fn progress(bar: &ProgressBar, event: &Event) {
             bar.set_length(*items as u64);
             bar.set_message(*name);
         }
-        Event::Done(_) => bar.inc(1),
+        Event::Done => bar.inc(1),
     }
 }
 
