@@ -194,8 +194,10 @@ fn wrap_of(caller: &dyn Caller, row: &Row, controls: &[Control]) -> Result<Wrap,
     };
     let (honest, wrong) = (text("honest"), text("wrong"));
     for wrap in Wrap::ALL {
-        let reward = |text: &str| caller.call(&wrap.around(text), row).map(|p| p.reward.unwrap_or(f64::NEG_INFINITY));
-        if reward(&honest)? > reward(&wrong)? {
+        let reward = |text: &str| caller.call(&wrap.around(text), row).map(|p| p.reward);
+        // A grader that hangs is not asked again where nothing can come of it.
+        let Some(paid) = reward(&honest)? else { continue };
+        if reward(&wrong)?.is_none_or(|wrong| paid > wrong) {
             return Ok(wrap);
         }
     }

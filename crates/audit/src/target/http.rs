@@ -100,7 +100,12 @@ fn tests(row: &Row) -> String {
 
 impl Caller for Http {
     fn name(&self) -> String {
-        format!("{:?} grader at {}", self.protocol, self.url)
+        let protocol = match self.protocol {
+            Protocol::Plain => "service",
+            Protocol::Openrlhf => "OpenRLHF reward model",
+            Protocol::Sandboxfusion => "SandboxFusion",
+        };
+        format!("{protocol} at {}", self.url)
     }
 
     fn call(&self, text: &str, row: &Row) -> Result<Paid, AuditError> {

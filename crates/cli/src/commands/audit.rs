@@ -114,6 +114,9 @@ impl AuditArguments {
 pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error> {
     let settings = arguments.settings()?;
     let baseline = arguments.baseline.as_deref().map(Baseline::read).transpose()?;
+    if arguments.harden.is_some() {
+        loophole_audit::hardenable(&arguments.target)?;
+    }
     let mut plan = Plan::default();
     plan.jobs = arguments.jobs.unwrap_or(plan.jobs).max(1);
     let began = now();
