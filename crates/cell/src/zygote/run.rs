@@ -63,7 +63,8 @@ impl Zygote {
         }
         let head = Head::new(&program.limits, beside, flags);
         let source = sys::memfd(false).map_err(machine("memfd_create"))?;
-        sys::fill(&source, &wire::job(program, &self.env, &head)).map_err(machine("writing the program"))?;
+        sys::fill(&source, &wire::job(program, &self.env, &self.prepared, &head))
+            .map_err(machine("writing the program"))?;
         let mut stdin = None;
         if !program.stdin.is_empty() {
             let file = sys::memfd(false).map_err(machine("making standard input"))?;
@@ -221,6 +222,9 @@ impl Zygote {
         let code = libc::WIFEXITED(ended.status).then(|| libc::WEXITSTATUS(ended.status));
         let signal = libc::WIFSIGNALED(ended.status).then(|| libc::WTERMSIG(ended.status));
         let full = full || found.largest >= limits.file_bytes;
+        // Where the user's other processes count too, the crowd may be somebody else's.
+        let own = self.shares_user.is_none() || 2 * ended.leftover >= limits.processes;
+        let ended = &Ended { crowded: ended.crowded && own, ..*ended };
         let facts = Facts { ended, code, signal, truncated, full, hits, stderr: &stderr, limits };
         Ok(Record {
             verdict: facts.verdict(),
