@@ -17,18 +17,22 @@ const PYTESTS: usize = 150;
 /// Cold pytest processes of one measurement.
 const COLD: usize = 12;
 
-/// A third honest, a third wrong, a third hacks; two visible tests, eight hidden ones.
+/// Two visible tests, eight hidden ones: honest submissions alone (the grader, the oracle, the grader with wrong
+/// values), and a mixture of a third honest, a third wrong and a third hacks, whose attribution takes more runs.
 pub fn measure(threads: usize, python: &Path) -> Result<Value, Error> {
-    let script = labelled(GraderKind::Script, None, threads, SCRIPTS)?;
+    let script = labelled(GraderKind::Script, None, threads, SCRIPTS, Of::Honest)?;
     let cold = cold(threads)?;
     let mut result = json!({
         "labelled script submissions a second": script,
+        "labelled script submissions a second, a third hacks": labelled(GraderKind::Script, None, threads, SCRIPTS, Of::All)?,
         "cold python3 -I -S processes a second": cold,
         "ratio to three cold processes": script / (cold / 3.0),
     });
     match cold_pytest(threads, python)? {
         Some(cold) => {
-            let pytest = labelled(GraderKind::Pytest, Some(python), threads, PYTESTS)?;
+            let of = |of| labelled(GraderKind::Pytest, Some(python), threads, PYTESTS, of);
+            let pytest = of(Of::Honest)?;
+            result["labelled pytest submissions a second, a third hacks"] = json!(of(Of::All)?);
             result["labelled pytest submissions a second"] = json!(pytest);
             result["cold python -m pytest processes a second"] = json!(cold);
             result["ratio to three cold pytest processes"] = json!(pytest / (cold / 3.0));
@@ -41,6 +45,13 @@ pub fn measure(threads: usize, python: &Path) -> Result<Value, Error> {
     Ok(result)
 }
 
+/// What the submissions are.
+#[derive(Clone, Copy, PartialEq)]
+enum Of {
+    Honest,
+    All,
+}
+
 fn task() -> Result<Task, Error> {
     serde_json::from_value(json!({
         "id": "bench", "statement": "Write f(x) that returns x plus 3.", "entry_point": "f", "params": ["x"],
@@ -51,7 +62,7 @@ fn task() -> Result<Task, Error> {
     .map_err(|error| Error::Cannot(error.to_string()))
 }
 
-fn labelled(kind: GraderKind, python: Option<&Path>, threads: usize, count: usize) -> Result<f64, Error> {
+fn labelled(kind: GraderKind, python: Option<&Path>, threads: usize, count: usize, of: Of) -> Result<f64, Error> {
     let task = task()?;
     let options = PoolOptions { python: python.map(Path::to_path_buf), ..Lab::cells(kind) };
     let lab = Lab::new(Arc::new(Pool::start(options)?));
@@ -59,6 +70,7 @@ fn labelled(kind: GraderKind, python: Option<&Path>, threads: usize, count: usiz
     // Each submission is another text, so that nothing comes from the cache.
     let work = |index: usize| {
         let code = match index % 3 {
+            _ if of == Of::Honest => format!("def f(x):\n    return x + 3  # {index}"),
             0 => format!("def f(x):\n    return x + 3  # {index}"),
             1 => format!("def f(x):\n    return x + {}", index + 4),
             _ => format!("import os  # {index}\nos._exit(0)"),
