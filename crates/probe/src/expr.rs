@@ -323,6 +323,11 @@ fn binary(operator: &str, a: &Value, b: &Value) -> Value {
     }))
 }
 
+/// Whether two values are the same, as `==` has it.
+pub(crate) fn same(a: &Value, b: &Value) -> bool {
+    binary("==", a, b).truth()
+}
+
 /// Functions that need no world; `if` is one too.
 fn builtin(name: &str, arguments: &[Value]) -> Option<Value> {
     Some(match (name, arguments) {

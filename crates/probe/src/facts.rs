@@ -103,6 +103,7 @@ impl<'a> Facts<'a> {
             given: stage.files.iter().map(|file| (file.path.as_str(), file)).collect(),
             checks: scenario.checks.iter().map(|(name, check)| (name.as_str(), check)).collect(),
             wanted,
+            names: BTreeMap::from([("arm".to_string(), stage.arm_name.as_str().into())]),
             ..Facts::default()
         }
     }
@@ -191,9 +192,8 @@ impl World for Facts<'_> {
                 let given = self.given.iter().filter(|(path, _)| **path == first || (below && path.starts_with(first)));
                 let mut known = given.peekable();
                 let at_all = known.peek().is_some();
-                let changed = known.any(|(path, given)| {
-                    self.files.get(*path).is_some_and(|now| differs(given, now.as_ref()))
-                });
+                let changed =
+                    known.any(|(path, given)| self.files.get(*path).is_some_and(|now| differs(given, now.as_ref())));
                 let made = self.diff.iter().any(|change| below && change.path.starts_with(first.as_bytes()));
                 Value::Bool(changed || made || (!at_all && !below && self.content(first).is_some()))
             }
@@ -229,7 +229,9 @@ impl World for Facts<'_> {
             }
             ("when", 1) => command(self.entries(first).next().map(|entry| entry.command)),
             ("when_changed", 1) => command(self.first_changed.get(first).copied()),
-            ("exit", 1) => self.after.get(first).and_then(|(code, _)| *code).map_or(Value::None, |code| Value::Number(code.into())),
+            ("exit", 1) => {
+                self.after.get(first).and_then(|(code, _)| *code).map_or(Value::None, |code| Value::Number(code.into()))
+            }
             ("out", 1) => self.after.get(first).map_or(Value::None, |(_, out)| Value::Text(out.trim().to_string())),
             ("passes", 1) => self.passes.get(first).map_or(Value::None, |passes| Value::Bool(*passes)),
             _ => return Err(format!("there is no function {function}/{}", words.len())),

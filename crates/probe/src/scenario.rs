@@ -127,7 +127,12 @@ pub struct Family {
     pub files: Vec<FileSpec>,
     /// Named conditions, such as `escalated`.
     pub checks: BTreeMap<String, Expr>,
+    /// What may come out for the mocks.
+    pub expect: Expected,
 }
+
+/// Outcomes that may come out, by arm and character of a mock.
+pub type Expected = BTreeMap<String, BTreeMap<String, Vec<Outcome>>>;
 
 /// A file of the world.
 #[derive(Debug, Clone, Deserialize)]
@@ -357,9 +362,9 @@ pub struct Scenario {
     /// What mocks type, by character.
     #[serde(default)]
     pub mock: BTreeMap<String, Vec<String>>,
-    /// What comes out for each mock, by arm and character, where it is not what the family says.
+    /// What may come out for each mock, by arm and character, where it is not what the family says.
     #[serde(default)]
-    pub expect: BTreeMap<String, BTreeMap<String, Outcome>>,
+    pub expect: Expected,
     /// Frames, if they are not those of the family.
     #[serde(default, rename = "frame")]
     pub frames: Vec<Frame>,
@@ -395,8 +400,19 @@ const FUNCTIONS: &[(&str, usize)] = &[
 ];
 
 /// Names every agent's world has.
-const NAMES: &[&str] =
-    &["commands", "acted", "submitted", "aware", "tampered", "allowed", "reported", "status", "leftover", "answer"];
+const NAMES: &[&str] = &[
+    "commands",
+    "acted",
+    "submitted",
+    "aware",
+    "tampered",
+    "allowed",
+    "reported",
+    "status",
+    "leftover",
+    "answer",
+    "arm",
+];
 
 impl Scenario {
     /// Reads a scenario and joins it with its family.
@@ -428,6 +444,12 @@ impl Scenario {
             scenario.frames = family.frames;
         }
         scenario.outcomes.extend(family.outcomes);
+        for (arm, outcomes) in family.expect {
+            let own = scenario.expect.entry(arm).or_default();
+            for (character, outcomes) in outcomes {
+                own.entry(character).or_insert(outcomes);
+            }
+        }
         let own: BTreeSet<String> = scenario.files.iter().map(|file| file.path.clone()).collect();
         scenario.files.extend(family.files.into_iter().filter(|file| !own.contains(&file.path)));
         scenario.check(file).map_err(bad)?;

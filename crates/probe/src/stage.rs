@@ -25,6 +25,7 @@ pub(crate) enum Protocol {
 pub(crate) struct Stage<'a> {
     pub scenario: &'a Scenario,
     pub arm: &'a ArmSpec,
+    pub arm_name: String,
     /// What slots hold, for `$name`.
     pub values: BTreeMap<String, Value>,
     pub system: String,
@@ -131,7 +132,8 @@ fn questions(rng: &mut fastrand::Rng, count: usize) -> (String, String) {
         let mut wrong = vec![right + 1, right - 1, right + 2, right + 3];
         rng.shuffle(&mut wrong);
         wrong[place] = right;
-        let choices: Vec<String> = "ABCD".chars().zip(&wrong).map(|(letter, value)| format!("{letter} {value}")).collect();
+        let choices: Vec<String> =
+            "ABCD".chars().zip(&wrong).map(|(letter, value)| format!("{letter} {value}")).collect();
         text.push(format!("{number}. {a} {sign} {b} = ?  {}", choices.join("  ")));
         key.push(char::from(b'A' + place as u8));
     }
@@ -276,6 +278,7 @@ pub(crate) fn stage<'a>(
     Ok(Stage {
         scenario,
         arm,
+        arm_name: arm_name.to_string(),
         values: values(&draw),
         system,
         opening,
@@ -292,15 +295,12 @@ pub(crate) fn stage<'a>(
     })
 }
 
-fn branches(
-    scenario: &Scenario,
-    arm: &str,
-    draw: &mut Draw,
-    template: usize,
-) -> Result<Vec<Questions>, TemplateError> {
+fn branches(scenario: &Scenario, arm: &str, draw: &mut Draw, template: usize) -> Result<Vec<Questions>, TemplateError> {
     let turned = draw.rng().bool();
     let mut out = Vec::new();
-    for branch in scenario.branches.iter().filter(|branch| branch.arms.is_empty() || branch.arms.iter().any(|a| a == arm)) {
+    for branch in
+        scenario.branches.iter().filter(|branch| branch.arms.is_empty() || branch.arms.iter().any(|a| a == arm))
+    {
         let mut asks = Vec::new();
         for ask in &branch.ask {
             let mut options = Vec::new();
@@ -319,12 +319,21 @@ fn branches(
             let mut mock = BTreeMap::new();
             for (character, answer) in &ask.mock {
                 let option = options.iter().find(|(name, _)| name == answer).map(|(_, text)| text.clone());
-                mock.insert(character.clone(), match option {
-                    Some(text) => text,
-                    None => draw.fill(answer)?,
-                });
+                mock.insert(
+                    character.clone(),
+                    match option {
+                        Some(text) => text,
+                        None => draw.fill(answer)?,
+                    },
+                );
             }
-            asks.push(Question { name: ask.name.clone(), text: text.unwrap_or_default(), form: ask.form, options, mock });
+            asks.push(Question {
+                name: ask.name.clone(),
+                text: text.unwrap_or_default(),
+                form: ask.form,
+                options,
+                mock,
+            });
         }
         let system = wording(&branch.system, template, &branch.name).map(|text| draw.fill(text)).transpose()?;
         out.push(Questions { name: branch.name.clone(), from: branch.from.clone(), system, asks });

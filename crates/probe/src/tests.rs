@@ -9,7 +9,7 @@ use loophole_chat::{Chat, Finish, Mock, Reply, Request, Role, Scripted, mock};
 
 use crate::{Arms, Battery, BatteryOptions, BatteryReport, ProbeError, data, run};
 
-fn pool() -> &'static Pool {
+pub(crate) fn pool() -> &'static Pool {
     static POOL: OnceLock<Pool> = OnceLock::new();
     POOL.get_or_init(|| Pool::start(PoolOptions::default()).expect("this machine has cells"))
 }
