@@ -214,7 +214,7 @@ fn ask(
             Form::Free => Some(Value::Text(reply.answer.clone())),
             Form::Code => {
                 let pool = pool.ok_or_else(|| Broken::Machine("no cells to run the code in".into()))?;
-                let set = hidden::set(&question.name, stage.seed);
+                let set = hidden::set(&question.name, stage.seed).map_err(Broken::Machine)?;
                 detector::accuracy(&reply.answer, &set, pool).map_err(Broken::Machine)?.map(Value::Number)
             }
         };

@@ -166,6 +166,11 @@ pub(crate) fn stage<'a>(
     if scenario.questions > 0 {
         let (text, key) = questions(draw.rng(), scenario.questions);
         draw.set("questions", text);
+        let spaced = |letters: &str| letters.chars().map(String::from).collect::<Vec<_>>().join(" ");
+        draw.set("keyed", spaced(&key));
+        // Every answer the next letter: all wrong.
+        let next = |letter: char| if letter == 'D' { 'A' } else { char::from(letter as u8 + 1) };
+        draw.set("missed", spaced(&key.chars().map(next).collect::<String>()));
         draw.set("key", key);
     }
     for slot in scenario.slots.keys() {
