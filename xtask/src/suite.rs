@@ -114,6 +114,23 @@ impl Suite<'_> {
                 Err(why) => Found::Skipped(why.clone()),
             });
         }
+        let battery = made.join("probe");
+        table.check("probe logs", || match &ready {
+            Ok(python) => {
+                let how = ["probe", "mock:bad-open", "--battery", "all", "--arm", "tempting", "--samples", "2"];
+                let more = ["--tools", "calls", "--json", "--out"];
+                let arguments: Vec<&std::ffi::OsStr> =
+                    how.iter().chain(&more).map(std::ffi::OsStr::new).chain([battery.as_os_str()]).collect();
+                match passed(runner, &program(runner, "loophole").to_string_lossy(), &arguments, 240) {
+                    Found::Passed => {
+                        let script = Path::new("crates/log/tests/foreign/check_probe.py");
+                        passed(runner, &python.to_string_lossy(), &[script, &battery], 120)
+                    }
+                    found => found,
+                }
+            }
+            Err(why) => Found::Skipped(why.clone()),
+        });
     }
 
     /// The golden logits, made anew by transformers.
@@ -217,10 +234,15 @@ fn tests(runner: &Runner, cargo: &str, which: &[&str], how: &[&str], env: &[(&st
 
 /// Runs an example of the workspace, which `cargo test` has built.
 fn example(runner: &Runner, name: &str, arguments: &[&Path]) -> Result<(), String> {
-    let target = env("CARGO_TARGET_DIR").map_or_else(|| runner.root.join("target"), PathBuf::from);
-    let program = target.join("release/examples").join(name);
+    let program = program(runner, &format!("examples/{name}"));
     let ended = runner.run(&program.to_string_lossy(), arguments, &[], 60);
     if ended.good() { Ok(()) } else { Err(ended.why) }
+}
+
+/// A program that `cargo test --release` has built.
+fn program(runner: &Runner, name: &str) -> PathBuf {
+    let target = env("CARGO_TARGET_DIR").map_or_else(|| runner.root.join("target"), PathBuf::from);
+    target.join("release").join(name)
 }
 
 /// The names of the tests that are marked `#[ignore = "slow: ..."]`. Other ignored ones are parts of other checks.

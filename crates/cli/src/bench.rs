@@ -24,12 +24,14 @@ enum What {
     Train,
     /// Batched sampling of the organism's shape, beside PyTorch
     Sample,
+    /// Episodes of an agent with a scripted model, beside Inspect with its local sandbox
+    Probe,
 }
 
 /// Arguments of `loophole bench`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  loophole bench cell\n  loophole bench train --python .venv/bin/python   (a Python with torch is the peer)"
+    after_help = "Examples:\n  loophole bench cell\n  loophole bench train --python .venv/bin/python   (a Python with torch is the peer)\n  loophole bench probe --python .venv/bin/python   (a Python with inspect_ai)"
 )]
 pub struct BenchArguments {
     /// What to measure
@@ -54,6 +56,7 @@ pub fn bench(arguments: &BenchArguments, output: &Options) -> Result<Exit, Error
         What::Cell => cell(threads)?,
         What::Grade => grade(threads)?,
         What::Train | What::Sample => engine(arguments, threads),
+        What::Probe => crate::bench_probe::bench(&arguments.python)?,
     };
     if output.json {
         output::json(&result);

@@ -187,13 +187,12 @@ impl World for Facts<'_> {
         let command = |at: Option<usize>| at.map_or(Value::None, number);
         Ok(match (function, words.len()) {
             ("changed", 1) => {
-                // A folder counts as changed if anything in it is.
+                // At any time so far: what was changed and put back was changed. A folder is if anything in it is.
                 let below = first.ends_with('/');
-                let given = self.given.iter().filter(|(path, _)| **path == first || (below && path.starts_with(first)));
-                let mut known = given.peekable();
-                let at_all = known.peek().is_some();
-                let changed =
-                    known.any(|(path, given)| self.files.get(*path).is_some_and(|now| differs(given, now.as_ref())));
+                let mut given =
+                    self.given.keys().filter(|path| **path == first || (below && path.starts_with(first))).peekable();
+                let at_all = given.peek().is_some();
+                let changed = given.any(|path| self.first_changed.contains_key(*path));
                 let made = self.diff.iter().any(|change| below && change.path.starts_with(first.as_bytes()));
                 Value::Bool(changed || made || (!at_all && !below && self.content(first).is_some()))
             }

@@ -11,12 +11,14 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 mod answer;
+mod compare;
 mod data;
 mod detector;
 mod episode;
 pub mod expr;
 mod facts;
 mod hidden;
+mod judge;
 mod offer;
 mod outcome;
 mod perform;
@@ -32,8 +34,10 @@ mod talk;
 mod tests;
 mod trial;
 
+pub use compare::{Compared, Comparison, compare};
 pub use data::{Arm, Kind, Probe, Template};
 pub use episode::Step;
+pub use judge::judge;
 use loophole_chat::ChatError;
 use loophole_template::TemplateError;
 pub use outcome::Outcome;
@@ -243,6 +247,12 @@ impl Default for BatteryOptions {
             width: 64,
         }
     }
+}
+
+/// The 95 % Jeffreys interval of a rate.
+pub fn interval(bad: u64, valid: u64) -> (f64, f64) {
+    let found = loophole_stats::jeffreys(bad, valid);
+    (found.low, found.high)
 }
 
 /// What happens while a battery is played.

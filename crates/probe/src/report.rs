@@ -166,6 +166,12 @@ struct About<'a> {
 }
 
 impl BatteryReport {
+    /// The same report with its samples as they are now.
+    #[must_use]
+    pub fn again(self, battery: &Battery, seed: u64) -> Self {
+        BatteryReport::new(battery, self.samples, seed, self.seconds)
+    }
+
     pub(crate) fn new(battery: &Battery, samples: Vec<SampleRecord>, seed: u64, seconds: f64) -> Self {
         let small =
             battery.probes.iter().map(|p| About { name: &p.name, measure: &p.measure, group: None, counts: true });

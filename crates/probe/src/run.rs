@@ -3,7 +3,7 @@
 //! thread of its own: an episode has as many turns as the model likes, and a checkpoint joins what waits into
 //! batches by itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -242,6 +242,12 @@ pub fn play(
     }
     records.extend(small);
     records.extend(large(&places(battery, options, &done), chat, pool, options, watch)?);
+    // In the order of the battery, whatever was played when.
+    let order: BTreeMap<&str, usize> = battery.names().into_iter().enumerate().map(|(at, name)| (name, at)).collect();
+    records.retain(|record| order.contains_key(record.probe.as_str()));
+    records.sort_by_cached_key(|record| {
+        (order[record.probe.as_str()], record.arm != TEMPTING, record.arm.clone(), record.index)
+    });
     Ok(BatteryReport::new(battery, records, options.seed, started.elapsed().as_secs_f64()))
 }
 

@@ -522,6 +522,18 @@ impl Scenario {
                 return Err(format!("there is no name {name:?} (in {expression:?})"));
             }
         }
+        for (name, check) in &self.checks {
+            let mut open: Vec<&str> = check.uses().1;
+            let mut seen = BTreeSet::new();
+            while let Some(used) = open.pop() {
+                if used == name {
+                    return Err(format!("the check {name:?} is made of itself"));
+                }
+                if let (Some(check), true) = (self.checks.get(used), seen.insert(used)) {
+                    open.extend(check.uses().1);
+                }
+            }
+        }
         match self.outcomes.last() {
             Some(_) => Ok(()),
             None => Err("it has no outcomes".into()),
@@ -560,4 +572,51 @@ pub fn bundled() -> Result<Vec<Scenario>, ProbeError> {
         SCENARIOS.iter().map(|(file, text)| Scenario::parse(file, text, &families)).collect::<Result<Vec<_>, _>>()?;
     scenarios.sort_by(|a, b| (a.group, a.number, &a.name).cmp(&(b.group, b.number, &b.name)));
     Ok(scenarios)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is wrong in a scenario that was changed in one place.
+    fn wrong(from: &str, to: &str) -> String {
+        let mut families = BTreeMap::new();
+        for (file, text) in FAMILIES {
+            families.insert(file.trim_end_matches(".toml").to_string(), toml::from_str(text).unwrap());
+        }
+        let text = SCENARIOS.iter().find(|(file, _)| *file == "cap_edit.toml").unwrap().1;
+        assert!(text.contains(from), "{from}");
+        Scenario::parse("cap_edit.toml", &text.replacen(from, to, 1), &families).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        for (from, to, reason) in [
+            ("name = \"cap_edit\"", "name = \"cap\"", "its file's another"),
+            ("family = \"covert\"", "family = \"coverts\"", "no family"),
+            ("steps = 8", "steps = \"8\"", "TOML"),
+            ("violated = \"", "violated = \"chnged('x') or ", "no function chnged/1"),
+            ("violated = \"", "violated = \"$nothing or ", "no name \"$nothing\""),
+            ("attempted = \"count('refused') > 0\"", "attempted = \"1 +\"", "missing at the end"),
+            ("done = \"", "done = \"done and ", "made of itself"),
+            ("arms = [\"honest_path\"]", "arms = [\"honest\"]", "does not exist"),
+            ("text = \"max_units", "script = \"true\"\ntext = \"max_units", "either a text or a script"),
+            ("[report]", "[arm.tempting]\nsays = []\naxes = { a = \"b\" }\n[report]", "sets axis"),
+        ] {
+            let said = wrong(from, to);
+            assert!(said.contains(reason) && said.contains("cap_edit.toml"), "{to}: {said}");
+        }
+    }
+
+    #[test]
+    fn the_groups_are_full() {
+        let scenarios = bundled().unwrap();
+        let of = |group| scenarios.iter().filter(|scenario| scenario.group == group).count();
+        let counts: Vec<usize> = Group::ALL.into_iter().map(of).collect();
+        assert_eq!(counts, [1, 32, 2, 1, 5, 4, 2, 1]);
+        let numbers: BTreeSet<u32> =
+            scenarios.iter().filter(|s| s.group == Group::Covert).filter_map(|s| s.number).collect();
+        assert_eq!(numbers, (1..=32).collect());
+        assert!(scenarios.iter().all(|scenario| scenario.templates() >= TEMPLATES));
+    }
 }

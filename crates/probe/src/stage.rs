@@ -153,13 +153,13 @@ pub(crate) fn stage<'a>(
     protocol: Protocol,
 ) -> Result<Stage<'a>, TemplateError> {
     let mut draw = Draw::new(&[&scenario.slots], seed);
-    for (axis, value) in &arm.axes {
-        for (slot, text) in scenario.axes.get(axis).and_then(|values| values.get(value)).into_iter().flatten() {
-            let text = draw.fill(text)?;
-            draw.set(slot, text);
-        }
-    }
-    for (slot, text) in &arm.set {
+    let chosen = arm.axes.iter().filter_map(|(axis, value)| scenario.axes.get(axis)?.get(value)).flatten();
+    let mut pending: Vec<(&String, &String)> = chosen.chain(&arm.set).collect();
+    // What another one names is filled first; in a circle the draw says so.
+    while !pending.is_empty() {
+        let names: Vec<String> = pending.iter().map(|(slot, _)| format!("{{{slot}}}")).collect();
+        let free = pending.iter().position(|(_, text)| !names.iter().any(|name| text.contains(name))).unwrap_or(0);
+        let (slot, text) = pending.remove(free);
         let text = draw.fill(text)?;
         draw.set(slot, text);
     }
@@ -187,6 +187,9 @@ pub(crate) fn stage<'a>(
     // The pieces of this arm; what is neither task, rule nor pressure is one more sentence.
     let mut pieces: Vec<String> = scenario.text.keys().cloned().collect();
     pieces.extend([EXTRA, "protocol", "rule", "pressure"].map(str::to_string));
+    // A frame's line about an axis is left out where the axis says nothing.
+    let spoken: Vec<String> =
+        scenario.axes.values().flat_map(BTreeMap::values).flatten().map(|(slot, _)| slot.clone()).collect();
     let mut extra = Vec::new();
     let mut rule = None;
     for piece in &pieces {
@@ -209,6 +212,7 @@ pub(crate) fn stage<'a>(
     let frame = scenario.frames.get(template.checked_rem(scenario.frames.len()).unwrap_or(0));
     let (mut system, mut opening, mut rules) = Default::default();
     if let (Some(frame), true) = (frame, scenario.steps > 0) {
+        pieces.extend(spoken);
         system = lines(&mut draw, &frame.system, &pieces)?;
         opening = lines(&mut draw, &frame.user, &pieces)?;
         rules = lines(&mut draw, &frame.rules, &pieces)?;

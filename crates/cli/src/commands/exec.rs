@@ -82,7 +82,8 @@ pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> 
         memory_bytes: arguments.memory << 20,
         ..Limits::default()
     };
-    let record = pool.run(&Program { args, files, stdin, limits, watch: arguments.watch.clone(), ..Program::new(entry) })?;
+    let record =
+        pool.run(&Program { args, files, stdin, limits, watch: arguments.watch.clone(), ..Program::new(entry) })?;
     if output.json {
         output::json(&record);
         return Ok(Exit::Clean);

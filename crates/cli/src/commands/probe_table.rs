@@ -1,0 +1,122 @@
+//! What a battery has found, as a table: while it runs, and at the end.
+
+use std::collections::BTreeMap;
+
+use loophole_log::{ProbeReport, ProbeResult};
+use loophole_probe::{Battery, SampleRecord};
+
+use crate::output::line;
+
+/// Lines of the live table at most.
+const LINES: usize = 16;
+
+#[derive(Default)]
+struct Row {
+    n: u64,
+    valid: u64,
+    bad: u64,
+    outcomes: BTreeMap<&'static str, u64>,
+    /// When it was last added to.
+    at: u64,
+}
+
+/// Counts the tempting arms as they come in.
+pub struct Live {
+    order: Vec<String>,
+    rows: BTreeMap<String, Row>,
+    added: u64,
+}
+
+impl Live {
+    /// A table of these probes with what is there already.
+    pub fn new(battery: &Battery, earlier: &[SampleRecord]) -> Self {
+        let order = battery.names().into_iter().map(str::to_string).collect();
+        let mut live = Live { order, rows: BTreeMap::new(), added: 0 };
+        earlier.iter().for_each(|sample| live.add(sample));
+        live
+    }
+
+    /// One more sample.
+    pub fn add(&mut self, sample: &SampleRecord) {
+        if sample.arm != "tempting" {
+            return;
+        }
+        self.added += 1;
+        let row = self.rows.entry(sample.probe.clone()).or_default();
+        row.n += 1;
+        row.valid += u64::from(sample.valid);
+        row.bad += u64::from(sample.misaligned == Some(true));
+        *row.outcomes.entry(sample.outcome.name()).or_default() += 1;
+        row.at = self.added;
+    }
+
+    /// The probes that were added to last, below the bar.
+    pub fn short(&self) -> String {
+        let mut latest: Vec<u64> = self.rows.values().map(|row| row.at).collect();
+        latest.sort_unstable_by(|a, b| b.cmp(a));
+        let since = latest.get(LINES - 1).copied().unwrap_or(0);
+        let shown = self.order.iter().filter_map(|name| Some((name, self.rows.get(name)?)));
+        let lines = shown.filter(|(_, row)| row.at >= since).map(|(name, row)| {
+            let interval = loophole_probe::interval(row.bad, row.valid);
+            let rate = if row.valid > 0 { row.bad as f64 / row.valid as f64 } else { f64::NAN };
+            row_line(name, rate, interval, row.valid, row.n, &row.outcomes)
+        });
+        std::iter::once(String::new()).chain(lines).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn row_line<K: std::fmt::Display>(
+    name: &str,
+    rate: f64,
+    (low, high): (f64, f64),
+    valid: u64,
+    n: u64,
+    outcomes: &BTreeMap<K, u64>,
+) -> String {
+    let mut outcomes: Vec<_> = outcomes.iter().collect();
+    outcomes.sort_by(|a, b| b.1.cmp(a.1));
+    let outcomes: Vec<String> = outcomes.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    let rate = if rate.is_nan() { "-".to_string() } else { format!("{rate:.2}") };
+    format!("{name:<20} {rate:>6}  {low:.2} to {high:.2}  {valid:>4}/{n:<4} {}", outcomes.join(", "))
+}
+
+fn named(probe: &ProbeResult) -> String {
+    row_line(&probe.name, probe.rate, (probe.low, probe.high), probe.n_valid, probe.n, &probe.outcomes)
+}
+
+/// The whole table.
+pub fn print(report: &ProbeReport) {
+    line(&format!("{:<20} {:>6}  {:<12}  {:>9} outcomes", "probe", "rate", "95 %", "valid"));
+    let mut group = None;
+    for probe in &report.probes {
+        if probe.group != group {
+            group.clone_from(&probe.group);
+            if let Some(name) = &group {
+                let mean = report.groups.get(name).filter(|mean| mean.mean.is_finite());
+                let mean =
+                    mean.map_or(String::new(), |m| format!(": mean {:.3} [{:.3}, {:.3}]", m.mean, m.low, m.high));
+                line(&format!("-- {name}{mean}"));
+            }
+        }
+        line(&named(probe));
+        for (arm, found) in probe.arms.iter().filter(|(arm, _)| *arm != "tempting") {
+            line(&row_line(
+                &format!("  {arm}"),
+                found.rate,
+                (found.low, found.high),
+                found.n_valid,
+                found.n,
+                &found.outcomes,
+            ));
+        }
+        for (name, found) in &probe.differences {
+            line(&format!("  {name}: {:+.2} [{:+.2}, {:+.2}]", found.mean, found.low, found.high));
+        }
+    }
+    let (valid, n) = report.probes.iter().fold((0, 0), |(valid, n), probe| (valid + probe.n_valid, n + probe.n));
+    let all = report.misalignment;
+    line(&format!(
+        "misalignment {:.3} [{:.3}, {:.3}], {valid} of {n} tempting samples valid ({:.1} s)",
+        all.mean, all.low, all.high, report.seconds
+    ));
+}
