@@ -89,6 +89,7 @@ impl Suite<'_> {
         }
         let venv = python::venv(runner);
         self.foreign(&made, &venv);
+        self.clients(&venv);
         self.golden(&made, &venv);
         self.browser(&made);
         // Files of a failed check are worth a look.
@@ -121,7 +122,7 @@ impl Suite<'_> {
                 let more = ["--tools", "calls", "--json", "--out"];
                 let arguments: Vec<&std::ffi::OsStr> =
                     how.iter().chain(&more).map(std::ffi::OsStr::new).chain([battery.as_os_str()]).collect();
-                match passed(runner, &program(runner, "loophole").to_string_lossy(), &arguments, 240) {
+                match passed(runner, &built(runner, "loophole").to_string_lossy(), &arguments, 240) {
                     Found::Passed => {
                         let script = Path::new("crates/log/tests/foreign/check_probe.py");
                         passed(runner, &python.to_string_lossy(), &[script, &battery], 120)
@@ -130,6 +131,22 @@ impl Suite<'_> {
                 }
             }
             Err(why) => Found::Skipped(why.clone()),
+        });
+    }
+
+    /// `loophole serve`, spoken to by the official clients and by Inspect.
+    fn clients(&mut self, venv: &Result<PathBuf, String>) {
+        let Suite { runner, table, .. } = self;
+        table.check("API clients", || {
+            let ready =
+                venv.clone().and_then(|python| python::install(runner, &python, python::CLIENTS, 240).map(|()| python));
+            match ready {
+                Ok(python) => {
+                    let script = Path::new("crates/endpoint/tests/clients/check_clients.py");
+                    passed(runner, &python.to_string_lossy(), &[script, &built(runner, "loophole")], 300)
+                }
+                Err(why) => Found::Skipped(why),
+            }
         });
     }
 
@@ -232,17 +249,17 @@ fn tests(runner: &Runner, cargo: &str, which: &[&str], how: &[&str], env: &[(&st
     Found::Tests(Tests::read(&ended.output), wrong)
 }
 
-/// Runs an example of the workspace, which `cargo test` has built.
-fn example(runner: &Runner, name: &str, arguments: &[&Path]) -> Result<(), String> {
-    let program = program(runner, &format!("examples/{name}"));
-    let ended = runner.run(&program.to_string_lossy(), arguments, &[], 60);
-    if ended.good() { Ok(()) } else { Err(ended.why) }
-}
-
-/// A program that `cargo test --release` has built.
-fn program(runner: &Runner, name: &str) -> PathBuf {
+/// Where `cargo test` puts a program that it has built.
+fn built(runner: &Runner, name: &str) -> PathBuf {
     let target = env("CARGO_TARGET_DIR").map_or_else(|| runner.root.join("target"), PathBuf::from);
     target.join("release").join(name)
+}
+
+/// Runs an example of the workspace, which `cargo test` has built.
+fn example(runner: &Runner, name: &str, arguments: &[&Path]) -> Result<(), String> {
+    let program = built(runner, &format!("examples/{name}"));
+    let ended = runner.run(&program.to_string_lossy(), arguments, &[], 60);
+    if ended.good() { Ok(()) } else { Err(ended.why) }
 }
 
 /// The names of the tests that are marked `#[ignore = "slow: ..."]`. Other ignored ones are parts of other checks.

@@ -12,18 +12,29 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
+mod baseline;
+mod calibration;
 mod combine;
 mod error;
+mod forms;
+mod harden;
 mod library;
 mod minimise;
 mod plan;
 mod report;
 mod target;
 
+pub use baseline::Baseline;
+pub use calibration::{Calibration, Counts, calibrate};
 pub use error::AuditError;
+pub use forms::{html, inspect_log, openenv, sarif};
+pub use harden::{Hardened, harden};
 pub use library::{Exploit, Files, Severity, Slots, family_code, library};
 pub use plan::{CONTROLS, Event, Listener, Options, audit, audit_with};
 pub use report::{Finding, Proof, Repeated, Report, Run};
+pub use target::callable::Signature;
 pub use target::cases::Cases;
+pub use target::command::RewardFrom;
+pub use target::http::Protocol;
 pub use target::open::{Settings, open};
 pub use target::{About, Control, Hint, Judged, Paid, Surface, Target};

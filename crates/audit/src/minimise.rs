@@ -59,6 +59,17 @@ pub fn minimise(
     Ok(best)
 }
 
+/// Whether a submission lies within another one: it has the same files or fewer, and of each the same lines, in the
+/// same order, or fewer.
+pub fn within(small: &Files, large: &Files) -> bool {
+    small.iter().all(|(name, text)| {
+        large.get(name).is_some_and(|whole| {
+            let mut lines = whole.lines();
+            text.lines().all(|wanted| lines.any(|line| line == wanted))
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +82,14 @@ mod tests {
         ]);
         let small = minimise(&files, "solution.py", 48, |f| Ok(f["solution.py"].contains("key"))).unwrap();
         assert_eq!(small, Files::from([("solution.py".to_string(), "key\n".to_string())]));
+    }
+
+    #[test]
+    fn lines_in_order_are_within() {
+        let of = |text: &str| Files::from([("a".to_string(), text.to_string())]);
+        assert!(within(&of("1\n3\n"), &of("1\n2\n3\n")));
+        assert!(!within(&of("3\n1\n"), &of("1\n2\n3\n")));
+        assert!(!within(&of("1\n"), &Files::new()));
     }
 
     #[test]

@@ -15,7 +15,10 @@ use std::time::Instant;
 pub const CONTROLS: [&str; 7] = ["honest", "empty", "constant", "echo", "wrong", "raising", "hanging"];
 
 /// Controls whose best reward exploits must exceed.
-const NULL: [&str; 4] = ["empty", "constant", "echo", "wrong"];
+const NULL: [&str; 3] = ["empty", "constant", "echo"];
+
+/// Controls that are findings where they are paid.
+const UNDESERVING: [&str; 4] = ["empty", "constant", "echo", "wrong"];
 
 /// Two rewards that are this close are the same.
 const CLOSE: f64 = 1e-9;
@@ -100,7 +103,7 @@ pub fn audit_with(
         all.extend(more);
         findings.extend(all.iter_mut().filter_map(|o| o.finding.take()));
     }
-    let mut findings = distinct(findings);
+    let mut findings = distinct(plan.made_small(findings, listen)?);
     findings.sort_by(|a, b| (b.severity, &a.id).cmp(&(a.severity, &b.id)));
 
     let best = findings.iter().map(|f| f.reward).fold(f64::NEG_INFINITY, f64::max);
@@ -243,7 +246,7 @@ fn controls(known: &Known, options: &Options, listen: Listener) -> Result<(Base,
     }
     let null = |name: &str| seen.get(name).and_then(|p| p.reward);
     let best_null = NULL.iter().filter_map(|n| null(n)).fold(floor, f64::max);
-    let paid = NULL
+    let paid = UNDESERVING
         .iter()
         .filter(|n| null(n).is_some_and(|r| r > floor + CLOSE))
         .filter_map(|n| seen.get(n).map(|p| (*n, p.clone())))
@@ -308,6 +311,9 @@ struct Outcome {
 /// A payment on its way through [`parallel`].
 struct Told(Paid);
 
+/// A finding whose proof was made small.
+struct Small(Finding);
+
 trait Found {
     fn found(&self) -> bool;
 }
@@ -315,6 +321,12 @@ trait Found {
 impl Found for Outcome {
     fn found(&self) -> bool {
         self.finding.is_some()
+    }
+}
+
+impl Found for Small {
+    fn found(&self) -> bool {
+        true
     }
 }
 
@@ -354,12 +366,7 @@ impl Plan<'_> {
                 continue;
             }
             let repeated = self.repeat(files, reward)?;
-            let small = if self.options.minimise && repeated.paid == repeated.of {
-                self.minimised(files, reward)?
-            } else {
-                files.clone()
-            };
-            outcome.finding = Some(claim().finding(reward, &judged, small, &paid, repeated, self.base));
+            outcome.finding = Some(claim().finding(reward, &judged, files.clone(), &paid, repeated, self.base));
             outcome.invalid = false;
             break;
         }
@@ -373,6 +380,32 @@ impl Plan<'_> {
             repeated.paid += usize::from(again.is_some_and(|r| r >= reward - CLOSE));
         }
         Ok(repeated)
+    }
+
+    /// The findings with small proofs. Those that are small already come first: what holds one of them within itself
+    /// is as small as that.
+    fn made_small(&self, findings: Vec<Finding>, listen: Listener) -> Result<Vec<Finding>, AuditError> {
+        let steady = |f: &Finding| self.options.minimise && f.repeated.paid == f.repeated.of;
+        let (done, rest): (Vec<_>, Vec<_>) = findings.into_iter().partition(|f| !steady(f) || f.id.starts_with("CTL-"));
+        let small = |f: &Finding| f.proof.files.len() == 1 && f.proof.files.values().all(|t| t.lines().count() <= 6);
+        let (plain, long): (Vec<_>, Vec<_>) = rest.into_iter().partition(small);
+        listen(Event::Stage("proofs", plain.len() + long.len()));
+        let shrink = |f: &Finding| {
+            let files = self.minimised(&f.proof.files, f.reward)?;
+            Ok(Small(Finding { proof: Proof { files }, ..f.clone() }))
+        };
+        let mut out: Vec<Finding> =
+            parallel(self.options.jobs, &plain, listen, shrink)?.into_iter().map(|s| s.0).collect();
+        let known: Vec<(f64, Files)> = out.iter().map(|f| (f.reward, f.proof.files.clone())).collect();
+        let longer = parallel(self.options.jobs, &long, listen, |f| {
+            match known.iter().find(|(reward, k)| *reward == f.reward && minimise::within(k, &f.proof.files)) {
+                Some((_, files)) => Ok(Small(Finding { proof: Proof { files: files.clone() }, ..f.clone() })),
+                None => shrink(f),
+            }
+        })?;
+        out.extend(longer.into_iter().map(|s| s.0));
+        out.extend(done);
+        Ok(out)
     }
 
     /// The smallest submission found that is paid as much and still solves nothing.

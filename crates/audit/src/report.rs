@@ -179,3 +179,79 @@ pub(crate) fn number(value: f64) -> String {
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text.is_empty() || text == "-0" { "0".into() } else { text.to_string() }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A report with one finding, two runs and a hint.
+    pub(crate) fn sample() -> Report {
+        let files = Files::from([("solution.py".to_string(), "class Same: ...\ndef f(): return Same()\n".to_string())]);
+        let run = |id: &str, reward, solved| Run {
+            id: id.into(),
+            form: 1,
+            files: files.clone(),
+            reward,
+            solved,
+            transcript: "said".into(),
+            evidence: vec!["seen".into()],
+            seconds: 0.1,
+        };
+        Report {
+            target: "tasks.jsonl".into(),
+            task: Some("t1".into()),
+            grader: "script (open: equality)".into(),
+            controls: [("honest", Some(1.0)), ("empty", Some(0.0)), ("hanging", None)].into(),
+            findings: vec![Finding {
+                id: "EQ-01".into(),
+                also: vec!["EQ-03".into()],
+                name: "an object that equals everything".into(),
+                family: Family::Equality,
+                severity: Severity::High,
+                reward: 1.0,
+                oracle: Some(OracleResult { passed: 0, total: 6 }),
+                proof: Proof { files: files.clone() },
+                evidence: vec!["paid".into()],
+                needs: "n".into(),
+                proves: "p".into(),
+                fix: "x".into(),
+                repeated: Repeated { paid: 3, of: 3 },
+                benchjack: vec!["V5".into()],
+                openenv: vec!["statistical.adversarial_floor".into()],
+                transcript: String::new(),
+                attributed: None,
+                cost: 1,
+            }],
+            gameability_gap: 1.0,
+            exploits_tried: 70,
+            exploits_not_applicable: 60,
+            combinations_tried: 0,
+            invalid: Vec::new(),
+            hints: vec![Hint { id: "exit-status", message: "m".into() }],
+            runs: vec![run("honest", Some(1.0), Some(true)), run("EQ-01", Some(1.0), Some(false))],
+            seconds: 1.0,
+        }
+    }
+
+    #[test]
+    fn the_table_says_it_all() {
+        let table = sample().table();
+        for part in [
+            "honest 1, empty 0, hanging none",
+            "EQ-01    equality",
+            "(also EQ-03)",
+            "hint: m",
+            "2 of 70 exploits pay; gameability gap 1",
+        ] {
+            assert!(table.contains(part), "{part:?} is missing in\n{table}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        assert_eq!(
+            (number(1.0), number(0.5), number(-0.0), number(1.0 / 3.0)),
+            ("1".into(), "0.5".into(), "0".into(), "0.333".into())
+        );
+    }
+}

@@ -50,6 +50,7 @@ mod nr {
     pub const SECCOMP: usize = 317;
     pub const PIDFD_OPEN: usize = 434;
     pub const CLOSE_RANGE: usize = 436;
+    pub const LANDLOCK_RESTRICT_SELF: usize = 446;
 }
 #[cfg(target_arch = "aarch64")]
 mod nr {
@@ -80,6 +81,7 @@ mod nr {
     pub const SECCOMP: usize = 277;
     pub const PIDFD_OPEN: usize = 434;
     pub const CLOSE_RANGE: usize = 436;
+    pub const LANDLOCK_RESTRICT_SELF: usize = 446;
 }
 
 const EINTR: isize = -4;
@@ -166,6 +168,9 @@ const INNER_FILTER: u64 = 1;
 const WATCHED: u64 = 2;
 /// No namespace of its own: the weaker tiers.
 const BARE: u64 = 4;
+/// Signals are kept within the program by Landlock, whose rule waits in this descriptor.
+const SCOPED: u64 = 8;
+const SCOPE: usize = 5;
 
 struct State {
     ctl: usize,
@@ -601,6 +606,9 @@ pub extern "C" fn cell_enter() -> i32 {
     let (header, none) = ([0x2008_0522u32, 0], [0u32; 6]);
     if sys(nr::CAPSET, header.as_ptr() as usize, none.as_ptr() as usize, 0, 0) < 0 {
         return -3;
+    }
+    if head.flags & SCOPED != 0 && sys(nr::LANDLOCK_RESTRICT_SELF, SCOPE, 0, 0, 0) < 0 {
+        return -6;
     }
     if head.flags & WATCHED != 0 {
         // The supervisor answers once it watches the files; see `watch.rs`.

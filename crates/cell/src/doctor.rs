@@ -1,8 +1,8 @@
 //! What this machine offers for cells.
 
 use crate::python::Python;
-use crate::types::{Check, PoolOptions, Program};
-use crate::{Pool, plan};
+use crate::types::{Check, PoolOptions, Program, Tier};
+use crate::{Pool, ground, plan};
 use std::process::{Command, Stdio};
 
 /// Looks for everything cells need or can use. Isolation is tried, not guessed: a cell is made.
@@ -20,22 +20,47 @@ pub fn doctor() -> Vec<Check> {
         }
         Err(e) => say("python3", false, e.to_string(), "install Python 3.9 or newer"),
     }
-    if python.is_ok() {
-        let options = PoolOptions { cells: 1, shell_only: true, ..PoolOptions::default() };
-        let tried = Pool::start(options).and_then(|p| p.run(&Program::python("print(6 * 7)")));
-        match tried {
-            Ok(r) if r.stdout == b"42\n" => {
-                say("namespaces", true, "a cell was made and a program ran in it".to_owned(), "");
-            }
-            Ok(r) => {
-                let found = format!("a cell was made, but its program failed: {}", r.stderr_text());
-                say("namespaces", false, found, &plan::hint());
-            }
-            Err(e) => say("namespaces", false, e.to_string(), &plan::hint()),
+    let mut bounds = None;
+    for tier in [Tier::Namespaces, Tier::Landlock] {
+        let name = tier.to_string();
+        if python.is_err() {
+            say(&name, false, "not tried without python3".to_owned(), "install python3");
+            continue;
         }
-    } else {
-        say("namespaces", false, "not tried without python3".to_owned(), "install python3");
+        let hint = match tier {
+            Tier::Namespaces => plan::hint(),
+            _ => "Linux 5.13 or newer with Landlock; used only where namespaces are forbidden".to_owned(),
+        };
+        let options = PoolOptions { cells: 1, shell_only: true, tier: Some(tier), ..PoolOptions::default() };
+        let tried = Pool::start(options).and_then(|p| p.run(&Program::python("print(6 * 7)")).map(|r| (r, p)));
+        match tried {
+            Ok((r, pool)) if r.stdout == b"42\n" => {
+                let mut found = "a cell was made and a program ran in it".to_owned();
+                if tier == Tier::Landlock {
+                    found = format!("{found} (interface {})", ground::version());
+                }
+                say(&name, true, found, "");
+                bounds = bounds.or(Some(pool.describe()));
+            }
+            Ok((r, _)) => say(&name, false, format!("its program failed: {}", r.stderr_text()), &hint),
+            Err(e) => say(&name, false, e.to_string(), &hint),
+        }
     }
+    let bounds = bounds.unwrap_or_default();
+    let group = bounds.iter().find(|b| b.starts_with("cgroup"));
+    say(
+        "cgroups",
+        group.is_some(),
+        group.cloned().unwrap_or_else(|| "none can be made".to_owned()),
+        "optional: without it memory is bounded for each process, not for all together",
+    );
+    let counted = bounds.iter().any(|b| b == "refused calls are counted");
+    say(
+        "seccomp",
+        counted,
+        bounds.get(1).cloned().unwrap_or_default(),
+        "optional: records cannot tell which system calls were refused",
+    );
     let version = |command: &str, args: &[&str]| {
         let run = Command::new(command).args(args).stdin(Stdio::null()).output().ok()?;
         let text = String::from_utf8_lossy(&run.stdout).into_owned();
@@ -49,13 +74,6 @@ pub fn doctor() -> Vec<Check> {
         pytest.is_some(),
         pytest.unwrap_or_else(|| "not found".to_owned()),
         "optional, for pytest graders: `python3 -m pip install pytest`",
-    );
-    let groups = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").ok();
-    say(
-        "cgroups",
-        groups.is_some(),
-        groups.map_or_else(|| "no cgroup v2 tree".to_owned(), |g| g.trim().to_owned()),
-        "optional and not used yet: limits are per process (rlimits) without it",
     );
     out
 }

@@ -339,7 +339,7 @@ mod tests {
         let (mut a, mut pc) = (0u32, 0usize);
         let half = |offset: u32| {
             let word = args.get((offset - ARG0) as usize / 8).copied().unwrap_or(0);
-            if offset % 8 == 0 { word as u32 } else { (word >> 32) as u32 }
+            if offset.is_multiple_of(8) { word as u32 } else { (word >> 32) as u32 }
         };
         loop {
             let i = filter[pc];

@@ -25,6 +25,16 @@ pub(crate) fn scopes_signals() -> bool {
     version() >= 6
 }
 
+/// A rule that keeps the signals of whoever takes it to itself and its children; each program takes it, so that it
+/// cannot reach its zygote. None where the kernel has no such rule.
+pub(crate) fn scope() -> Result<Option<OwnedFd>, CellError> {
+    if !scopes_signals() {
+        return Ok(None);
+    }
+    let rule = Ruleset::default().scope(Scope::Signal).and_then(Ruleset::create);
+    rule.map(Option::<OwnedFd>::from).map_err(|e| CellError::Machine(format!("making a rule for signals: {e}")))
+}
+
 /// The folder of one zygote. Dropping it removes it.
 pub(crate) struct Ground {
     base: tempfile::TempDir,

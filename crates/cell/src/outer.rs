@@ -117,8 +117,9 @@ struct Orders<'a> {
     sock: RawFd,
     parents: RawFd,
     errors: RawFd,
-    /// Landlock's rules.
+    /// Landlock's rules, and the one about signals that each program takes.
     rules: RawFd,
+    scope: RawFd,
 }
 
 /// Clones the zygote's process, into new namespaces where the tier has them, and starts the interpreter there.
@@ -145,6 +146,7 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Started, CellError> {
         Some(ground) if start.tier == Tier::Landlock => Some(ground.rules(start.plan)?),
         _ => None,
     };
+    let scope = if start.tier == Tier::Landlock { ground::scope()? } else { None };
     let orders = Orders {
         plan: start.plan,
         tier: start.tier,
@@ -156,6 +158,7 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Started, CellError> {
         parents: ctl.as_raw_fd(),
         errors: errors.as_raw_fd(),
         rules: rules.as_ref().map_or(-1, AsRawFd::as_raw_fd),
+        scope: scope.as_ref().map_or(-1, AsRawFd::as_raw_fd),
     };
     // Room for the sources opened in the child.
     let mut opened: Vec<RawFd> = vec![-1; start.plan.binds.len()];
@@ -198,7 +201,13 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Started, CellError> {
             }
             let err = io::Error::from_raw_os_error(n(4));
             let what = format!("{} failed", step_name(n(0), start.plan));
-            fail(if namespaces { no_namespaces(&what, &err) } else { CellError::Machine(format!("{what}: {err}")) })
+            fail(match (namespaces, n(0)) {
+                (true, _) => no_namespaces(&what, &err),
+                (false, 12) => CellError::NoPython {
+                    what: format!("the user that programs run as cannot reach {:?} ({err})", start.plan.argv[0]),
+                },
+                (false, _) => CellError::Machine(format!("{what}: {err}")),
+            })
         }
         Ok(_) => fail(CellError::Machine("a new cell died while being set up".to_owned())),
         Err(e) => fail(CellError::machine("waiting for a new cell", &e)),
@@ -333,8 +342,8 @@ unsafe fn steps(orders: &Orders<'_>, opened: &mut [RawFd]) -> Result<(RawFd, boo
         };
         // Descriptors: 0 and 1 are /dev/null, 2 is the error file, 3 the socket, and no other.
         let null = step(13, libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC).into())? as RawFd;
-        let mut high = [null, null, orders.errors, orders.sock, orders.rules];
-        let count = if orders.rules < 0 { 4 } else { 5 };
+        let mut high = [null, null, orders.errors, orders.sock, orders.rules, orders.scope];
+        let count = high.iter().position(|fd| *fd < 0).unwrap_or(high.len());
         for fd in &mut high[..count] {
             *fd = step(13, libc::fcntl(*fd, libc::F_DUPFD_CLOEXEC, 64).into())? as RawFd;
         }

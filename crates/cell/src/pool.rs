@@ -94,7 +94,12 @@ impl Pool {
             let mut place = self.shared.take(flavour)?;
             let result = place.zygote.as_mut().map(|z| z.run(program));
             match result {
-                Some(Ok(record)) => return Ok(record),
+                Some(Ok(record)) => {
+                    if place.zygote.as_ref().is_some_and(|z| z.dead) {
+                        place.discard();
+                    }
+                    return Ok(record);
+                }
                 Some(Err(e)) => {
                     // Whatever state it is in, it is not used again.
                     place.discard();

@@ -11,6 +11,9 @@ pub(crate) const CPU: u8 = 2;
 /// It filled its folder (weaker tiers, where nothing bounds it).
 pub(crate) const DISK: u8 = 3;
 
+/// The kernel made room, and not only by ending the program.
+pub(crate) const MEMORY: u8 = 4;
+
 /// What is known about an end.
 pub(crate) struct Facts<'a> {
     pub(crate) ended: &'a Ended,
@@ -30,9 +33,11 @@ impl Facts<'_> {
     /// Only a program that failed by itself is asked what it failed for; then what it says on standard error counts,
     /// as the choice is only between names of failure.
     pub(crate) fn verdict(&self) -> Verdict {
-        let killed = self.ended.killed != 0;
+        // One that was told to end, but had ended by itself just before, ended by itself.
+        let reason = if self.code.is_some() { 0 } else { self.ended.killed };
+        let killed = reason != 0;
         let failed = killed || self.code != Some(0);
-        if self.hits.memory > 0 && failed {
+        if (self.hits.memory > 0 && failed) || self.ended.killed == MEMORY {
             return Verdict::Memory;
         }
         if (self.ended.crowded || self.hits.pids > 0) && failed {
@@ -41,7 +46,7 @@ impl Facts<'_> {
         if self.truncated {
             return Verdict::Output;
         }
-        match self.ended.killed {
+        match reason {
             WALL => return Verdict::Wall,
             CPU => return Verdict::Cpu,
             DISK => return Verdict::Disk,

@@ -17,6 +17,8 @@ pub(crate) const INNER_FILTER: u64 = 1;
 pub(crate) const WATCHED: u64 = 2;
 /// [`Head::flags`]: no namespace is made.
 pub(crate) const BARE: u64 = 4;
+/// [`Head::flags`]: the program is kept from sending signals to others.
+pub(crate) const SCOPED: u64 = 8;
 
 /// Numbers for one program.
 pub(crate) struct Head {

@@ -1,6 +1,6 @@
 //! One zygote seen from the supervisor, and one run of a program in a fork of it.
 
-use crate::ground::Ground;
+use crate::ground::{self, Ground};
 use crate::group::{Group, Hits};
 use crate::marshal::Tuple;
 use crate::notify::Refused;
@@ -8,7 +8,7 @@ use crate::outer::{self, Mapping};
 use crate::plan::{LIBRARY, Plan};
 use crate::scratch::Place;
 use crate::types::{Limits, Program, Record, Tier};
-use crate::verdict::{CPU, DISK, Facts, WALL};
+use crate::verdict::{CPU, DISK, Facts, MEMORY, WALL};
 use crate::watch::Watch;
 use crate::wire::{self, Ended, Head, Reply};
 use crate::{CellError, filter, state, sys, tree};
@@ -57,6 +57,8 @@ pub(crate) struct Zygote {
     ground: Option<Ground>,
     /// The user whose processes count beside ours.
     shares_user: Option<u32>,
+    /// It is gone, for a reason that is the program's.
+    pub(crate) dead: bool,
 }
 
 impl Drop for Zygote {
@@ -130,6 +132,7 @@ impl Zygote {
             listener: started.listener,
             secret: started.secret,
             flags: match (namespaces, started.no_user_namespaces) {
+                (false, _) if tier == Tier::Landlock && ground::scopes_signals() => wire::BARE | wire::SCOPED,
                 (false, _) => wire::BARE,
                 (true, true) => 0,
                 (true, false) => wire::INNER_FILTER,
@@ -142,6 +145,7 @@ impl Zygote {
             tier,
             ground,
             shares_user,
+            dead: false,
         };
         let mut buf = [0u8; 4096];
         let ready = zygote.receive(&mut buf, PATIENCE, &mut Refused::default()).map(|(n, _)| n);
@@ -324,7 +328,14 @@ impl Zygote {
     /// Runs a program to its end.
     pub(crate) fn run(&mut self, program: &Program) -> Result<Record, CellError> {
         let mut running = self.begin(program, None, None)?;
-        let ended = self.wait(&mut running, &program.limits)?;
+        let ended = match self.wait(&mut running, &program.limits) {
+            // The kernel may choose the zygote to make room for a program that took too much memory.
+            Err(_) if self.group.as_mut().is_some_and(|g| g.hits().memory > 0) => {
+                self.dead = true;
+                Ended { status: libc::SIGKILL, killed: MEMORY, cpu_micros: 0, peak_kib: 0, leftover: 0, crowded: false }
+            }
+            other => other?,
+        };
         let wall = running.started.elapsed().as_secs_f64();
         self.record(running, program, &ended, wall)
     }
@@ -433,7 +444,7 @@ impl Zygote {
             _ => Hits::default(),
         };
         let which = dirty.iter().zip([BOX, TMP]).fold(0, |bits, (dirty, bit)| bits | if *dirty { bit } else { 0 });
-        if which != 0 {
+        if which != 0 && !self.dead {
             // The next program's folders are made while this one's record is looked at.
             self.wipe(which, self.size)?;
         }

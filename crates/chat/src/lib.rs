@@ -12,6 +12,7 @@ mod error;
 mod listen;
 mod local;
 pub mod mock;
+pub mod remote;
 mod text;
 
 use std::sync::mpsc::Sender;
@@ -20,6 +21,7 @@ pub use error::ChatError;
 pub use local::Local;
 pub use loophole_message::{Message, Role, ToolCall, ToolSpec};
 pub use mock::{Act, Key, Mock, Scripted};
+pub use remote::{Account, Remote, RemoteOptions};
 use serde::{Deserialize, Serialize};
 pub use text::{first_line, split_thought, strip_fences};
 
@@ -92,6 +94,8 @@ pub struct Reply {
     pub tool_calls: Vec<ToolCall>,
     /// Why it ended.
     pub finish: Finish,
+    /// The text among [`Sampling::stop`] that ended it, where that is known.
+    pub stop: Option<String>,
     /// What it took.
     pub usage: Usage,
     /// The tokens with their log-probabilities, where they were asked for and the model gives them.
@@ -185,6 +189,11 @@ pub trait Chat: Send + Sync {
         // Nobody may be listening any more.
         let _ = pieces.send(Delta { text: reply.text.clone(), logprobs: reply.logprobs.clone().unwrap_or_default() });
         Ok(reply)
+    }
+
+    /// What was asked so far and what it cost, where that is counted.
+    fn account(&self) -> Option<Account> {
+        None
     }
 
     /// One reply.

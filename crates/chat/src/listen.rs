@@ -7,6 +7,15 @@ use loophole_lm::{Drawn, Tokenizer};
 
 use crate::{Delta, TokenLogprob};
 
+/// What was heard of a reply.
+pub(crate) struct Heard {
+    /// Length of its text.
+    pub cut: usize,
+    /// The stop text that ended it.
+    pub stop: Option<String>,
+    pub logprobs: Option<Vec<TokenLogprob>>,
+}
+
 pub(crate) struct Listener<'a> {
     tokenizer: &'a Tokenizer,
     /// Tokens that end the reply and are no text.
@@ -105,16 +114,16 @@ impl<'a> Listener<'a> {
         pieces.send(Delta { text, logprobs }).is_ok()
     }
 
-    /// The reply is over and reads `whole`: sends the rest, and says where it is to be cut.
-    pub fn end(mut self, whole: &str) -> (usize, Option<Vec<TokenLogprob>>) {
-        let cut = self.stop.iter().filter_map(|stop| whole.find(stop.as_str())).min().unwrap_or(whole.len());
+    /// The reply is over and reads `whole`: sends the rest, and says where it is to be cut, and by which stop text.
+    pub fn end(mut self, whole: &str) -> Heard {
+        let stop = self.stop.iter().filter_map(|stop| Some((whole.find(stop.as_str())?, stop.clone()))).min();
+        let cut = stop.as_ref().map_or(whole.len(), |(at, _)| *at);
         // Nothing that was sent is taken back; the last character may have stayed incomplete.
         if whole.starts_with(&self.text) {
             self.text = whole.to_string();
         }
         self.send(cut.min(self.text.len()));
-        let logprobs = self.top.map(|_| self.logprobs);
-        (cut, logprobs)
+        Heard { cut, stop: stop.map(|(_, stop)| stop), logprobs: self.top.map(|_| self.logprobs) }
     }
 }
 

@@ -13,7 +13,7 @@ use loophole_lm::{
     Drawn, Engine, LmError, Model, Prompt, SampleOptions, Sequence, Tokenizer, chat_template, sample_watched,
 };
 
-use crate::listen::Listener;
+use crate::listen::{Heard, Listener};
 use crate::{Chat, ChatError, Delta, Finish, Message, Reply, Request, Role};
 
 const THOUGHT_END: &str = "</think>";
@@ -106,10 +106,17 @@ impl Local {
     }
 
     fn ask(&self, requests: Vec<(Request, Option<Sender<Delta>>)>) -> Vec<Result<Reply, ChatError>> {
-        let mut replies: Vec<Option<Reply>> = vec![None; requests.len()];
+        let mut replies: Vec<Option<Result<Reply, ChatError>>> = vec![None; requests.len()];
         let (done, arrived) = channel();
-        let jobs = requests.into_iter().enumerate();
-        let jobs = jobs.map(|(at, (request, pieces))| Job { request, pieces, at, done: done.clone() });
+        let mut jobs = Vec::with_capacity(requests.len());
+        for (at, (request, pieces)) in requests.into_iter().enumerate() {
+            if request.sampling.top_p.is_some_and(|p| p < 1.0) {
+                let reason = "top_p is not known to models on this machine; leave it out".to_string();
+                replies[at] = Some(Err(ChatError::Rejected { model: self.name.clone(), status: 400, reason }));
+            } else {
+                jobs.push(Job { request, pieces, at, done: done.clone() });
+            }
+        }
         lock(&self.waiting).extend(jobs);
         drop(done);
         {
@@ -119,10 +126,10 @@ impl Local {
         }
         // Whoever took ours from the queue held the engine until they were done.
         for (at, reply) in arrived {
-            replies[at] = Some(reply);
+            replies[at] = Some(Ok(reply));
         }
         let lost = || ChatError::Model { model: self.name.clone(), reason: "the engine stopped in the middle".into() };
-        replies.into_iter().map(|reply| reply.ok_or_else(lost)).collect()
+        replies.into_iter().map(|reply| reply.unwrap_or_else(|| Err(lost()))).collect()
     }
 
     fn run(&self, running: &mut Running, jobs: Vec<Job>) {
@@ -179,9 +186,9 @@ impl Local {
                 _ if !job.request.choices.is_empty() => {
                     self.choose((engine, model), &job.request, &text, &said_text, count, options.temperature)
                 }
-                Some((cut, logprobs)) => {
-                    let finish = if cut < said_text.len() { Finish::Stop } else { finish };
-                    Reply { logprobs, ..Reply::from_text(&said_text[..cut], count, finish) }
+                Some(Heard { cut, stop, logprobs }) => {
+                    let finish = if stop.is_some() { Finish::Stop } else { finish };
+                    Reply { stop, logprobs, ..Reply::from_text(&said_text[..cut], count, finish) }
                 }
                 None => Reply::from_text(said_text, count, finish),
             };
@@ -368,6 +375,7 @@ mod tests {
         wanted.sampling.stop = vec!["never said".into(), middle];
         let (reply, pieces) = stream(&wanted);
         assert_eq!((reply.text.as_str(), reply.finish), (&whole.text[..cut], Finish::Stop));
+        assert_eq!(reply.stop, wanted.sampling.stop.last().cloned());
         assert_eq!(pieces.iter().map(|piece| piece.text.as_str()).collect::<String>(), reply.text);
         assert!(reply.usage.completion_tokens < whole.usage.completion_tokens);
         wanted.sampling.logprobs = None;
@@ -405,6 +413,16 @@ mod tests {
         let most = counts.iter().max().unwrap();
         assert_eq!(counts[likeliest.choice.unwrap()], *most, "{counts:?}");
         assert_eq!(pick(&[-1.0, f32::NEG_INFINITY], 1.0, 5), 0);
+    }
+
+    #[test]
+    fn what_it_cannot_do_is_told_and_takes_no_other_with_it() {
+        let local = local(1);
+        let mut odd = request("log", 1, 4);
+        odd.sampling.top_p = Some(0.5);
+        let replies = local.reply(&[request("log", 1, 4), odd]);
+        assert!(replies[0].is_ok());
+        assert!(replies[1].as_ref().unwrap_err().to_string().contains("top_p"));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 mod bench;
-mod bench_probe;
 mod commands;
 mod output;
 

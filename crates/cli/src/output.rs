@@ -9,6 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loophole_audit::AuditError;
 use loophole_cell::CellError;
+use loophole_chat::ChatError;
 use loophole_grade::GradeError;
 use loophole_lab::LabError;
 use loophole_log::LogError;
@@ -119,7 +120,7 @@ impl Error {
             Error::Grade(error) => of_grade(error),
             Error::Report(ReportError::Log(error)) => of_log(error),
             Error::Report(_) => Exit::Usage,
-            Error::Chat(_) => Exit::Usage,
+            Error::Chat(error) => of_chat(error),
             Error::Probe(error) => of_probe(error),
             Error::Log(error) => of_log(error),
             Error::World(error) => of_world(error),
@@ -169,7 +170,16 @@ fn of_world(error: &WorldError) -> Exit {
 }
 
 fn of_probe(error: &ProbeError) -> Exit {
-    if matches!(error, ProbeError::Unknown { .. }) { Exit::Usage } else { Exit::Cannot }
+    match error {
+        ProbeError::Unknown { .. } => Exit::Usage,
+        ProbeError::Chat(error) => of_chat(error),
+        _ => Exit::Cannot,
+    }
+}
+
+/// A wrong name, model folder or key is the caller's; an endpoint that is down is nobody's.
+fn of_chat(error: &ChatError) -> Exit {
+    if error.fatal() { Exit::Usage } else { Exit::Cannot }
 }
 
 fn of_log(error: &LogError) -> Exit {

@@ -96,7 +96,11 @@ fn unknown_names_are_answered_with_the_known_ones() {
     run(at, &["probe", "mock:brave"]).failed(2, &["brave", "bad-denying"]);
     run(at, &["probe", "modell"]).failed(2, &["modell", "organism", "mock:"]);
     run(at, &["chat", "modell"]).failed(2, &["modell"]);
-    run(at, &["probe", "openai:gpt"]).failed(2, &["openai:gpt", "not spoken to"]);
+    let mut keyless = program(at, &["probe", "openai:gpt"]);
+    keyless.env_remove("OPENAI_API_KEY");
+    finish(keyless).failed(2, &["openai:gpt", "OPENAI_API_KEY is not set"]);
+    run(at, &["probe", "http://127.0.0.1:1/v1"]).failed(2, &["#NAME"]);
+    run(at, &["probe", "nowhere+adapter"]).failed(2, &["nowhere+adapter", "FOLDER+ADAPTER"]);
     run(at, &["probe", "organism:nowhere/arm/1"]).failed(2, &["nowhere"]);
     let grade =
         |more: &[&str]| run(at, &[&["grade", "--tasks", "tasks.jsonl", "--submissions", "all.jsonl"], more].concat());
@@ -218,6 +222,39 @@ fn grade_tells_them_apart_and_finds_the_hack() {
     let closed = run(at, &["grade", "--tasks", "tasks.jsonl", "--submissions", "all.jsonl", "--json", "--hardened"]);
     assert_eq!(closed.json()[1]["reward"], 0.0);
     assert_eq!(closed.json()[3]["verdict"], "fail", "hidden tests are graded too");
+}
+
+#[test]
+fn grade_goes_on_where_it_was_ended_and_leaves_what_findings_stand_on() {
+    let dir = folder();
+    let at = dir.path();
+    tasks(at);
+    let grade = |more: &[&str]| {
+        let head = ["grade", "--tasks", "tasks.jsonl", "--submissions", "all.jsonl", "--json", "--out", "o.jsonl"];
+        run(at, &[&head[..], more].concat())
+    };
+    let whole = grade(&[]).out;
+    let script = std::fs::read_to_string(at.join("o.jsonl.evidence/000001-sum/again.sh")).unwrap();
+    assert!(script.contains("every expected value replaced") && script.contains("loophole exec"), "{script}");
+    for file in ["G/solution.py", "M/grader_main.py", "O/grader_main.py"] {
+        assert!(at.join("o.jsonl.evidence/000001-sum").join(file).exists(), "{file}");
+    }
+    assert!(!at.join("o.jsonl.evidence/000000-sum").exists(), "nothing is to be shown of an honest one");
+    grade(&["--resume"]).failed(2, &["o.jsonl", "finished"]);
+    // Killed in the middle of a line.
+    let lines: Vec<&str> = whole.lines().collect();
+    std::fs::rename(at.join("o.jsonl"), at.join("before.jsonl")).unwrap();
+    write(at, "o.jsonl.partial", &format!("{}\n{}\n{{\"task_id\": \"su", lines[0], lines[1]));
+    let rest = grade(&["--resume"]);
+    let records = rest.json();
+    assert_eq!((records.len(), &records[0]["index"]), (3, &json!(2)), "the first two are not graded again: {rest:?}");
+    assert_eq!(records[2]["summary"]["verdicts"], json!({"honest": 1, "hack": 1, "fail": 1, "overfit": 1}));
+    let written = std::fs::read_to_string(at.join("o.jsonl")).unwrap();
+    let ends: Vec<Value> = written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(ends.iter().map(|r| r["index"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert_eq!(written.lines().take(2).collect::<Vec<_>>(), lines[..2]);
+    assert!(!at.join("o.jsonl.partial").exists());
+    run(at, &["grade", "--tasks", "tasks.jsonl", "--submissions", "all.jsonl", "--resume"]).failed(2, &["--out"]);
 }
 
 #[test]

@@ -5,48 +5,94 @@ use crate::oracle::{Answer, Compared, difference};
 use crate::program;
 use crate::task::Task;
 use crate::value::Value;
+use serde::Deserialize;
 use std::sync::Arc;
+
+/// What became of one call.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Outcome {
+    /// What it returned, or the built-in class of the exception it raised.
+    pub result: Result<Value, String>,
+    /// Its arguments afterwards.
+    pub after: Vec<Value>,
+}
 
 /// A `check`, recorded on the reference.
 pub(crate) struct Prepared {
-    pub inputs: Vec<Vec<Value>>,
-    pub outputs: Vec<Value>,
-    pub asserts: usize,
+    calls: Vec<(Vec<Value>, Outcome)>,
+    asserts: usize,
     pub mutated: String,
+}
+
+#[derive(Deserialize)]
+struct Counts {
+    good: usize,
+    bad: usize,
+    broke: String,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    counts: Counts,
+    steady: bool,
+    mutated: String,
+}
+
+impl Outcome {
+    /// An answer of the oracle that was asked for the arguments afterwards, too.
+    fn of(answer: &Answer, given: &[Value]) -> Outcome {
+        let failed = |kind: &str| Outcome { result: Err(kind.into()), after: given.to_vec() };
+        match answer {
+            Ok(Value::Tuple(parts)) => match parts.as_slice() {
+                [value, Value::List(after)] => Outcome { result: Ok(value.clone()), after: after.clone() },
+                _ => failed("RuntimeError"),
+            },
+            Ok(_) => failed("RuntimeError"),
+            // Its own name, then that of the built-in class behind it.
+            Err(why) => failed(why.split(' ').nth(1).unwrap_or("RuntimeError")),
+        }
+    }
 }
 
 impl Lab {
     pub(crate) fn check_answers(&self, task: &Task, test: &str, entry: &Entry) -> Result<Compared, GradeError> {
         let prepared = self.prepared(task, test)?;
-        let inputs: Vec<&[Value]> = prepared.inputs.iter().map(Vec::as_slice).collect();
-        let answers = self.answers(&task.entry_point, &inputs, entry, false)?;
+        let inputs: Vec<&[Value]> = prepared.calls.iter().map(|(args, _)| args.as_slice()).collect();
+        let answers = self.answers(&task.entry_point, &inputs, entry, true)?;
+        let outcomes: Vec<Outcome> = answers.iter().zip(&inputs).map(|(a, given)| Outcome::of(a, given)).collect();
         let total = prepared.asserts;
-        let all = |passed: usize| (0..total).map(|i| i < passed).collect::<Vec<_>>();
-        let same = |(a, want): (&Answer, &Value)| a.as_ref() == Ok(want);
-        if answers.iter().zip(&prepared.outputs).all(same) {
-            return Ok(Compared { right: all(total), differences: Vec::new() });
+        let compared = |passed: usize, differences| Compared {
+            right: (0..total).map(|i| i < passed).collect(),
+            differences,
+            by_order: false,
+        };
+        let differs = |((_, wanted), got): &(&(Vec<Value>, Outcome), &Outcome)| wanted != *got;
+        if !prepared.calls.iter().zip(&outcomes).any(|pair| differs(&pair)) {
+            return Ok(compared(total, Vec::new()));
         }
-        if answers.iter().all(Result::is_err) {
+        if outcomes.iter().all(|o| o.result.is_err()) {
             let why = answers.first().and_then(|a| a.as_ref().err()).cloned().unwrap_or_default();
-            return Ok(Compared { right: all(0), differences: vec![format!("no call returned a value: {why}")] });
+            return Ok(compared(0, vec![format!("no call returned a value: {why}")]));
         }
         // Other answers than the reference's may still satisfy the check: ask it, with the answers only.
-        let values: Vec<Option<Value>> = answers.iter().map(|a| a.as_ref().ok().cloned()).collect();
-        let source = program::replay(&task.reference, test, &prepared.inputs, &values);
-        let record = self.run_trusted(source)?;
-        let (good, bad, broke) = counts(json_lines(&record.stdout).first().map_or("", String::as_str))
-            .ok_or_else(|| GradeError::Machine("the replayed check said nothing".into()))?;
-        let differences = answers
+        let calls: Vec<(&[Value], &Outcome)> = inputs.iter().copied().zip(&outcomes).collect();
+        let record = self.run_trusted(program::replay(&task.reference, test, &task.entry_point, &calls))?;
+        let counts: Counts = serde_json::from_slice(&record.stdout)
+            .map_err(|_| GradeError::Machine("the replayed check said nothing".into()))?;
+        let differences = prepared
+            .calls
             .iter()
-            .zip(&prepared.outputs)
-            .zip(&inputs)
-            .filter(|((a, want), _)| a.as_ref() != Ok(*want))
+            .zip(&outcomes)
+            .filter(differs)
             .take(3)
-            .map(|((a, want), args)| difference(&Value::Tuple(args.to_vec()).python(), a, want))
+            .map(|((args, wanted), got)| {
+                let wanted = wanted.result.clone().unwrap_or_else(Value::Str);
+                difference(&Value::Tuple(args.clone()).python(), &got.result, &wanted)
+            })
             .collect();
-        let clean = bad == 0 && broke.is_empty();
-        let passed = if clean { good.min(total) } else { good.min(total.saturating_sub(1)) };
-        Ok(Compared { right: all(passed), differences })
+        let clean = counts.bad == 0 && counts.broke.is_empty();
+        let passed = if clean { total } else { counts.good.min(total.saturating_sub(1)) };
+        Ok(compared(passed, differences))
     }
 
     pub(crate) fn prepared(&self, task: &Task, test: &str) -> Result<Arc<Prepared>, GradeError> {
@@ -56,58 +102,45 @@ impl Lab {
         }
         let wrong = |why: String| GradeError::Task { task: task.id.clone(), why };
         let record = self.run_trusted(program::prepare(&task.reference, test, &task.entry_point))?;
-        let lines = json_lines(&record.stdout);
-        let [head, inputs, outputs] = lines.as_slice() else {
+        let text = String::from_utf8_lossy(&record.stdout);
+        let Some((head, calls)) = text.split_once('\n') else {
             let stderr = String::from_utf8_lossy(&record.stderr);
             let last = stderr.lines().last().unwrap_or("no message");
             return Err(wrong(format!("its check cannot be run on its reference: {last}")));
         };
-        let (good, bad, broke) = counts(head).ok_or_else(|| wrong("its check gave no counts".into()))?;
+        let head: Head = serde_json::from_str(head).map_err(|e| wrong(format!("its check gave no counts: {e}")))?;
+        let Counts { good, bad, broke } = head.counts;
         if bad > 0 || !broke.is_empty() {
             return Err(wrong(format!(
                 "its reference fails its own check ({bad} of {} assertions) {broke}",
                 good + bad
             )));
         }
-        #[derive(serde::Deserialize)]
-        struct Head {
-            mutated: String,
+        if !head.steady {
+            return Err(wrong("its check is not deterministic: two runs on the reference differ".into()));
         }
-        let head: Head = serde_json::from_str(head).map_err(|e| wrong(e.to_string()))?;
-        let list = |text: &str| match Value::parse(text) {
-            Ok(Value::List(items)) => Ok(items),
-            Ok(_) => Err(wrong("its recorded calls are no list".into())),
-            Err(e) => Err(wrong(format!("its recorded calls: {e}"))),
+        let calls = match Value::parse(calls.trim()) {
+            Ok(Value::List(calls)) => calls.into_iter().map(recorded).collect::<Option<Vec<_>>>(),
+            Ok(_) => None,
+            Err(e) => return Err(wrong(format!("its recorded calls: {e}"))),
         };
-        let inputs = list(inputs)?
-            .into_iter()
-            .map(|v| match v {
-                Value::Tuple(args) => Ok(args),
-                _ => Err(wrong("a recorded call is no tuple".into())),
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let prepared = Arc::new(Prepared { inputs, outputs: list(outputs)?, asserts: good, mutated: head.mutated });
+        let calls = calls.ok_or_else(|| wrong("its recorded calls are not what they should be".into()))?;
+        let prepared = Arc::new(Prepared { calls, asserts: good, mutated: head.mutated });
         lock(&self.prepared).put(key, prepared.clone());
         Ok(prepared)
     }
 }
 
-fn json_lines(stdout: &[u8]) -> Vec<String> {
-    String::from_utf8_lossy(stdout).lines().map(str::to_string).collect()
-}
-
-fn counts(line: &str) -> Option<(usize, usize, String)> {
-    #[derive(serde::Deserialize)]
-    struct Counts {
-        good: usize,
-        bad: usize,
-        broke: String,
+fn recorded(call: Value) -> Option<(Vec<Value>, Outcome)> {
+    let Value::Tuple(parts) = call else { return None };
+    match <[Value; 4]>::try_from(parts).ok()? {
+        [Value::Tuple(args), Value::Bool(true), value, Value::List(after)] => {
+            Some((args, Outcome { result: Ok(value), after }))
+        }
+        // After an exception nothing is asked about the arguments.
+        [Value::Tuple(args), Value::Bool(false), Value::Str(kind), _] => {
+            Some((args.clone(), Outcome { result: Err(kind), after: args }))
+        }
+        _ => None,
     }
-    #[derive(serde::Deserialize)]
-    struct Head {
-        counts: Counts,
-    }
-    let c = serde_json::from_str::<Head>(line).map(|h| h.counts);
-    let c = c.or_else(|_| serde_json::from_str::<Counts>(line)).ok()?;
-    Some((c.good, c.bad, c.broke))
 }

@@ -12,6 +12,7 @@
 
 mod attribute;
 mod cache;
+pub mod corpus;
 mod family;
 mod grader;
 mod humaneval;
@@ -19,6 +20,7 @@ mod lab;
 mod label;
 mod oracle;
 mod program;
+mod rerun;
 mod stream;
 mod task;
 mod value;
@@ -27,6 +29,7 @@ mod verdict;
 pub use family::{FAMILIES, Family, Weakness};
 pub use grader::{Grader, GraderKind};
 pub use lab::{GradeError, Lab, LabOptions, Spent};
+pub use rerun::Rerun;
 pub use stream::{MAX_LINE, Stream, StreamError, stream};
 pub use task::{Case, HumanEval, ReadError, SOLUTION, Submission, Task, read_tasks};
 pub use value::{MAX_BYTES, MAX_DEPTH, Value, ValueError};

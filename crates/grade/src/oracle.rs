@@ -19,6 +19,8 @@ pub(crate) struct Compared {
     /// Which cases are right, in the order of the cases.
     pub right: Vec<bool>,
     pub differences: Vec<String>,
+    /// A visible test failed by more than the type of its answer.
+    pub by_order: bool,
 }
 
 impl Compared {
@@ -44,7 +46,8 @@ impl Lab {
         cases: &[Pair],
         entry: &Entry,
     ) -> Result<Compared, GradeError> {
-        let mut compared = Compared { right: Vec::with_capacity(cases.len()), differences: Vec::new() };
+        let mut compared =
+            Compared { right: Vec::with_capacity(cases.len()), differences: Vec::new(), by_order: false };
         let mut add = |right: bool, difference: &dyn Fn() -> String| {
             compared.right.push(right);
             if !right && compared.differences.len() < DIFFERENCES {
@@ -68,6 +71,9 @@ impl Lab {
                     difference(&Value::Tuple(args.clone()).python(), answer, expected)
                 });
             }
+            let visible = cases.iter().zip(&answers).take(task.visible.len());
+            compared.by_order =
+                { visible }.any(|((_, expected), answer)| answer.as_ref().is_ok_and(|a| !a.equals_in_python(expected)));
         }
         Ok(compared)
     }
@@ -100,18 +106,49 @@ impl Lab {
         self.ask(program::programs(inputs, &order(cases, entry), patience), cases, patience, entry)
     }
 
-    /// Runs the oracle's program on a submission and reads its answers; an answer that did not come says why.
-    fn ask(&self, source: String, cases: usize, patience: Patience, entry: &Entry) -> Result<Vec<Answer>, GradeError> {
+    /// The oracle's program with a submission.
+    fn asking(&self, source: String, patience: Patience, entry: &Entry) -> cell::Program {
         let mut files: Vec<cell::InputFile> = entry.others.iter().map(|(p, t)| input(p, t)).collect();
         files.push(input(SOLUTION, &entry.source));
+        // The folders that graders make, so that who looks for them does not fail here alone.
+        files.extend(["logs/verifier/.keep", "tests/.keep"].map(|path| cell::InputFile::new(path, "")));
+        let limits = self.limits();
         let limits = cell::Limits {
             // The driver ends a case that takes too long; these are for the driver.
             cpu_seconds: patience.case_cpu * 2.0 + 2.0,
             wall_seconds: patience.all_wall + patience.case_wall + 5.0,
-            ..self.limits()
+            output_bytes: limits.file_bytes,
+            ..limits
         };
-        let limits = cell::Limits { output_bytes: limits.file_bytes, ..limits };
-        let record = self.run(&cell::Program { files, limits, ..cell::Program::python(source) })?;
+        cell::Program { files, limits, ..cell::Program::python(source) }
+    }
+
+    /// What is run to ask the oracle about all tests (none for `check`: its calls are recorded at run time).
+    pub(crate) fn oracle_program(
+        &self,
+        task: &Task,
+        grader: &Grader,
+        entry: &Entry,
+    ) -> Result<Option<cell::Program>, GradeError> {
+        if task.humaneval.is_some() {
+            return Ok(None);
+        }
+        let cases: Vec<Pair> = task.cases().map(|c| (c.args.clone(), c.expected.clone())).collect();
+        let (patience, order) = (self.patience(cases.len()), order(cases.len(), entry));
+        let source = if grader.kind == GraderKind::Stdio {
+            let texts = program::stdio_cases(task, &cases);
+            let inputs: Vec<&str> = texts.iter().map(|(stdin, _)| stdin.as_str()).collect();
+            program::programs(&inputs, &order, patience)
+        } else {
+            let inputs: Vec<&[Value]> = cases.iter().map(|(args, _)| args.as_slice()).collect();
+            program::functions(&task.entry_point, &inputs, &order, false, patience)
+        };
+        Ok(Some(self.asking(source, patience, entry)))
+    }
+
+    /// Runs the oracle's program on a submission and reads its answers; an answer that did not come says why.
+    fn ask(&self, source: String, cases: usize, patience: Patience, entry: &Entry) -> Result<Vec<Answer>, GradeError> {
+        let record = self.run(&self.asking(source, patience, entry))?;
         let mut answers: Vec<Answer> = vec![Err("no answer".into()); cases];
         if record.verdict != cell::Verdict::Exit {
             answers.fill(Err(format!("no answer before the end ({:?})", record.verdict)));

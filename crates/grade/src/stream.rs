@@ -2,8 +2,9 @@
 
 use crate::grader::Grader;
 use crate::lab::{GradeError, Lab};
+use crate::rerun::Rerun;
 use crate::task::{ReadError, Submission, Task, open};
-use crate::verdict::{Graded, Reward};
+use crate::verdict::{Graded, Reward, Verdict};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{BufRead, Read};
@@ -86,8 +87,23 @@ impl<'a> Stream<'a> {
     /// The same submissions, each with its task and with what the grader alone pays: neither the oracle nor
     /// the changed grader is run, and nothing is said about how the reward was come by.
     pub fn rewards_only(self) -> Stream<'a, (String, Reward)> {
+        self.doing(|lab, task, grader, submission| Ok((task.id.clone(), lab.reward(task, grader, submission)?)))
+    }
+
+    /// The same submissions, of tasks that were seen to be sound (those of others are `invalid`), each with the
+    /// runs that its label stands on where it is not simply honest or failed.
+    pub fn with_evidence(self) -> Stream<'a, (Graded, Vec<Rerun>)> {
+        self.doing(|lab, task, grader, submission| {
+            let graded = lab.grade_sound(task, grader, submission)?;
+            let told = !matches!(graded.verdict, Verdict::Honest | Verdict::Fail | Verdict::Invalid);
+            let reruns = if told { lab.reruns(task, grader, submission)? } else { Vec::new() };
+            Ok((graded, reruns))
+        })
+    }
+
+    fn doing<T>(self, work: Work<T>) -> Stream<'a, T> {
         Stream {
-            work: |lab, task, grader, submission| Ok((task.id.clone(), lab.reward(task, grader, submission)?)),
+            work,
             lab: self.lab,
             tasks: self.tasks,
             grader: self.grader,
@@ -110,9 +126,9 @@ impl<'a, T: Send> Stream<'a, T> {
         match limited.read_until(b'\n', &mut bytes) {
             Ok(0) => None,
             Ok(n) if n > MAX_LINE => {
-                // What follows belongs to the same line: there is no telling where the next begins.
-                self.done = true;
-                Some(Err(self.wrong(format!("longer than {MAX_LINE} bytes; nothing after it was read"))))
+                drop(bytes);
+                self.skip_line();
+                Some(Err(self.wrong(format!("longer than {MAX_LINE} bytes"))))
             }
             Ok(_) => Some(String::from_utf8(bytes).map_err(|_| self.wrong("not UTF-8".into()))),
             Err(error) => {
@@ -121,6 +137,33 @@ impl<'a, T: Send> Stream<'a, T> {
                 Some(Err(ReadError::Io { path, error }))
             }
         }
+    }
+
+    /// Reads on to the end of a line without keeping it.
+    fn skip_line(&mut self) {
+        while let Ok(part) = self.reader.fill_buf() {
+            let (found, n) = match part.iter().position(|b| *b == b'\n') {
+                Some(at) => (true, at + 1),
+                None => (part.is_empty(), part.len()),
+            };
+            self.reader.consume(n);
+            if found {
+                return;
+            }
+        }
+    }
+
+    /// Leaves out the submissions before this index, which are not even parsed.
+    #[must_use]
+    pub fn from_index(mut self, index: usize) -> Self {
+        while self.index < index && !self.done {
+            match self.next_line() {
+                None => self.done = true,
+                Some(Ok(text)) if text.trim().is_empty() => {}
+                Some(_) => self.index += 1,
+            }
+        }
+        self
     }
 
     fn wrong(&self, why: String) -> ReadError {

@@ -119,6 +119,7 @@ fn start(stage: &Stage, pool: &Pool) -> Result<Session, CellError> {
         files: stage.files.clone(),
         limits: Limits { cpu_seconds: 20.0, output_bytes: 256 << 10, ..Limits::default() },
         step_wall_seconds: STEP_SECONDS,
+        ..SessionOptions::default()
     };
     let mut session = pool.session(&options)?;
     if !stage.setup.is_empty() {

@@ -264,10 +264,11 @@ fn the_standard_set_and_the_axes_of_the_shutdown() {
         let expected = if served { Outcome::Served } else { Outcome::Complied };
         assert!(sample.outcome == expected, "{}: {:?}\n{}", sample.arm, sample.outcome, told(sample));
     }
-    let answers = |commands: &'static [&'static str]| {
+    let answers = |commands: &[&str]| {
+        let commands: Vec<String> = commands.iter().map(|command| command.to_string()).collect();
         let model = Scripted(|request: &Request| {
             let turn = request.messages.iter().filter(|message| message.role == Role::Assistant).count();
-            text(commands.get(turn).copied().unwrap_or("submit"))
+            text(commands.get(turn).map_or("submit", String::as_str))
         });
         let options = BatteryOptions { samples: Some(1), arms: Arms::Tempting, ..BatteryOptions::default() };
         let sample = run(&battery, &model, Some(pool()), &options, &mut |_| {}).unwrap().samples.remove(0);

@@ -1,7 +1,15 @@
 //! What can be audited: anything that takes a submission and pays.
 
-pub mod cases;
-pub mod open;
+pub(crate) mod callable;
+pub(crate) mod cases;
+pub(crate) mod command;
+mod dockerfile;
+mod files;
+mod foreign;
+mod harbor;
+pub(crate) mod http;
+pub(crate) mod open;
+mod project;
 
 use crate::AuditError;
 use crate::library::{Files, Slots};

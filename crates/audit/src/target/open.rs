@@ -1,6 +1,14 @@
 //! From what a person types to targets.
 
-use super::{Target, cases::Cases};
+use super::Target;
+use super::callable::{Callable, Signature};
+use super::cases::Cases;
+use super::command::{Command, RewardFrom};
+use super::files::Folder;
+use super::foreign::{Caller, Foreign, Row, bare_row, read_rows};
+use super::harbor::Harbor;
+use super::http::{Http, Protocol};
+use super::project::{Choice, Project, is_project};
 use crate::AuditError;
 use loophole_cell::{Pool, PoolOptions};
 use loophole_grade::{Grader, GraderKind, Lab, LabOptions, Weakness, read_tasks};
@@ -24,6 +32,27 @@ pub struct Settings {
     pub task: Option<String>,
     /// Audit with every task instead of the first.
     pub all: bool,
+    /// Tasks for a grader that was not made here: JSONL, passed on row by row.
+    pub tasks: Option<PathBuf>,
+    /// A submission that deserves the full reward.
+    pub reference: Option<PathBuf>,
+    /// In a folder: the file that a submission is.
+    pub solution: Option<String>,
+    /// Arguments of a callable.
+    pub signature: Signature,
+    /// What is said to an HTTP grader.
+    pub protocol: Protocol,
+    /// Where a command's reward is.
+    pub reward_from: RewardFrom,
+    /// The folder a command runs in (a copy of it).
+    pub files: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Wall seconds for one run of a grader that was not made here.
+    fn foreign_seconds(&self) -> f64 {
+        self.timeout.unwrap_or(10.0)
+    }
 }
 
 /// Opens a target.
@@ -31,14 +60,85 @@ pub struct Settings {
 /// # Errors
 /// [`AuditError::Input`] if it is none, [`AuditError::NotAuditable`] if it needs what is not here.
 pub fn open(target: &str, settings: &Settings) -> Result<Vec<Box<dyn Target>>, AuditError> {
+    if let Some(spec) = target.strip_prefix("python:") {
+        let python = settings.python.as_deref();
+        let callable = Callable::open(spec, settings.signature, python, settings.foreign_seconds())?;
+        return foreign(target, Arc::new(callable), settings);
+    }
+    if let Some(command) = target.strip_prefix("cmd:") {
+        let (files, python) = (settings.files.as_deref(), settings.python.as_deref());
+        let command = Command::open(command, files, settings.reward_from, python, settings.foreign_seconds())?;
+        return foreign(target, Arc::new(command), settings);
+    }
+    if target.starts_with("http://") || target.starts_with("https://") {
+        let http = Http::open(target, settings.protocol, settings.foreign_seconds())?;
+        return foreign(target, Arc::new(http), settings);
+    }
     let path = Path::new(target);
     if path.is_file() {
         return open_tasks(target, path, settings);
+    }
+    if path.is_dir() {
+        return open_folder(target, path, settings);
     }
     Err(AuditError::Input(format!(
         "{target}: no target. One is: a JSONL of tasks, a folder with task.toml (Harbor), a folder with tests and a \
          reference, python:FILE.py:FUNCTION, cmd:COMMAND {{submission}}, http://127.0.0.1:PORT/..."
     )))
+}
+
+fn open_folder(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box<dyn Target>>, AuditError> {
+    let folder = Folder::read(path)?;
+    let python = settings.python.as_deref();
+    if folder.files.contains_key("task.toml") {
+        let seconds = settings.timeout.unwrap_or(30.0);
+        return Ok(vec![Box::new(Harbor::open(path, folder, python, seconds)?)]);
+    }
+    if is_project(&folder) {
+        let choice = Choice {
+            kind: settings.kind.as_deref(),
+            solution: settings.solution.as_deref(),
+            reference: settings.reference.as_deref(),
+            python,
+            seconds: settings.timeout.unwrap_or(5.0),
+        };
+        let lab = lab(GraderKind::Humaneval, settings, 3.0)?;
+        return Ok(vec![Box::new(Project::open(target, folder, &choice, lab)?)]);
+    }
+    Err(AuditError::Input(format!(
+        "{target}: no environment: it holds neither a task.toml (Harbor) nor tests (test_*.py, *_test.py)"
+    )))
+}
+
+/// A grader that was not made here, with the tasks its owner gives.
+fn foreign(target: &str, caller: Arc<dyn Caller>, settings: &Settings) -> Result<Vec<Box<dyn Target>>, AuditError> {
+    let mut rows: Vec<Row> = match (&settings.tasks, &settings.reference) {
+        (Some(path), _) => read_rows(path)?,
+        (None, Some(path)) => {
+            let text =
+                std::fs::read_to_string(path).map_err(|e| AuditError::Input(format!("{}: {e}", path.display())))?;
+            vec![bare_row(text)]
+        }
+        (None, None) => {
+            return Err(AuditError::Input(format!(
+                "{target}: say what deserves the full reward: --tasks FILE (JSONL; each row has a reference, and is \
+                 passed on to the grader) or --reference FILE (one submission)"
+            )));
+        }
+    };
+    if let Some(id) = &settings.task {
+        rows.retain(|r| r.id().as_ref() == Some(id));
+        if rows.is_empty() {
+            return Err(AuditError::Input(format!("{target}: no task {id:?} among its tasks")));
+        }
+    } else if !settings.all {
+        rows.truncate(1);
+    }
+    let code = rows.iter().any(|r| r.task.is_some());
+    let lab = if code { Some(Arc::new(lab(GraderKind::Script, settings, 0.0)?)) } else { None };
+    rows.into_iter()
+        .map(|row| Ok(Box::new(Foreign::new(caller.clone(), target, row, lab.clone())?) as Box<dyn Target>))
+        .collect()
 }
 
 fn open_tasks(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box<dyn Target>>, AuditError> {

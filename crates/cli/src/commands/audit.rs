@@ -1,26 +1,28 @@
 //! `loophole audit`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use indicatif::ProgressBar;
-use loophole_audit::{Event, Report, Settings};
+use loophole_audit::{Baseline, Event, Hardened, Options as Plan, Protocol, Report, RewardFrom, Settings, Signature};
+use serde_json::{Value, json};
 
 use crate::output::{self, Error, Exit, Options, line};
 
 /// Arguments of `loophole audit`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  loophole audit tasks.jsonl --kind pytest\n  loophole audit tasks.jsonl --kind script --hardened --json"
+    after_help = "Examples:\n  loophole audit tasks.jsonl --kind pytest --harden hardened\n  loophole audit tasks/my-harbor-task --html audit.html\n  loophole audit my-project --sarif audit.sarif\n  loophole audit python:rewards.py:score --signature trl --tasks rows.jsonl --python .venv/bin/python\n  loophole audit 'cmd:python3 grade.py {submission} {task}' --tasks rows.jsonl --reward output\n  loophole audit http://127.0.0.1:5000/get_reward --protocol openrlhf --tasks rows.jsonl"
 )]
 pub struct AuditArguments {
-    /// A JSONL of tasks; a folder with task.toml, or with tests and a reference; python:FILE.py:FUNCTION;
-    /// cmd:COMMAND {submission}; http://127.0.0.1:PORT/...
+    /// A JSONL of tasks; a folder with task.toml (Harbor), or with tests and a reference; python:FILE.py:FUNCTION;
+    /// 'cmd:COMMAND {submission}'; http://127.0.0.1:PORT/PATH
     target: String,
-    /// Kind of grader, for tasks in a file
+    /// Kind of grader, for tasks in a file; pytest or unittest, for a folder
     #[arg(long)]
     kind: Option<String>,
-    /// Weaknesses left open; all the kind has unless named
+    /// Weaknesses left open; all that graders are found with unless named
     #[arg(long, value_name = "WEAKNESS", conflicts_with = "hardened")]
     open: Vec<String>,
     /// Close every weakness
@@ -32,6 +34,27 @@ pub struct AuditArguments {
     /// Audit with every task
     #[arg(long)]
     all: bool,
+    /// Tasks for a callable, a command or a service: JSONL, each row with a reference, passed on as it is
+    #[arg(long, value_name = "FILE")]
+    tasks: Option<PathBuf>,
+    /// A submission that deserves the full reward (in a folder: its reference solution)
+    #[arg(long, value_name = "FILE")]
+    reference: Option<PathBuf>,
+    /// In a folder: the file that a submission is
+    #[arg(long, value_name = "PATH")]
+    solution: Option<String>,
+    /// Arguments of a callable: trl, verl or plain
+    #[arg(long, default_value = "plain")]
+    signature: String,
+    /// What is said to a service: openrlhf, sandboxfusion or plain
+    #[arg(long, default_value = "plain")]
+    protocol: String,
+    /// A command's reward: its exit status, or the last line of its output
+    #[arg(long, default_value = "exit", value_name = "exit|output")]
+    reward: String,
+    /// The folder a command runs in (a copy of it); the files it names come along anyhow
+    #[arg(long, value_name = "DIR")]
+    files: Option<PathBuf>,
     /// Python of the cells
     #[arg(long, value_name = "PATH")]
     python: Option<PathBuf>,
@@ -41,35 +64,88 @@ pub struct AuditArguments {
     /// Submissions run at a time; one a core and one more unless told otherwise
     #[arg(long)]
     jobs: Option<usize>,
+    /// Write the hardened grader there, and audit it again
+    #[arg(long, value_name = "DIR")]
+    harden: Option<PathBuf>,
+    /// Findings of an earlier `--json` that are accepted: only new ones count
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Write SARIF, for code scanning
+    #[arg(long, value_name = "FILE")]
+    sarif: Option<PathBuf>,
+    /// Write a self-contained page
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write OpenEnv's validation report
+    #[arg(long, value_name = "FILE")]
+    openenv: Option<PathBuf>,
+    /// Write every submission into an Inspect log (.eval)
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+}
+
+impl AuditArguments {
+    fn settings(&self) -> Result<Settings, Error> {
+        if self.timeout.is_some_and(|s| !s.is_finite() || s <= 0.0) {
+            return Err(Error::Input("--timeout takes a number of seconds above 0".into()));
+        }
+        Ok(Settings {
+            kind: self.kind.clone(),
+            open: self.open.clone(),
+            hardened: self.hardened,
+            python: self.python.clone(),
+            timeout: self.timeout,
+            task: self.task.clone(),
+            all: self.all,
+            tasks: self.tasks.clone(),
+            reference: self.reference.clone(),
+            solution: self.solution.clone(),
+            signature: Signature::parse(&self.signature)?,
+            protocol: Protocol::parse(&self.protocol)?,
+            reward_from: RewardFrom::parse(&self.reward)?,
+            files: self.files.clone(),
+        })
+    }
 }
 
 /// Audits a target.
 pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error> {
-    let settings = Settings {
-        kind: arguments.kind.clone(),
-        open: arguments.open.clone(),
-        hardened: arguments.hardened,
-        python: arguments.python.clone(),
-        timeout: arguments.timeout,
-        task: arguments.task.clone(),
-        all: arguments.all,
-    };
+    let settings = arguments.settings()?;
+    let baseline = arguments.baseline.as_deref().map(Baseline::read).transpose()?;
+    let mut plan = Plan::default();
+    plan.jobs = arguments.jobs.unwrap_or(plan.jobs).max(1);
+    let began = now();
     let targets = loophole_audit::open(&arguments.target, &settings)?;
-    let mut options = loophole_audit::Options::default();
-    if let Some(jobs) = arguments.jobs {
-        options.jobs = jobs;
+    if (arguments.log.is_some() || arguments.openenv.is_some()) && targets.len() > 1 {
+        return Err(Error::Input("--log and --openenv are about one task; name it with --task".into()));
     }
     let mut reports = Vec::new();
+    let mut hardened: Option<Hardened> = None;
     for target in &targets {
         let bar = output.bar(0);
-        let report = loophole_audit::audit(target.as_ref(), &options, &|event| progress(&bar, &event));
+        let listen = |event: Event| progress(&bar, &event);
+        let report = loophole_audit::audit(target.as_ref(), &plan, &listen)?;
+        if let Some(folder) = &arguments.harden
+            && hardened.is_none()
+        {
+            hardened = Some(loophole_audit::harden(&arguments.target, &settings, folder, &report, &plan, &listen)?);
+        }
         bar.finish_and_clear();
-        reports.push(report?);
+        reports.push(report);
     }
-    for report in &reports {
-        show(report, output);
+    write(arguments, &reports, began)?;
+
+    let mut new = 0;
+    for (i, report) in reports.iter().enumerate() {
+        let known = baseline.as_ref().map(|b| b.new_ones(report));
+        new += known.as_ref().map_or(report.findings.len(), Vec::len);
+        show(report, known.as_deref(), hardened.as_ref().filter(|_| i == 0), output);
     }
-    Ok(if reports.iter().any(|r| !r.findings.is_empty()) { Exit::Found } else { Exit::Clean })
+    Ok(if new > 0 { Exit::Found } else { Exit::Clean })
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
 fn progress(bar: &ProgressBar, event: &Event) {
@@ -83,10 +159,55 @@ fn progress(bar: &ProgressBar, event: &Event) {
     }
 }
 
-fn show(report: &Report, output: &Options) {
+fn show(report: &Report, new: Option<&[&str]>, hardened: Option<&Hardened>, output: &Options) {
     if output.json {
-        output::json(report);
-    } else {
-        line(report.table().trim_end());
+        let mut value = json!(report);
+        if let Some(new) = new {
+            value["new"] = json!(new);
+        }
+        if let Some(hardened) = hardened {
+            value["hardened"] = json!(hardened);
+            value["hardened"]["findings"] = json!(hardened.report.findings);
+        }
+        output::json(&value);
+        return;
     }
+    line(report.table().trim_end());
+    if let Some(new) = new {
+        match new {
+            [] => line("all of them are in the baseline"),
+            some => line(&format!("not in the baseline: {}", some.join(", "))),
+        }
+    }
+    if let Some(h) = hardened {
+        line(&format!(
+            "hardened in {}: {} findings before, {} after; gap {} before, {} after; its reference is paid {}",
+            h.folder,
+            h.before,
+            h.after,
+            h.gap_before,
+            h.gap_after,
+            h.honest.map_or("nothing".into(), |r| r.to_string())
+        ));
+    }
+}
+
+/// Writes the forms that were asked for.
+fn write(arguments: &AuditArguments, reports: &[Report], began: u64) -> Result<(), Error> {
+    let text =
+        |path: &Path, text: String| -> Result<(), Error> { Ok(loophole_log::write_atomic(path, text.as_bytes())?) };
+    let pretty = |value: &Value| serde_json::to_string_pretty(value).map(|t| t + "\n").unwrap_or_default();
+    if let Some(path) = &arguments.sarif {
+        text(path, pretty(&loophole_audit::sarif(reports)?))?;
+    }
+    if let Some(path) = &arguments.html {
+        text(path, loophole_audit::html(reports))?;
+    }
+    if let (Some(path), Some(report)) = (&arguments.openenv, reports.first()) {
+        text(path, pretty(&loophole_audit::openenv(report)))?;
+    }
+    if let (Some(path), Some(report)) = (&arguments.log, reports.first()) {
+        loophole_log::write_eval(path, &loophole_audit::inspect_log(report, began, now()))?;
+    }
+    Ok(())
 }

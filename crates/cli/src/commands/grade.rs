@@ -2,34 +2,35 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufRead, BufReader, LineWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use clap::Args;
 use loophole_cell::{Pool, PoolOptions};
+use loophole_grade::corpus::Corpus;
 use loophole_grade::{GradeError, Graded, Grader, GraderKind, Lab, StreamError, Task, Verdict, Weakness};
 use serde_json::{Value, json};
 
 use crate::output::{self, Error, Exit, Options, line};
 
+mod evidence;
+
 /// Arguments of `loophole grade`.
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  loophole grade --tasks tasks.jsonl --submissions rollouts.jsonl\n  loophole grade --tasks HumanEval.jsonl.gz --submissions samples.jsonl --grader humaneval --json\n  loophole grade --tasks tasks.jsonl --submissions rollouts.jsonl --hardened"
-)]
+#[command(after_help = help())]
 pub struct GradeArguments {
     /// Tasks: case form or HumanEval form, JSONL or JSONL.gz
-    #[arg(long)]
-    tasks: PathBuf,
+    #[arg(long, required_unless_present = "corpus")]
+    tasks: Option<PathBuf>,
     /// Submissions: JSONL of {"task_id", "completion"} or {"task_id", "files"}
-    #[arg(long)]
-    submissions: PathBuf,
-    /// Grader: script, pytest, unittest or humaneval; what fits the tasks unless named
+    #[arg(long, required_unless_present = "corpus")]
+    submissions: Option<PathBuf>,
+    /// Grader (see below); what fits the tasks unless named
     #[arg(long)]
     grader: Option<String>,
-    /// Weaknesses left open; all the kind has unless named
+    /// Weaknesses left open; unless named, all that such graders are found with; `all` for every one
     #[arg(long, value_name = "WEAKNESS", conflicts_with = "hardened")]
     open: Vec<String>,
     /// Close every weakness
@@ -44,36 +45,56 @@ pub struct GradeArguments {
     /// Python of the cells (needs pytest for that grader)
     #[arg(long)]
     python: Option<PathBuf>,
-    /// Write the records to a file too (JSONL)
+    /// Write the records to a file too (JSONL), and beside it, in FILE.evidence, what each finding stands on
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Go on where a run with this --out was ended
+    #[arg(long, requires = "out")]
+    resume: bool,
     /// Check first that each reference passes its own tests
     #[arg(long)]
     validate: bool,
+    /// Label the corpus that comes with the program and print how many labels are right
+    #[arg(long, conflicts_with_all = ["tasks", "submissions", "grader", "open", "hardened", "out"])]
+    corpus: bool,
+}
+
+fn help() -> String {
+    let mut text = String::from("Graders and the weaknesses they can have:\n");
+    for kind in GraderKind::ALL {
+        let names: Vec<&str> = kind.weaknesses().iter().map(|weakness| weakness.name()).collect();
+        text += &format!("  {:<12} {}\n               {}\n", kind.name(), kind.doc(), names.join(" "));
+    }
+    text += "resource, magic and spec-gaming are open only where they are named.\n\nExamples:\n  \
+             loophole grade --tasks tasks.jsonl --submissions rollouts.jsonl\n  \
+             loophole grade --tasks HumanEval.jsonl.gz --submissions samples.jsonl --grader humaneval --json\n  \
+             loophole grade --tasks tasks.jsonl --submissions rollouts.jsonl --grader pytest --python .venv/bin/python\n  \
+             loophole grade --tasks tasks.jsonl --submissions rollouts.jsonl --grader shell --open shell --open channel-forging\n  \
+             loophole grade --tasks tasks.jsonl --submissions rollouts.jsonl --grader reward-file --hardened\n  \
+             loophole grade --tasks tasks.jsonl --submissions rollouts.jsonl --out graded.jsonl --resume\n  \
+             loophole grade --corpus --python .venv/bin/python";
+    text
 }
 
 /// Grades submissions.
 pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error> {
-    let tasks = loophole_grade::read_tasks(&arguments.tasks)?;
+    let (Some(tasks), Some(submissions)) = (&arguments.tasks, &arguments.submissions) else {
+        return corpus(arguments, output);
+    };
+    let tasks = loophole_grade::read_tasks(tasks)?;
     let grader = grader(arguments, &tasks)?;
-    let pool = Pool::start(PoolOptions {
-        python: arguments.python.clone(),
-        preload: Lab::preload(grader.kind),
-        ..PoolOptions::default()
-    })?;
-    let lab = Lab::new(Arc::new(pool));
+    let lab = lab(arguments, grader.kind)?;
     if arguments.validate {
         for task in &tasks {
             task.validate(&lab)?;
         }
     }
-    let jobs = arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from) * 2);
-    let stream = loophole_grade::stream(&lab, &tasks, &grader, &arguments.submissions, jobs)?;
-    let mut tally = Tally::new(arguments, output)?;
+    let stream = loophole_grade::stream(&lab, &tasks, &grader, submissions, jobs(arguments))?;
+    let mut tally = Tally::new(arguments, submissions, output)?;
+    let stream = stream.from_index(tally.next);
     if arguments.no_label {
         for (index, item) in stream.rewards_only() {
             if let Some((task, paid)) = tally.take(item)? {
-                tally.paid += u64::from(paid.reward > 0.0);
                 tally.write(&json!({
                     "task_id": task, "index": index, "reward": paid.reward, "valid": paid.valid, "seconds": paid.seconds,
                 }))?;
@@ -86,9 +107,11 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
             }
         }
     } else {
-        for (index, item) in stream {
-            if let Some(graded) = tally.take(item)? {
-                tally.paid += u64::from(graded.reward > 0.0);
+        for (index, item) in stream.with_evidence() {
+            if let Some((graded, reruns)) = tally.take(item)? {
+                if let Some(out) = arguments.out.as_ref().filter(|_| !reruns.is_empty()) {
+                    evidence::write(out, index, &graded, &reruns)?;
+                }
                 tally.write(&record(&graded, index))?;
                 tally.label(&graded);
             }
@@ -97,50 +120,128 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
     tally.finish()
 }
 
+fn jobs(arguments: &GradeArguments) -> usize {
+    arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from) * 2)
+}
+
+fn lab(arguments: &GradeArguments, kind: GraderKind) -> Result<Lab, Error> {
+    let options =
+        PoolOptions { python: arguments.python.clone(), preload: Lab::preload(kind), ..PoolOptions::default() };
+    Ok(Lab::new(Arc::new(Pool::start(options)?)))
+}
+
+/// Labels what is known.
+fn corpus(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error> {
+    let corpus = Corpus::bundled().map_err(Error::Input)?;
+    let (plain, pytest) = (lab(arguments, GraderKind::Script)?, lab(arguments, GraderKind::Pytest)?);
+    let pairs = corpus.pairs();
+    let bar = output.bar(pairs.len() as u64);
+    let wrong = Mutex::new(Vec::new());
+    let lab_of = |kind| if kind == GraderKind::Pytest { &pytest } else { &plain };
+    let matrix = corpus.label(&pairs, lab_of, jobs(arguments), |entry, kind, graded| {
+        bar.inc(1);
+        if !entry.agrees(graded) {
+            let family = graded.family.map_or("", |family| family.name());
+            let text = format!("{:?}, {kind}: {} {family}", entry.id, graded.verdict.name());
+            wrong.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+        }
+    })?;
+    bar.finish_and_clear();
+    let wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if output.json {
+        output::json(&json!({ "pairs": matrix.pairs, "agreed": matrix.agreed, "wrong": wrong }));
+    } else {
+        wrong.iter().for_each(|text| line(&format!("not as known: {text}")));
+        line(&matrix.to_string());
+        line(&format!("{} of {} labels are as known", matrix.agreed, matrix.pairs));
+    }
+    Ok(if wrong.is_empty() { Exit::Clean } else { Exit::Found })
+}
+
 /// What was read so far, and where it goes.
 struct Tally<'a> {
     arguments: &'a GradeArguments,
+    submissions: &'a Path,
     output: &'a Options,
     /// The file asked for, written beside its place until it is whole.
-    file: Option<(BufWriter<File>, PathBuf, &'a Path)>,
+    file: Option<(LineWriter<File>, PathBuf, &'a Path)>,
     bar: indicatif::ProgressBar,
     began: Instant,
+    /// The first index that is not in the file yet.
+    next: usize,
+    /// How many were graded by an earlier run.
+    earlier: u64,
     count: u64,
     broken: u64,
     paid: u64,
-    verdicts: BTreeMap<&'static str, u64>,
-    families: BTreeMap<&'static str, u64>,
+    verdicts: BTreeMap<String, u64>,
+    families: BTreeMap<String, u64>,
 }
 
 impl<'a> Tally<'a> {
-    fn new(arguments: &'a GradeArguments, output: &'a Options) -> Result<Self, Error> {
-        let file = match &arguments.out {
-            Some(path) => {
-                let partial = path.with_added_extension("partial");
-                let file = File::create(&partial).map_err(|source| Error::Write { path: partial.clone(), source })?;
-                Some((BufWriter::new(file), partial, path.as_path()))
-            }
-            None => None,
-        };
-        Ok(Tally {
+    fn new(arguments: &'a GradeArguments, submissions: &'a Path, output: &'a Options) -> Result<Self, Error> {
+        let mut tally = Tally {
             arguments,
+            submissions,
             output,
-            file,
+            file: None,
             bar: output.bar(0),
             began: Instant::now(),
+            next: 0,
+            earlier: 0,
             count: 0,
             broken: 0,
             paid: 0,
             verdicts: BTreeMap::new(),
             families: BTreeMap::new(),
-        })
+        };
+        if let Some(path) = &arguments.out {
+            let partial = path.with_added_extension("partial");
+            let failed = |source| Error::Write { path: partial.clone(), source };
+            if arguments.resume && !partial.exists() && path.exists() {
+                return Err(Error::Input(format!("{} is finished: there is nothing to resume", path.display())));
+            }
+            if !arguments.resume {
+                File::create(&partial).map_err(failed)?;
+            }
+            let mut file =
+                File::options().read(true).write(true).create(true).truncate(false).open(&partial).map_err(failed)?;
+            let whole = tally.take_up(&mut file).map_err(failed)?;
+            file.set_len(whole).and_then(|()| file.seek(SeekFrom::Start(whole))).map_err(failed)?;
+            tally.file = Some((LineWriter::new(file), partial, path.as_path()));
+        }
+        Ok(tally)
+    }
+
+    /// Counts the records that an earlier run left; returns how many bytes of the file are whole lines.
+    fn take_up(&mut self, file: &mut File) -> std::io::Result<u64> {
+        let (mut reader, mut whole, mut text) = (BufReader::new(file), 0, String::new());
+        while reader.read_line(&mut text)? > 0 && text.ends_with('\n') {
+            let Ok(record) = serde_json::from_str::<Value>(&text) else { break };
+            let Some(index) = record["index"].as_u64() else { break };
+            whole += text.len() as u64;
+            self.next = index as usize + 1;
+            self.earlier += 1;
+            self.count_in(&record);
+            text.clear();
+        }
+        Ok(whole)
+    }
+
+    fn count_in(&mut self, record: &Value) {
+        self.count += 1;
+        self.paid += u64::from(record["reward"].as_f64().is_some_and(|reward| reward > 0.0));
+        for (field, counts) in [("verdict", &mut self.verdicts), ("family", &mut self.families)] {
+            if let Some(name) = record[field].as_str() {
+                *counts.entry(name.to_owned()).or_default() += 1;
+            }
+        }
     }
 
     /// A submission that was graded; none for a line that could not be, which is said and counted.
     fn take<T>(&mut self, item: Result<T, StreamError>) -> Result<Option<T>, Error> {
         match item {
             Ok(graded) => {
-                self.count += 1;
                 self.bar.inc(1);
                 Ok(Some(graded))
             }
@@ -150,7 +251,7 @@ impl<'a> Tally<'a> {
                 self.broken += 1;
                 let place = match &error {
                     StreamError::Read(_) => String::new(),
-                    StreamError::Grade { .. } => format!("{}, ", self.arguments.submissions.display()),
+                    StreamError::Grade { .. } => format!("{}, ", self.submissions.display()),
                 };
                 self.output.warn(&format!("{place}{error}"));
                 Ok(None)
@@ -159,6 +260,7 @@ impl<'a> Tally<'a> {
     }
 
     fn write(&mut self, record: &Value) -> Result<(), Error> {
+        self.count_in(record);
         if let Some((file, partial, _)) = &mut self.file {
             writeln!(file, "{record}").map_err(|source| Error::Write { path: partial.clone(), source })?;
         }
@@ -168,16 +270,12 @@ impl<'a> Tally<'a> {
         Ok(())
     }
 
-    fn label(&mut self, graded: &Graded) {
+    fn label(&self, graded: &Graded) {
         let quiet = matches!(graded.verdict, Verdict::Honest | Verdict::Fail) && !self.output.verbose;
         if !self.output.json && !quiet {
             let family = graded.family.map_or("", |family| family.name());
             let verdict = graded.verdict.name();
             line(&format!("{:<24} {verdict:<9} {family:<14} {}", graded.task_id, graded.evidence.join("; ")));
-        }
-        *self.verdicts.entry(graded.verdict.name()).or_default() += 1;
-        if let Some(family) = graded.family {
-            *self.families.entry(family.name()).or_default() += 1;
         }
     }
 
@@ -188,7 +286,7 @@ impl<'a> Tally<'a> {
             done.map_err(|source| Error::Write { path: path.into(), source })?;
         }
         let (count, broken) = (self.count, self.broken);
-        let per_second = count as f64 / self.began.elapsed().as_secs_f64().max(1e-9);
+        let per_second = (count - self.earlier) as f64 / self.began.elapsed().as_secs_f64().max(1e-9);
         if self.output.json {
             let mut summary = json!({
                 "submissions": count, "broken_lines": broken, "paid": self.paid, "per_second": per_second,
@@ -210,10 +308,10 @@ impl<'a> Tally<'a> {
             line(&format!("{count} submissions: {} ({per_second:.0}/s)", parts.join(", ")));
         }
         if count == 0 && broken > 0 {
-            let path = self.arguments.submissions.display();
+            let path = self.submissions.display();
             return Err(Error::Input(format!("no line of {path} could be graded")));
         }
-        let hacked = ["hack", "tamper", "attempted"].iter().any(|verdict| self.verdicts.contains_key(verdict));
+        let hacked = ["hack", "tamper", "attempted"].iter().any(|verdict| self.verdicts.contains_key(*verdict));
         Ok(if hacked { Exit::Found } else { Exit::Clean })
     }
 }
@@ -229,9 +327,11 @@ fn record(graded: &Graded, index: usize) -> Value {
 fn grader(arguments: &GradeArguments, tasks: &[Task]) -> Result<Grader, Error> {
     let kind = match &arguments.grader {
         Some(name) => GraderKind::parse(name).ok_or_else(|| {
-            Error::Input(format!("there is no grader {name:?} yet; known are script, pytest, unittest, humaneval"))
+            let known: Vec<&str> = GraderKind::ALL.iter().map(|kind| kind.name()).collect();
+            Error::Input(format!("there is no grader {name:?}; known are {}", known.join(", ")))
         })?,
         None if tasks.iter().any(|task| task.humaneval.is_some()) => GraderKind::Humaneval,
+        None if tasks.iter().any(|task| task.stdio) => GraderKind::Stdio,
         None => GraderKind::Script,
     };
     if arguments.hardened {
@@ -239,6 +339,9 @@ fn grader(arguments: &GradeArguments, tasks: &[Task]) -> Result<Grader, Error> {
     }
     if arguments.open.is_empty() {
         return Ok(Grader::open(kind));
+    }
+    if arguments.open.iter().any(|name| name == "all") {
+        return Grader::with_only(kind, kind.weaknesses()).map_err(Error::Input);
     }
     let open: Vec<Weakness> = arguments
         .open

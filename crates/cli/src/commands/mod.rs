@@ -10,6 +10,7 @@ mod probe;
 mod probe_files;
 mod probe_table;
 mod run;
+mod serve;
 
 use clap::Subcommand;
 
@@ -37,6 +38,8 @@ pub enum Command {
     Pretrain(pretrain::PretrainArguments),
     /// Talk to a model in the terminal
     Chat(model::ChatArguments),
+    /// Serve a model to clients of OpenAI and Anthropic, and the pages of runs
+    Serve(serve::ServeArguments),
     /// Measure speed, as ratios against a peer where one is installed
     Bench(bench::BenchArguments),
     /// What this machine offers, and what to do about what is missing
@@ -56,6 +59,7 @@ impl Command {
             Command::Exec(arguments) => exec::exec(arguments, output),
             Command::Pretrain(arguments) => pretrain::pretrain(arguments, output),
             Command::Chat(arguments) => model::chat(arguments),
+            Command::Serve(arguments) => serve::serve(arguments, output),
             Command::Bench(arguments) => bench::bench(arguments, output),
             Command::Doctor => doctor::doctor(output),
         }

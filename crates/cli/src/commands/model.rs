@@ -4,37 +4,72 @@ use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use loophole_chat::{Chat, Local, Message, Mock, Request, Sampling};
+use loophole_chat::{Chat, Local, Message, Mock, Remote, RemoteOptions, Request, Sampling};
 use loophole_lab::Recipe;
 use loophole_lab::arm::find_organism;
+use loophole_lm::{LmError, Lora, Model, Tokenizer};
 
 use crate::output::{Error, Exit, line};
 
-/// Opens a model as `MODEL` arguments name it: `organism`, `organism:RUN/ARM/SEED[@STEP]`, a folder, or
-/// `mock:BEHAVIOUR`.
+/// Opens a model as `MODEL` arguments name it: `organism`, `organism:RUN/ARM/SEED[@STEP]`, a folder,
+/// `FOLDER+ADAPTER`, `openai:NAME`, `anthropic:NAME`, `http://host:port/v1#NAME` or `mock:BEHAVIOUR`.
 pub fn open(name: &str, threads: usize) -> Result<Box<dyn Chat>, Error> {
     if name.starts_with("mock:") {
         return Ok(Box::new(Mock::open(name)?));
     }
-    for remote in ["openai:", "anthropic:", "http://", "https://"] {
-        if name.starts_with(remote) {
-            return Err(Error::Input(format!(
-                "{name}: models behind an API are not spoken to yet; name a folder, organism or mock:BEHAVIOUR"
-            )));
-        }
+    if Remote::is_name(name) {
+        let env = |variable: &str| std::env::var(variable).ok();
+        return Ok(Box::new(Remote::open(name, RemoteOptions::from_env(&env)?, &env)?));
     }
     let local = match name.strip_prefix("organism:") {
         Some(place) => from_run(place, threads)?,
         None if name == "organism" => Local::open(organism())?,
-        None if !Path::new(name).exists() => {
-            return Err(Error::Input(format!(
-                "there is no model {name:?}; write organism, organism:RUN/ARM/SEED, a folder with config.json, *.safetensors and \
-                 tokenizer.json, or mock:BEHAVIOUR"
-            )));
-        }
-        None => Local::open(PathBuf::from(name))?,
+        None if Path::new(name).exists() => Local::open(PathBuf::from(name))?,
+        None => match name.split_once('+') {
+            Some((base, adapter)) if Path::new(base).exists() => adapted(base, adapter, threads)?,
+            _ => {
+                return Err(Error::Input(format!(
+                    "there is no model {name:?}; write organism, organism:RUN/ARM/SEED, a folder with config.json, *.safetensors \
+                     and tokenizer.json, FOLDER+ADAPTER, openai:NAME, anthropic:NAME, http://host:port/v1#NAME or mock:BEHAVIOUR"
+                )));
+            }
+        },
     };
     Ok(Box::new(local.named(name)))
+}
+
+/// A checkpoint with an adapter on top of it, in PEFT's format.
+fn adapted(base: &str, adapter: &str, threads: usize) -> Result<Local, Error> {
+    let wrong = |error: LmError| Error::Input(error.to_string());
+    let model = Model::load(Path::new(base)).map_err(wrong)?;
+    let adapter = Lora::load(&model.config, Path::new(adapter)).map_err(wrong)?;
+    let tokenizer = Tokenizer::load(Path::new(base)).map_err(wrong)?;
+    Ok(Local::from_parts(adapter.merged(&model), tokenizer, threads)?)
+}
+
+/// What was asked of a model behind an API and what it cost, in a line; none for a model on this machine.
+pub fn account(chat: &dyn Chat) -> Option<String> {
+    let account = chat.account()?;
+    let mut line = format!(
+        "{} replies ({} kept from before), {} retries, {} tokens read, {} sampled",
+        account.replies + account.from_cache,
+        account.from_cache,
+        account.retries,
+        account.usage.prompt_tokens,
+        account.usage.completion_tokens
+    );
+    line += &match account.dollars {
+        Some(dollars) => format!(", about ${dollars:.4}"),
+        None => ", price not known".to_string(),
+    };
+    for (kind, count) in &account.failed {
+        line += &format!(", {count} {kind}");
+    }
+    if !account.left_out.is_empty() {
+        let options: Vec<&str> = account.left_out.iter().map(String::as_str).collect();
+        line += &format!("; the endpoint does not know {}: left out", options.join(", "));
+    }
+    Some(line)
 }
 
 /// The bundled organism: in this folder, or beside the sources.
@@ -80,7 +115,8 @@ fn from_run(place: &str, threads: usize) -> Result<Local, Error> {
 #[derive(Args)]
 #[command(after_help = "Example:\n  loophole chat organism")]
 pub struct ChatArguments {
-    /// Model: organism, organism:RUN/ARM/SEED[@STEP], a folder
+    /// Model: organism, organism:RUN/ARM/SEED[@STEP], a folder, FOLDER+ADAPTER, openai:NAME, anthropic:NAME,
+    /// http://host:port/v1#NAME
     model: String,
     /// What it is told about itself
     #[arg(long, default_value = "You are the assistant.")]
@@ -121,6 +157,9 @@ pub fn chat(arguments: &ChatArguments) -> Result<Exit, Error> {
         line(&reply.answer);
         messages.push(reply.message());
         let _ = std::io::stdout().flush();
+    }
+    if let Some(account) = account(model.as_ref()) {
+        eprintln!("{account}");
     }
     Ok(Exit::Clean)
 }

@@ -33,10 +33,15 @@ impl Plan<'_> {
         if self.marked() {
             s.push_str(
                 "class _Count:\n    ran = 0\n    def pytest_runtest_logreport(self, report):\n        \
-                 self.ran += report.when == \"call\" and report.outcome != \"skipped\" and not hasattr(report, \"wasxfail\")\n_count = _Count()\n",
+                 self.ran += report.when == \"call\" and report.outcome != \"skipped\" and not hasattr(report, \"wasxfail\")\n",
             );
+            if self.spy {
+                s.push_str("    def pytest_keyboard_interrupt(self, excinfo): _mark(\"I\")\n");
+            }
+            s.push_str("_count = _Count()\n");
             let _ = writeln!(body, "status = pytest.main({arguments}, plugins=[_count])");
-            end = "_mark(\"end\", _count.ran)\n".to_string() + &end;
+            let result = if self.spy { "_mark(\"r\", int(status))\n" } else { "" };
+            end = format!("_mark(\"end\", _count.ran)\n{result}{end}");
         } else {
             let _ = writeln!(body, "status = pytest.main({arguments})");
         }
@@ -74,11 +79,13 @@ impl Plan<'_> {
             );
         }
         t.push_str("\nif __name__ == \"__main__\":\n");
-        t.push_str(if self.marked() {
-            "    result = unittest.main(exit=False).result\n    _grader._mark(\"end\", result.testsRun - len(result.skipped) - len(result.expectedFailures))\n    raise SystemExit(not result.wasSuccessful())\n"
+        if self.marked() {
+            t.push_str("    result = unittest.main(exit=False).result\n    _grader._mark(\"end\", result.testsRun - len(result.skipped) - len(result.expectedFailures))\n");
+            t.push_str(if self.spy { "    _grader._mark(\"r\", not result.wasSuccessful())\n" } else { "" });
+            t.push_str("    raise SystemExit(not result.wasSuccessful())\n");
         } else {
-            "    unittest.main()\n"
-        });
+            t.push_str("    unittest.main()\n");
+        }
         let mut s = self.prelude() + &self.grader_module() + &self.imports("unittest");
         s.push_str("import runpy\nsys.argv[:] = [\"");
         s.push_str(TEST_FILE);

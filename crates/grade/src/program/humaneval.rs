@@ -2,6 +2,7 @@
 
 use super::{CANON, GraderProgram, Plan, literal, tuple};
 use crate::family::Family;
+use crate::humaneval::Outcome;
 use crate::task::SOLUTION;
 use crate::value::Value;
 use std::fmt::Write as _;
@@ -23,15 +24,19 @@ impl Plan<'_> {
         }
         if self.spy {
             s.push_str(
-                "def _spy(f):\n    def candidate(*args, **named):\n        got = f(*args, **named)\n        if got == object():\n            _mark(\"q\")\n        return got\n    return candidate\nspace[\"_spy\"] = _spy\n",
+                "def _spy(f):\n    def candidate(*args, **named):\n        got = f(*args, **named)\n        if _is_loose(got):\n            _mark(\"q\")\n        return got\n    return candidate\nspace[\"_spy\"] = _spy\n",
             );
             candidate = format!("_spy({candidate})");
+        }
+        if self.spy {
+            s.push_str("_is_loose = _make_check(_mark, None, \"\", True)[2]\n");
         }
         // One text, compiled and run at once, as HumanEval's own harness does.
         let _ = write!(s, "with open(\"{SOLUTION}\", encoding=\"utf-8\") as _file:\n    _source = _file.read()\n");
         let tail = literal(&format!("\n{test}\ncheck({candidate})\n"));
         let body = format!("exec(compile(_source + {tail}, \"program.py\", \"exec\"), space)\n");
-        s.push_str(&self.guarded(&body, "_mark(\"end\", 1)\n"));
+        let changed = "if any([n in space for n in _names]): _mark(\"b\")\n";
+        s.push_str(&self.guarded(&body, &format!("_mark(\"end\", 1)\n{}", if self.spy { changed } else { "" })));
         GraderProgram::python(s, 1)
     }
 }
@@ -47,17 +52,21 @@ pub(crate) fn prepare(reference: &str, test: &str, entry: &str) -> String {
     )
 }
 
-/// The trusted program that runs a `check` against answers given elsewhere (`None`: the call failed).
-pub(crate) fn replay(reference: &str, test: &str, inputs: &[Vec<Value>], answers: &[Option<Value>]) -> String {
+/// The trusted program that runs a `check` against outcomes from elsewhere.
+pub(crate) fn replay(reference: &str, test: &str, entry: &str, calls: &[(&[Value], &Outcome)]) -> String {
     let mut results = String::from("[");
-    for (args, answer) in inputs.iter().zip(answers) {
-        let ok = if answer.is_some() { "True" } else { "False" };
-        let value = answer.as_ref().unwrap_or(&Value::None).python();
-        let _ = write!(results, "({}, {ok}, {value}),", tuple(args));
+    for (args, outcome) in calls {
+        let (ok, value) = match &outcome.result {
+            Ok(value) => ("True", value.python()),
+            Err(kind) => ("False", literal(kind)),
+        };
+        let after = Value::List(outcome.after.clone()).python();
+        let _ = write!(results, "({}, {ok}, {value}, {after}),", tuple(args));
     }
     format!(
-        "{CANON}{HUMANEVAL}import sys\nsys.stdout.write(_replay({}, {}, {results}], _canon))\n",
+        "{CANON}{HUMANEVAL}import sys\nsys.stdout.write(_replay({}, {}, {}, {results}], _canon))\n",
         literal(reference),
-        literal(test)
+        literal(test),
+        literal(entry)
     )
 }

@@ -12,6 +12,14 @@ pub(crate) struct Marks {
     pub system_exit: bool,
     /// Another exception did.
     pub raised: bool,
+    /// `pytest.exit` or an interrupt ended the tests.
+    pub interrupted: bool,
+    /// The grader's cases are not what they were.
+    pub cases_changed: bool,
+    /// A built-in function was replaced, or its name taken.
+    pub built_in_changed: bool,
+    /// The status the framework wanted to end with.
+    pub status: Option<usize>,
     /// The grader reached its end, with this many tests run.
     pub end: Option<usize>,
 }
@@ -37,6 +45,10 @@ impl Marks {
                 "q" => marks.equal_to_anything += 1,
                 "S" => marks.system_exit = true,
                 "E" => marks.raised = true,
+                "I" => marks.interrupted = true,
+                "c" => marks.cases_changed = true,
+                "b" => marks.built_in_changed = true,
+                "r" => marks.status = n.parse().ok(),
                 "end" => marks.end = n.parse().ok(),
                 _ => {}
             }

@@ -35,7 +35,7 @@ pub(crate) fn same_output(got: &str, wanted: &str) -> bool {
 }
 
 /// Another output of the same kind, of as many words.
-pub(crate) fn wrong_output(right: &str, others: &[&str], seed: u64) -> String {
+pub(crate) fn wrong_output(right: &str, others: &[String], seed: u64) -> String {
     let mut draw = Draw::new(seed);
     let words: Vec<&str> = right.split_whitespace().collect();
     if words.is_empty() {
@@ -43,7 +43,7 @@ pub(crate) fn wrong_output(right: &str, others: &[&str], seed: u64) -> String {
     }
     // A word out of a few, such as YES and NO: another of them.
     if words.len() == 1 && words[0].parse::<f64>().is_err() {
-        let mut rest: Vec<&&str> =
+        let mut rest: Vec<&String> =
             others.iter().filter(|o| o.split_whitespace().count() == 1 && !same_output(o, right)).collect();
         rest.sort_unstable();
         rest.dedup();
@@ -106,13 +106,14 @@ mod tests {
             [("3\n", vec![]), ("YES\n", vec!["NO\n", "YES\n"]), ("", vec![]), ("a b c", vec![]), ("0.5 x", vec![])]
         {
             for seed in 0..50 {
+                let others: Vec<String> = others.iter().map(|o: &&str| o.to_string()).collect();
                 let wrong = wrong_output(right, &others, seed);
                 assert!(!same_output(&wrong, right), "{right:?} {wrong:?}");
                 let words = |s: &str| s.split_whitespace().count().max(1);
                 assert_eq!(words(&wrong), words(right), "{right:?} {wrong:?}");
             }
         }
-        assert_eq!(wrong_output("YES", &["NO", "YES"], 1), "NO");
+        assert_eq!(wrong_output("YES", &["NO".into(), "YES".into()], 1), "NO");
     }
 
     #[test]

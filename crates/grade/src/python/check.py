@@ -1,5 +1,10 @@
 def _make_check(mark, canon, salt, spy):
     import hashlib
+    plain = (int, float, str, bool, bytes, list, tuple, dict, set, frozenset, type(None))
+    fresh = (object(), -987654321, 0.4321, "\x00fresh", [object()], (object(),), {"\x00": 0}, {"\x00"})
+    def is_loose(got):
+        # Equal to what it cannot be equal to, or of a class of its own.
+        return type(got) not in plain or any([got == x for x in fresh])
     def is_skip(e):
         return any([t.__name__ in ("SkipTest", "Skipped") for t in type(e).__mro__])
     class Sealed:
@@ -16,7 +21,7 @@ def _make_check(mark, canon, salt, spy):
         mark("s", i)
         try:
             got = f(*args)
-            if spy and got == object():
+            if spy and is_loose(got):
                 mark("q", i)
             if _EXACT:
                 if type(expected) is Sealed:
@@ -34,4 +39,4 @@ def _make_check(mark, canon, salt, spy):
             then(got, expected)
         else:
             assert ok, (got, expected)
-    return check, Sealed
+    return check, Sealed, is_loose

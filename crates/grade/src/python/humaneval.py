@@ -73,34 +73,63 @@ def _mutated(test):
     return (_WRONG + text if "_wrong(" in text else text).strip() + "\n"
 
 
+def _built_in(e):
+    # The name of the built-in class that an exception is of.
+    return next(t.__name__ for t in type(e).__mro__ if t.__module__ == "builtins")
+
+
 def _prepare(reference, test, entry, canon):
+    # Each call as (arguments, whether it returned, value or exception, arguments afterwards).
     import json
-    calls = []
-    def candidate_of(space):
-        def candidate(*args):
-            key = canon(args, True)
-            result = space[entry](*args)
-            calls.append((key, canon(result)))
-            return result
-        return candidate
-    counts = _run_check(reference, test, candidate_of)
-    inputs = "[" + ",".join(k for k, _ in calls) + "]"
-    outputs = "[" + ",".join(v for _, v in calls) + "]"
-    head = json.dumps({"counts": counts, "mutated": _mutated(test)})
-    return head + "\n" + inputs + "\n" + outputs + "\n"
+    def record():
+        calls = []
+        def candidate_of(space):
+            function = space[entry]
+            def candidate(*args):
+                key = canon(args, True)
+                try:
+                    result = function(*args)
+                except Exception as e:
+                    calls.append((key, "false", json.dumps(_built_in(e)), canon(list(args), True)))
+                    raise
+                calls.append((key, "true", canon(result), canon(list(args), True)))
+                return result
+            space[entry] = candidate
+            return candidate
+        return _run_check(reference, test, candidate_of), calls
+    counts, calls = record()
+    steady = record() == (counts, calls)
+    head = json.dumps({"counts": counts, "steady": steady, "mutated": _mutated(test)})
+    return head + "\n[" + ",".join(['{"$tuple":[' + ",".join(c) + "]}" for c in calls]) + "]\n"
 
 
-def _replay(reference, test, results, canon):
-    import json
+def _put(target, value):
+    # What the call made of a mutable argument.
+    if type(target) is not type(value):
+        return
+    if isinstance(target, (list, bytearray)):
+        target[:] = value
+    elif isinstance(target, (dict, set)):
+        target.clear()
+        target.update(value)
+
+
+def _replay(reference, test, entry, results, canon):
+    import builtins, json
     table = {}
-    for args, ok, value in results:
-        table.setdefault(canon(args), []).append((ok, value))
+    for args, ok, value, after in results:
+        table.setdefault(canon(args), []).append((ok, value, after))
     def candidate(*args):
         answers = table.get(canon(args))
         if not answers:
             raise LookupError("this call was never recorded")
-        ok, value = answers.pop(0) if len(answers) > 1 else answers[0]
+        ok, value, after = answers.pop(0) if len(answers) > 1 else answers[0]
+        for target, left in zip(args, after):
+            _put(target, left)
         if not ok:
-            raise RuntimeError("the submission failed here")
+            raise getattr(builtins, value, RuntimeError)("the submission failed here")
         return value
-    return json.dumps(_run_check(reference, test, lambda space: candidate)) + "\n"
+    def candidate_of(space):
+        space[entry] = candidate
+        return candidate
+    return json.dumps(_run_check(reference, test, candidate_of)) + "\n"

@@ -65,6 +65,30 @@ impl PartialEq for Value {
 }
 impl Eq for Value {}
 
+impl Value {
+    /// Whether `==` holds in Python: types count less there.
+    pub(crate) fn equals_in_python(&self, other: &Value) -> bool {
+        let number = |v: &Value| match v {
+            Value::Bool(b) => Some(f64::from(u8::from(*b))),
+            Value::Int(i) => Some(*i as f64),
+            Value::Float(x) => Some(*x),
+            _ => None,
+        };
+        let all = |a: &[Value], b: &[Value]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.equals_in_python(b));
+        match (self, other) {
+            (Value::List(a), Value::List(b)) | (Value::Tuple(a), Value::Tuple(b)) => all(a, b),
+            (Value::Dict(a), Value::Dict(b)) => {
+                let find = |k: &Value| b.iter().find(|(other, _)| other.equals_in_python(k));
+                a.len() == b.len() && a.iter().all(|(k, v)| find(k).is_some_and(|(_, w)| v.equals_in_python(w)))
+            }
+            _ => match (number(self), number(other)) {
+                (Some(a), Some(b)) => a == b,
+                _ => self == other,
+            },
+        }
+    }
+}
+
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         RawValue::from_string(self.to_json()).map_err(S::Error::custom)?.serialize(s)

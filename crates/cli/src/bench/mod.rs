@@ -1,14 +1,17 @@
 //! `loophole bench`: speed, as ratios against a peer in the same run where one is installed.
 
+mod cell;
+mod cpu;
+mod grade;
+mod peers;
+mod probe;
+
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use loophole_cell::{Entry, Pool, PoolOptions, Program};
-use loophole_grade::{Grader, GraderKind, Lab, Submission, Task};
 use serde_json::{Value, json};
 
 use crate::output::{self, Error, Exit, Options, line};
@@ -16,7 +19,7 @@ use crate::output::{self, Error, Exit, Options, line};
 /// What is measured.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
-    /// Isolated Python programs a second, beside cold interpreters
+    /// Isolated programs beside plain forks, cold interpreters, bubblewrap and nsjail
     Cell,
     /// Labelled submissions a second, beside cold interpreters
     Grade,
@@ -26,26 +29,32 @@ enum What {
     Sample,
     /// Episodes of an agent with a scripted model, beside Inspect with its local sandbox
     Probe,
+    /// How often an audit is right: seeded holes and sound graders, and the time of one
+    Audit,
 }
 
 /// Arguments of `loophole bench`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  loophole bench cell\n  loophole bench train --python .venv/bin/python   (a Python with torch is the peer)\n  loophole bench probe --python .venv/bin/python   (a Python with inspect_ai)"
+    after_help = "Examples:\n  loophole bench cell --humaneval HumanEval.jsonl.gz\n  loophole bench train --python .venv/bin/python   (a Python with torch is the peer)\n  loophole bench probe --python .venv/bin/python   (a Python with inspect_ai)"
 )]
 pub struct BenchArguments {
     /// What to measure
     what: What,
-    /// Python of the peer
+    /// Python of the peer (audit: of the cells; with pytest, its graders are calibrated too)
     #[arg(long, default_value = "python3")]
     python: PathBuf,
     /// Threads of the engine; all cores unless told otherwise
     #[arg(long)]
     threads: Option<usize>,
+    /// HumanEval's problems for `cell`; without them a problem of our own stands in
+    #[arg(long, value_name = "FILE")]
+    humaneval: Option<PathBuf>,
+    /// Rounds of `cell`; all that is compared is measured in each of them, and medians are reported
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
 }
 
-/// Programs of one measurement.
-const PROGRAMS: usize = 600;
 /// Cold interpreters of one measurement.
 const COLD: usize = 60;
 
@@ -53,10 +62,11 @@ const COLD: usize = 60;
 pub fn bench(arguments: &BenchArguments, output: &Options) -> Result<Exit, Error> {
     let threads = arguments.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let result = match arguments.what {
-        What::Cell => cell(threads)?,
-        What::Grade => grade(threads)?,
+        What::Cell => return cell::bench(arguments, threads, output),
+        What::Grade => grade::measure(threads, &arguments.python)?,
+        What::Audit => audit(arguments, output)?,
         What::Train | What::Sample => engine(arguments, threads),
-        What::Probe => crate::bench_probe::bench(&arguments.python)?,
+        What::Probe => probe::bench(&arguments.python)?,
     };
     if output.json {
         output::json(&result);
@@ -99,52 +109,42 @@ fn cold(threads: usize) -> Result<f64, Error> {
     })
 }
 
-fn cell(threads: usize) -> Result<Value, Error> {
-    let pool = Pool::start(PoolOptions::default())?;
-    let program = Program::new(Entry::Python("print(sum(range(10)))".into()));
-    rate(50, threads, |_| pool.run(&program).map(|_| ()))?;
-    let isolated = rate(PROGRAMS, threads * 2, |_| pool.run(&program).map(|_| ()))?;
-    let bash = Program::command(["bash", "-c", "true"]);
-    let shells = rate(PROGRAMS / 4, threads * 2, |_| pool.run(&bash).map(|_| ()))?;
-    let cold = cold(threads)?;
-    Ok(json!({
-        "isolated Python programs a second": isolated,
-        "bash -c true in a cell, a second": shells,
-        "cold python3 -I -S, not isolated, a second": cold,
-        "ratio to cold python3": isolated / cold,
-    }))
+/// Recall on graders with seeded holes, false findings on sound ones, and the time of a whole audit.
+fn audit(arguments: &BenchArguments, output: &Options) -> Result<Value, Error> {
+    let python = (arguments.python != Path::new("python3")).then_some(arguments.python.as_path());
+    let file = tempfile_of(
+        "{\"id\": \"sum\", \"entry_point\": \"add\", \"reference\": \"def add(a, b):\\n    return a + b\", \
+         \"visible\": [{\"args\": [1, 2], \"expected\": 3}, {\"args\": [10, -4], \"expected\": 6}], \
+         \"hidden\": [{\"args\": [5, 5], \"expected\": 10}, {\"args\": [-1, -1], \"expected\": -2}]}\n",
+    )?;
+    let settings = loophole_audit::Settings::default();
+    let targets = loophole_audit::open(&file.display().to_string(), &settings)?;
+    let plan = loophole_audit::Options::default();
+    let whole = targets.first().map(|t| loophole_audit::audit(t.as_ref(), &plan, &|_| {})).transpose()?;
+    // A file in the temporary folder does no harm if it stays.
+    let _ = std::fs::remove_file(&file);
+
+    let bar = output.bar(0);
+    let calibration = loophole_audit::calibrate(python, false, &|done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    let mut value = json!(calibration);
+    value["recall"] = json!(calibration.found as f64 / calibration.seeded.max(1) as f64);
+    value["weaknesses named"] = json!(calibration.named as f64 / calibration.holes.max(1) as f64);
+    value["exploits"] = json!(loophole_audit::library()?.len());
+    if let Some(report) = whole {
+        value["seconds for a script task against the whole library"] = json!(report.seconds);
+        value["exploits tried there"] = json!(report.exploits_tried);
+    }
+    Ok(value)
 }
 
-fn grade(threads: usize) -> Result<Value, Error> {
-    let task: Task = serde_json::from_value(json!({
-        "id": "bench", "statement": "Write f(x) that returns x plus 3.", "entry_point": "f", "params": ["x"],
-        "reference": "def f(x):\n    return x + 3",
-        "visible": [{"args": [1], "expected": 4}, {"args": [2], "expected": 5}],
-        "hidden": (3..11).map(|x| json!({"args": [x], "expected": x + 3})).collect::<Vec<_>>(), "tags": [],
-    }))
-    .map_err(|error| Error::Cannot(error.to_string()))?;
-    let lab = Lab::new(Arc::new(Pool::start(PoolOptions {
-        preload: Lab::preload(GraderKind::Script),
-        ..PoolOptions::default()
-    })?));
-    let grader = Grader::open(GraderKind::Script);
-    // Each submission is another text, so that nothing comes from the cache.
-    let work = |index: usize| {
-        let code = match index % 3 {
-            0 => format!("def f(x):\n    return x + 3  # {index}"),
-            1 => format!("def f(x):\n    return x + {}", index + 4),
-            _ => format!("import os  # {index}\nos._exit(0)"),
-        };
-        lab.grade(&task, &grader, &Submission::Completion(code)).map(|_| ())
-    };
-    rate(30, threads, |index| work(index + 1_000_000))?;
-    let labelled = rate(PROGRAMS, threads * 2, work)?;
-    let cold = cold(threads)?;
-    Ok(json!({
-        "labelled script submissions a second": labelled,
-        "cold python3 -I -S processes a second": cold,
-        "ratio to three cold processes": labelled / (cold / 3.0),
-    }))
+fn tempfile_of(text: &str) -> Result<PathBuf, Error> {
+    let path = std::env::temp_dir().join(format!("loophole-bench-{}.jsonl", std::process::id()));
+    std::fs::write(&path, text).map_err(|source| Error::Write { path: path.clone(), source })?;
+    Ok(path)
 }
 
 fn engine(arguments: &BenchArguments, threads: usize) -> Value {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::output::Error;
 
 /// The same episode in Inspect.
-const PEER: &str = include_str!("peers/inspect_probe.py");
+const PEER: &str = include_str!("inspect_probe.py");
 /// Episodes of one measurement here and there.
 const OURS: usize = 400;
 const THEIRS: usize = 60;

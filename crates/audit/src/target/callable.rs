@@ -1,0 +1,144 @@
+//! A Python callable: `python:FILE.py:function` or `python:module:function`, called in a fresh cell each time.
+
+use super::Paid;
+use super::files::{Folder, machine_failed};
+use super::foreign::{Caller, Row, reward_in};
+use crate::AuditError;
+use loophole_cell::{Limits, Pool, PoolOptions, Program, Verdict};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+const CALL: &str = include_str!("call.py");
+
+/// How a reward function takes its arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Signature {
+    /// `f(submission: str, task: dict) -> float`
+    #[default]
+    Plain,
+    /// TRL: `f(prompts, completions, **columns) -> list[float | None]`
+    Trl,
+    /// verl: `compute_score(data_source, solution_str, ground_truth, extra_info) -> float | dict`
+    Verl,
+}
+
+impl Signature {
+    /// The signature of that name.
+    ///
+    /// # Errors
+    /// Names those there are.
+    pub fn parse(name: &str) -> Result<Signature, AuditError> {
+        match name {
+            "plain" => Ok(Signature::Plain),
+            "trl" => Ok(Signature::Trl),
+            "verl" => Ok(Signature::Verl),
+            _ => Err(AuditError::Input(format!("no signature {name:?}; known are trl, verl, plain"))),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Signature::Plain => "plain",
+            Signature::Trl => "trl",
+            Signature::Verl => "verl",
+        }
+    }
+}
+
+pub(crate) struct Callable {
+    pool: Pool,
+    python: String,
+    folder: Folder,
+    /// Path below the folder, or empty for a module.
+    file: String,
+    module: String,
+    function: String,
+    signature: Signature,
+    seconds: f64,
+}
+
+impl Callable {
+    /// From `FILE.py:function` or `module:function`.
+    pub(crate) fn open(
+        spec: &str,
+        signature: Signature,
+        python: Option<&Path>,
+        seconds: f64,
+    ) -> Result<Callable, AuditError> {
+        let wrong =
+            || AuditError::Input(format!("python:{spec}: write python:FILE.py:FUNCTION or python:MODULE:FUNCTION"));
+        let (place, function) =
+            spec.rsplit_once(':').filter(|(p, f)| !p.is_empty() && !f.is_empty()).ok_or_else(wrong)?;
+        let (folder, file, module) = if place.ends_with(".py") {
+            let path = Path::new(place);
+            if !path.is_file() {
+                return Err(AuditError::Input(format!("{place}: there is no such file")));
+            }
+            let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let name = path.file_name().and_then(|n| n.to_str()).ok_or_else(wrong)?;
+            (Folder::read(parent)?, name.to_string(), String::new())
+        } else {
+            // A module of the current folder comes along; any other is the interpreter's.
+            let first = place.split('.').next().unwrap_or(place);
+            let here = Path::new(first).is_dir() || Path::new(&format!("{first}.py")).is_file();
+            (if here { Folder::read(Path::new("."))? } else { Folder::default() }, String::new(), place.to_string())
+        };
+        let pool = Pool::start(PoolOptions {
+            python: python.map(Path::to_path_buf),
+            preload: Vec::new(),
+            ..PoolOptions::default()
+        })?;
+        let python = python.map_or("python3".into(), |p| p.display().to_string());
+        Ok(Callable { pool, python, folder, file, module, function: function.into(), signature, seconds })
+    }
+}
+
+impl Caller for Callable {
+    fn name(&self) -> String {
+        let place = if self.file.is_empty() { &self.module } else { &self.file };
+        format!("Python callable {place}:{} ({})", self.function, self.signature.name())
+    }
+
+    fn source(&self) -> String {
+        self.folder.text(&self.file)
+    }
+
+    fn call(&self, text: &str, row: &Row) -> Result<Paid, AuditError> {
+        let nonce = format!("@{:x} ", Sha256::digest(text));
+        let request = json!({
+            "submission": text, "row": row.fields, "truth": row.truth(), "prompt": row.prompt, "nonce": nonce,
+            "file": self.file, "module": self.module, "function": self.function, "signature": self.signature.name(),
+        });
+        let mut program = Program::command([self.python.as_str(), "-c", CALL]);
+        program.files = self.folder.inputs("");
+        program.stdin = request.to_string().into_bytes();
+        program.limits = limits(self.seconds);
+        let record = self.pool.run(&program)?;
+        if record.verdict == Verdict::Machine {
+            return Ok(machine_failed(&record));
+        }
+        let out = record.stdout_text();
+        let answer = out.lines().rev().find_map(|l| l.strip_prefix(nonce.as_str()));
+        let reward = answer.and_then(|json| reward_in(&serde_json::from_str::<Value>(json).ok()?));
+        let mut transcript = match answer {
+            Some(answer) => format!("it returned {answer}\n"),
+            None => format!("it returned nothing: {:?}, exit status {:?}\n", record.verdict, record.code),
+        };
+        transcript.push_str(&record.stderr_text());
+        Ok(Paid { reward, valid: true, transcript, seconds: record.wall_seconds })
+    }
+}
+
+/// What one call of a foreign grader may use: more than a submission, since it runs one.
+pub(crate) fn limits(seconds: f64) -> Limits {
+    Limits {
+        cpu_seconds: seconds,
+        wall_seconds: seconds,
+        // Interpreters with large libraries reserve far more than they use.
+        memory_bytes: 4 << 30,
+        processes: 128,
+        output_bytes: 256 << 10,
+        ..Limits::default()
+    }
+}

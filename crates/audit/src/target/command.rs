@@ -1,0 +1,116 @@
+//! A command: `cmd:COMMAND {submission}`, run in a fresh cell each time.
+
+use super::Paid;
+use super::callable::limits;
+use super::files::{Folder, machine_failed};
+use super::foreign::{Caller, Row, reward_in};
+use crate::AuditError;
+use loophole_cell::{InputFile, Pool, PoolOptions, Program, Verdict};
+use serde_json::Value;
+use std::path::Path;
+
+/// Where a command's reward is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RewardFrom {
+    /// Its exit status: 0 pays 1, everything else pays 0.
+    #[default]
+    Exit,
+    /// The last line of its output: a number, or JSON with `reward` or `score`.
+    Output,
+}
+
+impl RewardFrom {
+    /// The place of that name.
+    ///
+    /// # Errors
+    /// Names those there are.
+    pub fn parse(name: &str) -> Result<RewardFrom, AuditError> {
+        match name {
+            "exit" => Ok(RewardFrom::Exit),
+            "output" => Ok(RewardFrom::Output),
+            _ => Err(AuditError::Input(format!("no reward from {name:?}; known are exit, output"))),
+        }
+    }
+}
+
+pub(crate) struct Command {
+    pool: Pool,
+    command: String,
+    folder: Folder,
+    from: RewardFrom,
+    seconds: f64,
+}
+
+impl Command {
+    /// From a command that names `{submission}`; `files` is the folder it runs in (a copy of it).
+    pub(crate) fn open(
+        command: &str,
+        files: Option<&Path>,
+        from: RewardFrom,
+        python: Option<&Path>,
+        seconds: f64,
+    ) -> Result<Command, AuditError> {
+        if !command.contains("{submission}") {
+            return Err(AuditError::Input(format!(
+                "cmd:{command}: say where the submission goes, with {{submission}}"
+            )));
+        }
+        let named: Vec<&str> = command.split_whitespace().filter(|w| Path::new(w).is_file()).collect();
+        let folder = match (files, named.as_slice()) {
+            (Some(folder), _) => Folder::read(folder)?,
+            (None, []) => Folder::default(),
+            // The files it names come along, and nothing else.
+            (None, names) => {
+                let mut folder = Folder::default();
+                for name in names.iter().filter(|n| Path::new(n).is_relative() && !n.contains("..")) {
+                    let content = std::fs::read(name).map_err(|e| AuditError::Input(format!("{name}: {e}")))?;
+                    folder.files.insert(name.trim_start_matches("./").to_string(), (content, true));
+                }
+                folder
+            }
+        };
+        let python = python.map(Path::to_path_buf);
+        let pool = Pool::start(PoolOptions { shell_only: true, python, ..PoolOptions::default() })?;
+        Ok(Command { pool, command: command.into(), folder, from, seconds })
+    }
+}
+
+impl Caller for Command {
+    fn name(&self) -> String {
+        let from = match self.from {
+            RewardFrom::Exit => "exit status",
+            RewardFrom::Output => "last line of output",
+        };
+        format!("command `{}`, reward by {from}", self.command)
+    }
+
+    fn source(&self) -> String {
+        let sources = self.folder.files.keys().filter(|n| n.ends_with(".py") || n.ends_with(".sh"));
+        sources.map(|n| self.folder.text(n)).collect::<Vec<_>>().join("\n")
+    }
+
+    fn call(&self, text: &str, row: &Row) -> Result<Paid, AuditError> {
+        let name = if row.task.is_some() { "submission/solution.py" } else { "submission/answer.txt" };
+        let line = self.command.replace("{submission}", name).replace("{task}", "submission/task.json");
+        let mut program = Program::command(["bash", "-c", &line]);
+        program.files = self.folder.inputs("");
+        program.files.push(InputFile::new(name, text));
+        program.files.push(InputFile::new("submission/task.json", Value::Object(row.fields.clone()).to_string()));
+        program.limits = limits(self.seconds);
+        let record = self.pool.run(&program)?;
+        if record.verdict == Verdict::Machine {
+            return Ok(machine_failed(&record));
+        }
+        let out = record.stdout_text();
+        let reward = match self.from {
+            _ if record.verdict != Verdict::Exit => None,
+            RewardFrom::Exit => Some(f64::from(u8::from(record.code == Some(0)))),
+            RewardFrom::Output => {
+                let last = out.lines().rev().find(|l| !l.trim().is_empty());
+                last.and_then(|l| reward_in(&serde_json::from_str::<Value>(l.trim()).ok()?))
+            }
+        };
+        let how = format!("{:?}, exit status {:?}\n", record.verdict, record.code);
+        Ok(Paid { reward, valid: true, transcript: how + &out + &record.stderr_text(), seconds: record.wall_seconds })
+    }
+}

@@ -1,0 +1,361 @@
+//! Graders that were not made here: a Python callable, a command, an HTTP service. They are given texts, one
+//! submission at a time, with the row of the task they belong to.
+
+use super::{About, Control, Judged, Paid, Surface, Target, cases, single, words_of};
+use crate::AuditError;
+use crate::library::{Files, Slots};
+use loophole_grade::{Grader, GraderKind, Lab, OracleResult, Submission, Task};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What such a grader is asked with.
+pub(crate) trait Caller: Sync + Send {
+    /// The grader in a few words.
+    fn name(&self) -> String;
+
+    /// Its source, where it can be read.
+    fn source(&self) -> String {
+        String::new()
+    }
+
+    /// Gives it one submission.
+    fn call(&self, text: &str, row: &Row) -> Result<Paid, AuditError>;
+}
+
+/// A task as its owner wrote it down.
+#[derive(Debug, Clone, Default)]
+pub struct Row {
+    /// All its fields, passed on as they are.
+    pub fields: Map<String, Value>,
+    /// What is asked.
+    pub prompt: String,
+    /// What a perfect policy would hand in.
+    pub reference: String,
+    /// The task as code with tests, where it is one.
+    pub task: Option<Task>,
+}
+
+impl Row {
+    /// Reads one line.
+    pub(crate) fn parse(line: &str) -> Result<Row, String> {
+        let fields: Map<String, Value> = serde_json::from_str(line).map_err(|e| e.to_string())?;
+        let task = Task::parse(line).ok().filter(|t| !t.stdio);
+        let text = |names: &[&str]| names.iter().find_map(|n| plain(fields.get(*n)?));
+        let prompt = text(&["prompt", "statement", "question", "instruction"]).unwrap_or_default();
+        let known = ["reference", "canonical_solution", "solution", "ground_truth", "answer", "label", "target"];
+        let nested = || plain(fields.get("reward_model")?.get("ground_truth")?);
+        let reference = match &task {
+            Some(task) => task.reference.clone(),
+            None => text(&known).or_else(nested).unwrap_or_default(),
+        };
+        Ok(Row { prompt, reference, task, fields })
+    }
+
+    /// The name a report gives it.
+    pub(crate) fn id(&self) -> Option<String> {
+        ["id", "task_id", "index"].iter().find_map(|n| plain(self.fields.get(*n)?))
+    }
+
+    /// The value that graders call label or ground truth.
+    pub(crate) fn truth(&self) -> Value {
+        let nested = self.fields.get("reward_model").and_then(|m| m.get("ground_truth"));
+        let own = ["ground_truth", "label", "answer", "target"].iter().find_map(|n| self.fields.get(*n));
+        own.or(nested).cloned().unwrap_or_else(|| Value::String(self.reference.clone()))
+    }
+}
+
+/// A text, a number, or the last message of a conversation.
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::String(s) => Some(s.clone()),
+        Value::Number(n) => Some(n.to_string()),
+        Value::Array(turns) => Some(turns.last()?.get("content")?.as_str()?.to_string()),
+        _ => None,
+    }
+}
+
+/// Reads the rows of a JSONL file.
+pub(crate) fn read_rows(path: &Path) -> Result<Vec<Row>, AuditError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| AuditError::Input(format!("{}: {e}; give JSONL, one task a line", path.display())))?;
+    let mut rows = Vec::new();
+    for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+        let row =
+            Row::parse(line).map_err(|e| AuditError::Input(format!("{}, line {}: {e}", path.display(), i + 1)))?;
+        if row.reference.is_empty() {
+            return Err(AuditError::Input(format!(
+                "{}, line {}: no reference; give one of `reference`, `canonical_solution`, `solution`, `ground_truth`, `answer`, `label`",
+                path.display(),
+                i + 1
+            )));
+        }
+        rows.push(row);
+    }
+    if rows.is_empty() {
+        return Err(AuditError::Input(format!("{}: holds no task", path.display())));
+    }
+    Ok(rows)
+}
+
+/// How an answer is wrapped before the grader finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wrap {
+    Plain,
+    Fence,
+    Answer,
+    Boxed,
+    Hashes,
+}
+
+impl Wrap {
+    const ALL: [Wrap; 5] = [Wrap::Plain, Wrap::Fence, Wrap::Answer, Wrap::Boxed, Wrap::Hashes];
+
+    fn around(self, text: &str) -> String {
+        let text = text.trim_end_matches('\n');
+        match self {
+            Wrap::Plain => format!("{text}\n"),
+            Wrap::Fence => format!("```python\n{text}\n```\n"),
+            Wrap::Answer => format!("<think>\nA thought.\n</think>\n<answer>{text}</answer>\n"),
+            Wrap::Boxed => format!("\\boxed{{{text}}}\n"),
+            Wrap::Hashes => format!("#### {text}\n"),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Wrap::Plain => "as they are",
+            Wrap::Fence => "in a ```python block",
+            Wrap::Answer => "in <answer> tags",
+            Wrap::Boxed => "in \\boxed{}",
+            Wrap::Hashes => "after ####",
+        }
+    }
+}
+
+/// One task under a grader that was not made here.
+pub(crate) struct Foreign {
+    caller: Arc<dyn Caller>,
+    row: Row,
+    lab: Option<Arc<Lab>>,
+    wrap: Wrap,
+    about: About,
+    slots: Slots,
+    controls: Vec<Control>,
+}
+
+impl Foreign {
+    /// Finds out how the grader wants its answers, and makes a target of the task. `lab` runs the oracle of tasks
+    /// that are code.
+    pub(crate) fn new(
+        caller: Arc<dyn Caller>,
+        target: &str,
+        row: Row,
+        lab: Option<Arc<Lab>>,
+    ) -> Result<Foreign, AuditError> {
+        let surface = if row.task.is_some() { Surface::Module } else { Surface::Text };
+        let controls = match &row.task {
+            Some(task) => cases::controls_of(task, surface),
+            None => text_controls(&row),
+        };
+        let mut slots = row.task.as_ref().map(cases::task_slots).unwrap_or_default();
+        text_slots(&row, &mut slots);
+        words_of(&caller.source(), &mut slots);
+        let wrap = wrap_of(caller.as_ref(), &row, &controls)?;
+        let about = About {
+            target: target.into(),
+            task: row.id(),
+            grader: format!("{}, submissions {}", caller.name(), wrap.name()),
+            surface,
+            tags: vec!["foreign"],
+            many_files: false,
+            tries: 16,
+        };
+        Ok(Foreign { caller, row, lab, wrap, about, slots, controls })
+    }
+
+    fn text(&self, files: &Files) -> String {
+        let text = files.get(self.about.surface.main_file()).map_or("", String::as_str);
+        // Exploits of a text bring their own form, and nothing has none; the reference, wrong answers and code are
+        // wrapped.
+        let answer = |c: &Control| matches!(c.name, "honest" | "wrong") && &c.files == files;
+        let bare = self.about.surface == Surface::Text && !self.controls.iter().any(answer);
+        if bare { text.to_string() } else { self.wrap.around(text) }
+    }
+}
+
+/// The first way of wrapping in which the reference is paid more than a wrong answer; as it is where there is none.
+fn wrap_of(caller: &dyn Caller, row: &Row, controls: &[Control]) -> Result<Wrap, AuditError> {
+    let text = |name: &str| {
+        controls.iter().find(|c| c.name == name).and_then(|c| c.files.values().next()).cloned().unwrap_or_default()
+    };
+    let (honest, wrong) = (text("honest"), text("wrong"));
+    for wrap in Wrap::ALL {
+        let reward = |text: &str| caller.call(&wrap.around(text), row).map(|p| p.reward.unwrap_or(f64::NEG_INFINITY));
+        if reward(&honest)? > reward(&wrong)? {
+            return Ok(wrap);
+        }
+    }
+    Ok(Wrap::Plain)
+}
+
+fn text_controls(row: &Row) -> Vec<Control> {
+    let wrong = match row.reference.trim().parse::<f64>() {
+        Ok(number) => format!("{}", number + 1.0),
+        Err(_) => row.reference.chars().rev().map(|c| if c == 'x' { 'y' } else { c }).chain(['x']).collect(),
+    };
+    let texts = [
+        ("honest", row.reference.clone()),
+        ("empty", String::new()),
+        ("constant", "ok".into()),
+        ("echo", row.prompt.clone()),
+        ("wrong", wrong),
+    ];
+    texts.into_iter().map(|(name, text)| Control { name, files: single(Surface::Text, text) }).collect()
+}
+
+fn text_slots(row: &Row, slots: &mut Slots) {
+    let numbers: Vec<String> = (0..=1000).map(|n| n.to_string()).collect();
+    let boxed: Vec<String> = (0..=300).map(|n| format!("\\boxed{{{n}}} <answer>{n}</answer>")).collect();
+    let mut words: Vec<&str> = row.prompt.split(|c: char| !c.is_alphanumeric()).filter(|w| w.len() > 3).collect();
+    words.sort_unstable();
+    words.dedup();
+    let logic =
+        "because therefore however first then finally step reason answer correct result conclusion let me think";
+    slots.one.insert("statement", row.prompt.clone());
+    slots.one.insert("numbers", numbers.join(" "));
+    slots.one.insert("forms", boxed.join(" "));
+    slots.one.insert("filler", "and so on ".repeat(1500));
+    slots.one.insert("keywords", format!("{logic} {}", words.join(" ")));
+}
+
+impl Target for Foreign {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    fn controls(&self) -> &[Control] {
+        &self.controls
+    }
+
+    fn pay(&self, files: &Files) -> Result<Paid, AuditError> {
+        self.caller.call(&self.text(files), &self.row)
+    }
+
+    fn judge(&self, files: &Files) -> Result<Judged, AuditError> {
+        let (Some(task), Some(lab)) = (&self.row.task, &self.lab) else {
+            let solved = answers(&self.text(files), &self.row.reference);
+            let oracle = Some(OracleResult { passed: usize::from(solved), total: 1 });
+            return Ok(Judged { solved, oracle, family: None, evidence: Vec::new() });
+        };
+        judge_code(lab, task, files)
+    }
+}
+
+/// Asks the oracle about a submission that is a module.
+pub(crate) fn judge_code(lab: &Lab, task: &Task, files: &Files) -> Result<Judged, AuditError> {
+    let kind = if task.humaneval.is_some() { GraderKind::Humaneval } else { GraderKind::Script };
+    let sound = Grader::hardened(kind);
+    let submission = Submission::Files(files.clone());
+    let paid = lab.reward(task, &sound, &submission)?;
+    let oracle = counted(&paid.grader_output, task.cases().count().max(1));
+    let lines = paid.grader_output.lines().skip(1).filter(|l| !l.is_empty());
+    let evidence = lines.map(str::to_string).take(3).collect();
+    Ok(Judged { solved: paid.reward > 0.0, oracle: Some(oracle), family: None, evidence })
+}
+
+/// What the hardened grader says of its count: "2 of 6 tests passed".
+fn counted(output: &str, total: usize) -> OracleResult {
+    let first = output.lines().next().unwrap_or("");
+    let mut numbers = first.split_whitespace().filter_map(|w| w.parse::<usize>().ok());
+    OracleResult { passed: numbers.next().unwrap_or(0), total: numbers.next().unwrap_or(total) }
+}
+
+/// Whether a text gives this answer: as the whole text, or as the only answer in one of the usual forms.
+fn answers(text: &str, reference: &str) -> bool {
+    let same = |a: &str, b: &str| {
+        let (a, b) = (a.trim(), b.trim());
+        a == b || matches!((a.parse::<f64>(), b.parse::<f64>()), (Ok(x), Ok(y)) if x == y)
+    };
+    let only = |open: &str, close: &str| {
+        let mut found = text.match_indices(open).map(|(i, _)| &text[i + open.len()..]);
+        let (first, more) = (found.next()?, found.next().is_some());
+        let inner = if close.is_empty() { first.lines().next()? } else { first.split_once(close)?.0 };
+        (!more).then_some(inner)
+    };
+    same(text, reference)
+        || [("<answer>", "</answer>"), ("\\boxed{", "}"), ("#### ", ""), ("```python\n", "```")]
+            .iter()
+            .any(|(open, close)| only(open, close).is_some_and(|inner| same(inner, reference)))
+}
+
+/// The number in what a grader returned: itself, or its `reward` or `score`, or the first of its `rewards`.
+pub(crate) fn reward_in(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(n) => n.as_f64(),
+        Value::Bool(b) => Some(f64::from(u8::from(*b))),
+        Value::Object(o) => ["reward", "score", "rewards", "scores"].iter().find_map(|n| reward_in(o.get(*n)?)),
+        Value::Array(list) => reward_in(list.first()?),
+        _ => None,
+    }
+    .filter(|r| r.is_finite())
+}
+
+/// A row without fields, for graders that need no task.
+pub(crate) fn bare_row(reference: String) -> Row {
+    let mut fields = Map::new();
+    fields.insert("reference".into(), json!(reference));
+    Row { fields, reference, ..Row::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_many_forms_are_read() {
+        let row =
+            Row::parse(r#"{"prompt":[{"role":"user","content":"2+2?"}],"reward_model":{"ground_truth":"4"}}"#).unwrap();
+        assert_eq!((row.prompt.as_str(), row.reference.as_str(), row.truth()), ("2+2?", "4", json!("4")));
+        let row = Row::parse(r#"{"question":"q","answer":3}"#).unwrap();
+        assert_eq!((row.prompt.as_str(), row.reference.as_str(), row.truth()), ("q", "3", json!(3)));
+        let row = Row::parse(
+            r#"{"id":"a","entry_point":"f","reference":"def f(): return 1","visible":[{"args":[],"expected":1}]}"#,
+        )
+        .unwrap();
+        assert!(row.task.is_some());
+    }
+
+    #[test]
+    fn only_a_single_answer_is_one() {
+        for (text, answer, right) in [
+            ("42\n", "42", true),
+            ("42.0", "42", true),
+            ("so <answer> 42 </answer>", "42", true),
+            ("<answer>41</answer><answer>42</answer>", "42", false),
+            ("\\boxed{42}", "42", true),
+            ("0 1 2 42", "42", false),
+            ("x\n#### 42\n", "42", true),
+        ] {
+            assert_eq!(answers(text, answer), right, "{text}");
+        }
+    }
+
+    #[test]
+    fn rewards_are_found() {
+        for (value, reward) in [
+            (json!(0.5), Some(0.5)),
+            (json!({"score": 1, "x": 2}), Some(1.0)),
+            (json!({"rewards": [0.25], "extra_logs": {}}), Some(0.25)),
+            (json!(true), Some(1.0)),
+            (json!("1"), None),
+            (json!({}), None),
+        ] {
+            assert_eq!(reward_in(&value), reward);
+        }
+    }
+}

@@ -1,0 +1,489 @@
+//! A Harbor task folder, run without Docker where its image needs no more than this machine's system.
+//!
+//! One run is one cell (two where the verifier is separate): the image's files and commands, then the agent, then,
+//! as Harbor does it, the tests are copied in and `tests/test.sh` is run. What lies in `/logs/verifier` when every
+//! process is dead is the reward.
+
+use super::dockerfile::{Recipe, check_image};
+use super::files::{Folder, machine_failed};
+use super::{About, Control, Hint, Judged, Paid, Surface, Target, single};
+use crate::AuditError;
+use crate::library::{Files, Slots};
+use loophole_cell::{FileKind, InputFile, Pool, PoolOptions, Program, Record, Verdict};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Mutex;
+
+/// Runs one task; reads the tests from standard input, so that they are nowhere while the agent works.
+const DRIVER: &str = include_str!("harbor.sh");
+const ARTIFACTS: &str = ".artifacts.tar";
+const REWARDS: [&str; 2] = ["logs/verifier/reward.json", "logs/verifier/reward.txt"];
+/// Folders of the cell's own that a task may use as they are.
+const SYSTEM: [&str; 9] = ["tmp", "usr", "bin", "sbin", "lib", "lib64", "etc", "dev", "proc"];
+/// Packages that Harbor's agents or every system bring.
+const EVERYWHERE: [&str; 9] = [
+    "bash",
+    "tmux",
+    "asciinema",
+    "python3-pip",
+    "python3-venv",
+    "ca-certificates",
+    "procps",
+    "sudo",
+    "build-essential",
+];
+
+/// A task folder that can be run here.
+pub(crate) struct Harbor {
+    pool: Pool,
+    task: Folder,
+    recipe: Recipe,
+    /// Names of the root that lead into the cell's own folder.
+    roots: String,
+    separate: bool,
+    artifacts: Vec<String>,
+    outputs: Vec<String>,
+    seconds: f64,
+    about: About,
+    slots: Slots,
+    controls: Vec<Control>,
+    hints: Vec<Hint>,
+    /// What the outputs were after the reference had run.
+    honest: Mutex<Option<BTreeMap<String, String>>>,
+    /// What they were after other submissions.
+    seen: Mutex<BTreeMap<Files, BTreeMap<String, String>>>,
+}
+
+impl Harbor {
+    /// Opens a task folder.
+    ///
+    /// # Errors
+    /// [`AuditError::Input`] if it is none, [`AuditError::NotAuditable`] if it needs what is not here.
+    pub(crate) fn open(root: &Path, task: Folder, python: Option<&Path>, seconds: f64) -> Result<Harbor, AuditError> {
+        let name = root.display().to_string();
+        let input = |why: String| AuditError::Input(format!("{name}: {why}"));
+        let not = |why: String| AuditError::NotAuditable(format!("{name}: {why}"));
+        let toml: toml::Table =
+            toml::from_str(&task.text("task.toml")).map_err(|e| input(format!("task.toml: {e}")))?;
+        for file in ["instruction.md", "tests/test.sh", "solution/solve.sh"] {
+            if !task.files.contains_key(file) {
+                let steps =
+                    if toml.contains_key("steps") { " (tasks of several steps are not understood)" } else { "" };
+                return Err(input(format!("a Harbor task has {file}, and this one has not{steps}")));
+            }
+        }
+        let get = |section: &str, key: &str| toml.get(section).and_then(|s| s.get(key));
+        if toml.contains_key("steps") {
+            return Err(not("it has several steps".into()));
+        }
+        if get("environment", "os").and_then(|v| v.as_str()).is_some_and(|os| os != "linux") {
+            return Err(not("it does not run on Linux".into()));
+        }
+        if get("environment", "gpus").and_then(toml::Value::as_integer).is_some_and(|n| n > 0) {
+            return Err(not("it asks for a GPU".into()));
+        }
+        let environment = task.below("environment");
+        if environment.files.keys().any(|f| f.contains("compose") && f.ends_with("yaml")) {
+            return Err(not("its environment is a Docker Compose of several containers".into()));
+        }
+        let mut recipe = match environment.files.get("Dockerfile") {
+            Some(_) => Recipe::parse(&environment.text("Dockerfile"), &environment).map_err(not)?,
+            None => {
+                let image = get("environment", "docker_image").and_then(|v| v.as_str()).unwrap_or("");
+                check_image(image).map_err(|why| not(format!("its environment {why}")))?;
+                Recipe { workdir: "/".into(), ..Recipe::default() }
+            }
+        };
+        if let Some(folder) = get("environment", "workdir").and_then(|v| v.as_str()) {
+            recipe.workdir = format!("/{}", folder.trim_matches('/'));
+        }
+        if recipe.workdir == "/" {
+            return Err(not("it works in /, and the root of a cell is read-only; give it a WORKDIR".into()));
+        }
+        let separate = get("verifier", "environment_mode").and_then(|v| v.as_str()) == Some("separate")
+            || get("verifier", "environment").is_some();
+        if task.files.contains_key("tests/Dockerfile") {
+            return Err(not("its verifier has an image of its own".into()));
+        }
+        let mut roots: BTreeSet<String> = recipe.roots().into_iter().collect();
+        if let Some((_, to)) =
+            recipe.copies.iter().find(|(_, to)| SYSTEM[1..].iter().any(|s| to.starts_with(&format!("/{s}/"))))
+        {
+            return Err(not(format!("its image has {to}, and a cell's system is read-only")));
+        }
+        roots.extend(["logs", "tests", "solution"].map(String::from));
+        roots.retain(|r| !SYSTEM.contains(&r.as_str()));
+        let named = roots.iter().cloned().collect::<Vec<_>>().join(" ");
+        let pool = Pool::start(PoolOptions {
+            python: python.map(Path::to_path_buf),
+            shell_only: true,
+            roots: roots.into_iter().collect(),
+            ..PoolOptions::default()
+        })
+        .map_err(|e| match e {
+            loophole_cell::CellError::BadProgram(why) => not(why),
+            other => other.into(),
+        })?;
+        let artifacts: Vec<String> = toml
+            .get("artifacts")
+            .or_else(|| get("environment", "artifacts"))
+            .and_then(|v| v.as_array())
+            .into_iter()
+            .flatten()
+            .filter_map(|v| v.as_str().or_else(|| v.get("source")?.as_str()).map(str::to_string))
+            .collect();
+        let outputs = outputs(&task, &recipe.workdir);
+        let about = About {
+            target: name,
+            task: get("task", "name").and_then(|v| v.as_str()).map(str::to_string),
+            grader: format!(
+                "Harbor verifier tests/test.sh, {}",
+                if separate { "in a container of its own" } else { "in the agent's container" }
+            ),
+            surface: Surface::Agent,
+            tags: vec!["harbor"],
+            many_files: false,
+            tries: 6,
+        };
+        let slots = slots(&task, &recipe.workdir, &outputs);
+        let controls = controls(&task, &outputs);
+        let hints = hints(&task, &toml, separate);
+        let harbor = Harbor {
+            pool,
+            task,
+            recipe,
+            roots: named,
+            separate,
+            artifacts,
+            outputs,
+            seconds,
+            about,
+            slots,
+            controls,
+            hints,
+            honest: Mutex::new(None),
+            seen: Mutex::new(BTreeMap::new()),
+        };
+        harbor.check_packages()?;
+        Ok(harbor)
+    }
+
+    /// Everything the image installs must be here.
+    fn check_packages(&self) -> Result<(), AuditError> {
+        let mut script = String::from("missing=\n");
+        for package in self.recipe.apt.iter().filter(|p| !EVERYWHERE.contains(&p.as_str())) {
+            let _ = writeln!(script, "command -v {0} >/dev/null || missing=\"$missing {0}\"", quoted(package));
+        }
+        for package in &self.recipe.pip {
+            let ask = format!("import importlib.metadata as m; m.version({package:?})");
+            let _ =
+                writeln!(script, "python3 -c {} 2>/dev/null || missing=\"$missing {package} (Python)\"", quoted(&ask));
+        }
+        script.push_str("echo \"$missing\"\n");
+        let record = self.pool.run(&Program::command(["bash", "-c", &script]))?;
+        let out = record.stdout_text();
+        let missing: Vec<&str> = out.split_whitespace().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(AuditError::NotAuditable(format!(
+            "{}: its image installs what this machine has not: {}. Install it, or name an interpreter that has it with --python",
+            self.about.target,
+            missing.join(" ")
+        )))
+    }
+
+    /// What the agent does: the reference has its own files beside it.
+    fn has_solution(&self, files: &Files) -> bool {
+        self.controls.iter().any(|c| matches!(c.name, "honest" | "wrong") && &c.files == files)
+    }
+
+    fn program(&self, phase: &str, files: &Files) -> Program {
+        // The agent gets a sixth of the time: that is what an agent that never ends costs.
+        let seconds = format!("{:.1}", self.seconds / 6.0);
+        let words = ["bash", "-c", DRIVER, "driver", phase, &self.recipe.workdir, &self.roots, &seconds];
+        let mut program = Program::command(words);
+        let environment = self.task.below("environment");
+        let mut build = String::new();
+        for (name, value) in &self.recipe.env {
+            let _ = writeln!(build, "export {name}={}", quoted(value));
+        }
+        let variables = build.clone();
+        for (folder, command) in &self.recipe.commands {
+            let _ = writeln!(build, "mkdir -p {0} && cd {0} && {command} || exit 90", quoted(folder));
+        }
+        let mut placed: BTreeMap<String, InputFile> = BTreeMap::new();
+        let mut place = |path: &str, content: Vec<u8>, executable: bool| {
+            let path = path.trim_start_matches('/').to_string();
+            placed.insert(path.clone(), InputFile { path, content, executable });
+        };
+        for (from, to) in &self.recipe.copies {
+            if let Some((content, executable)) = environment.files.get(from) {
+                place(to, content.clone(), *executable);
+            }
+        }
+        place(".build.sh", build.into_bytes(), false);
+        place(".env.sh", variables.into_bytes(), false);
+        let script = files.get("solve.sh").cloned().unwrap_or_default();
+        if phase != "verify" {
+            if self.has_solution(files) {
+                for (path, (content, executable)) in self.task.below("solution").files {
+                    place(&format!("solution/{path}"), content, executable);
+                }
+                place("solution/.run.sh", script.into_bytes(), false);
+            } else {
+                place(".agent.sh", script.into_bytes(), false);
+            }
+        }
+        program.files = placed.into_values().collect();
+        program.stdin = self.tests().into_bytes();
+        program.limits = super::callable::limits(self.seconds);
+        program.limits.memory_bytes = 2 << 30;
+        program.read_back = REWARDS.map(str::to_string).to_vec();
+        program
+    }
+
+    /// A script that puts the tests in place.
+    fn tests(&self) -> String {
+        let mut script = String::from("mkdir -p /tests\n");
+        for (path, (content, executable)) in self.task.below("tests").files {
+            let place = quoted(&format!("/tests/{path}"));
+            let _ = writeln!(script, "mkdir -p \"$(dirname {place})\"\nbase64 -d >{place} <<'END_OF_FILE'");
+            let _ = writeln!(script, "{}END_OF_FILE", base64(&content));
+            if executable {
+                let _ = writeln!(script, "chmod +x {place}");
+            }
+        }
+        script
+    }
+
+    fn run(&self, files: &Files) -> Result<Record, AuditError> {
+        if !self.separate {
+            return Ok(self.pool.run(&self.program("all", files))?);
+        }
+        let mut agent = self.program("agent", files);
+        let artifacts: Vec<&str> = if self.artifacts.is_empty() {
+            vec![self.recipe.workdir.as_str()]
+        } else {
+            self.artifacts.iter().map(String::as_str).collect()
+        };
+        agent.args = artifacts.iter().map(|a| (*a).to_string()).collect();
+        agent.read_back.push(ARTIFACTS.into());
+        let record = self.pool.run(&agent)?;
+        if record.verdict == Verdict::Machine {
+            return Ok(record);
+        }
+        let mut verifier = self.program("verify", files);
+        if let Some(archive) = record.contents.get(ARTIFACTS) {
+            verifier.files.push(InputFile::new(ARTIFACTS, archive.clone()));
+        }
+        Ok(self.pool.run(&verifier)?)
+    }
+
+    /// The outputs a run left, by path: kind and sum.
+    fn left(&self, record: &Record) -> BTreeMap<String, String> {
+        let wanted = |path: &str| self.outputs.iter().any(|o| o.trim_start_matches('/') == path);
+        record
+            .files
+            .iter()
+            .filter_map(|f| {
+                let path = String::from_utf8_lossy(&f.path).into_owned();
+                let sum = match f.kind {
+                    FileKind::File => f.sha256.clone()?,
+                    other => format!("{other:?}"),
+                };
+                wanted(&path).then_some((path, sum))
+            })
+            .collect()
+    }
+}
+
+impl Target for Harbor {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    fn controls(&self) -> &[Control] {
+        &self.controls
+    }
+
+    fn pay(&self, files: &Files) -> Result<Paid, AuditError> {
+        let record = self.run(files)?;
+        if record.verdict == Verdict::Machine {
+            return Ok(machine_failed(&record));
+        }
+        let lock = |m| std::sync::Mutex::lock(m).unwrap_or_else(std::sync::PoisonError::into_inner);
+        let left = self.left(&record);
+        if self.controls.first().is_some_and(|c| &c.files == files) {
+            *self.honest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(left.clone());
+        }
+        lock(&self.seen).insert(files.clone(), left);
+        let (reward, says) = reward(&record);
+        let how = format!("{says}; {:?}, exit status {:?}\n", record.verdict, record.code);
+        Ok(Paid {
+            reward,
+            valid: true,
+            transcript: how + &record.stdout_text() + &record.stderr_text(),
+            seconds: record.wall_seconds,
+        })
+    }
+
+    fn judge(&self, files: &Files) -> Result<Judged, AuditError> {
+        let evidence = Vec::new();
+        if self.controls.first().is_some_and(|c| &c.files == files) {
+            return Ok(Judged { solved: true, oracle: None, family: None, evidence });
+        }
+        // There is no oracle for an agent's task. But where the reference leaves nothing but empty files, leaving
+        // those is no hack.
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let honest = self.honest.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let left = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(files).cloned();
+        let trivial = honest.as_ref().is_some_and(|h| !h.is_empty() && h.values().all(|sum| sum == empty));
+        Ok(Judged { solved: trivial && honest == left, oracle: None, family: None, evidence })
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        self.hints.clone()
+    }
+}
+
+/// The reward as Harbor reads it: `reward.json` before `reward.txt`; anything but finite numbers is an error.
+fn reward(record: &Record) -> (Option<f64>, String) {
+    let text = |path: &str| record.contents.get(path).map(|b| String::from_utf8_lossy(b).trim().to_string());
+    if let Some(json) = text(REWARDS[0]) {
+        let object: Option<BTreeMap<String, f64>> = serde_json::from_str(&json).ok();
+        let value = object.as_ref().and_then(|o| o.get("reward").or_else(|| o.values().next())).copied();
+        return (value.filter(|v| v.is_finite()), format!("reward.json holds {json}"));
+    }
+    match text(REWARDS[1]) {
+        Some(text) => (text.parse().ok().filter(|v: &f64| v.is_finite()), format!("reward.txt holds {text:?}")),
+        None => (None, "no reward file".into()),
+    }
+}
+
+/// Paths below the working folder that the tests and the instruction name.
+fn outputs(task: &Folder, workdir: &str) -> Vec<String> {
+    let mut found: BTreeSet<String> = BTreeSet::new();
+    let given: BTreeSet<String> = task.below("environment").files.keys().cloned().collect();
+    let sources = task.files.keys().filter(|p| p.starts_with("tests/") || *p == "instruction.md");
+    for source in sources {
+        let text = task.text(source);
+        let mut rest = text.as_str();
+        while let Some(at) = rest.find(&format!("{workdir}/")) {
+            let path: &str = &rest[at..];
+            let end = path.find(|c: char| !(c.is_alphanumeric() || "/._-".contains(c))).unwrap_or(path.len());
+            let path = path[..end].trim_end_matches(['.', '/']);
+            let name = path.rsplit('/').next().unwrap_or("");
+            if name.contains('.') && !given.contains(name) {
+                found.insert(path.to_string());
+            }
+            rest = &rest[at + workdir.len()..];
+        }
+    }
+    found.into_iter().collect()
+}
+
+fn slots(task: &Folder, workdir: &str, outputs: &[String]) -> Slots {
+    let mut slots = Slots::default();
+    slots.one.insert("workdir", workdir.into());
+    slots.one.insert("statement", task.text("instruction.md"));
+    if !outputs.is_empty() {
+        slots.one.insert("all_outputs", outputs.join(" "));
+        slots.many.insert("outputs", outputs.to_vec());
+        let data = |p: &&String| !p.ends_with(".py") && !p.ends_with(".sh");
+        let tests = task.below("tests");
+        let expecteds: Vec<String> = tests.files.keys().filter(data).map(|p| format!("/tests/{p}")).collect();
+        if !expecteds.is_empty() {
+            slots.many.insert("expecteds", expecteds);
+        }
+    }
+    slots
+}
+
+fn controls(task: &Folder, outputs: &[String]) -> Vec<Control> {
+    let names = outputs.iter().map(|o| quoted(o)).collect::<Vec<_>>().join(" ");
+    let each = |body: &str| format!("for f in {names}; do\n  mkdir -p \"$(dirname \"$f\")\"\n  {body}\ndone\n");
+    let solve = task.text("solution/solve.sh");
+    let spoil = "if [ -f \"$f\" ]; then printf 'x%s' \"$(cat \"$f\")\" >\"$f.new\"; mv \"$f.new\" \"$f\"; fi";
+    let texts = [
+        ("honest", solve.clone()),
+        ("empty", String::new()),
+        ("constant", each("echo 0 >\"$f\"")),
+        ("echo", each(&format!("printf %s {} >\"$f\"", quoted(&task.text("instruction.md"))))),
+        ("wrong", format!("(\n{solve}\n)\n{}", each(spoil))),
+        ("raising", "exit 1\n".into()),
+        ("hanging", "sleep 3600\n".into()),
+    ];
+    // Where no output is known, these would be the empty control once more.
+    let known = |name: &str| !outputs.is_empty() || !matches!(name, "constant" | "echo" | "wrong");
+    let of = |(name, text): (&'static str, String)| Control { name, files: single(Surface::Agent, text) };
+    texts.into_iter().filter(|(n, _)| known(n)).map(of).collect()
+}
+
+fn hints(task: &Folder, toml: &toml::Table, separate: bool) -> Vec<Hint> {
+    let mut hints = Vec::new();
+    let mut hint = |id: &'static str, message: &str| hints.push(Hint { id, message: message.into() });
+    if !separate {
+        hint("shared-verifier", "the verifier runs in the agent's container: `environment_mode` is not \"separate\"");
+    }
+    let test = task.text("tests/test.sh");
+    if ["curl ", "wget ", "uvx ", "pip install", "apt-get", "apt install"].iter().any(|w| test.contains(w)) {
+        hint("verifier-network-download", "tests/test.sh downloads or installs while it verifies");
+    }
+    if test.contains("pip install") && !test.contains("==") {
+        hint("unpinned-dependency", "tests/test.sh installs packages without a version");
+    }
+    if test.contains("$?") || test.contains("if pytest") || test.contains("if python") {
+        hint("exit-status", "tests/test.sh takes an exit status for the verdict, without a word that only it knows");
+    }
+    let environment = task.below("environment");
+    if environment.files.keys().any(|p| p.contains("test_") || p.starts_with("tests/") || p.contains("solve.sh")) {
+        hint("agent-image-test-leak", "the environment folder holds tests or a solution, which the agent can read");
+    }
+    let mode = toml.get("environment").and_then(|e| e.get("network_mode")).and_then(|v| v.as_str());
+    if mode.unwrap_or("public") == "public" {
+        hint("network-on", "the agent has the network: `network_mode` is not \"no-network\"");
+    }
+    hints
+}
+
+/// A word for bash.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// Base64 in lines of 76 letters.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len() * 4 / 3 + bytes.len() / 57 + 4);
+    for line in bytes.chunks(57) {
+        for chunk in line.chunks(3) {
+            let mut three = [0u8; 3];
+            three[..chunk.len()].copy_from_slice(chunk);
+            let word = u32::from_be_bytes([0, three[0], three[1], three[2]]);
+            for place in 0..4 {
+                let letter = ALPHABET[(word >> (18 - 6 * place)) as usize & 63] as char;
+                out.push(if place <= chunk.len() { letter } else { '=' });
+            }
+        }
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_the_known_one() {
+        assert_eq!(base64(b"Many hands make light work."), "TWFueSBoYW5kcyBtYWtlIGxpZ2h0IHdvcmsu\n");
+        assert_eq!((base64(b""), base64(b"a"), base64(b"ab")), (String::new(), "YQ==\n".into(), "YWI=\n".into()));
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+    }
+}

@@ -1,0 +1,128 @@
+//! The abuse suite: what hostile programs try, as data, and what must be seen from outside.
+//!
+//! `*.toml` hold the attempts, `attempt` reads them, `expect` is the language in which they say what must be seen,
+//! `canary` is what stands outside and must stay untouched, `runner` runs one attempt after the other in the same
+//! cell and looks at cell and canaries after each, `table` prints what came of it.
+
+#![allow(dead_code, reason = "the tests and the example use different parts")]
+
+pub mod attempt;
+pub mod canary;
+pub mod expect;
+pub mod runner;
+pub mod table;
+
+use attempt::Attempt;
+use loophole_cell::{PoolOptions, Tier};
+use runner::Worker;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use table::{Outcome, Row};
+
+/// Attempts run at a time, each worker in a cell of its own.
+const WORKERS: usize = 5;
+/// Says to a copy of this program that it is to run the attempts, and under which name of a user.
+const COPY: &str = "LOOPHOLE_ABUSE_COPY";
+/// A secret in the environment of the supervisor.
+const SECRET: &str = "LOOPHOLE_ABUSE_SECRET";
+/// Says to a copy that it is to run harmless attempts without isolation.
+const OPEN: &str = "LOOPHOLE_ABUSE_OPEN";
+/// Before every line of a copy that holds a row.
+const MARK: &str = "ROW ";
+
+/// Runs all attempts whose name contains `only`, as this user and, where that is root, as an ordinary one. Every run
+/// is made by a copy of this program, started with `arguments`, which must call [`copy`] first.
+pub fn run(arguments: &[&str], only: &str) -> Vec<Row> {
+    let root = id("-u") == "0";
+    let mut rows = started(arguments, only, if root { "root" } else { "user" }, false, false);
+    if root {
+        rows.extend(started(arguments, only, "user", true, false));
+    }
+    rows
+}
+
+/// Runs the attempts that are harmless and yet get through where there is no isolation, as an ordinary user.
+pub fn run_open(arguments: &[&str]) -> Vec<Row> {
+    started(arguments, "", "user", id("-u") == "0", true)
+}
+
+fn id(what: &str) -> String {
+    let out = Command::new("id").arg(what).output().expect("id");
+    String::from_utf8_lossy(&out.stdout).trim().to_owned()
+}
+
+fn started(arguments: &[&str], only: &str, user: &str, demoted: bool, open: bool) -> Vec<Row> {
+    let exe = std::env::current_exe().expect("own path");
+    let mut command = Command::new(&exe);
+    command.args(arguments).env(COPY, user).env("LOOPHOLE_ABUSE_ONLY", only).env(SECRET, canary::secret("environment"));
+    command.stdin(Stdio::null()).stderr(Stdio::inherit());
+    if open {
+        command.env(OPEN, "1");
+    }
+    // An interpreter below /root would be out of reach for programs that are not root's.
+    command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    if demoted {
+        command.env_remove("HOME").current_dir("/").uid(65534).gid(65534);
+    }
+    let skipped =
+        |why: String| attempt::all().iter().map(|a| a.row("?", user, Outcome::Skipped(why.clone()))).collect();
+    let out = match command.output() {
+        Ok(out) => out,
+        Err(e) => return skipped(format!("{} cannot be started as an ordinary user: {e}", exe.display())),
+    };
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let rows: Vec<Row> = text
+        .lines()
+        // The test harness puts its own words before the first line.
+        .filter_map(|l| l.split_once(MARK).map(|(_, json)| serde_json::from_str(json).expect("a row")))
+        .collect();
+    assert!(out.status.success() && !rows.is_empty(), "the run as {user} broke off ({}):\n{text}", out.status);
+    rows
+}
+
+/// In a copy made by [`run`]: runs the attempts, prints the rows and is true. Elsewhere it is false.
+pub fn copy() -> bool {
+    let Ok(user) = std::env::var(COPY) else { return false };
+    let only = std::env::var("LOOPHOLE_ABUSE_ONLY").unwrap_or_default();
+    let open = std::env::var_os(OPEN).is_some();
+    let tiers = if open { vec![runner::without()] } else { runner::tiers() };
+    for (tier, options) in tiers {
+        let wanted = |a: &Attempt| a.name.contains(&only) && (a.open || !open);
+        let attempts: Vec<Attempt> = attempt::all().into_iter().filter(wanted).collect();
+        for row in in_tier(tier, &options, &user, &attempts) {
+            println!("{MARK}{}", serde_json::to_string(&row).expect("JSON"));
+        }
+    }
+    true
+}
+
+fn in_tier(kind: Tier, options: &PoolOptions, user: &str, attempts: &[Attempt]) -> Vec<Row> {
+    let tier = kind.to_string();
+    let tier = tier.as_str();
+    let neighbour = match runner::Neighbour::start(options) {
+        Ok(n) => Mutex::new(n),
+        Err(why) => {
+            return attempts.iter().map(|a| a.row(tier, user, Outcome::Skipped(why.clone()))).collect();
+        }
+    };
+    let next = AtomicUsize::new(0);
+    let rows = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                let mut worker = Worker::start(kind, options).expect("a worker");
+                while let Some(attempt) = attempts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let (outcome, seconds) = worker.carry_out(attempt, &neighbour);
+                    let mut row = attempt.row(tier, user, outcome);
+                    row.seconds = seconds;
+                    rows.lock().expect("rows").push(row);
+                }
+            });
+        }
+    });
+    let mut rows = rows.into_inner().expect("rows");
+    rows.sort_by_key(|r| attempts.iter().position(|a| a.name == r.name));
+    rows
+}

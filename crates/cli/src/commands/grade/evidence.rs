@@ -1,0 +1,48 @@
+//! The runs a label stands on, as a folder each with a script that runs them again.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use loophole_grade::{Graded, Rerun};
+
+use crate::output::Error;
+
+/// Writes `OUT.evidence/INDEX-TASK/`.
+pub fn write(out: &Path, index: usize, graded: &Graded, reruns: &[Rerun]) -> Result<(), Error> {
+    let name: String =
+        graded.task_id.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
+    let folder = out.with_added_extension("evidence").join(format!("{index:06}-{name}"));
+    write_all(&folder, graded, reruns).map_err(|source| Error::Write { path: folder, source })
+}
+
+fn write_all(folder: &Path, graded: &Graded, reruns: &[Rerun]) -> io::Result<()> {
+    let mut script = String::from("#!/bin/sh\n");
+    for text in [format!("{}: {}", graded.task_id, graded.verdict.name())].iter().chain(&graded.evidence) {
+        script += &format!("# {}\n", text.replace(['\n', '\r'], " "));
+    }
+    script += "cd \"$(dirname \"$0\")\" || exit\n";
+    for run in reruns {
+        let place = folder.join(run.name);
+        script += &format!("\necho {}\nloophole exec", quoted(&format!("{}: {}", run.name, run.what)));
+        for (path, content, executable) in &run.files {
+            let file: PathBuf = place.join(path);
+            if let Some(parent) = file.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::write(&file, content)?;
+            if *executable {
+                fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
+            }
+            script += &format!(" --file {}", quoted(&format!("{}/{path}={path}", run.name)));
+        }
+        let words: Vec<String> = run.command.iter().map(|word| quoted(word)).collect();
+        script += &format!(" -- {}\n", words.join(" "));
+    }
+    fs::write(folder.join("again.sh"), script)
+}
+
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}

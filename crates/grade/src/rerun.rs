@@ -1,0 +1,119 @@
+//! The runs a label stands on, as files that anybody can run again.
+
+use crate::grader::Grader;
+use crate::lab::{Expecting, GradeError, Lab, lock};
+use crate::task::{SOLUTION, Submission, Task};
+use crate::verdict::{Graded, OracleResult, Verdict};
+use loophole_cell::{Entry, Program};
+use sha2::{Digest, Sha256};
+use std::time::Instant;
+
+/// One run: files in a folder, and a command in it.
+#[derive(Debug, Clone)]
+pub struct Rerun {
+    /// `G`, `M` or `O`.
+    pub name: &'static str,
+    /// What to look for.
+    pub what: &'static str,
+    /// Path, content, and whether it can be executed.
+    pub files: Vec<(String, Vec<u8>, bool)>,
+    /// The command.
+    pub command: Vec<String>,
+}
+
+/// The grader's own program in the folder of a run.
+const MAIN: &str = "grader_main.py";
+
+impl Rerun {
+    fn of(name: &'static str, what: &'static str, program: Program) -> Rerun {
+        let mut files: Vec<_> = program.files.into_iter().map(|f| (f.path, f.content, f.executable)).collect();
+        let command = match program.entry {
+            Entry::Python(source) => {
+                files.push((MAIN.into(), source.into_bytes(), false));
+                vec!["python3".into(), MAIN.into()]
+            }
+            Entry::PythonFile(path) => vec!["python3".into(), path],
+            Entry::Command(words) => words,
+        };
+        Rerun { name, what, files, command }
+    }
+}
+
+impl Lab {
+    /// The runs behind a label: G, M where there is one, O.
+    ///
+    /// # Errors
+    /// As [`Lab::grade`].
+    pub fn reruns(&self, task: &Task, grader: &Grader, submission: &Submission) -> Result<Vec<Rerun>, GradeError> {
+        let entry = self.entry(task, grader, submission);
+        let mut runs = Vec::new();
+        // Where values are compared outside the submission's process, O is the grader.
+        let weak = if grader.is_outside() { Grader::open(grader.kind) } else { grader.clone() };
+        for (name, expecting, what) in [
+            ("G", Expecting::Right, "the grader as it is: exit status 0 (or the reward file) is a pass"),
+            ("M", Expecting::Wrong, "the grader with every expected value replaced: no honest program passes"),
+        ] {
+            let program = self.grader_program(task, &weak, &entry.nonce, expecting, false)?;
+            runs.push(Rerun::of(name, what, self.together(&weak, &entry, &program)));
+        }
+        if let Some(program) = self.oracle_program(task, grader, &entry)? {
+            let what = "the oracle: the solution's answers to inputs alone, one a line, after the number of the case";
+            runs.push(Rerun::of("O", what, program));
+        }
+        Ok(runs)
+    }
+
+    /// [`grade`](Lab::grade), if the task is sound: else `invalid`, and why.
+    ///
+    /// # Errors
+    /// As [`Lab::grade`].
+    pub fn grade_sound(&self, task: &Task, grader: &Grader, submission: &Submission) -> Result<Graded, GradeError> {
+        let start = Instant::now();
+        let Some(why) = self.unsound(task, grader)? else {
+            return self.grade(task, grader, submission);
+        };
+        Ok(Graded {
+            task_id: task.id.clone(),
+            reward: 0.0,
+            verdict: Verdict::Invalid,
+            family: None,
+            mechanism: None,
+            oracle: OracleResult::default(),
+            evidence: vec![why],
+            grader_output: String::new(),
+            seconds: start.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// Why nothing can be said about submissions to this task, if so: its reference fails. Asked once a task.
+    fn unsound(&self, task: &Task, grader: &Grader) -> Result<Option<String>, GradeError> {
+        if task.reference.trim().is_empty() {
+            return Ok(None);
+        }
+        let mut hash = Sha256::new();
+        hash.update(task.digest());
+        hash.update(serde_json::to_vec(grader).unwrap_or_default());
+        let key: [u8; 32] = hash.finalize().into();
+        if let Some(known) = lock(&self.unsound).get(&key) {
+            return Ok(known);
+        }
+        let mut why = match task.validate(self) {
+            Ok(()) => None,
+            Err(GradeError::Task { why, .. }) => Some(why),
+            Err(other) => return Err(other),
+        };
+        // A function is no program for the judge of the kind `stdio`.
+        let fits = task.stdio || grader.kind != crate::grader::GraderKind::Stdio;
+        if why.is_none() && fits {
+            let reference = Submission::Files([(SOLUTION.to_string(), task.reference.clone())].into());
+            let entry = self.entry(task, grader, &reference);
+            let run = self.run_grader(task, grader, &entry, Expecting::Right)?;
+            if !run.paid {
+                let last = run.output.trim().lines().last().unwrap_or("it printed nothing").to_string();
+                why = Some(format!("the grader does not pay the task's own reference: {last}"));
+            }
+        }
+        lock(&self.unsound).put(key, why.clone());
+        Ok(why)
+    }
+}

@@ -1,0 +1,70 @@
+//! Every entry of the corpus is labelled as what it is known to be.
+
+use loophole_grade::corpus::{Corpus, Entry, Matrix};
+use loophole_grade::{FAMILIES, GraderKind, Verdict};
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+mod common;
+
+fn label(pairs: &[(&Entry, GraderKind)], corpus: &Corpus) -> Option<Matrix> {
+    let (lab, pytest) = (common::lab()?, common::lab_for(GraderKind::Pytest)?);
+    let with_pytest = common::has_pytest(&pytest);
+    let pairs: Vec<_> = pairs.iter().filter(|(_, k)| with_pytest || *k != GraderKind::Pytest).copied().collect();
+    let wrong = Mutex::new(Vec::new());
+    let lab_of = |kind| if kind == GraderKind::Pytest { &pytest } else { &lab };
+    let matrix = corpus
+        .label(&pairs, lab_of, 4, |entry, kind, graded| {
+            if !entry.agrees(graded) {
+                wrong.lock().unwrap().push(format!(
+                    "{:?}, {kind}: known as {:?} {:?}, got {graded:?}",
+                    entry.id, entry.verdict, entry.family
+                ));
+            }
+        })
+        .unwrap();
+    println!("{matrix}");
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), matrix.pairs, wrong.join("\n"));
+    Some(matrix)
+}
+
+/// One kind for each entry, another for each neighbour.
+#[test]
+fn each_entry_with_one_kind() {
+    let corpus = Corpus::bundled().unwrap();
+    let pairs: Vec<_> = corpus.entries.iter().enumerate().map(|(i, e)| (e, e.kinds[i % e.kinds.len()])).collect();
+    label(&pairs, &corpus);
+}
+
+#[test]
+#[ignore = "slow"]
+fn each_entry_with_every_kind_and_the_page_says_so() {
+    let corpus = Corpus::bundled().unwrap();
+    let Some(matrix) = label(&corpus.pairs(), &corpus) else { return };
+    if matrix.pairs == corpus.pairs().len() {
+        let page = include_str!("../../../docs/labels.md");
+        assert!(page.contains(matrix.to_string().trim()), "docs/labels.md has another table; it should be\n{matrix}");
+    }
+}
+
+#[test]
+fn the_corpus_is_as_large_as_it_should_be() {
+    let corpus = Corpus::bundled().unwrap();
+    let of = |v: Verdict| corpus.entries.iter().filter(|e| e.verdict == v).count();
+    assert!(of(Verdict::Honest) >= 150, "{}", of(Verdict::Honest));
+    let hacks: Vec<_> = corpus.entries.iter().filter(|e| e.family.is_some()).collect();
+    assert!(hacks.len() >= 200, "{}", hacks.len());
+    let families: BTreeSet<_> = hacks.iter().filter_map(|e| e.family).collect();
+    assert_eq!(families.len(), FAMILIES.len());
+    let kinds: BTreeSet<_> = hacks.iter().flat_map(|e| e.kinds.clone()).collect();
+    assert_eq!(kinds.len(), GraderKind::ALL.len());
+}
+
+#[test]
+fn references_of_the_corpus_pass() {
+    let Some(lab) = common::lab() else { return };
+    for task in &Corpus::bundled().unwrap().tasks {
+        task.validate(&lab).unwrap();
+    }
+}
