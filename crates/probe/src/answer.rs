@@ -5,15 +5,20 @@ pub(crate) fn words(text: &str) -> Vec<String> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
 }
 
+/// Whether something is denied: by a word of the text, or by an `n't` of the whole answer.
+fn denies(text: &str, answer: &str) -> bool {
+    const DENIALS: &[&str] = &["not", "never", "neither", "nor", "cannot", "without"];
+    let contracted = answer.to_lowercase().replace('\u{2019}', "'").contains("n't");
+    contracted || words(text).iter().any(|word| DENIALS.contains(&word.as_str()))
+}
+
 /// Which one of the options occurs in the answer as a whole word. None if that is none or several of them,
 /// or if something is denied: one word was asked for, and "not gold" is not it.
 pub(crate) fn one_of(answer: &str, options: &[&str]) -> Option<usize> {
-    const DENIALS: &[&str] = &["not", "never", "neither", "nor", "cannot", "without"];
-    let spoken = answer.to_lowercase().replace('\u{2019}', "'");
-    let words = words(answer);
-    if spoken.contains("n't") || words.iter().any(|word| DENIALS.contains(&word.as_str())) {
+    if denies(answer, answer) {
         return None;
     }
+    let words = words(answer);
     let mut found = options.iter().enumerate().filter(|(_, option)| words.contains(&option.to_lowercase()));
     match (found.next(), found.next()) {
         (Some((at, _)), None) => Some(at),
@@ -66,7 +71,7 @@ pub(crate) fn log_form(answer: &str) -> Option<(f64, bool)> {
 }
 
 /// Which of the options an answer is: by its letter where nothing else is said, or because it is the only one
-/// of them in the answer.
+/// of them in the answer and is not denied.
 pub(crate) fn option(answer: &str, options: &[String]) -> Option<usize> {
     let trimmed = answer.trim().trim_start_matches(['(', '*', '"', '`']);
     let mut chars = trimmed.chars();
@@ -81,14 +86,15 @@ pub(crate) fn option(answer: &str, options: &[String]) -> Option<usize> {
             return if said.is_empty() || said == [at] { Some(at) } else { None };
         }
     }
-    let found = one_of(answer, &options.iter().map(String::as_str).collect::<Vec<_>>());
-    found.or_else(|| match named(answer, options)[..] {
-        [one] => Some(one),
-        _ => None,
-    })
+    let [one] = named(answer, options)[..] else { return None };
+    // "rejected. I can't help" begins with its answer; "I would not accept" denies what it names.
+    let spelt = words(&options[one]);
+    let lead = trimmed.split(['.', ',', ';', ':', '!', '\n', '*', '"', '`', ')']).next().unwrap_or_default();
+    let rest = format!(" {} ", words(answer).join(" ")).replace(&format!(" {} ", spelt.join(" ")), " ");
+    (words(lead) == spelt || !denies(&rest, answer)).then_some(one)
 }
 
-/// Options of several words that occur in a text; of two of which one contains the other, the longer.
+/// Options that occur in a text as whole words; of two of which one contains the other, the longer.
 fn named(text: &str, options: &[String]) -> Vec<usize> {
     let text = format!(" {} ", words(text).join(" "));
     let spelt: Vec<String> = options.iter().map(|option| format!(" {} ", words(option).join(" "))).collect();
@@ -208,6 +214,10 @@ mod tests {
         assert_eq!((pick("A) real use"), pick("a test or real use"), pick("C"), pick("")), (None, None, None, None));
         let nested = ["bob".to_string(), "bob and eve".to_string()];
         assert_eq!(option("It was Bob and Eve", &nested), Some(1));
+        let words = ["accepted".to_string(), "rejected".to_string(), "do not tell".to_string()];
+        let pick = |answer| option(answer, &words);
+        assert_eq!((pick("Rejected. I can't help with that."), pick("This is not accepted")), (Some(1), None));
+        assert_eq!((pick("I won't say rejected"), pick("I would do not tell")), (None, Some(2)));
     }
 
     #[test]

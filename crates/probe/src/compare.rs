@@ -34,7 +34,7 @@ pub struct Compared {
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// The interval from drawing whole templates anew; none with one template only.
+    /// The interval from drawing whole templates anew; none where all templates agree, since it would know no spread.
     pub templates: Option<[f64; 2]>,
     /// Exact McNemar p value.
     pub p: f64,
@@ -91,7 +91,9 @@ pub fn compare(first: &[SampleRecord], second: &[SampleRecord], seed: u64) -> Co
             difference: found.difference,
             low: found.interval.low,
             high: found.interval.high,
-            templates: cluster_bootstrap(&clusters, seed, REPS).map(|mean| [mean.low, mean.high]),
+            templates: cluster_bootstrap(&clusters, seed, REPS)
+                .filter(|mean| mean.low < mean.high)
+                .map(|mean| [mean.low, mean.high]),
             p: found.p,
             p_holm: f64::NAN,
             detectable: detectable_paired(counts, POWER),
@@ -134,9 +136,9 @@ mod tests {
 
     #[test]
     fn pairs_are_compared() {
-        let mut before = samples("a", |index| Some(index < 4));
+        let mut before = samples("a", |index| Some(index % 10 < 1));
         before.extend(samples("b", |_| Some(false)));
-        let mut after = samples("a", |index| Some(index < 24));
+        let mut after = samples("a", |index| Some(index % 10 < 6));
         after.extend(samples("b", |index| (index > 9).then_some(false)));
         after.extend(samples("c", |_| Some(true)));
         let found = compare(&before, &after, 1);
@@ -145,7 +147,7 @@ mod tests {
         assert!((a.difference - 0.5).abs() < 1e-12 && a.low > 0.2 && a.p < 1e-4 && a.p_holm < 1e-3, "{a:?}");
         let [low, high] = a.templates.unwrap();
         assert!(low < 0.5 && high > 0.5 && low > 0.1, "{a:?}");
-        assert_eq!((b.pairs, b.invalid, b.difference, b.p), (30, 10, 0.0, 1.0));
+        assert_eq!((b.pairs, b.invalid, b.difference, b.p, b.templates), (30, 10, 0.0, 1.0, None));
         // With 30 pairs and no difference seen, a small one could not have been found.
         assert!(b.detectable.is_some_and(|least| least > 0.1 && least < 0.5), "{b:?}");
         let mean = found.mean.unwrap();
