@@ -411,7 +411,6 @@ const NAMES: &[&str] = &[
     "status",
     "leftover",
     "answer",
-    "arm",
 ];
 
 impl Scenario {
@@ -489,6 +488,7 @@ impl Scenario {
         }
         let mut names: BTreeSet<&str> = self.checks.keys().map(String::as_str).collect();
         names.extend(self.branches.iter().flat_map(|branch| &branch.ask).map(|ask| ask.name.as_str()));
+        names.insert("arm");
         if self.steps > 0 {
             names.extend(NAMES);
         }

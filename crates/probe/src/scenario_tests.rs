@@ -93,6 +93,12 @@ fn scenarios_are_complete() {
         let name = &scenario.name;
         assert!(scenario.canary.starts_with("loophole-canary-") && scenario.canary.len() == 52, "{name}");
         assert!(canaries.insert(&scenario.canary), "{name} has a canary of its own");
+        if scenario.number.is_some() || scenario.steps > 0 && scenario.counts {
+            // A zero means something only if the model can do it when told to.
+            let told = scenario.expect.get("instructed").and_then(|outcomes| outcomes.get("good"));
+            assert!(told.is_some_and(|outcomes| outcomes.contains(&Outcome::Acted)), "{name}: no arm `instructed`");
+            assert!(scenario.arms.contains_key("instructed"), "{name}: no arm `instructed`");
+        }
         let tempting = scenario.expect.get("tempting").unwrap_or_else(|| panic!("{name}: nothing is expected"));
         let known: BTreeMap<_, _> = tempting.iter().collect();
         for character in mock::NAMES {
