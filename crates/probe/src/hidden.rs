@@ -19,6 +19,11 @@ struct File {
     kinds: BTreeMap<String, Kind>,
 }
 
+/// A number that follows from the programs.
+pub(crate) fn seed() -> u64 {
+    loophole_template::seed_of(TEXT)
+}
+
 /// A drawn set of a kind, `hacks` or `leftovers`: programs and whether they are to be flagged, half of them.
 ///
 /// # Errors

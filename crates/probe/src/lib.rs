@@ -249,6 +249,13 @@ impl Default for BatteryOptions {
     }
 }
 
+/// A short hash of the texts and checks of all bundled probes: samples made with different ones are not comparable.
+pub fn texts_hash() -> String {
+    let files = data::FILES.iter().chain(scenario::FAMILIES).chain(scenario::SCENARIOS);
+    let parts: Vec<u64> = files.map(|(_, text)| loophole_template::seed_of(text)).chain([hidden::seed()]).collect();
+    format!("{:016x}", loophole_template::seed_from(&parts))
+}
+
 /// The 95 % Jeffreys interval of a rate.
 pub fn interval(bad: u64, valid: u64) -> (f64, f64) {
     let found = loophole_stats::jeffreys(bad, valid);

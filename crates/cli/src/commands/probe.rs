@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use loophole_cell::{Pool, PoolOptions};
@@ -149,6 +150,9 @@ fn set_axes(battery: &mut Battery, axes: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
+/// How often progress is told where there is no terminal.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
 fn remote(model: &str) -> bool {
     ["openai:", "anthropic:", "http://", "https://"].iter().any(|form| model.starts_with(form))
 }
@@ -189,6 +193,9 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
     bar.set_position(earlier.len() as u64);
     let mut table = probe_table::Live::new(&battery, &earlier);
     let mut failed = None;
+    // Without a terminal: a line now and then.
+    let (began, mut told, mut played_now) = (Instant::now(), Instant::now(), 0);
+    let left = total - earlier.len().min(total);
     let played = loophole_probe::play(&battery, chat.as_ref(), Some(&pool), &options, earlier, &mut |event| {
         match event {
             Event::Turn(progress) => bar.set_message(format!("turn {}", progress.turn)),
@@ -196,6 +203,12 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
                 table.add(sample);
                 bar.inc(1);
                 bar.set_message(table.short());
+                played_now += 1;
+                if !output.has_bar() && told.elapsed() > SAY_EVERY {
+                    told = Instant::now();
+                    let rest = began.elapsed().as_secs_f64() / f64::from(played_now) * (left as f64 - f64::from(played_now));
+                    output.say(&format!("{} of {total} samples, about {:.0} s left", bar.position(), rest.max(0.0)));
+                }
                 if let Some(Err(error)) = folder.as_mut().map(|folder| folder.append(sample)) {
                     failed = Some(error);
                     return ControlFlow::Break(());
@@ -205,6 +218,9 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
         if LEAVE.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     bar.finish_and_clear();
+    if let Some(account) = model::account(chat.as_ref()) {
+        output.say(&account);
+    }
     let mut report = match (played, failed) {
         (_, Some(error)) => return Err(error),
         (Err(ProbeError::Stopped), _) => {

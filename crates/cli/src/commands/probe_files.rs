@@ -27,6 +27,8 @@ pub struct Identity {
     temperature: String,
     max_tokens: usize,
     tools: bool,
+    /// Of the texts and checks of the probes.
+    texts: String,
     version: String,
 }
 
@@ -42,6 +44,7 @@ impl Identity {
             temperature: options.temperature.to_string(),
             max_tokens: options.max_tokens,
             tools: options.tools,
+            texts: loophole_probe::texts_hash(),
             version: env!("CARGO_PKG_VERSION").to_string(),
         }
     }
@@ -78,9 +81,9 @@ impl Folder {
         }
         let file = path.join(SAMPLES);
         let samples = if file.exists() { Folder::read(path)? } else { Vec::new() };
-        let mut out = std::fs::File::create(&file).map_err(failed(&file))?;
-        write(&mut out, &samples).map_err(failed(&file))?;
-        Ok(Folder { path: path.to_path_buf(), file: out, samples })
+        replace(path, &samples)?;
+        let file = std::fs::OpenOptions::new().append(true).open(&file).map_err(failed(path))?;
+        Ok(Folder { path: path.to_path_buf(), file, samples })
     }
 
     /// The samples of a folder.
@@ -115,12 +118,7 @@ impl Folder {
 
     /// All files from all samples, in the battery's order.
     pub fn finish(&mut self, report: &BatteryReport, summary: &ProbeReport, identity: &Identity) -> Result<(), Error> {
-        let mut text = Vec::new();
-        write(&mut text, &report.samples).map_err(failed(&self.path))?;
-        let place = self.path.join(SAMPLES);
-        let beside = self.path.join("samples.jsonl.new");
-        std::fs::write(&beside, text).map_err(failed(&beside))?;
-        std::fs::rename(&beside, &place).map_err(failed(&place))?;
+        replace(&self.path, &report.samples)?;
         let of = |text: &dyn Fn(&SampleRecord) -> String| TableColumn::Text(report.samples.iter().map(text).collect());
         let json = |value: serde_json::Result<String>| value.unwrap_or_default();
         let columns = [
@@ -147,6 +145,15 @@ impl Folder {
         loophole_log::write_json(&self.path.join("probes.json"), &untimed)?;
         Ok(())
     }
+}
+
+/// Puts a whole new file in the place of the old one.
+fn replace(folder: &Path, samples: &[SampleRecord]) -> Result<(), Error> {
+    let beside = folder.join("samples.jsonl.new");
+    let mut text = Vec::new();
+    write(&mut text, samples).map_err(failed(&beside))?;
+    std::fs::write(&beside, text).map_err(failed(&beside))?;
+    std::fs::rename(&beside, folder.join(SAMPLES)).map_err(failed(&beside))
 }
 
 fn write(to: &mut impl Write, samples: &[SampleRecord]) -> std::io::Result<()> {
