@@ -20,14 +20,17 @@ mod model;
 mod optim;
 mod pass;
 pub mod rng;
+mod rope;
 mod sample;
+mod store;
 mod tokenizer;
 
-pub use config::Config;
+pub use config::{Config, Family};
 pub use engine::{Engine, Sequence};
 pub use error::LmError;
 pub use lora::{ALL_LINEAR, Lora};
 pub use model::{Dtype, Model, View, views};
 pub use optim::{AdamW, clip_grad_norm};
 pub use sample::{Completion, Drawn, Prompt, SampleOptions, Watch, sample, sample_watched};
+pub use rope::{Rope, RopeScaling};
 pub use tokenizer::Tokenizer;

@@ -4,8 +4,9 @@
 //! tokens at once, attention goes sequence by sequence and head by head. Buffers are kept and
 //! only ever grow.
 
-use crate::math::{self, Mat, Rope, matmul};
+use crate::math::{self, Mat, matmul};
 use crate::model::Layout;
+use crate::rope::Rope;
 use crate::{Config, Sequence};
 
 /// Sizes that the inner loops need.
