@@ -12,8 +12,10 @@
 pub mod bench;
 pub mod chat_template;
 mod config;
+mod decoder;
 mod engine;
 mod error;
+mod linear;
 mod lora;
 pub mod math;
 mod model;
@@ -26,6 +28,7 @@ mod store;
 mod tokenizer;
 
 pub use config::{Config, Family};
+pub use decoder::Decoder;
 pub use engine::{Engine, Sequence};
 pub use error::LmError;
 pub use lora::{ALL_LINEAR, Lora};

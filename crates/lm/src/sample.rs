@@ -67,7 +67,7 @@ const SLOTS: usize = 64;
 const UNIT: usize = 16;
 
 /// Keys scored at a time in a row's own cache; its length is a multiple of this.
-const KEYS: usize = 32;
+pub(crate) const KEYS: usize = 32;
 
 /// Samples a completion for every prompt, in the order of the prompts.
 ///
@@ -227,8 +227,8 @@ impl Prefix {
 }
 
 /// Keys and values of one layer: of a prompt, or of what a row added to it.
-#[derive(Default)]
-struct Cache {
+#[derive(Clone, Default)]
+pub(crate) struct Cache {
     /// `[block of KEYS][kv head][head_dim][KEYS]`: keys transposed, so that scores vectorise.
     keys: Vec<f32>,
     /// `[block of KEYS][kv head][KEYS][head_dim]`.
@@ -383,7 +383,7 @@ impl<'a> Worker<'a> {
 }
 
 impl Cache {
-    fn push(&mut self, at: usize, kv: usize, hd: usize, key_value: &[f32]) {
+    pub fn push(&mut self, at: usize, kv: usize, hd: usize, key_value: &[f32]) {
         let (keys, values) = key_value.split_at(kv * hd);
         let block = at / KEYS * kv * hd * KEYS;
         if self.keys.len() < block + kv * hd * KEYS {
@@ -402,7 +402,7 @@ impl Cache {
     }
 
     /// `out[key] = q · key` for the keys of one block and head.
-    fn scores(&self, block: usize, (kv, hd): (usize, usize), heads: usize, q: &[f32], out: &mut [f32]) {
+    pub fn scores(&self, block: usize, (kv, hd): (usize, usize), heads: usize, q: &[f32], out: &mut [f32]) {
         let keys = &self.keys[(block * heads + kv) * hd * KEYS..][..hd * KEYS];
         let mut acc = [0.0f32; KEYS];
         for (&q, k) in q.iter().zip(keys.as_chunks::<KEYS>().0) {
@@ -414,7 +414,7 @@ impl Cache {
     }
 
     /// `out += Σ p[key] * value` over the first `p.len()` keys of one block and head.
-    fn mix(&self, block: usize, (kv, hd): (usize, usize), heads: usize, p: &[f32], out: &mut [f32]) {
+    pub fn mix(&self, block: usize, (kv, hd): (usize, usize), heads: usize, p: &[f32], out: &mut [f32]) {
         const W: usize = 32;
         let values = &self.values[(block * heads + kv) * hd * KEYS..][..p.len() * hd];
         let full = hd / W * W;
