@@ -2,17 +2,19 @@
 //! tokens, all threads on one layer at a time. Training and the many short rows of small models are the business of
 //! [`crate::Engine`].
 
+use crate::cache::{Cache, KEYS};
+use crate::generate::Prefix;
 use crate::linear::{BEST_ROWS, Linear, Scratch, Update};
 use crate::lora::Lora;
 use crate::math;
 use crate::model::{check_names, views};
 use crate::pass::room;
 use crate::rope::Rope;
-use crate::sample::{Cache, KEYS};
 use crate::store::{Elements, Format, Store};
 use crate::{Config, LmError};
 use rayon::prelude::*;
 use std::path::Path;
+use std::sync::Arc;
 
 struct Layer {
     norm1: Vec<f32>,
@@ -37,6 +39,8 @@ pub struct Decoder {
     head: Option<Linear>,
     pub(crate) rope: Rope,
     pub(crate) pool: rayon::ThreadPool,
+    /// Prompts read lately, the newest last.
+    pub(crate) kept: Vec<Arc<Prefix>>,
 }
 
 /// Rows of one sequence in a pass: they continue what is in the caches.
@@ -144,7 +148,7 @@ impl Decoder {
     ) -> Result<Decoder, LmError> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
         let pool = pool.map_err(|error| LmError::Threads { threads, reason: error.to_string() })?;
-        Ok(Decoder { config, embed, layers, norm, head, rope: Rope::default(), pool })
+        Ok(Decoder { config, embed, layers, norm, head, rope: Rope::default(), pool, kept: Vec::new() })
     }
 
     /// Its shape.

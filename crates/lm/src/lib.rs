@@ -10,11 +10,14 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod bench;
+mod cache;
 pub mod chat_template;
 mod config;
 mod decoder;
+mod draw;
 mod engine;
 mod error;
+mod generate;
 mod linear;
 mod lora;
 pub mod math;
@@ -29,11 +32,12 @@ mod tokenizer;
 
 pub use config::{Config, Family};
 pub use decoder::Decoder;
+pub use draw::{Completion, Drawn, Prompt, SampleOptions, Watch};
 pub use engine::{Engine, Sequence};
 pub use error::LmError;
 pub use lora::{ALL_LINEAR, Lora};
 pub use model::{Dtype, Model, View, views};
 pub use optim::{AdamW, clip_grad_norm};
-pub use sample::{Completion, Drawn, Prompt, SampleOptions, Watch, sample, sample_watched};
 pub use rope::{Rope, RopeScaling};
+pub use sample::{sample, sample_watched};
 pub use tokenizer::Tokenizer;
