@@ -223,9 +223,8 @@ impl Config {
             None => fields.number("rope_theta", 10_000.0)?,
         };
         let rope_scaling = match nested {
-            Some(nested) => RopeScaling::parse(nested, max_position_embeddings).map_err(|(field, what)| {
-                fields.wrong(&format!("rope_parameters.{field}"), what)
-            })?,
+            Some(nested) => RopeScaling::parse(nested, max_position_embeddings)
+                .map_err(|(field, what)| fields.wrong(&format!("rope_parameters.{field}"), what))?,
             None => None,
         };
         let (sliding_window, sliding_layers) = fields.windows(family, layers)?;

@@ -158,9 +158,9 @@ impl Decoder {
 
     /// Bytes the weights of the linear layers take in memory.
     pub fn weight_bytes(&self) -> usize {
-        let layer = |l: &Layer| [&l.qkv, &l.o, &l.gate_up, &l.down].map(|m| m.weight.bytes()).iter().sum::<usize>();
-        let head = self.head.as_ref().map_or(0, |head| head.weight.bytes());
-        self.embed.weight.bytes() + head + self.layers.iter().map(layer).sum::<usize>()
+        let layer = |l: &Layer| [&l.qkv, &l.o, &l.gate_up, &l.down].map(Linear::bytes).iter().sum::<usize>();
+        let head = self.head.as_ref().map_or(0, Linear::bytes);
+        self.embed.bytes() + head + self.layers.iter().map(layer).sum::<usize>()
     }
 
     /// Empty caches, one for each layer.
@@ -253,26 +253,6 @@ impl Decoder {
             self.forward(&mut [span], buffers);
             each(from, part.len(), buffers);
         }
-    }
-
-    /// scratch
-    pub fn time(&mut self, tokens: &[u32], new: usize) -> (f64, f64) {
-        self.rope.ensure(tokens.len() + new, &self.config);
-        let d = &*self;
-        d.pool.install(|| {
-            let (mut caches, mut buffers) = (d.caches(), Buffers::default());
-            let t = std::time::Instant::now();
-            d.read(tokens, &mut caches, 0, &mut buffers, |_, _, _| {});
-            d.logits_of(&[0], &mut buffers);
-            let p = t.elapsed().as_secs_f64();
-            let t = std::time::Instant::now();
-            for i in 0..new {
-                let s = Span { shared: (&[], 0), own: &mut caches, cached: tokens.len() + i, tokens: &[5] };
-                d.forward(&mut [s], &mut buffers);
-                d.logits_of(&[0], &mut buffers);
-            }
-            (p, t.elapsed().as_secs_f64())
-        })
     }
 
     /// Logits at every position, `[tokens, vocab]`.
@@ -401,6 +381,8 @@ impl Parts<'_> {
         }
         // There is at least one name.
         let weight = weight.unwrap_or(Elements::F32(Vec::new()));
-        Ok(Linear { out: from, inp, weight, bias: biases, updates })
+        let mut linear = Linear::new(from, inp, weight);
+        (linear.bias, linear.updates) = (biases, updates);
+        Ok(linear)
     }
 }

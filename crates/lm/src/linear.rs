@@ -1,6 +1,8 @@
-//! Linear layers for running a checkpoint: weights stay as they lie in the file (`[out, in]`, bf16, f16 or f32) and are
-//! widened in registers, so that a step costs what reading them costs. Every result is a sum over `in` in one
-//! fixed order, whatever is computed beside it: a row's outcome depends neither on its company nor on the threads.
+//! Linear layers for running a checkpoint. Weights keep the format of their file (bf16, f16 or f32) and are widened in
+//! registers, so that a step costs what reading them costs. They are laid out anew when they are loaded, [`LANES`]
+//! outputs side by side: then a register holds neighbouring outputs, and nothing is added across one. Every result
+//! is a sum over the inputs in their order, whatever is computed beside it: a row's outcome depends neither on its company
+//! nor on the threads.
 
 use crate::math::fma;
 use crate::store::{Elements, from_bf16, from_f16};
@@ -40,18 +42,14 @@ impl Stored for F16 {
     }
 }
 
-/// Elements of a vector register.
-const W: usize = if cfg!(target_feature = "avx512f") { 16 } else { 8 };
+/// Outputs side by side.
+const LANES: usize = 32;
 
-/// Inputs summed in registers before they are added to the result: so many that the rows' share stays in cache.
-const SPAN: usize = 1024;
+/// Rows of the inner kernel: with them the registers are full.
+const ROWS: usize = if cfg!(target_feature = "avx512f") { 6 } else { 3 };
 
-/// Outputs and rows of the inner kernel: with them and their operands the registers are full.
-const OUTS: usize = 4;
-const ROWS: usize = 3;
-
-/// Outputs of one piece of work.
-const PIECE: usize = 32;
+/// Outputs of one piece of work: two blocks, so that a single row has sums enough to hide the latency of each.
+const PIECE: usize = 2 * LANES;
 
 /// Rows that are best computed at once: so many that a span of them stays in a core's cache.
 pub(crate) const BEST_ROWS: usize = 64;
@@ -60,7 +58,8 @@ pub(crate) const BEST_ROWS: usize = 64;
 pub(crate) struct Linear {
     pub out: usize,
     pub inp: usize,
-    pub weight: Elements,
+    /// `[block of LANES outputs][input][output of the block]`, the last block filled up with zeros.
+    weight: Elements,
     /// One for every output, or none.
     pub bias: Vec<f32>,
     pub updates: Vec<Update>,
@@ -81,23 +80,49 @@ pub(crate) struct Scratch {
     update: Vec<f32>,
 }
 
+/// Lays out `[out, in]` anew.
+fn packed<T: Copy + Default>(rows: &[T], out: usize, inp: usize) -> Vec<T> {
+    let mut packed = vec![T::default(); out.next_multiple_of(PIECE) * inp];
+    for (block, packed) in packed.chunks_exact_mut(LANES * inp.max(1)).enumerate() {
+        let lanes = LANES.min(out.saturating_sub(block * LANES));
+        let rows = &rows[(block * LANES).min(out) * inp..][..lanes * inp];
+        for (k, slots) in packed.chunks_exact_mut(LANES).enumerate() {
+            for (slot, x) in slots.iter_mut().zip(rows.iter().skip(k).step_by(inp)) {
+                *slot = *x;
+            }
+        }
+    }
+    packed
+}
+
 impl Linear {
+    /// From weights `[out, in]`.
     pub fn new(out: usize, inp: usize, weight: Elements) -> Linear {
+        let weight = match weight {
+            Elements::F32(w) => Elements::F32(packed(&w, out, inp)),
+            Elements::BF16(w) => Elements::BF16(packed(&w, out, inp)),
+            Elements::F16(w) => Elements::F16(packed(&w, out, inp)),
+        };
         Linear { out, inp, weight, bias: Vec::new(), updates: Vec::new() }
     }
 
-    /// Writes a row of the weights, widened: what an embedding looks up.
+    /// Bytes of the weights.
+    pub fn bytes(&self) -> usize {
+        self.weight.bytes()
+    }
+
+    /// Writes the weights of one output, widened: what an embedding looks up.
     pub fn row(&self, row: usize, out: &mut [f32]) {
         fn widen<S: Stored>(raw: &[S::Raw], out: &mut [f32]) {
-            for (x, raw) in out.iter_mut().zip(raw) {
+            for (x, raw) in out.iter_mut().zip(raw.iter().step_by(LANES)) {
                 *x = S::wide(*raw);
             }
         }
-        let range = row * self.inp..(row + 1) * self.inp;
+        let from = row / LANES * LANES * self.inp + row % LANES;
         match &self.weight {
-            Elements::F32(w) => widen::<F32>(&w[range], out),
-            Elements::BF16(w) => widen::<BF16>(&w[range], out),
-            Elements::F16(w) => widen::<F16>(&w[range], out),
+            Elements::F32(w) => widen::<F32>(&w[from..], out),
+            Elements::BF16(w) => widen::<BF16>(&w[from..], out),
+            Elements::F16(w) => widen::<F16>(&w[from..], out),
         }
     }
 
@@ -142,96 +167,65 @@ impl Linear {
 
     /// The products, piece by piece: `[piece][row][output of the piece]`.
     fn pieces<S: Stored>(&self, w: &[S::Raw], x: &[f32], rows: usize, out: &mut Vec<f32>) {
+        let inp = self.inp;
         let len = self.out.div_ceil(PIECE) * PIECE * rows;
         if out.len() < len {
             out.resize(len, 0.0);
         }
-        let each = |wide: &mut Vec<f32>, (piece, out): (usize, &mut [f32])| {
-            out.fill(0.0);
-            for from in (0..self.inp).step_by(SPAN) {
-                let span = from..self.inp.min(from + SPAN);
-                let (o0, o1) = (piece * PIECE, self.out.min((piece + 1) * PIECE));
-                for o in (o0..o1).step_by(OUTS) {
-                    let n = OUTS.min(o1 - o);
-                    // Outputs beyond the last are computed from the last and not kept.
-                    let w: [&[S::Raw]; OUTS] =
-                        std::array::from_fn(|i| &w[(o + i.min(n - 1)) * self.inp..][span.clone()]);
-                    let out = &mut out[o - o0..];
-                    if rows < ROWS {
-                        rows_of::<S>(w, n, (x, self.inp, span.clone()), rows, out);
-                    } else {
-                        wide.clear();
-                        w.iter().for_each(|w| wide.extend(w.iter().map(|raw| S::wide(*raw))));
-                        let w: [&[f32]; OUTS] = std::array::from_fn(|i| &wide[i * span.len()..][..span.len()]);
-                        rows_of::<F32>(w, n, (x, self.inp, span.clone()), rows, out);
+        let each = |(piece, out): (usize, &mut [f32])| {
+            let w = &w[piece * PIECE * inp..][..PIECE * inp];
+            let (first, second) = w.split_at(LANES * inp);
+            let row = |r: usize| &x[r * inp..][..inp];
+            let full = rows / ROWS * ROWS;
+            for r in (0..full).step_by(ROWS) {
+                for (half, w) in [first, second].into_iter().enumerate() {
+                    let sums = products::<S, ROWS>(w, std::array::from_fn(|i| row(r + i)));
+                    for (i, sums) in sums.iter().enumerate() {
+                        out[(r + i) * PIECE + half * LANES..][..LANES].copy_from_slice(sums);
                     }
                 }
             }
+            for r in full..rows {
+                let sums = pair::<S>(first, second, row(r));
+                out[r * PIECE..][..LANES].copy_from_slice(&sums[0]);
+                out[r * PIECE + LANES..][..LANES].copy_from_slice(&sums[1]);
+            }
         };
-        out[..len].par_chunks_exact_mut(PIECE * rows).enumerate().for_each_init(Vec::new, each);
+        out[..len].par_chunks_exact_mut(PIECE * rows).enumerate().for_each(each);
     }
 }
 
-/// Adds the products of `n` outputs' weights with a span of every row to `out[row * PIECE + output]`.
-#[inline(always)]
-fn rows_of<S: Stored>(
-    w: [&[S::Raw]; OUTS],
-    n: usize,
-    (x, inp, span): (&[f32], usize, std::ops::Range<usize>),
-    rows: usize,
-    out: &mut [f32],
-) {
-    let row = |r: usize| &x[r * inp..][span.clone()];
-    let full = rows / ROWS * ROWS;
-    for r in (0..full).step_by(ROWS) {
-        let sums = products::<S, ROWS>(w, [row(r), row(r + 1), row(r + 2)]);
-        for (i, sums) in sums.iter().enumerate() {
-            out[(r + i) * PIECE..][..n].iter_mut().zip(sums).for_each(|(o, s)| *o += s);
+/// The sums of one block of outputs for `R` rows.
+#[inline(never)]
+fn products<S: Stored, const R: usize>(w: &[S::Raw], x: [&[f32]; R]) -> [[f32; LANES]; R] {
+    let mut acc = [[0.0f32; LANES]; R];
+    let n = x[0].len();
+    let x = x.map(|x| &x[..n]);
+    for (k, w) in w.as_chunks::<LANES>().0[..n].iter().enumerate() {
+        for r in 0..R {
+            let x = x[r][k];
+            for j in 0..LANES {
+                acc[r][j] = fma(S::wide(w[j]), x, acc[r][j]);
+            }
         }
     }
-    for r in full..rows {
-        let [sums] = products::<S, 1>(w, [row(r)]);
-        out[r * PIECE..][..n].iter_mut().zip(sums).for_each(|(o, s)| *o += s);
-    }
+    acc
 }
 
-/// Dot products of `OUTS` weight rows with `R` inputs of the same length.
-#[inline(always)]
-fn products<S: Stored, const R: usize>(w: [&[S::Raw]; OUTS], x: [&[f32]; R]) -> [[f32; OUTS]; R] {
-    let len = x[0].len();
-    let mut acc = [[[0.0f32; W]; OUTS]; R];
-    let n = len / W;
-    let wc: [&[[S::Raw; W]]; OUTS] = w.map(|w| &w.as_chunks::<W>().0[..n]);
-    let xc: [&[[f32; W]]; R] = x.map(|x| &x.as_chunks::<W>().0[..n]);
-    for c in 0..n {
-        for o in 0..OUTS {
-            let w: [f32; W] = std::array::from_fn(|i| S::wide(wc[o][c][i]));
-            for r in 0..R {
-                for i in 0..W {
-                    acc[r][o][i] = fma(w[i], xc[r][c][i], acc[r][o][i]);
-                }
-            }
+/// The sums of two blocks of outputs for one row.
+#[inline(never)]
+fn pair<S: Stored>(first: &[S::Raw], second: &[S::Raw], x: &[f32]) -> [[f32; LANES]; 2] {
+    let (mut a, mut b) = ([0.0f32; LANES], [0.0f32; LANES]);
+    let blocks = first.as_chunks::<LANES>().0.iter().zip(second.as_chunks::<LANES>().0);
+    for ((v, w), &x) in blocks.zip(x) {
+        for j in 0..LANES {
+            a[j] = fma(S::wide(v[j]), x, a[j]);
+        }
+        for j in 0..LANES {
+            b[j] = fma(S::wide(w[j]), x, b[j]);
         }
     }
-    let mut sums = [[0.0; OUTS]; R];
-    for r in 0..R {
-        for o in 0..OUTS {
-            let mut a = acc[r][o];
-            let mut half = W / 2;
-            while half > 0 {
-                for i in 0..half {
-                    a[i] += a[i + half];
-                }
-                half /= 2;
-            }
-            let mut sum = a[0];
-            for i in n * W..len {
-                sum = fma(S::wide(w[o][i]), x[r][i], sum);
-            }
-            sums[r][o] = sum;
-        }
-    }
-    sums
+    [a, b]
 }
 
 #[cfg(test)]

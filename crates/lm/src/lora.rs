@@ -194,7 +194,8 @@ impl Lora {
             hint: "an adapter_config.json of PEFT with peft_type LORA is expected".into(),
         };
         let json: Value = serde_json::from_str(&text).map_err(|e| broken(e.to_string()))?;
-        let given = |field: &str| json.get(field).filter(|value| **value != Value::Null && **value != Value::Bool(false));
+        let given =
+            |field: &str| json.get(field).filter(|value| **value != Value::Null && **value != Value::Bool(false));
         if json["peft_type"] != "LORA" {
             return Err(broken(format!("peft_type is {}, not \"LORA\"", json["peft_type"])));
         }
@@ -233,7 +234,10 @@ impl Lora {
                 path: file.clone(),
                 tensor: name.into(),
                 what: "is no low-rank factor of a linear layer of attention or feed-forward".into(),
-                hint: format!("only {} can be adapted; merge the adapter into its base with PEFT", ALL_LINEAR.join(", ")),
+                hint: format!(
+                    "only {} can be adapted; merge the adapter into its base with PEFT",
+                    ALL_LINEAR.join(", ")
+                ),
             })?);
         }
         // What is adapted is read from the file: `target_modules` may be a pattern. A list is kept, to be saved again.

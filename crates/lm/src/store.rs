@@ -93,11 +93,14 @@ impl Store {
         let entries = std::fs::read_dir(dir).map_err(LmError::io(dir))?;
         let mut files: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
         let pickled = files.iter().find(|p| p.extension().is_some_and(|e| e == "bin" || e == "pth")).cloned();
-        files.retain(|p| p.extension().is_some_and(|e| e == "safetensors") && !p.ends_with("adapter_model.safetensors"));
+        files
+            .retain(|p| p.extension().is_some_and(|e| e == "safetensors") && !p.ends_with("adapter_model.safetensors"));
         files.sort();
         if files.is_empty() {
             let hint = match pickled {
-                Some(file) => format!("{} is a pickle, which is not read; save the model as safetensors", file.display()),
+                Some(file) => {
+                    format!("{} is a pickle, which is not read; save the model as safetensors", file.display())
+                }
                 None => "the folder holds no *.safetensors; is it a checkpoint?".into(),
             };
             return Err(LmError::Missing { path: single, hint });
@@ -140,7 +143,6 @@ impl Store {
         self.tensors.keys().map(String::as_str)
     }
 
-
     /// The file a tensor is in, or the one where it would be looked for.
     pub fn path_of(&self, name: &str) -> &Path {
         match (self.tensors.get(name), &self.index) {
@@ -165,7 +167,9 @@ impl Store {
         };
         let Some(entry) = self.tensors.get(name) else {
             let packed = name.strip_suffix("weight").is_some_and(|stem| {
-                ["qweight", "weight_packed", "weight_scale"].iter().any(|q| self.tensors.contains_key(&format!("{stem}{q}")))
+                ["qweight", "weight_packed", "weight_scale"]
+                    .iter()
+                    .any(|q| self.tensors.contains_key(&format!("{stem}{q}")))
             });
             return Err(match packed {
                 true => wrong("is quantised".into(), "use the checkpoint in bf16, f16 or f32"),
@@ -184,7 +188,8 @@ impl Store {
             "BF16" => Format::BF16,
             "F16" => Format::F16,
             other => {
-                let hint = "F32, BF16 and F16 are supported; quantised weights are not: use the checkpoint in one of them";
+                let hint =
+                    "F32, BF16 and F16 are supported; quantised weights are not: use the checkpoint in one of them";
                 return Err(wrong(format!("has type {other}"), hint));
             }
         };
@@ -287,9 +292,8 @@ fn entries(text: &[u8], file: usize, data: u64, size: u64, path: &Path) -> Resul
             continue;
         }
         let odd = |what: &str| broken(path, format!("tensor {name}: {what}"));
-        let numbers = |field: &str| -> Option<Vec<u64>> {
-            value.get(field)?.as_array()?.iter().map(Value::as_u64).collect()
-        };
+        let numbers =
+            |field: &str| -> Option<Vec<u64>> { value.get(field)?.as_array()?.iter().map(Value::as_u64).collect() };
         let kind = value.get("dtype").and_then(Value::as_str).ok_or_else(|| odd("no dtype"))?.to_string();
         let shape = numbers("shape").ok_or_else(|| odd("no shape"))?;
         let Some([begin, end]) = numbers("data_offsets").and_then(|o| <[u64; 2]>::try_from(o).ok()) else {
