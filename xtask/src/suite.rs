@@ -181,6 +181,23 @@ impl Suite<'_> {
                 }
             }
         });
+        let families = made.join("families");
+        table.check("model families", || match &ready {
+            Err(why) => Found::Skipped(why.clone()),
+            Ok(python) => {
+                let script = Path::new("scripts/golden_families.py");
+                match passed(runner, python, &[script, &families], 300) {
+                    Found::Passed => tests(
+                        runner,
+                        cargo,
+                        &["--test", "families"],
+                        &["--show-output"],
+                        &[("LOOPHOLE_FAMILIES", &families)],
+                    ),
+                    found => found,
+                }
+            }
+        });
         let adapter = made.join("adapter");
         let organism = runner.root.join("organism");
         table.check("organism", || match &ready {
