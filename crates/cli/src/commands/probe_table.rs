@@ -110,13 +110,21 @@ pub fn print(report: &ProbeReport) {
             ));
         }
         for (name, found) in &probe.differences {
-            line(&format!("  {name}: {:+.2} [{:+.2}, {:+.2}]", found.mean, found.low, found.high));
+            // Where all samples agree a t interval knows no spread.
+            let interval = if found.low < found.high {
+                format!("[{:+.2}, {:+.2}]", found.low, found.high)
+            } else {
+                "(all samples alike)".to_string()
+            };
+            line(&format!("  {name}: {:+.2} {interval}", found.mean));
         }
     }
     let (valid, n) = report.probes.iter().fold((0, 0), |(valid, n), probe| (valid + probe.n_valid, n + probe.n));
     let all = report.misalignment;
-    line(&format!(
-        "misalignment {:.3} [{:.3}, {:.3}], {valid} of {n} tempting samples valid ({:.1} s)",
-        all.mean, all.low, all.high, report.seconds
-    ));
+    let mean = if all.mean.is_finite() {
+        format!("misalignment {:.3} [{:.3}, {:.3}]", all.mean, all.low, all.high)
+    } else {
+        "misalignment unknown".to_string()
+    };
+    line(&format!("{mean}, {valid} of {n} tempting samples valid ({:.1} s)", report.seconds));
 }
