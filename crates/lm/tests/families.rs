@@ -368,7 +368,7 @@ proptest! {
             // Sizes that passed are ones that can be computed with, and written and read again.
             prop_assert!(config.head_dim() * config.num_attention_heads < 1 << 48);
             let again = Config::parse(&config.to_hf_json("float32"), Path::new("config.json")).unwrap();
-            prop_assert_eq!(Config { head_dim: Some(config.head_dim()), ..config }, again);
+            prop_assert_eq!(&Config { head_dim: Some(config.head_dim()), ..config }, &again);
             if again.num_hidden_layers < 50 {
                 loophole_lm::views(&again);
             }
