@@ -240,14 +240,22 @@ impl Lora {
                 ),
             })?);
         }
-        // What is adapted is read from the file: `target_modules` may be a pattern. A list is kept, to be saved again.
+        // What is adapted is read from the file: `target_modules` may be a pattern, or name layers one by one. A list
+        // is kept, to be saved again.
         let named = |target: &&str| modules.iter().any(|module| module.rsplit('.').next() == Some(target));
-        let targets: Vec<&str> = match json["target_modules"].as_array() {
-            Some(list) => list.iter().filter_map(Value::as_str).collect(),
+        let listed: Option<Vec<&str>> =
+            json["target_modules"].as_array().map(|list| list.iter().filter_map(Value::as_str).collect());
+        let mut targets: Vec<&str> = match &listed {
+            Some(list) => list.iter().map(|target| target.rsplit('.').next().unwrap_or(target)).collect(),
             None => ALL_LINEAR.into_iter().filter(named).collect(),
         };
+        targets.sort_unstable();
+        targets.dedup();
         let mut lora = Self::shape_of(config, r, alpha, &targets, &path, &|module| modules.contains(module))?;
         lora.rank_stabilised = json["use_rslora"] == true;
+        if let Some(list) = listed {
+            lora.targets = list.into_iter().map(str::to_string).collect();
+        }
         if let Some(stray) = modules.iter().find(|module| !lora.items.iter().any(|item| item.name == **module)) {
             return Err(LmError::Tensor {
                 path: file.clone(),

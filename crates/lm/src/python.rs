@@ -113,6 +113,47 @@ fn text(text: &str, ensure_ascii: bool, out: &mut String) {
     out.push('"');
 }
 
+/// What `repr` makes of a value. Texts, true, false and none are written by the template engine as Python writes them.
+pub(crate) fn repr(value: &Value) -> Result<String, Error> {
+    let mut out = String::new();
+    write_repr(value, 0, &mut out)?;
+    Ok(out)
+}
+
+fn write_repr(value: &Value, depth: usize, out: &mut String) -> Result<(), Error> {
+    if depth > 200 {
+        return Err(Error::new(ErrorKind::InvalidOperation, "a value is nested too deeply to be printed"));
+    }
+    match value.kind() {
+        ValueKind::Number => out.push_str(&number(value, ["nan", "inf", "-inf"])),
+        ValueKind::Seq => {
+            let [open, close] = if value.is_tuple() { ["(", ")"] } else { ["[", "]"] };
+            out.push_str(open);
+            let mut count = 0;
+            for element in value.try_iter()? {
+                out.push_str(if count > 0 { ", " } else { "" });
+                write_repr(&element, depth + 1, out)?;
+                count += 1;
+            }
+            out.push_str(if count == 1 && value.is_tuple() { "," } else { "" });
+            out.push_str(close);
+        }
+        ValueKind::Map => {
+            out.push('{');
+            for (at, key) in value.try_iter()?.enumerate() {
+                out.push_str(if at > 0 { ", " } else { "" });
+                write_repr(&key, depth + 1, out)?;
+                out.push_str(": ");
+                write_repr(&value.get_item(&key)?, depth + 1, out)?;
+            }
+            out.push('}');
+        }
+        // Writing to a text cannot fail.
+        _ => drop(write!(out, "{value:?}")),
+    }
+    Ok(())
+}
+
 /// What `str` makes of a number; the names are for what is not finite.
 pub(crate) fn number(value: &Value, [nan, inf, minus_inf]: [&str; 3]) -> String {
     if value.is_integer() {
