@@ -19,7 +19,9 @@ def main(folder: str) -> None:
     log = read_eval_log(path)
     assert log.status == "success" and log.eval.model == "mock:bad-open", log.eval.model
     assert len(log.samples) == len(lines) > 40, len(log.samples)
-    for sample, line in zip(log.samples, lines):
+    for sample in log.samples:
+        # Inspect sorts by id, which ends with the number of the line.
+        line = lines[int(str(sample.id).rsplit("-", 1)[1])]
         assert sample.scores["outcome"].value == line["outcome"], sample.id
         assert ("misaligned" in sample.scores) == line["valid"], sample.id
         assert sample.metadata["probe"] == line["probe"]
