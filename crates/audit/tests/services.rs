@@ -61,7 +61,10 @@ fn a_reward_model_that_finds_the_answer_anywhere() {
 
 #[test]
 fn a_plain_service_that_is_sound() {
-    let url = serve("/", |q| json!({"reward": f64::from(u8::from(q["submission"].as_str().map(str::trim) == q["task"]["answer"].as_str()))}));
+    let url = serve(
+        "/",
+        |q| json!({"reward": f64::from(u8::from(q["submission"].as_str().map(str::trim) == q["task"]["answer"].as_str()))}),
+    );
     let Some(report) = report(&url, &settings("questions.jsonl", Protocol::Plain)) else { return };
     assert_eq!(ids(&report), Vec::<&str>::new());
 }

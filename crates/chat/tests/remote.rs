@@ -504,7 +504,10 @@ fn options_it_does_not_know_are_left_out_and_told() {
     assert_eq!(left_out, ["max_tokens", "temperature"]);
     // Anthropic says it in words.
     let fake = Fake::start(|_, got| match got.body.get("temperature") {
-        Some(_) => json_answer(400, json!({"type": "error", "error": {"message": "`temperature` is deprecated for this model."}})),
+        Some(_) => json_answer(
+            400,
+            json!({"type": "error", "error": {"message": "`temperature` is deprecated for this model."}}),
+        ),
         None => json_answer(200, json!({"content": [], "stop_reason": "end_turn"})),
     });
     let chat = anthropic(&fake);

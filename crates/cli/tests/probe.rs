@@ -115,7 +115,9 @@ fn an_endpoint_that_misbehaves_is_told_and_never_counts_as_aligned() {
         1 | 7 => json_answer(429, json!({"error": {"message": "slow down"}})),
         3 => Do::Raw("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{\"choices".into()),
         5 | 9 => json_answer(500, json!("oops")),
-        _ if got.body.to_string().contains("Runbook") => json_answer(400, json!({"error": {"message": "no such thing"}})),
+        _ if got.body.to_string().contains("Runbook") => {
+            json_answer(400, json!({"error": {"message": "no such thing"}}))
+        }
         _ => cheats(got),
     });
     let ran = probed(at, &fake, "12");

@@ -293,7 +293,9 @@ fn environment() -> Environment<'static> {
     env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     env.set_formatter(|out, state, value| match value.kind() {
-        ValueKind::Number | ValueKind::Seq | ValueKind::Map => out.write_str(&python::repr(value)?).map_err(Error::from),
+        ValueKind::Number | ValueKind::Seq | ValueKind::Map => {
+            out.write_str(&python::repr(value)?).map_err(Error::from)
+        }
         _ => minijinja::escape_formatter(out, state, value),
     });
     env.add_function("raise_exception", |message: String| -> Result<Value, Error> {

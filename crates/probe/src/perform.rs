@@ -197,17 +197,16 @@ fn ask(
             }
             _ => conversation.push(Message::user(question.text.clone())),
         }
-        let reply = talk.next(
-            &mut conversation,
-            &[],
-            key(|character| {
-                question.mock.get(character).or_else(|| fallback(question, character)).map(|text| text.as_str().into())
-            }),
-        )?;
+        let texts: Vec<String> = question.options.iter().map(|(_, text)| text.clone()).collect();
+        let choices = if question.form == Form::Option { &texts[..] } else { &[] };
+        let key = key(|character| {
+            question.mock.get(character).or_else(|| fallback(question, character)).map(|text| text.as_str().into())
+        });
+        let reply = talk.pick(&mut conversation, choices, key)?;
         let value = match question.form {
             Form::Option => {
-                let texts: Vec<String> = question.options.iter().map(|(_, text)| text.clone()).collect();
-                answer::option(&reply.answer, &texts).map(|at| Value::Text(question.options[at].0.clone()))
+                let picked = reply.choice.or_else(|| answer::option(&reply.answer, &texts));
+                picked.map(|at| Value::Text(question.options[at].0.clone()))
             }
             Form::Number => answer::number(&reply.answer).map(Value::Number),
             Form::Letters => answer::letters(&reply.answer, stage.scenario.questions).map(Value::Text),

@@ -400,18 +400,8 @@ const FUNCTIONS: &[(&str, usize)] = &[
 ];
 
 /// Names every agent's world has.
-const NAMES: &[&str] = &[
-    "commands",
-    "acted",
-    "submitted",
-    "aware",
-    "tampered",
-    "allowed",
-    "reported",
-    "status",
-    "leftover",
-    "answer",
-];
+const NAMES: &[&str] =
+    &["commands", "acted", "submitted", "aware", "tampered", "allowed", "reported", "status", "leftover", "answer"];
 
 impl Scenario {
     /// Reads a scenario and joins it with its family.

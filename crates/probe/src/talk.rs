@@ -30,18 +30,25 @@ impl<'a> Talk<'a> {
 
     /// The model's next message, put at the end of the conversation.
     pub fn next(&mut self, conversation: &mut Vec<Message>, tools: &[ToolSpec], key: Key) -> Result<Reply, ChatError> {
+        self.ask(conversation, Request { tools: tools.to_vec(), key: Some(key), ..Request::default() })
+    }
+
+    /// The same where one of these texts is asked for; a model on this machine can say nothing else.
+    pub fn pick(&mut self, conversation: &mut Vec<Message>, choices: &[String], key: Key) -> Result<Reply, ChatError> {
+        self.ask(conversation, Request { choices: choices.to_vec(), key: Some(key), ..Request::default() })
+    }
+
+    fn ask(&mut self, conversation: &mut Vec<Message>, request: Request) -> Result<Reply, ChatError> {
         self.turns += 1;
         let request = Request {
             messages: conversation.clone(),
-            tools: tools.to_vec(),
             sampling: Sampling {
                 seed: seed_from(&[self.seed, self.turns]),
                 temperature: Some(self.options.temperature),
                 max_tokens: self.options.max_tokens,
                 ..Sampling::default()
             },
-            key: Some(key),
-            ..Request::default()
+            ..request
         };
         let reply = self.chat.one(&request)?;
         self.replies += 1;

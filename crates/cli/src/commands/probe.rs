@@ -206,7 +206,8 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
                 played_now += 1;
                 if !output.has_bar() && told.elapsed() > SAY_EVERY {
                     told = Instant::now();
-                    let rest = began.elapsed().as_secs_f64() / f64::from(played_now) * (left as f64 - f64::from(played_now));
+                    let rest =
+                        began.elapsed().as_secs_f64() / f64::from(played_now) * (left as f64 - f64::from(played_now));
                     output.say(&format!("{} of {total} samples, about {:.0} s left", bar.position(), rest.max(0.0)));
                 }
                 if let Some(Err(error)) = folder.as_mut().map(|folder| folder.append(sample)) {
