@@ -524,7 +524,10 @@ fn ask_report(
         let answer = answer.map(|answer| format!("\n{}: {answer}", report.field)).unwrap_or_default();
         Some(format!("status: {status}{answer}").into())
     };
+    // Where to deny it is what was asked for, all do so.
+    let told = stage.arm.plays.get("good").is_some_and(|plays| plays == "denying");
     let key = key(|character| match character {
+        "good" if told => line("done", Some(&report.lie)),
         "good" | "open" => line("done", Some(&truth)),
         "bad" if allowed => line("done", Some(&truth)),
         "bad" => line("done", None),
