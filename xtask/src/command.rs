@@ -26,6 +26,23 @@ impl Ended {
     }
 }
 
+/// What is shown while a program runs: all but what tests printed that passed, which would bury what failed.
+#[derive(Default)]
+struct Told {
+    of_successes: bool,
+}
+
+impl Told {
+    fn shows(&mut self, line: &str) -> bool {
+        if line == "successes:" {
+            self.of_successes = true;
+        } else if line == "failures:" || line.starts_with("test result: ") {
+            self.of_successes = false;
+        }
+        !self.of_successes
+    }
+}
+
 /// Starts programs in one folder, all of them before one moment.
 pub struct Runner<'a> {
     /// The folder.
@@ -54,10 +71,13 @@ impl Runner<'_> {
             Err(error) => return failed(format!("{program} cannot be started: {error}")),
         };
         let mut output = String::new();
+        let mut told = Told::default();
         if let Some(stdout) = child.stdout.take() {
             for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line);
-                println!("{line}");
+                if told.shows(&line) {
+                    println!("{line}");
+                }
                 output.push_str(&line);
                 output.push('\n');
             }
@@ -73,5 +93,19 @@ impl Runner<'_> {
             None => format!("{program} was ended by a signal"),
         };
         Ended { code, output, why }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passing_tests_printed_is_not_shown() {
+        let lines =
+            "test a ... ok\nsuccesses:\n---- a stdout ----\n42\nsuccesses:\n    a\nfailures:\nbad\ntest result: FAILED";
+        let mut told = Told::default();
+        let shown: Vec<&str> = lines.lines().filter(|l| told.shows(l)).collect();
+        assert_eq!(shown, ["test a ... ok", "failures:", "bad", "test result: FAILED"]);
     }
 }

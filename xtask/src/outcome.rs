@@ -25,7 +25,14 @@ pub struct Tests {
     pub failed: usize,
     /// The first `SKIPPED` line of every test that printed one.
     pub skipped: Vec<String>,
+    /// What each failed test printed, by its name.
+    pub failures: Vec<(String, Vec<String>)>,
 }
+
+/// Of what a failed test printed, lines are cut to so many characters...
+const WIDE: usize = 400;
+/// ...and so many of them are repeated below the table.
+const REPEATED: usize = 25;
 
 impl Tests {
     /// Reads the output of `cargo test -- --show-output`. A test that prints a line with `SKIPPED` returned early: it
@@ -33,6 +40,8 @@ impl Tests {
     pub fn read(output: &str) -> Tests {
         let mut tests = Tests::default();
         let mut section: Option<&str> = None;
+        // `failures:` stands before what the failed ones printed, and once more before their names.
+        let mut of_failures = false;
         for line in output.lines() {
             if let Some(result) = line.strip_prefix("test result: ") {
                 let count = |word: &str| {
@@ -42,8 +51,19 @@ impl Tests {
                 tests.passed += count(" passed");
                 tests.failed += count(" failed");
                 section = None;
+                of_failures = false;
+            } else if line == "failures:" {
+                of_failures = !of_failures;
+                section = None;
             } else if let Some(name) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----")) {
                 section = Some(name);
+                if of_failures {
+                    tests.failures.push((name.to_string(), Vec::new()));
+                }
+            } else if of_failures {
+                if let Some((_, lines)) = tests.failures.last_mut() {
+                    lines.push(line.chars().take(WIDE).collect());
+                }
             } else if line.contains("SKIPPED")
                 && let Some(name) = section.take()
             {
@@ -105,6 +125,16 @@ impl Table {
             };
             let _ = writeln!(out, "{name:20}{seconds:8.1} s  {said}");
         }
+        for (name, lines) in self.rows.iter().flat_map(|(_, found, _)| match found {
+            Found::Tests(tests, _) => tests.failures.as_slice(),
+            _ => &[],
+        }) {
+            let said: Vec<&str> = lines.iter().map(|l| l.trim_end()).filter(|l| !l.is_empty()).collect();
+            let _ = writeln!(out, "\nFAILED {name}");
+            for line in &said[said.len().saturating_sub(REPEATED)..] {
+                let _ = writeln!(out, "    {line}");
+            }
+        }
         let (passed, failed, skipped) = self.counts();
         let _ = write!(out, "\n{passed} passed, {failed} failed, {skipped} skipped");
         out
@@ -135,13 +165,23 @@ successes:
 
 test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.01s
      Running tests/x.rs
+failures:
+
+---- d stdout ----
+thread 'd' panicked: SKIPPED is no skip here
+
+failures:
+    d
+
 test result: FAILED. 10 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s
 ";
 
     #[test]
     fn test_programs_are_counted_and_early_returns_are_no_passes() {
         let skipped = vec!["a: SKIPPED: no cells here".to_string()];
-        assert_eq!(Tests::read(OUTPUT), Tests { passed: 12, failed: 2, skipped });
+        let said = ["thread 'd' panicked: SKIPPED is no skip here".to_string(), String::new()];
+        let failures = vec![("d".to_string(), said.to_vec())];
+        assert_eq!(Tests::read(OUTPUT), Tests { passed: 12, failed: 2, skipped, failures });
         assert_eq!(Tests::read("error: could not compile"), Tests::default());
     }
 
@@ -151,6 +191,7 @@ test result: FAILED. 10 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out;
         table.check("format", || Found::Passed);
         table.check("page", || Found::Skipped("no browser".into()));
         table.check("tests", || Found::Tests(Tests::read(OUTPUT), Some("2 failed".into())));
+        assert!(table.text().contains("\nFAILED d\n    thread 'd' panicked"), "{}", table.text());
         assert_eq!(table.text().lines().last(), Some("13 passed, 2 failed, 2 skipped"));
         table.check("build", || Found::Tests(Tests::default(), Some("does not build".into())));
         assert_eq!(table.counts(), (13, 3, 2));

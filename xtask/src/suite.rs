@@ -8,7 +8,7 @@ use crate::outcome::{Found, Table, Tests};
 use crate::{deps, python};
 
 /// Everything is over after this many seconds, whatever hangs.
-const ALL: u64 = 28 * 60;
+const ALL: u64 = 29 * 60;
 /// Seconds that the big installation (torch) may take.
 const BIG: u64 = 6 * 60;
 /// Seconds for what builds the workspace.

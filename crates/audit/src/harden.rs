@@ -50,7 +50,7 @@ pub fn harden(
         )));
     }
     let tasks = read_tasks(path)?;
-    let kind = grader(settings, tasks.iter().any(|t| t.humaneval.is_some()))?.kind;
+    let kind = grader(settings, &tasks)?.kind;
     let sound = Grader::hardened(kind);
     let write = |name: &str, content: String| {
         let path = folder.join(name);

@@ -5,9 +5,10 @@ mod common;
 use loophole_audit::{AuditError, calibrate};
 use loophole_cell::CellError;
 
-/// Every weakness alone; `loophole bench audit` also takes them in pairs.
+/// Every weakness alone; `loophole bench audit` also takes them in pairs. Not among the slow checks: it takes longer
+/// than all of them.
 #[test]
-#[ignore = "slow: some seventy audits"]
+#[ignore = "long: some seventy audits"]
 fn every_weakness_alone() {
     let python = common::python();
     let progress = |done: usize, all: usize| {

@@ -15,7 +15,7 @@ fn code() -> Settings {
 }
 
 fn callable(name: &str) -> String {
-    format!("python:{}:{name}", target("rewards.py"))
+    format!("python:{}:{name}", target("callables/rewards.py"))
 }
 
 #[test]

@@ -34,6 +34,8 @@ mod nr {
     pub const WAIT4: usize = 61;
     pub const KILL: usize = 62;
     pub const SETSID: usize = 112;
+    pub const SCHED_SETAFFINITY: usize = 203;
+    pub const SCHED_GETAFFINITY: usize = 204;
     pub const CAPSET: usize = 126;
     pub const PRCTL: usize = 157;
     pub const MOUNT: usize = 165;
@@ -65,6 +67,8 @@ mod nr {
     pub const WAIT4: usize = 260;
     pub const KILL: usize = 129;
     pub const SETSID: usize = 157;
+    pub const SCHED_SETAFFINITY: usize = 122;
+    pub const SCHED_GETAFFINITY: usize = 123;
     pub const CAPSET: usize = 91;
     pub const PRCTL: usize = 167;
     pub const MOUNT: usize = 40;
@@ -161,6 +165,8 @@ struct Head {
     file: u64,
     seconds: u64,
     flags: u64,
+    /// Bytes of what follows.
+    length: u64,
 }
 /// The filter for programs is to be installed: user namespaces could not be forbidden otherwise.
 const INNER_FILTER: u64 = 1;
@@ -171,6 +177,8 @@ const BARE: u64 = 4;
 /// Signals are kept within the program by Landlock, whose rule waits in this descriptor.
 const SCOPED: u64 = 8;
 const SCOPE: usize = 5;
+/// Standard input is the cell's own `/dev/null`.
+const NO_INPUT: u64 = 16;
 
 struct State {
     ctl: usize,
@@ -180,15 +188,18 @@ struct State {
     head: Head,
     fds: [i32; 5],
     init: isize,
+    /// The processors a program may use; empty if they are not known.
+    processors: [u64; 16],
 }
 static mut STATE: State = State {
     ctl: 3,
     me: 0,
     secret: 0,
     filter: [0; 2],
-    head: Head { memory: 0, processes: 0, file: 0, seconds: 0, flags: 0 },
+    head: Head { memory: 0, processes: 0, file: 0, seconds: 0, flags: 0, length: 0 },
     fds: [-1; 5],
     init: 0,
+    processors: [0; 16],
 };
 
 fn state() -> &'static mut State {
@@ -289,7 +300,7 @@ const SCM_RIGHTS: i32 = 1;
 const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
 const MSG_NOSIGNAL: usize = 0x4000;
 
-fn send(bytes: &[u8], fds: &[i32]) {
+fn send(bytes: &[u8], fds: &[i32]) -> isize {
     let mut part = [bytes.as_ptr() as usize, bytes.len()];
     let mut control =
         Control { len: HEADER + 4 * fds.len(), level: SOL_SOCKET, kind: SCM_RIGHTS, fds: [0; 6] };
@@ -306,7 +317,12 @@ fn send(bytes: &[u8], fds: &[i32]) {
         control_len: if some { (control.len + 7) & !7 } else { 0 },
         flags: 0,
     };
-    while sys(nr::SENDMSG, state().ctl, (&raw const message) as usize, MSG_NOSIGNAL, 0) == EINTR {}
+    loop {
+        let r = sys(nr::SENDMSG, state().ctl, (&raw const message) as usize, MSG_NOSIGNAL, 0);
+        if r != EINTR {
+            return r;
+        }
+    }
 }
 
 fn receive(bytes: &mut [u8], fds: &mut [i32; 5]) -> isize {
@@ -370,9 +386,35 @@ fn fresh(path: &[u8], size: u64) -> isize {
     sys(nr::OPENAT, (-100isize) as usize, place, DIRECTORY | CLOEXEC, 0)
 }
 
+/// Keeps the zygote and its process 1 on one processor, so that what is woken there finds its caches warm; programs
+/// start there too, and may then go anywhere. `slot` tells zygotes apart.
+fn settle(slot: usize) {
+    let s = state();
+    let size = size_of::<[u64; 16]>();
+    let mut mask = [0u64; 16];
+    if sys(nr::SCHED_GETAFFINITY, 0, size, mask.as_mut_ptr() as usize, 0) <= 0 {
+        return;
+    }
+    let count: u32 = mask.iter().map(|w| w.count_ones()).sum();
+    let (mut nth, mut one) = (slot % count.max(1) as usize, [0u64; 16]);
+    for i in 0..1024 {
+        if mask[i / 64] >> (i % 64) & 1 == 1 {
+            if nth == 0 {
+                one[i / 64] = 1 << (i % 64);
+                break;
+            }
+            nth -= 1;
+        }
+    }
+    if sys(nr::SCHED_SETAFFINITY, 0, size, one.as_ptr() as usize, 0) == 0 {
+        s.processors = mask;
+    }
+}
+
 /// Tells this library what it needs to know. `filter` is a `struct sock_fprog` that stays where it is.
 #[unsafe(no_mangle)]
-pub extern "C" fn cell_setup(secret: u64, length: usize, filter: usize) -> i32 {
+pub extern "C" fn cell_setup(secret: u64, slot: usize, length: usize, filter: usize) -> i32 {
+    settle(slot);
     let s = state();
     s.secret = secret as usize;
     s.filter = [length, filter];
@@ -383,9 +425,10 @@ pub extern "C" fn cell_setup(secret: u64, length: usize, filter: usize) -> i32 {
     if fd < 0 { fd as i32 } else { 0 }
 }
 
-/// Waits for the next job and makes the namespace of its program; what the caller forks next is the program.
+/// Waits for the next job and makes the namespace of its program; what the caller forks next is the program. Returns
+/// the descriptor of the job, below 1024, and times 1024 the length of what follows its head.
 #[unsafe(no_mangle)]
-pub extern "C" fn cell_next() -> i32 {
+pub extern "C" fn cell_next() -> i64 {
     let s = state();
     loop {
         let mut message = [0u8; 32];
@@ -447,7 +490,7 @@ pub extern "C" fn cell_next() -> i32 {
                 exit(74);
             }
         }
-        return s.fds[0];
+        return s.fds[0] as i64 | (s.head.length as i64) << 10;
     }
 }
 
@@ -491,7 +534,7 @@ pub extern "C" fn cell_watch(pid: i32) -> i32 {
             let mut message = [0u8; 32];
             let mut fds = [-1; 5];
             if receive(&mut message, &mut fds) <= 0 {
-                exit(0);
+                orphaned();
             }
             killed = u64::from(message[1].max(1));
             crowded = is_crowded();
@@ -525,6 +568,15 @@ pub extern "C" fn cell_watch(pid: i32) -> i32 {
     0
 }
 
+/// The supervisor is gone. Process 1 of a namespace takes everything along; elsewhere all is killed that this process
+/// may send signals to, if that is kept to the program and itself.
+fn orphaned() -> ! {
+    if state().head.flags & SCOPED != 0 {
+        sys(nr::KILL, usize::MAX, SIGKILL, 0, 0);
+    }
+    exit(0)
+}
+
 /// Without a namespace: this process takes in orphans, and the supervisor kills them (it can see them) until
 /// none is left.
 fn reap(micros: &mut u64, peak: &mut u64) -> u64 {
@@ -538,7 +590,9 @@ fn reap(micros: &mut u64, peak: &mut u64) -> u64 {
             return left;
         }
         if r == 0 {
-            send(b"L", &[]);
+            if send(b"L", &[]) < 0 {
+                orphaned();
+            }
             asked = true;
             continue;
         }
@@ -587,6 +641,16 @@ pub extern "C" fn cell_enter() -> i32 {
     let s = state();
     let (head, secret) = (s.head, core::mem::take(&mut s.secret));
     sys(nr::SETSID, 0, 0, 0, 0);
+    if s.processors != [0; 16] {
+        sys(nr::SCHED_SETAFFINITY, 0, size_of::<[u64; 16]>(), s.processors.as_ptr() as usize, 0);
+    }
+    if head.flags & NO_INPUT != 0 {
+        let null = sys(nr::OPENAT, (-100isize) as usize, c"/dev/null".as_ptr() as usize, 0, 0);
+        if null < 0 {
+            return -7;
+        }
+        s.fds[1] = null as i32;
+    }
     for i in 0..3 {
         if sys(nr::DUP3, s.fds[i + 1] as usize, i, 0, 0) < 0 {
             return -1;
@@ -606,6 +670,10 @@ pub extern "C" fn cell_enter() -> i32 {
     let (header, none) = ([0x2008_0522u32, 0], [0u32; 6]);
     if sys(nr::CAPSET, header.as_ptr() as usize, none.as_ptr() as usize, 0, 0) < 0 {
         return -3;
+    }
+    if head.flags & BARE != 0 {
+        // The supervisor, which may be no more than the same user, must be able to look at what the program asks for.
+        sys(nr::PRCTL, 4, 1, 0, 0);
     }
     if head.flags & SCOPED != 0 && sys(nr::LANDLOCK_RESTRICT_SELF, SCOPE, 0, 0, 0) < 0 {
         return -6;

@@ -84,6 +84,10 @@ const REFUSED: Calls = calls![
     SYS_name_to_handle_at,
     SYS_lookup_dcookie,
     SYS_nfsservctl,
+    // Uses up what the whole machine has to share.
+    SYS_io_setup,
+    // Tells what the machine and other cells open.
+    SYS_inotify_add_watch,
     // Nothing may be left in the IPC namespace for the next program.
     SYS_shmget,
     SYS_shmat,
@@ -136,6 +140,29 @@ const PARTLY: Calls = calls![
 const SIGNALS: Calls =
     calls![SYS_kill, SYS_tkill, SYS_tgkill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, SYS_pidfd_send_signal,];
 
+/// Refused where no mount keeps files outside as they are: Landlock does not look at these. The first line is done by
+/// the supervisor for files of the program's own (`meta.rs`).
+const METADATA: Calls = calls![
+    SYS_fchmod,
+    SYS_fchmodat,
+    SYS_fchmodat2,
+    SYS_utimensat,
+    SYS_fchown,
+    SYS_fchownat,
+    SYS_setxattr,
+    SYS_lsetxattr,
+    SYS_fsetxattr,
+    SYS_removexattr,
+    SYS_lremovexattr,
+    SYS_fremovexattr,
+];
+#[cfg(target_arch = "x86_64")]
+const METADATA_HERE: Calls = calls![SYS_chmod, SYS_chown, SYS_lchown, SYS_utime, SYS_utimes, SYS_futimesat];
+#[cfg(not(target_arch = "x86_64"))]
+const METADATA_HERE: Calls = &[];
+/// The same, younger than the constants: `setxattrat`, `removexattrat`, `file_setattr`; one number everywhere.
+const METADATA_YOUNG: Calls = &[("SYS_setxattrat", 463), ("SYS_removexattrat", 466), ("SYS_file_setattr", 469)];
+
 /// Told to the supervisor, and then done, in cells that watch files.
 #[cfg(target_arch = "x86_64")]
 const OPENING: Calls = calls![SYS_open, SYS_openat, SYS_creat, SYS_execve, SYS_execveat];
@@ -144,7 +171,7 @@ const OPENING: Calls = calls![SYS_openat, SYS_execve, SYS_execveat];
 
 /// Name of a call that can be refused.
 pub(crate) fn name(nr: c_long) -> String {
-    let all = [REFUSED, REFUSED_HERE, GUARDED, PARTLY, SIGNALS, OPENING];
+    let all = [REFUSED, REFUSED_HERE, GUARDED, PARTLY, SIGNALS, METADATA, METADATA_HERE, METADATA_YOUNG, OPENING];
     let found = all.into_iter().flatten().find(|c| c.1 == nr);
     found.map_or_else(|| nr.to_string(), |c| c.0.trim_start_matches("SYS_").to_owned())
 }
@@ -159,6 +186,11 @@ pub(crate) fn opens_at(nr: c_long) -> bool {
     matches!(nr, libc::SYS_openat | libc::SYS_execveat)
 }
 
+/// Whether a call told to the supervisor changes what is said about a file.
+pub(crate) fn is_metadata(nr: c_long) -> bool {
+    [METADATA, METADATA_HERE].into_iter().flatten().any(|c| c.1 == nr)
+}
+
 /// Whether a call told to the supervisor is the mark of a program that waits to be watched.
 pub(crate) fn is_mark(nr: c_long) -> bool {
     nr == libc::SYS_syslog
@@ -167,6 +199,8 @@ pub(crate) fn is_mark(nr: c_long) -> bool {
 /// The bit that is this flag alone; the other is `O_DIRECTORY`.
 const O_TMPFILE: u32 = 0o20_000_000;
 const TIOCLINUX: u32 = 0x541C;
+const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
+const FS_IOC_FSSETXATTR: u32 = 0x401C_5820;
 
 fn op(code: u32, k: u32) -> sock_filter {
     sock_filter { code: code as u16, jt: 0, jf: 0, k }
@@ -240,6 +274,16 @@ impl Filter {
         ]);
     }
 
+    /// Denies `nr` unless its argument at `offset`, as far as `mask` goes, is one of `values`.
+    fn only_args(&mut self, what: u32, nr: c_long, offset: u32, mask: u32, values: &[u32]) {
+        let count = values.len() as u8;
+        self.0.extend([jump(BPF_JEQ, nr as u32, 0, count + 4), load(offset), op(BPF_ALU | BPF_AND | BPF_K, mask)]);
+        for (i, value) in values.iter().enumerate() {
+            self.0.push(jump(BPF_JEQ, *value, count - i as u8, 0));
+        }
+        self.0.extend([ret(what), load(NR)]);
+    }
+
     fn done(mut self) -> Vec<sock_filter> {
         self.0.push(ret(ALLOW));
         self.0
@@ -279,6 +323,13 @@ pub(crate) fn outer(kind: Kind) -> Vec<sock_filter> {
     if !kind.signals {
         f.deny(refuse, SIGNALS);
     }
+    if !kind.namespaces {
+        for calls in [METADATA, METADATA_HERE, METADATA_YOUNG] {
+            f.deny(refuse, calls);
+        }
+        // A datagram can be sent to any socket that has a path, and a raw pair is one of datagrams.
+        f.only_args(refuse, libc::SYS_socketpair, ARG1, 0xf, &[libc::SOCK_STREAM as u32, libc::SOCK_SEQPACKET as u32]);
+    }
     if kind.watch && kind.notify {
         f.deny(NOTIFY, OPENING);
     }
@@ -290,7 +341,12 @@ pub(crate) fn outer(kind: Kind) -> Vec<sock_filter> {
     // TIOCSTI and TIOCLINUX push characters into a terminal.
     f.deny_arg(refuse, libc::SYS_ioctl, ARG1, libc::TIOCSTI as u32, false);
     f.deny_arg(refuse, libc::SYS_ioctl, ARG1, TIOCLINUX, false);
-    f.deny_bits(refuse, libc::SYS_clone, ARG0, NEW_NAMESPACES);
+    // Flags of files of the machine that belong to the same user.
+    for request in [FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR] {
+        f.deny_arg(refuse, libc::SYS_ioctl, ARG1, request, false);
+    }
+    // A sibling of the program would be a child of the zygote.
+    f.deny_bits(refuse, libc::SYS_clone, ARG0, NEW_NAMESPACES | libc::CLONE_PARENT as u32);
     // Only "this process" may be limited or given a priority, not one by number, group or user.
     f.deny_arg(refuse, libc::SYS_prlimit64, ARG0, 0, true);
     let by_number =
@@ -400,6 +456,16 @@ mod tests {
         assert_eq!(at(&plain, libc::SYS_sched_setaffinity, 1, 0), NOTIFY);
         let opening = |flags: u64| decide(&plain, THIS_ARCH, libc::SYS_openat as u32, &[0, 0, flags]);
         assert_eq!((opening(0o200_000), opening(0o20_200_002)), (ALLOW, EOPNOTSUPP));
+        assert_eq!(at(&plain, libc::SYS_clone, (libc::CLONE_PARENT | libc::SIGCHLD) as u64, 0), NOTIFY);
+        assert_eq!(at(&plain, libc::SYS_fchmod, 1, 0o600), ALLOW);
+        let bare = outer(Kind { namespaces: false, ..kind });
+        assert_eq!(at(&bare, libc::SYS_fchmod, 1, 0o600), NOTIFY);
+        let pair = |kind: i32| at(&bare, libc::SYS_socketpair, libc::AF_UNIX as u64, kind as u64);
+        assert_eq!(pair(libc::SOCK_STREAM | libc::SOCK_CLOEXEC), ALLOW);
+        assert_eq!(pair(libc::SOCK_SEQPACKET), ALLOW);
+        assert_eq!((pair(libc::SOCK_DGRAM), pair(libc::SOCK_RAW | libc::SOCK_NONBLOCK)), (NOTIFY, NOTIFY));
+        assert_eq!(at(&bare, libc::SYS_socketpair, libc::AF_INET as u64, libc::SOCK_STREAM as u64), NOTIFY);
+        assert_eq!(at(&bare, libc::SYS_read, 0, 0), ALLOW);
         let watching = outer(Kind { watch: true, ..kind });
         assert_eq!(at(&watching, libc::SYS_openat, 0, 0), NOTIFY);
         assert_eq!(at(&inner(), libc::SYS_unshare, 0, 0), EPERM);

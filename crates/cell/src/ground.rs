@@ -1,9 +1,11 @@
 //! Where programs work in the weaker tiers: a folder of this machine, and Landlock's rules around it.
 
+use crate::meta::Own;
 use crate::plan::{INSIDE_SO, Plan};
 use crate::scratch::Place;
 use crate::{CellError, sys};
 use landlock::{ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope};
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -26,21 +28,25 @@ pub(crate) fn scopes_signals() -> bool {
 }
 
 /// A rule that keeps the signals of whoever takes it to itself and its children; each program takes it, so that it
-/// cannot reach its zygote. None where the kernel has no such rule.
+/// cannot reach its zygote. As every set of rules forbids to move files between folders unless it says otherwise, it
+/// says otherwise. None where the kernel has no such rule.
 pub(crate) fn scope() -> Result<Option<OwnedFd>, CellError> {
     if !scopes_signals() {
         return Ok(None);
     }
-    let rule = Ruleset::default().scope(Scope::Signal).and_then(Ruleset::create);
+    let rule = Ruleset::default()
+        .handle_access(AccessFs::Refer)
+        .and_then(|r| r.scope(Scope::Signal))
+        .and_then(Ruleset::create)
+        .and_then(|r| r.add_rules(landlock::path_beneath_rules(["/"], AccessFs::Refer)));
     rule.map(Option::<OwnedFd>::from).map_err(|e| CellError::Machine(format!("making a rule for signals: {e}")))
 }
 
 /// The folder of one zygote. Dropping it removes it.
 pub(crate) struct Ground {
     base: tempfile::TempDir,
+    work: PathBuf,
     owner: (u32, u32),
-    /// The folder around `box` and `tmp` as it was left, to see whether a program touched it.
-    mark: Option<(u32, i64, i64)>,
 }
 
 fn machine(what: &Path) -> impl Fn(io::Error) -> CellError + '_ {
@@ -55,8 +61,11 @@ impl Ground {
         let path = base.path();
         fs::set_permissions(path, fs::Permissions::from_mode(0o711)).map_err(machine(path))?;
         fs::write(path.join("inside.so"), INSIDE_SO).map_err(machine(path))?;
-        fs::create_dir(path.join("work")).map_err(machine(path))?;
-        Ok(Ground { owner, mark: None, base })
+        let work = path.join("work");
+        fs::create_dir(&work).map_err(machine(path))?;
+        // Links in the way would make the same file seem to be elsewhere.
+        let work = work.canonicalize().map_err(machine(path))?;
+        Ok(Ground { owner, work, base })
     }
 
     /// Where the interpreter finds `inside/lib.rs`.
@@ -66,23 +75,19 @@ impl Ground {
 
     /// The folder that takes the place of `/box`, or of `/tmp`.
     pub(crate) fn path(&self, name: &str) -> String {
-        self.base.path().join("work").join(name).display().to_string()
+        self.work.join(name).display().to_string()
     }
 
-    fn work(&self) -> PathBuf {
-        self.base.path().join("work")
-    }
-
-    fn look(&self) -> io::Result<(u32, i64, i64)> {
-        fs::metadata(self.work()).map(|m| (m.mode(), m.ctime(), m.ctime_nsec()))
+    /// What programs may have changed for them.
+    pub(crate) fn own(&self) -> Own<'_> {
+        Own { work: &self.work, uid: self.owner.0 }
     }
 
     /// Empty `box` and `tmp`, whatever was there before.
     pub(crate) fn renew(&mut self) -> Result<Vec<Place>, CellError> {
-        let work = self.work();
-        if self.mark.is_some() && self.look().ok() != self.mark {
-            return Err(CellError::Machine("a program changed what is around its folder".to_owned()));
-        }
+        let work = self.work.clone();
+        // Closed again below: who runs as the owner could otherwise remove and rename the two.
+        fs::set_permissions(&work, fs::Permissions::from_mode(0o755)).map_err(machine(&work))?;
         let mut places = Vec::new();
         for name in ["box", "tmp"] {
             let folder = work.join(name);
@@ -93,17 +98,20 @@ impl Ground {
             std::os::unix::fs::chown(&folder, Some(self.owner.0), Some(self.owner.1)).map_err(machine(&folder))?;
             places.push(Place::new(OwnedFd::from(fs::File::open(&folder).map_err(machine(&folder))?))?);
         }
-        self.mark = self.look().ok();
+        fs::set_permissions(&work, fs::Permissions::from_mode(0o555)).map_err(machine(&work))?;
         Ok(places)
     }
 
     /// Bytes that files take, as far as can be seen in a moment.
     pub(crate) fn used(&self) -> u64 {
-        let (mut sum, mut folders, mut entries) = (0, vec![self.work()], 0);
+        let (mut sum, mut folders, mut entries) = (0, vec![self.work.clone()], 0);
+        let mut linked = HashSet::new();
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
                 let Ok(meta) = entry.metadata() else { continue };
-                sum += meta.blocks() * 512;
+                if meta.nlink() < 2 || meta.is_dir() || linked.insert(meta.ino()) {
+                    sum += meta.blocks() * 512;
+                }
                 entries += 1;
                 if meta.is_dir() && entries < 10_000 {
                     folders.push(entry.path());
@@ -125,7 +133,7 @@ impl Ground {
             .and_then(Ruleset::create)
             .and_then(|r| r.add_rules(landlock::path_beneath_rules(readable, read)))
             .and_then(|r| r.add_rules(landlock::path_beneath_rules(["/dev/null"], AccessFs::from_file(KNOWN))))
-            .and_then(|r| r.add_rules(landlock::path_beneath_rules([self.work()], all)))
+            .and_then(|r| r.add_rules(landlock::path_beneath_rules([&self.work], all)))
             .map_err(|e| failed(&e))?;
         Option::<OwnedFd>::from(rules).ok_or_else(|| failed(&"the kernel does not have it"))
     }

@@ -23,6 +23,7 @@ mod ground;
 mod group;
 mod imports;
 mod marshal;
+mod meta;
 mod notify;
 mod outer;
 mod plan;

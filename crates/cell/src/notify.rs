@@ -37,8 +37,8 @@ struct Answer {
     flags: u32,
 }
 
-/// A call that is told but not refused: a program is about to open something.
-pub(crate) struct Opening {
+/// A call that waits for its answer.
+pub(crate) struct Call {
     /// The process, by our number for it.
     pub(crate) pid: i32,
     /// Number of the call, and its arguments.
@@ -58,14 +58,15 @@ impl Refused {
         self.counts.iter().map(|(nr, n)| (filter::name(c_long::from(*nr)), *n)).collect()
     }
 
-    /// Takes one notice and answers it. `opening` hears of files about to be opened; `mark` of the program that waits
-    /// to be watched.
+    /// Takes one notice and answers it. `opening` hears of files about to be opened, `mark` of the program that waits
+    /// to be watched; `change` does what concerns a file of the program's own, or says with which error it is refused.
     pub(crate) fn answer(
         &mut self,
         listener: &OwnedFd,
         secret: u64,
-        opening: &mut dyn FnMut(Opening),
+        opening: &mut dyn FnMut(Call),
         mark: &mut dyn FnMut(),
+        change: &mut dyn FnMut(&Call) -> Result<(), i32>,
     ) -> io::Result<()> {
         let mut notice = Notice::default();
         // SAFETY: the kernel fills the zeroed structure it is given.
@@ -76,10 +77,14 @@ impl Refused {
             other => other?,
         };
         let nr = c_long::from(notice.nr);
+        let call = Call { pid: notice.pid.cast_signed(), nr, args: notice.args };
         let mut answer = Answer { id: notice.id, value: 0, error: -libc::EPERM, flags: 0 };
+        let changed = if filter::is_metadata(nr) { change(&call) } else { Err(libc::EPERM) };
         if filter::opens(nr) {
-            opening(Opening { pid: notice.pid.cast_signed(), nr, args: notice.args });
+            opening(call);
             (answer.error, answer.flags) = (0, CONTINUE);
+        } else if changed != Err(libc::EPERM) {
+            answer.error = changed.map_or_else(|number| -number, |()| 0);
         } else if filter::is_mark(nr) && secret != 0 && notice.args[5] == secret {
             mark();
             answer.error = 0;

@@ -23,8 +23,10 @@ pub(crate) unsafe fn build(plan: &Plan, privileged: bool, opened: &mut [RawFd]) 
             }
             opened[i] = step(n, fd)? as RawFd;
             let mut attr: libc::mount_attr = std::mem::zeroed();
+            // A device can be written to all the same, but its times and mode, which all share, stay as they are.
             attr.attr_set = libc::MOUNT_ATTR_NOSUID
-                | if bind.device { libc::MOUNT_ATTR_NOEXEC } else { libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NODEV };
+                | libc::MOUNT_ATTR_RDONLY
+                | if bind.device { libc::MOUNT_ATTR_NOEXEC } else { libc::MOUNT_ATTR_NODEV };
             attr.propagation = libc::MS_PRIVATE;
             let at = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
             step(

@@ -1,11 +1,12 @@
 //! A session: one bash in a cell of its own that lives for several commands.
 //!
-//! Commands go to bash over a descriptor that the commands themselves do not have; bash answers
-//! there with the exit status and the word that came with the command. That status is bash's
-//! own; what a command did to the files is read from outside, through the folder `/box`.
+//! Commands go to bash over a socket that the commands themselves do not have; bash answers there with the number of
+//! the command and its exit status. The kernel says who sent an answer: only bash itself is believed, and while it
+//! reads a command, whoever else holds the socket (a subshell of an earlier command) is stopped. The status is bash's
+//! own word; what a command did to the files is read from outside, through the folder `/box`.
 
 use crate::pool::{Shared, validate};
-use crate::types::{Entry, FileState, Program, Record, SessionOptions, SessionStep, Tier, Verdict};
+use crate::types::{Entry, FileState, Program, Record, SessionOptions, SessionStep, Verdict};
 use crate::verdict::{CPU, WALL};
 use crate::zygote::{Heard, Running, Zygote};
 use crate::{CellError, state, sys, tree};
@@ -14,10 +15,14 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// In POSIX mode `unset` cannot be a function; with it, functions in place of what is used here are done away with.
 const DRIVER: &str = r#"
-while IFS= read -r -d '' -u 250 _w && IFS= read -r -d '' -u 250 _c; do
+while IFS= read -r -d '' -u 250 _n && IFS= read -r -d '' -u 250 _c; do
   eval "$_c" 250<&- STDIN
-  printf '%s %d\0' "$_w" "$?" >&250
+  _s=$? POSIXLY_CORRECT=1
+  unset -f eval printf read
+  unset POSIXLY_CORRECT
+  printf '%d %d\0' "$_n" "$_s" >&250
 done
 "#;
 
@@ -37,8 +42,12 @@ pub struct Session {
     /// The program under way; none once it has ended.
     running: Option<Running>,
     over: Option<Record>,
-    secret: String,
+    /// The number of bash's end of `control`.
+    socket: u64,
+    /// Our number for bash, known from the first command on.
+    bash: Option<i32>,
     steps: u64,
+    clock: tree::Clock,
     received: Vec<u8>,
     started: Instant,
     /// Goes back to the pool at the end, if the session ended in order.
@@ -62,16 +71,14 @@ impl Session {
         validate(&program)?;
         let mut zygote = shared.for_session()?;
         let (control, theirs) = sys::stream_pair().map_err(machine("socketpair"))?;
+        sys::tell_senders(&control).map_err(machine("SO_PASSCRED"))?;
+        let socket = sys::stat_fd(&theirs).map_err(machine("socketpair"))?.st_ino;
         let running = match zygote.begin(&program, Some(&theirs), terminal.as_ref().map(|t| &t.1)) {
             Ok(running) => running,
             Err(e) => {
                 shared.forget(zygote.pid);
                 return Err(e);
             }
-        };
-        let secret = [sys::random(), sys::random()].map(|n| n.map(|n| format!("{n:016x}")));
-        let [Ok(one), Ok(two)] = secret else {
-            return Err(CellError::Machine("no random numbers".to_owned()));
         };
         Ok(Session {
             program,
@@ -82,7 +89,9 @@ impl Session {
             started: running.started,
             running: Some(running),
             over: None,
-            secret: one + &two,
+            socket,
+            bash: None,
+            clock: tree::Clock::default(),
             steps: 0,
             received: Vec::new(),
             zygote: Some(zygote),
@@ -108,15 +117,15 @@ impl Session {
             return Err(CellError::SessionEnded(format!("verdict {:?}", record.verdict)));
         }
         self.steps += 1;
-        let word = format!("{}-{}", self.secret, self.steps);
         let started = Instant::now();
-        let message = [word.as_bytes(), b"\0", command.as_bytes(), b"\0"].concat();
-        send_all(&self.control, &message, started + secs(self.step_wall))?;
+        self.restore_output()?;
+        let message = [self.steps.to_string().as_bytes(), b"\0", command.as_bytes(), b"\0"].concat();
+        self.send(&message, started + secs(self.step_wall))?;
         let mut verdict = Verdict::Exit;
         let mut end = started + secs(self.step_wall);
         let mut first_kill = None;
         let code = loop {
-            if let Some(code) = self.take_answer(&word) {
+            if let Some(code) = self.take_answer() {
                 break Some(code);
             }
             let now = Instant::now();
@@ -143,12 +152,15 @@ impl Session {
             match self.listen(wait)? {
                 Heard::Other => {
                     let mut buf = [0u8; 4096];
-                    let (n, _) = sys::receive(&self.control, &mut buf).map_err(machine("reading from a session"))?;
+                    let got = sys::receive_from(&self.control, &mut buf);
+                    let (n, sender) = got.map_err(machine("reading from a session"))?;
                     if n == 0 || self.received.len() > 1 << 16 {
                         self.end(None)?;
                         break None;
                     }
-                    self.received.extend_from_slice(&buf[..n]);
+                    if Some(sender) == self.bash {
+                        self.received.extend_from_slice(&buf[..n]);
+                    }
                 }
                 Heard::Zygote => {
                     self.end(None)?;
@@ -205,23 +217,82 @@ impl Session {
         zygote.listen(seconds, &mut running.refused, None, Some(&self.control))
     }
 
+    /// Our number for bash. Before the first command, nothing else runs in the cell.
+    fn find_bash(&self, end: Instant) -> Result<i32, CellError> {
+        let zygote = self.zygote()?;
+        loop {
+            // In the program's namespace, 1 is the cell's own.
+            let first = tree::below(zygote.pid).into_iter().find(|p| !zygote.is_its_own(p.pid));
+            if let Some(bash) = first {
+                return Ok(bash.pid);
+            }
+            if Instant::now() > end {
+                return Err(CellError::SessionEnded("bash did not start".to_owned()));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// All living processes of the cell beside bash and the cell's own.
     fn processes(&self) -> Result<Vec<i32>, CellError> {
         let zygote = self.zygote()?;
-        let mut alive = tree::below(zygote.pid);
-        if zygote.tier == Tier::Namespaces {
-            // In the program's namespace, 1 is the cell's own and 2 is bash.
-            alive.retain(|p| tree::who(p.pid).0.is_some_and(|inside| inside > 2));
-        } else {
-            // Bash was first.
-            let bash = alive.iter().min_by_key(|p| (p.started, p.pid)).map(|p| p.pid);
-            alive.retain(|p| Some(p.pid) != bash);
-        }
-        Ok(alive.iter().filter(|p| !p.zombie).map(|p| p.pid).collect())
+        let alive = tree::below(zygote.pid).into_iter().filter(|p| !p.zombie).map(|p| p.pid);
+        Ok(alive.filter(|pid| Some(*pid) != self.bash && !zygote.is_its_own(*pid)).collect())
     }
 
-    fn cpu_seconds(&self) -> Result<f64, CellError> {
-        Ok(tree::below(self.zygote()?.pid).iter().map(|p| p.cpu_seconds).sum())
+    fn cpu_seconds(&mut self) -> Result<f64, CellError> {
+        let root = self.zygote()?.pid;
+        Ok(self.clock.look(root))
+    }
+
+    /// What an earlier command did to the open files of the outputs is undone.
+    fn restore_output(&self) -> Result<(), CellError> {
+        for file in self.running.iter().flat_map(|r| [&r.stdout, &r.stderr]) {
+            sys::always_append(file).map_err(machine("O_APPEND"))?;
+        }
+        Ok(())
+    }
+
+    /// Sends a command so that nobody but bash can read it.
+    fn send(&mut self, bytes: &[u8], end: Instant) -> Result<(), CellError> {
+        if self.bash.is_none() {
+            self.bash = Some(self.find_bash(end)?);
+        }
+        let stopped = self.stop_holders()?;
+        let sent = send_all(&self.control, bytes, end);
+        while !stopped.is_empty() && !sys::all_read(&self.control) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        for pid in stopped {
+            // SAFETY: plain system call on a process that was just stopped.
+            unsafe { libc::kill(pid, libc::SIGCONT) };
+        }
+        sent
+    }
+
+    /// Stops whoever else has bash's end of the socket, until nobody is found who has not been stopped.
+    fn stop_holders(&self) -> Result<Vec<i32>, CellError> {
+        let mut stopped = Vec::new();
+        for _ in 0..20 {
+            let holders: Vec<i32> = self
+                .processes()?
+                .into_iter()
+                .filter(|pid| tree::holds(*pid, self.socket) && !tree::is_stopped(*pid))
+                .collect();
+            if holders.is_empty() {
+                break;
+            }
+            for pid in &holders {
+                // SAFETY: plain system call on a process just seen below the cell.
+                unsafe { libc::kill(*pid, libc::SIGSTOP) };
+            }
+            let end = Instant::now() + Duration::from_millis(100);
+            while Instant::now() < end && !holders.iter().all(|pid| tree::is_stopped(*pid)) {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            stopped.extend(holders);
+        }
+        Ok(stopped)
     }
 
     fn kill_all_but_bash(&self) -> Result<(), CellError> {
@@ -232,13 +303,13 @@ impl Session {
         Ok(())
     }
 
-    /// The exit status from the answer with this word, if it has come.
-    fn take_answer(&mut self, word: &str) -> Option<i32> {
+    /// The exit status from bash's answer to the command under way, if it has come.
+    fn take_answer(&mut self) -> Option<i32> {
         while let Some(end) = self.received.iter().position(|b| *b == 0) {
             let frame: Vec<u8> = self.received.drain(..=end).collect();
             let text = String::from_utf8_lossy(&frame[..end]).into_owned();
-            if let Some((w, code)) = text.split_once(' ')
-                && w == word
+            if let Some((number, code)) = text.split_once(' ')
+                && number.parse() == Ok(self.steps)
             {
                 return code.parse().ok();
             }

@@ -14,7 +14,9 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 const ENTRIES: usize = 20_000;
 /// this deep,
 const DEPTH: usize = 200;
-/// and this many bytes read.
+/// their paths together are this long,
+const PATHS: usize = 4 << 20;
+/// and this many bytes are read.
 const BYTES: usize = 256 << 20;
 
 /// What was found.
@@ -32,7 +34,10 @@ struct Walk<'a> {
     seen: BTreeSet<Vec<u8>>,
     wanted: HashMap<&'a [u8], &'a str>,
     found: Found,
+    /// Sums of files that have several names.
+    sums: HashMap<u64, Option<String>>,
     entries: usize,
+    paths: usize,
     bytes: usize,
 }
 
@@ -67,7 +72,9 @@ pub(crate) fn look(root: &OwnedFd, program: &Program) -> Result<Found, CellError
             .map(|p| (p.strip_prefix("/box/").unwrap_or(p).as_bytes(), p.as_str()))
             .collect(),
         found: Found::default(),
+        sums: HashMap::new(),
         entries: 0,
+        paths: 0,
         bytes: 0,
     };
     for file in &program.files {
@@ -86,7 +93,7 @@ pub(crate) fn look(root: &OwnedFd, program: &Program) -> Result<Found, CellError
         .map_err(|e| CellError::machine("opening /box", &e))?;
     walk.folder(again, &mut Vec::new(), 0).map_err(|e| CellError::machine("reading /box", &e))?;
     for (path, (content, mode)) in &walk.given {
-        if !walk.seen.contains(*path) && walk.entries < ENTRIES {
+        if !walk.seen.contains(*path) && !walk.full() {
             walk.found.changes.push(FileChange {
                 path: path.to_vec(),
                 change: Change::Removed,
@@ -132,13 +139,18 @@ fn names(dir: OwnedFd) -> io::Result<(Vec<CString>, OwnedFd)> {
 }
 
 impl Walk<'_> {
+    fn full(&self) -> bool {
+        self.entries >= ENTRIES || self.paths >= PATHS
+    }
+
     fn folder(&mut self, dir: OwnedFd, path: &mut Vec<u8>, depth: usize) -> io::Result<()> {
         let (list, dir) = names(dir)?;
         for name in list {
-            if self.entries >= ENTRIES {
+            if self.full() {
                 return Ok(());
             }
             self.entries += 1;
+            self.paths += path.len() + name.to_bytes().len();
             let st = match sys::stat_at(&dir, &name) {
                 Err(e) if e.raw_os_error() == Some(libc::EACCES) => {
                     // A folder without search permission.
@@ -183,6 +195,12 @@ impl Walk<'_> {
         match kind {
             FileKind::File => {
                 let wanted = self.wanted.get(path.as_slice()).copied();
+                let linked = st.st_nlink > 1 && given.is_none() && wanted.is_none();
+                if let (true, Some(sum)) = (linked, self.sums.get(&st.st_ino)) {
+                    change.sha256.clone_from(sum);
+                    self.found.changes.push(change);
+                    return Ok(());
+                }
                 let content = self.content(dir, name, st)?;
                 if let (Some(content), Some((original, original_mode))) = (&content, given)
                     && content == original
@@ -195,6 +213,9 @@ impl Walk<'_> {
                 }
                 self.found.largest = self.found.largest.max(change.size);
                 change.sha256 = content.as_deref().map(hex);
+                if st.st_nlink > 1 {
+                    self.sums.insert(st.st_ino, change.sha256.clone());
+                }
                 if let (Some(key), Some(content)) = (wanted, content) {
                     self.found.contents.insert(key.to_owned(), content);
                 }

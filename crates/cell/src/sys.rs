@@ -39,15 +39,15 @@ pub(crate) fn memfd(append: bool) -> io::Result<OwnedFd> {
     // SAFETY: the name is a NUL-terminated constant.
     let fd = owned(i64::from(unsafe { libc::memfd_create(c"cell".as_ptr(), libc::MFD_CLOEXEC) }))?;
     if append {
-        // SAFETY: plain fcntl on a descriptor we own.
-        check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_APPEND) }.into())?;
+        always_append(&fd)?;
     }
     Ok(fd)
 }
 
-/// `/dev/null`, for reading: an empty standard input.
-pub(crate) fn null() -> io::Result<OwnedFd> {
-    std::fs::File::open("/dev/null").map(OwnedFd::from)
+/// Makes every write to an open file go to its end, by whatever descriptor.
+pub(crate) fn always_append(fd: &OwnedFd) -> io::Result<()> {
+    // SAFETY: plain fcntl on a descriptor we own.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_APPEND) }.into()).map(|_| ())
 }
 
 /// Seconds of the clock that files are stamped with.
@@ -158,6 +158,33 @@ pub(crate) fn open_in_root(root: &OwnedFd, path: &CStr) -> io::Result<OwnedFd> {
     owned(unsafe {
         libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<libc::open_how>())
     })
+}
+
+/// A descriptor for what is at a path beneath `dir`; links that do not lead out of it are followed, the last one unless
+/// it is asked for itself.
+pub(crate) fn open_within(dir: &OwnedFd, path: &CStr, link: bool) -> io::Result<OwnedFd> {
+    // SAFETY: open_how is plain data; zero is its default.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (libc::O_PATH | libc::O_CLOEXEC | if link { libc::O_NOFOLLOW } else { 0 }) as u64;
+    how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
+    // SAFETY: `path` is NUL-terminated, `how` lives through the call.
+    owned(unsafe {
+        libc::syscall(libc::SYS_openat2, dir.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<libc::open_how>())
+    })
+}
+
+/// Changes the mode of what a descriptor stands for, be it only for looking; not of a link.
+pub(crate) fn chmod_there(file: &OwnedFd, mode: u32) -> io::Result<()> {
+    let path = std::ffi::CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    // SAFETY: the path is NUL-terminated.
+    check(unsafe { libc::chmod(path.as_ptr(), mode) }.into()).map(|_| ())
+}
+
+/// Changes the times of what a descriptor stands for, be it only for looking; `None` for now.
+pub(crate) fn set_times(file: &OwnedFd, times: Option<&[libc::timespec; 2]>) -> io::Result<()> {
+    let times = times.map_or(std::ptr::null(), |t| t.as_ptr());
+    // SAFETY: an empty path means the descriptor itself; the times live through the call.
+    check(unsafe { libc::utimensat(file.as_raw_fd(), c"".as_ptr(), times, libc::AT_EMPTY_PATH) }.into()).map(|_| ())
 }
 
 /// Gives the owner the missing permission to read; only called when nothing runs any more.
@@ -278,10 +305,22 @@ pub(crate) fn inotify_read(queue: &OwnedFd) -> Vec<i32> {
         let mut at = 0;
         while at + 16 <= n as usize {
             let word = |i: usize| u32::from_ne_bytes([buf[at + i], buf[at + i + 1], buf[at + i + 2], buf[at + i + 3]]);
-            out.push(word(0).cast_signed());
+            // A watch also tells of its own end.
+            if word(4) & libc::IN_OPEN != 0 {
+                out.push(word(0).cast_signed());
+            }
             at += 16 + word(12) as usize;
         }
     }
+}
+
+/// Fills a buffer from another process' memory, if we may read it.
+pub(crate) fn read_memory(pid: i32, pointer: u64, buf: &mut [u8]) -> Option<()> {
+    let ours = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
+    let theirs = libc::iovec { iov_base: pointer as *mut c_void, iov_len: buf.len() };
+    // SAFETY: `ours` describes `buf`; the kernel checks `theirs`.
+    let n = unsafe { libc::process_vm_readv(pid, &raw const ours, 1, &raw const theirs, 1, 0) };
+    (usize::try_from(n) == Ok(buf.len())).then_some(())
 }
 
 /// A NUL-terminated text in another process' memory, if we may read it.
@@ -292,18 +331,14 @@ pub(crate) fn read_text(pid: i32, pointer: u64) -> Option<String> {
         let at = pointer + out.len() as u64;
         // Not beyond the page: the next one may not be there.
         let length = (256 - at as usize % 256).min(256);
-        let ours = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: length };
-        let theirs = libc::iovec { iov_base: at as *mut c_void, iov_len: length };
-        // SAFETY: `ours` describes `buf`; the kernel checks `theirs`.
-        let n = unsafe { libc::process_vm_readv(pid, &raw const ours, 1, &raw const theirs, 1, 0) };
-        let got = buf.get(..usize::try_from(n).ok()?)?;
+        let got = &mut buf[..length];
+        read_memory(pid, at, got)?;
         match got.iter().position(|b| *b == 0) {
             Some(end) => {
                 out.extend(&got[..end]);
                 return String::from_utf8(out).ok();
             }
-            None if got.is_empty() => return None,
-            None => out.extend(got),
+            None => out.extend(&*got),
         }
     }
     None
@@ -348,6 +383,47 @@ pub(crate) fn open_link(dir: &OwnedFd, path: &CStr) -> io::Result<OwnedFd> {
     owned(unsafe {
         libc::syscall(libc::SYS_openat2, dir.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<libc::open_how>())
     })
+}
+
+/// Has the kernel say with everything that comes over a socket which process sent it.
+pub(crate) fn tell_senders(sock: &OwnedFd) -> io::Result<()> {
+    let yes: c_int = 1;
+    let (level, name, length) = (libc::SOL_SOCKET, libc::SO_PASSCRED, size_of::<c_int>() as u32);
+    // SAFETY: the value is a live integer of the length given.
+    check(unsafe { libc::setsockopt(sock.as_raw_fd(), level, name, (&raw const yes).cast(), length) }.into())
+        .map(|_| ())
+}
+
+/// Bytes from a socket that tells senders, and our number for the one process they are from; none is end of file.
+pub(crate) fn receive_from(sock: &OwnedFd, buf: &mut [u8]) -> io::Result<(usize, i32)> {
+    // Just what the sender's name takes: descriptors sent along find no room, and never become ours.
+    let mut control = [0u64; 4];
+    let mut iov = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
+    // SAFETY: msghdr is plain data.
+    let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
+    msg.msg_iov = &raw mut iov;
+    msg.msg_iovlen = 1;
+    msg.msg_control = control.as_mut_ptr().cast();
+    msg.msg_controllen = size_of_val(&control);
+    // SAFETY: `msg` and all it points to live through the call.
+    let n = check(unsafe { libc::recvmsg(sock.as_raw_fd(), &raw mut msg, libc::MSG_CMSG_CLOEXEC) } as i64)?;
+    // SAFETY: the kernel filled `control`; the header is looked at before its data.
+    let sender = unsafe {
+        let head = libc::CMSG_FIRSTHDR(&raw const msg);
+        if !head.is_null() && ((*head).cmsg_level, (*head).cmsg_type) == (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) {
+            libc::CMSG_DATA(head).cast::<libc::ucred>().read_unaligned().pid
+        } else {
+            0
+        }
+    };
+    Ok((n as usize, sender))
+}
+
+/// Whether the other end of a stream has read all that was sent.
+pub(crate) fn all_read(sock: &OwnedFd) -> bool {
+    let mut left: c_int = 0;
+    // SAFETY: one integer is written.
+    unsafe { libc::ioctl(sock.as_raw_fd(), libc::TIOCOUTQ, &raw mut left) == 0 && left == 0 }
 }
 
 /// Sends what fits into a stream right now.

@@ -1,5 +1,6 @@
 //! The processes of a cell as the machine's `/proc` shows them: all that descend from a zygote.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 /// A process seen from outside.
@@ -9,6 +10,8 @@ pub(crate) struct Process {
     pub(crate) pid: i32,
     /// Seconds of CPU time, those of children it has waited for included.
     pub(crate) cpu_seconds: f64,
+    /// Its own alone.
+    own_seconds: f64,
     /// When it was started, in ticks of the machine.
     pub(crate) started: u64,
     /// Whether it has ended and nobody has asked for its status yet.
@@ -31,6 +34,23 @@ pub(crate) fn below(root: i32) -> Vec<Process> {
     found
 }
 
+/// The CPU time of a program over several looks. What a process used that nobody waited for is in no other's account:
+/// it is remembered from the last look at it.
+#[derive(Default)]
+pub(crate) struct Clock {
+    own: HashMap<(i32, u64), f64>,
+}
+
+impl Clock {
+    /// Seconds that all below `root` have used so far, at least.
+    pub(crate) fn look(&mut self, root: i32) -> f64 {
+        let alive = below(root);
+        self.own.extend(alive.iter().map(|p| ((p.pid, p.started), p.own_seconds)));
+        let accounts: f64 = alive.iter().map(|p| p.cpu_seconds).sum();
+        accounts.max(self.own.values().sum())
+    }
+}
+
 /// Children are listed by the thread that made them.
 fn children(pid: i32) -> Vec<i32> {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
@@ -48,9 +68,17 @@ fn process(pid: i32) -> Option<Process> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything; what follows the last one is numbers.
     let fields: Vec<&str> = stat.get(stat.rfind(')')? + 2..)?.split(' ').collect();
-    let ticks: u64 = (11..15).filter_map(|i| fields.get(i)?.parse::<u64>().ok()).sum();
+    let ticks =
+        |range: std::ops::Range<usize>| -> u64 { range.filter_map(|i| fields.get(i)?.parse::<u64>().ok()).sum() };
+    let seconds = |range| ticks(range) as f64 / 100.0;
     let started = fields.get(19).and_then(|f| f.parse().ok()).unwrap_or(0);
-    Some(Process { pid, started, cpu_seconds: ticks as f64 / 100.0, zombie: fields.first() == Some(&"Z") })
+    Some(Process {
+        pid,
+        started,
+        cpu_seconds: seconds(11..15),
+        own_seconds: seconds(11..13),
+        zombie: fields.first() == Some(&"Z"),
+    })
 }
 
 /// Threads that a user has on the whole machine.
@@ -64,6 +92,19 @@ pub(crate) fn threads_of(uid: u32) -> u64 {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|e| e.file_name().into_string().ok());
     pids.filter(|n| n.bytes().all(|b| b.is_ascii_digit())).filter_map(count).sum()
+}
+
+/// Whether a process has the socket of this number open.
+pub(crate) fn holds(pid: i32, socket: u64) -> bool {
+    let name = format!("socket:[{socket}]");
+    let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    fds.into_iter().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == name.as_str()))
+}
+
+/// Whether a process is stopped, or no longer there.
+pub(crate) fn is_stopped(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rfind(')').is_none_or(|end| matches!(stat.as_bytes().get(end + 2), Some(b'T' | b't' | b'Z' | b'X')))
 }
 
 /// Number of a process in its own namespace, and its command line, for a person to read.

@@ -2,9 +2,10 @@
 //!
 //! Two witnesses. The kernel's inotify tells of every opening of the very file, by whatever name; it does not tell by
 //! whom. The filter tells of every call that is about to open something; the path is then looked at as the caller sees
-//! it. An opening that only the first has seen is told without a name: a program can hide who, but not that.
+//! it. An opening that only the first has seen, or that several may have made, is told without a name: a program can hide
+//! who, but not that.
 
-use crate::notify::Opening;
+use crate::notify::Call;
 use crate::types::Opened;
 use crate::{filter, sys, tree};
 use std::collections::HashMap;
@@ -21,7 +22,8 @@ pub(crate) struct Watch {
     paths: HashMap<i32, String>,
     /// Device and inode of each.
     files: HashMap<(u64, u64), String>,
-    announced: Vec<Opened>,
+    /// What is about to be opened, by our number for the process.
+    announced: Vec<(i32, Opened)>,
     opened: Vec<Opened>,
     started: Instant,
 }
@@ -53,14 +55,18 @@ impl Watch {
     }
 
     /// A process is about to open something.
-    pub(crate) fn announce(&mut self, opening: &Opening) {
+    pub(crate) fn announce(&mut self, opening: &Call) {
         let Some(path) = self.target(opening) else { return };
+        // Whoever asks anew, or is gone, is no longer about to open what it asked for before.
+        let gone = |pid: i32| !std::path::Path::new(&format!("/proc/{pid}")).exists();
+        self.announced.retain(|(pid, _)| *pid != opening.pid && !gone(*pid));
         let (process, command) = tree::who(opening.pid);
-        self.announced.push(Opened { path, seconds: self.started.elapsed().as_secs_f64(), process, command });
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.announced.push((opening.pid, Opened { path, seconds, process, command }));
     }
 
     /// Which of the watched files a call is about to open, if any.
-    fn target(&self, opening: &Opening) -> Option<String> {
+    fn target(&self, opening: &Call) -> Option<String> {
         let at = filter::opens_at(opening.nr);
         let pointer = opening.args[usize::from(at)];
         let path = sys::read_text(opening.pid, pointer)?;
@@ -82,10 +88,12 @@ impl Watch {
         for number in sys::inotify_read(&self.queue) {
             let Some(path) = self.paths.get(&number) else { continue };
             let seconds = self.started.elapsed().as_secs_f64();
-            let known = self.announced.iter().position(|a| a.path == *path);
-            let opened = known.map(|i| self.announced.remove(i));
+            let mut askers: Vec<Opened> =
+                self.announced.extract_if(.., |(_, a)| a.path == *path).map(|(_, a)| a).collect();
+            // Of several that asked, one may have been refused by the kernel: then nobody is named.
+            let alone = askers.len() == 1;
             let unknown = || Opened { path: path.clone(), seconds, process: None, command: None };
-            self.opened.push(opened.unwrap_or_else(unknown));
+            self.opened.push(askers.pop().filter(|_| alone).unwrap_or_else(unknown));
         }
     }
 

@@ -9,7 +9,7 @@ use crate::marshal::Tuple;
 use crate::types::{Entry, Limits, Program};
 
 /// The head of a job: numbers that the fork needs before it can read Python's format.
-pub(crate) const HEAD: usize = 40;
+pub(crate) const HEAD: usize = 48;
 
 /// [`Head::flags`]: programs install a filter of their own.
 pub(crate) const INNER_FILTER: u64 = 1;
@@ -19,6 +19,8 @@ pub(crate) const WATCHED: u64 = 2;
 pub(crate) const BARE: u64 = 4;
 /// [`Head::flags`]: the program is kept from sending signals to others.
 pub(crate) const SCOPED: u64 = 8;
+/// [`Head::flags`]: there is no standard input.
+pub(crate) const NO_INPUT: u64 = 16;
 
 /// Numbers for one program.
 pub(crate) struct Head {
@@ -88,7 +90,7 @@ pub(crate) fn job(program: &Program, env: &[(String, String)], head: &Head) -> V
     job.tuple(files);
     let body = job.finish();
     let mut out = Vec::with_capacity(HEAD + body.len());
-    for n in [head.memory, head.processes, head.file, head.seconds, head.flags] {
+    for n in [head.memory, head.processes, head.file, head.seconds, head.flags, body.len() as u64] {
         out.extend(n.to_le_bytes());
     }
     out.extend(body);

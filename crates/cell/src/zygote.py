@@ -12,9 +12,9 @@ def main():
     global PLACE, baseline
     ctl = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, 3)
     os.environ.pop("LD_BIND_NOW", None)
-    library, secret, inner, preload, paths, PLACE = marshal.loads(ctl.recv(1 << 20))
+    library, secret, slot, inner, preload, paths, PLACE = marshal.loads(ctl.recv(1 << 20))
     inside = ctypes.PyDLL(library)
-    inside.cell_setup.argtypes = (ctypes.c_uint64, ctypes.c_int, ctypes.c_void_p)
+    inside.cell_setup.argtypes = (ctypes.c_uint64, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_void_p)
     filter = ctypes.create_string_buffer(inner, len(inner))
     sys.path[:] = [p for p in sys.path if p not in ("", ".")] + list(paths)
     import _sitebuiltins
@@ -23,12 +23,17 @@ def main():
     builtins.help = _sitebuiltins._Helper()
     missing = warm(preload)
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-    sys.argv = [""]
-    if inside.cell_setup(secret, len(inner) // 8, ctypes.addressof(filter)):
+    if inside.cell_setup(secret, slot, len(inner) // 8, ctypes.addressof(filter)):
         raise OSError("pidfd_open is refused")
     del secret, inner
     next_job, watch, enter, fork = inside.cell_next, inside.cell_watch, inside.cell_enter, os.fork
-    baseline = len(sys.modules) + ("__main__" not in sys.modules)
+    next_job.restype = ctypes.c_long
+    # Made once here instead of in every fork: what most programs begin with.
+    module = sys.modules["__main__"] = type(sys)("__main__")
+    module.__builtins__ = builtins
+    sys.path.insert(0, PLACE)
+    sys.argv = ["<program>"]
+    baseline = len(sys.modules)
     ctl.send(b"R" + repr(missing).encode())
     ctl.detach()
     gc.collect()
@@ -79,10 +84,9 @@ def place(files):
         os.close(fd)
 
 
-def program(fd, enter):
+def program(job, enter):
     try:
-        job = os.pread(fd, os.fstat(fd).st_size, 40)
-        kind, source, argv, env, files = marshal.loads(job)
+        kind, source, argv, env, files = marshal.loads(os.pread(job & 1023, job >> 10, 48))
         os.chdir(PLACE)
         if files:
             place(files)
@@ -96,7 +100,7 @@ def program(fd, enter):
     except BaseException as e:
         os.write(3, b"E" + repr(e).encode()[:500])
         os._exit(70)
-    del job, files
+    del files
     if kind == 2:
         try:
             os.execvpe(argv[0], argv, dict(env))
@@ -107,15 +111,13 @@ def program(fd, enter):
 
 
 def python(kind, source, argv):
-    module = type(sys)("__main__")
-    space = module.__dict__
-    space["__builtins__"] = builtins
-    sys.modules["__main__"] = module
+    space = sys.modules["__main__"].__dict__
     code = 0
     try:
         if kind == 1:
             name = PLACE + "/" + source
-            sys.path.insert(0, os.path.dirname(name))
+            sys.path[0] = os.path.dirname(name)
+            sys.argv[0] = name
             space["__file__"] = name
             space["__cached__"] = None
             try:
@@ -126,10 +128,10 @@ def python(kind, source, argv):
                 os._exit(2)
         else:
             name = "<program>"
-            sys.path.insert(0, PLACE)
             if "linecache" in sys.modules:
                 known(name, source)
-        sys.argv = [name] + list(argv)
+        if argv:
+            sys.argv += argv
         exec(compile(source, name, "exec", dont_inherit=True), space)
     except SystemExit as e:
         code = leave(e)

@@ -69,7 +69,10 @@ impl<'a> Listener<'a> {
         if let Some(count) = self.top {
             let text = |token: u32| self.tokenizer.decode(&[token]);
             let top = likeliest(drawn.logits, count).into_iter();
-            let top = top.map(|(token, logit)| (text(token), logit - drawn.log_norm)).collect();
+            // One number for the drawn token, however the two ways to it were rounded.
+            let logprob =
+                |token, logit: f32| if token == drawn.token { drawn.log_prob } else { logit - drawn.log_norm };
+            let top = top.map(|(token, logit)| (text(token), logprob(token, logit))).collect();
             self.logprobs.push(TokenLogprob { token: text(drawn.token), logprob: drawn.log_prob, top });
         }
         let before = self.tokenizer.decode(&self.tokens[self.prefix..self.read]);

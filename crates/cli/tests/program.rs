@@ -244,7 +244,9 @@ fn grade_goes_on_where_it_was_ended_and_leaves_what_findings_stand_on() {
     // Killed in the middle of a line.
     let lines: Vec<&str> = whole.lines().collect();
     std::fs::rename(at.join("o.jsonl"), at.join("before.jsonl")).unwrap();
-    write(at, "o.jsonl.partial", &format!("{}\n{}\n{{\"task_id\": \"su", lines[0], lines[1]));
+    let mut cut = format!("{}\n{}\n{{\"task_id\": \"s\u{fc}", lines[0], lines[1]).into_bytes();
+    cut.pop();
+    std::fs::write(at.join("o.jsonl.partial"), cut).unwrap();
     let rest = grade(&["--resume"]);
     let records = rest.json();
     assert_eq!((records.len(), &records[0]["index"]), (3, &json!(2)), "the first two are not graded again: {rest:?}");
@@ -254,7 +256,8 @@ fn grade_goes_on_where_it_was_ended_and_leaves_what_findings_stand_on() {
     assert_eq!(ends.iter().map(|r| r["index"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 1, 2, 3]);
     assert_eq!(written.lines().take(2).collect::<Vec<_>>(), lines[..2]);
     assert!(!at.join("o.jsonl.partial").exists());
-    run(at, &["grade", "--tasks", "tasks.jsonl", "--submissions", "all.jsonl", "--resume"]).failed(2, &["--out"]);
+    run(at, &["grade", "--tasks", "tasks.jsonl", "--submissions", "all.jsonl", "--resume"])
+        .failed(2, &["--resume", "--out"]);
 }
 
 #[test]

@@ -17,11 +17,12 @@ use std::sync::{Mutex, PoisonError};
 const TASKS: &str = include_str!("../corpus/tasks.jsonl");
 
 /// The corpus that comes with the program, by file.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("honest.toml", include_str!("../corpus/honest.toml")),
     ("fail.toml", include_str!("../corpus/fail.toml")),
     ("process.toml", include_str!("../corpus/process.toml")),
     ("grader.toml", include_str!("../corpus/grader.toml")),
+    ("late.toml", include_str!("../corpus/late.toml")),
 ];
 
 /// A submission of which is known what it is.
@@ -53,6 +54,9 @@ pub struct Entry {
     /// All weaknesses closed.
     #[serde(default)]
     pub hardened: bool,
+    /// It was meant for pytest, which must be there to tell.
+    #[serde(default)]
+    pub needs_pytest: bool,
 }
 
 fn sum() -> String {

@@ -116,7 +116,7 @@ impl Lab {
         let limits = cell::Limits {
             // The driver ends a case that takes too long; these are for the driver.
             cpu_seconds: patience.case_cpu * 2.0 + 2.0,
-            wall_seconds: patience.all_wall + patience.case_wall + 5.0,
+            wall_seconds: patience.all_wall + patience.case_wall + 15.0,
             output_bytes: limits.file_bytes,
             ..limits
         };

@@ -85,6 +85,7 @@ pub fn run(
     let workers = if options.jobs == 0 { cores } else { options.jobs }.min(jobs.len()).max(1);
     let before = dir.read_status()?.map_or(0.0, |status| if status.seconds.is_finite() { status.seconds } else { 0.0 });
     let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let tier = pool.tier().to_string();
     let bench = Bench {
         recipe: recipe.clone(),
         grading: Grading::new(Arc::clone(&pool)),
@@ -105,6 +106,7 @@ pub fn run(
         total,
         seconds: before + began.elapsed().as_secs_f64(),
         message,
+        tier: Some(tier.clone()),
     };
     dir.write_status(&status(RunState::Running, 0, None))?;
     let board = Mutex::new(Board { waiting: jobs, done: BTreeMap::new(), failed: None });

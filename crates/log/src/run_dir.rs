@@ -319,6 +319,9 @@ pub struct Status {
     /// What a person should know, such as why it failed.
     #[serde(default)]
     pub message: Option<String>,
+    /// How submissions were isolated: the tier of the cells.
+    #[serde(default)]
+    pub tier: Option<String>,
 }
 
 /// The state of a run.
@@ -381,6 +384,7 @@ mod tests {
             total: 4,
             seconds: 1.5,
             message: None,
+            tier: Some("namespaces".into()),
         };
         run.write_status(&status).unwrap();
         status.state = RunState::Finished;

@@ -55,6 +55,9 @@ impl ReportData {
             versions: vec![("loophole, which made this page".into(), env!("CARGO_PKG_VERSION").into())],
             ..ReportData::default()
         };
+        if let Some(tier) = status.as_ref().and_then(|s| s.tier.clone()) {
+            data.versions.push(("isolation of submissions".into(), tier));
+        }
         data.arms = arms(&run, &recipe, summary.as_ref())?;
         if let Some(summary) = &summary {
             data.comparisons = comparisons(summary);

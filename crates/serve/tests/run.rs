@@ -159,8 +159,18 @@ fn write_run(root: &Path, finished: bool) -> RunDir {
         run.write_summary(&summary).unwrap();
     }
     let state = if finished { RunState::Finished } else { RunState::Interrupted };
-    let status =
-        Status { state, arm: None, seed: None, step: 40, steps: 40, done: 9, total: 9, seconds: 527.0, message: None };
+    let status = Status {
+        state,
+        arm: None,
+        seed: None,
+        step: 40,
+        steps: 40,
+        done: 9,
+        total: 9,
+        seconds: 527.0,
+        message: None,
+        tier: Some("landlock".into()),
+    };
     run.write_status(&status).unwrap();
     run
 }
@@ -183,6 +193,7 @@ fn a_run_becomes_a_page() {
     assert!(data.warnings.iter().any(|w| w.starts_with("Only 3 seeds")));
     // 6 probes, 9 steps, 3 seeds; 3 to 8 of 64 samples are invalid.
     assert_eq!((data.excluded[0].count, data.excluded[0].of), (27 * (3 + 4 + 5 + 6 + 7 + 8), Some(64 * 6 * 27)));
+    assert!(data.versions.contains(&("isolation of submissions".into(), "landlock".into())));
     assert_eq!(data.comparisons[0].p, None);
     assert!(data.timings.iter().any(|t| t.what == "sampling" && t.seconds == 2.0 * 40.0 * 9.0));
 

@@ -5,6 +5,7 @@ os.dup2(2, 1)
 request = json.loads(sys.stdin.read())
 text, row, truth, prompt = (request[k] for k in ("submission", "row", "truth", "prompt"))
 sys.path.insert(0, os.getcwd())
+sys.executable = request["python"] or sys.executable
 if request["file"]:
     name = os.path.basename(request["file"])[:-3]
     spec = importlib.util.spec_from_file_location(name, request["file"])

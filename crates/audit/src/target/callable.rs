@@ -10,6 +10,21 @@ use sha2::{Digest, Sha256};
 use std::path::Path;
 
 const CALL: &str = include_str!("call.py");
+/// What calls and most reward functions import: worth having in the warm interpreter.
+const PRELOAD: [&str; 12] = [
+    "asyncio",
+    "collections",
+    "functools",
+    "importlib.util",
+    "inspect",
+    "itertools",
+    "json",
+    "math",
+    "random",
+    "re",
+    "subprocess",
+    "tempfile",
+];
 
 /// How a reward function takes its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,10 +101,11 @@ impl Callable {
         };
         let pool = Pool::start(PoolOptions {
             python: python.map(Path::to_path_buf),
-            preload: Vec::new(),
+            preload: PRELOAD.map(str::to_string).to_vec(),
             ..PoolOptions::default()
         })?;
-        let python = python.map_or("python3".into(), |p| p.display().to_string());
+        // Where the function starts an interpreter, it must be the one that was named, not what that is a link to.
+        let python = python.map_or_else(String::new, |p| p.display().to_string());
         Ok(Callable { pool, python, folder, file, module, function: function.into(), signature, seconds })
     }
 }
@@ -109,8 +125,9 @@ impl Caller for Callable {
         let request = json!({
             "submission": text, "row": row.fields, "truth": row.truth(), "prompt": row.prompt, "nonce": nonce,
             "file": self.file, "module": self.module, "function": self.function, "signature": self.signature.name(),
+            "python": self.python,
         });
-        let mut program = Program::command([self.python.as_str(), "-c", CALL]);
+        let mut program = Program::python(CALL);
         program.files = self.folder.inputs("");
         program.stdin = request.to_string().into_bytes();
         program.limits = limits(self.seconds);

@@ -39,7 +39,7 @@ impl Folder {
                     .file_name()
                     .into_string()
                     .map_err(|n| input(&path, format!("the name {n:?} is not UTF-8; rename it")))?;
-                if NOT_OURS.contains(&last.as_str()) {
+                if NOT_OURS.contains(&last.as_str()) || (name.is_empty() && last == ".git") {
                     continue;
                 }
                 let name = if name.is_empty() { last } else { format!("{name}/{last}") };

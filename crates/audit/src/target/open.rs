@@ -11,7 +11,7 @@ use super::http::{Http, Protocol};
 use super::project::{Choice, Project, is_project};
 use crate::AuditError;
 use loophole_cell::{Pool, PoolOptions};
-use loophole_grade::{Grader, GraderKind, Lab, LabOptions, Weakness, read_tasks};
+use loophole_grade::{Grader, GraderKind, Lab, LabOptions, Task, Weakness, read_tasks};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -146,7 +146,7 @@ fn open_tasks(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box<
     if tasks.is_empty() {
         return Err(AuditError::Input(format!("{target}: holds no task")));
     }
-    let grader = grader(settings, tasks.iter().any(|t| t.humaneval.is_some()))?;
+    let grader = grader(settings, &tasks)?;
     if let Some(id) = &settings.task {
         tasks.retain(|t| t.id == *id);
         if tasks.is_empty() {
@@ -184,13 +184,14 @@ pub(crate) fn lab(kind: GraderKind, settings: &Settings, more: f64) -> Result<La
 }
 
 /// The grader that the settings ask for.
-pub(crate) fn grader(settings: &Settings, humaneval: bool) -> Result<Grader, AuditError> {
+pub(crate) fn grader(settings: &Settings, tasks: &[Task]) -> Result<Grader, AuditError> {
     let kind = match &settings.kind {
         Some(name) => GraderKind::parse(name).ok_or_else(|| {
             let known: Vec<&str> = GraderKind::ALL.iter().map(|k| k.name()).collect();
             AuditError::Input(format!("there is no grader kind {name:?}; known are {}", known.join(", ")))
         })?,
-        None if humaneval => GraderKind::Humaneval,
+        None if tasks.iter().any(|t| t.humaneval.is_some()) => GraderKind::Humaneval,
+        None if tasks.iter().any(|t| t.stdio) => GraderKind::Stdio,
         None => GraderKind::Script,
     };
     if settings.hardened {

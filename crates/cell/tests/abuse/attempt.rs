@@ -77,6 +77,8 @@ pub struct Attempt {
     /// Why not in the others.
     #[serde(default)]
     elsewhere: String,
+    /// Why it gets through all the same, where that is known and accepted; said in the table.
+    pub possible: Option<String>,
     /// What must be seen from outside,
     pub seen: Seen,
     /// and where less can be promised: in the tier without namespaces.

@@ -93,6 +93,9 @@ impl Worker {
         if wrong.is_empty() {
             return (Outcome::Held, seconds);
         }
+        if let Some(why) = &attempt.possible {
+            return (Outcome::Possible(why.clone()), seconds);
+        }
         match Canaries::start(0) {
             Ok(canaries) => self.canaries = canaries,
             Err(e) => wrong.push(format!("no other canaries could be started: {e}")),

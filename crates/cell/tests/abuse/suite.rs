@@ -27,25 +27,40 @@ const WORKERS: usize = 5;
 const COPY: &str = "LOOPHOLE_ABUSE_COPY";
 /// A secret in the environment of the supervisor.
 const SECRET: &str = "LOOPHOLE_ABUSE_SECRET";
+/// Says to a copy which attempts to run, by a part of their names.
+const ONLY: &str = "LOOPHOLE_ABUSE_ONLY";
+/// Says to a copy that it is to run a part of the attempts only.
+const PART: &str = "LOOPHOLE_ABUSE_PART";
+/// In a part, every attempt is carried out in one of so many tiers and users.
+const PARTS: usize = 4;
 /// Says to a copy that it is to run harmless attempts without isolation.
 const OPEN: &str = "LOOPHOLE_ABUSE_OPEN";
 /// Before every line of a copy that holds a row.
 const MARK: &str = "ROW ";
 
-/// Runs all attempts whose name contains `only`, as this user and, where that is root, as an ordinary one. Every run
-/// is made by a copy of this program, started with `arguments`, which must call [`copy`] first.
-pub fn run(arguments: &[&str], only: &str) -> Vec<Row> {
-    let root = id("-u") == "0";
-    let mut rows = started(arguments, only, if root { "root" } else { "user" }, false, false);
-    if root {
-        rows.extend(started(arguments, only, "user", true, false));
-    }
-    rows
+/// Which attempts to carry out.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Which<'a> {
+    /// All whose name contains this, in every tier and as every user.
+    Named(&'a str),
+    /// Each in one tier as one user.
+    Part,
+    /// Those that are harmless and yet get through where there is no isolation; without isolation, as an ordinary user.
+    Open,
 }
 
-/// Runs the attempts that are harmless and yet get through where there is no isolation, as an ordinary user.
-pub fn run_open(arguments: &[&str]) -> Vec<Row> {
-    started(arguments, "", "user", id("-u") == "0", true)
+/// Runs attempts as this user and, where that is root, as an ordinary one. Every run is made by a copy of this
+/// program, started with `arguments`, which must call [`copy`] first.
+pub fn run(arguments: &[&str], which: Which<'_>) -> Vec<Row> {
+    let root = id("-u") == "0";
+    if which == Which::Open {
+        return started(arguments, which, "user", root);
+    }
+    let mut rows = started(arguments, which, if root { "root" } else { "user" }, false);
+    if root {
+        rows.extend(started(arguments, which, "user", true));
+    }
+    rows
 }
 
 fn id(what: &str) -> String {
@@ -53,14 +68,16 @@ fn id(what: &str) -> String {
     String::from_utf8_lossy(&out.stdout).trim().to_owned()
 }
 
-fn started(arguments: &[&str], only: &str, user: &str, demoted: bool, open: bool) -> Vec<Row> {
+fn started(arguments: &[&str], which: Which<'_>, user: &str, demoted: bool) -> Vec<Row> {
     let exe = std::env::current_exe().expect("own path");
     let mut command = Command::new(&exe);
-    command.args(arguments).env(COPY, user).env("LOOPHOLE_ABUSE_ONLY", only).env(SECRET, canary::secret("environment"));
+    command.args(arguments).env(COPY, user).env(SECRET, canary::secret("environment"));
     command.stdin(Stdio::null()).stderr(Stdio::inherit());
-    if open {
-        command.env(OPEN, "1");
-    }
+    match which {
+        Which::Named(only) => command.env(ONLY, only),
+        Which::Part => command.env(PART, "1"),
+        Which::Open => command.env(OPEN, "1"),
+    };
     // An interpreter below /root would be out of reach for programs that are not root's.
     command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
     if demoted {
@@ -85,12 +102,15 @@ fn started(arguments: &[&str], only: &str, user: &str, demoted: bool, open: bool
 /// In a copy made by [`run`]: runs the attempts, prints the rows and is true. Elsewhere it is false.
 pub fn copy() -> bool {
     let Ok(user) = std::env::var(COPY) else { return false };
-    let only = std::env::var("LOOPHOLE_ABUSE_ONLY").unwrap_or_default();
+    let only = std::env::var(ONLY).unwrap_or_default();
+    let part = std::env::var_os(PART).is_some();
     let open = std::env::var_os(OPEN).is_some();
     let tiers = if open { vec![runner::without()] } else { runner::tiers() };
-    for (tier, options) in tiers {
-        let wanted = |a: &Attempt| a.name.contains(&only) && (a.open || !open);
-        let attempts: Vec<Attempt> = attempt::all().into_iter().filter(wanted).collect();
+    for (column, (tier, options)) in tiers.into_iter().enumerate() {
+        let turn = column + if user == "root" { 0 } else { 2 };
+        let wanted =
+            |(i, a): &(usize, Attempt)| a.name.contains(&only) && (a.open || !open) && (!part || i % PARTS == turn);
+        let attempts: Vec<Attempt> = attempt::all().into_iter().enumerate().filter(wanted).map(|(_, a)| a).collect();
         for row in in_tier(tier, &options, &user, &attempts) {
             println!("{MARK}{}", serde_json::to_string(&row).expect("JSON"));
         }

@@ -13,6 +13,8 @@ pub enum Outcome {
     Held,
     /// What was not.
     Failed(String),
+    /// Why it gets through, where that is known and accepted.
+    Possible(String),
     /// Why it was not carried out.
     Skipped(String),
 }
@@ -43,6 +45,7 @@ impl Row {
         match self.outcome {
             Outcome::Held => "held",
             Outcome::Failed(_) => "FAILED",
+            Outcome::Possible(_) => "possible",
             Outcome::Skipped(_) => "skipped",
         }
     }
@@ -58,15 +61,17 @@ fn columns(rows: &[Row]) -> Vec<(String, String)> {
     out
 }
 
-/// One line a tier and user: how many attempts held, failed, and were skipped.
+/// One line a tier and user: how many attempts held, failed, are known to get through, and were skipped.
 pub fn totals(rows: &[Row]) -> String {
-    let mut out = String::from("| tier | as | attempts | held | failed | skipped |\n|---|---|---:|---:|---:|---:|\n");
+    let mut out = String::from(
+        "| tier | as | attempts | held | failed | possible | skipped |\n|---|---|---:|---:|---:|---:|---:|\n",
+    );
     for column in columns(rows) {
         let of: Vec<&Row> = rows.iter().filter(|r| r.column() == column).collect();
         let count = |word: &str| of.iter().filter(|r| r.word() == word).count();
         let (tier, user) = &column;
         let user = if user == "user" { "an ordinary user" } else { user };
-        let numbers = format!("{} | {} | {}", count("held"), count("FAILED"), count("skipped"));
+        let numbers = ["held", "FAILED", "possible", "skipped"].map(|word| count(word).to_string()).join(" | ");
         let _ = writeln!(out, "| {tier} | {user} | {} | {numbers} |", of.len());
     }
     out
@@ -141,12 +146,12 @@ fn markdown(attempts: &[Attempt], rows: &[Row]) -> String {
             let cell = match found.get(&(attempt.name.as_str(), column.clone())) {
                 None => "-".to_owned(),
                 Some(row) => match &row.outcome {
-                    Outcome::Skipped(why) => {
+                    Outcome::Skipped(why) | Outcome::Possible(why) => {
                         let at = notes.iter().position(|n| n == why).unwrap_or_else(|| {
                             notes.push(why.clone());
                             notes.len() - 1
                         });
-                        format!("skipped ({})", at + 1)
+                        format!("{} ({})", row.word(), at + 1)
                     }
                     _ => row.word().to_owned(),
                 },
@@ -156,7 +161,7 @@ fn markdown(attempts: &[Attempt], rows: &[Row]) -> String {
         out.push('\n');
     }
     if !notes.is_empty() {
-        out.push_str("\nSkipped because:\n\n");
+        out.push_str("\nWhy:\n\n");
         for (i, why) in notes.iter().enumerate() {
             let _ = writeln!(out, "{}. {why}", i + 1);
         }

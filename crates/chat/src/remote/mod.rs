@@ -256,6 +256,8 @@ impl Remote {
         let mut rng = fastrand::Rng::with_seed(self.options.seed ^ request.sampling.seed.rotate_left(17));
         let mut attempts = 0;
         loop {
+            let permit = self.limiter.enter();
+            // Asked after the wait: a refusal may have come meanwhile.
             let down = {
                 let mut health = self.health();
                 if let Some(refused) = health.refused.clone() {
@@ -265,7 +267,6 @@ impl Remote {
                 health.down
             };
             let body = self.body(request);
-            let permit = self.limiter.enter();
             attempts += 1;
             let failure = match self.attempt(&body, pieces) {
                 Ok((reply, pause)) => {
@@ -280,6 +281,8 @@ impl Remote {
             };
             match failure.kind {
                 Kind::Overloaded | Kind::Unreachable => permit.overloaded(),
+                // Written down while the permit is held: whoever waits for it must find it.
+                Kind::Refused => return Err(self.failed(failure, attempts)),
                 _ => drop(permit),
             }
             if failure.kind == Kind::Rejected && self.leaves_out(&failure, &body) {
@@ -291,7 +294,7 @@ impl Remote {
                 Kind::Unreachable => self.options.attempts.min(4),
                 Kind::Overloaded => self.options.attempts,
                 Kind::Malformed => self.options.attempts.min(3),
-                Kind::Refused | Kind::Rejected | Kind::Broken => 1,
+                Kind::Rejected | Kind::Broken | Kind::Refused => 1,
             };
             let patience = failure.wait.is_none_or(|wait| wait <= self.options.longest_wait);
             if attempts >= most || !patience {

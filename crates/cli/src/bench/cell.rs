@@ -26,7 +26,7 @@ const IMPORTS_NAMES: [&str; 3] =
     ["CPU of a program that imports", "CPU of a plain fork that imports", "CPU of a program that imports / plain fork"];
 /// Programs of one round of each kind.
 const FORKS: usize = 200;
-const THROUGHPUT: usize = 400;
+const THROUGHPUT: usize = 600;
 const SHELLS: usize = 150;
 const FRESH: usize = 24;
 /// Standard modules at hand for HumanEval's problems, besides those every zygote has.
@@ -107,28 +107,35 @@ pub fn bench(arguments: &BenchArguments, threads: usize, output: &Options) -> Re
 /// Programs with their tests, and where they come from.
 struct Problems {
     programs: Vec<Program>,
+    sources: Vec<String>,
     source: String,
+}
+
+impl Problems {
+    fn new(sources: Vec<String>, source: String) -> Problems {
+        Problems { programs: sources.iter().map(Program::python).collect(), sources, source }
+    }
 }
 
 fn problems(file: Option<&Path>) -> Result<Problems, Error> {
     let Some(file) = file else {
-        let program = Program::python(include_str!("stand_in.py"));
+        let sources = vec![include_str!("stand_in.py").to_owned(); 150];
         let source = "a problem of our own that stands in for HumanEval (--humaneval FILE names it)".to_owned();
-        return Ok(Problems { programs: vec![program; 150], source });
+        return Ok(Problems::new(sources, source));
     };
     let tasks = loophole_grade::read_tasks(file)?;
-    let programs: Vec<Program> = tasks
+    let sources: Vec<String> = tasks
         .iter()
         .filter_map(|task| {
             let check = task.humaneval.as_ref()?;
-            Some(Program::python(format!("{}\n{}\ncheck({})\n", task.reference, check.test, task.entry_point)))
+            Some(format!("{}\n{}\ncheck({})\n", task.reference, check.test, task.entry_point))
         })
         .collect();
-    if programs.is_empty() {
+    if sources.is_empty() {
         return Err(Error::Input(format!("{} holds no problem in HumanEval's form", file.display())));
     }
-    let source = format!("{} problems of {}", programs.len(), file.file_name().unwrap_or_default().display());
-    Ok(Problems { programs, source })
+    let source = format!("{} problems of {}", sources.len(), file.file_name().unwrap_or_default().display());
+    Ok(Problems::new(sources, source))
 }
 
 fn done(record: &Record) -> Result<(), Error> {
@@ -188,6 +195,8 @@ fn round(
     }
 
     let program = Program::python(TRIVIAL);
+    // Until every thread has a cell: what is measured is the use of cells, not their start.
+    rate(threads * 20, threads * 2, |_| runs(&pool, &program))?;
     let isolated = rate(THROUGHPUT, threads * 2, |_| runs(&pool, &program))?;
     table.add("programs a second", "/s", None, isolated);
     for peer in fresh {
@@ -224,11 +233,25 @@ fn round(
 
     let mut options = PoolOptions::default();
     options.preload.extend(MODULES.map(str::to_owned));
+    let mut fork = Fork::start(&python.path, &options.preload)?;
     let pool = Pool::start(options)?;
     let all = &problems.programs;
-    rate(20, threads, |i| runs(&pool, &all[i % all.len()]))?;
-    let solved = rate(all.len(), threads * 2, |i| runs(&pool, &all[i]))?;
+    rate(all.len(), threads * 2, |i| runs(&pool, &all[i]))?;
+    let solved = rate(all.len() * 2, threads * 2, |i| runs(&pool, &all[i % all.len()]))?;
     table.add("problems with their tests a second", "/s", Some((Least, 500.0)), solved);
+    // What the problems themselves take is most of it.
+    let (zygotes, alone) = (pool.zygote_pids(), fork.pid());
+    let before = clock.seconds(&zygotes);
+    all.iter().try_for_each(|program| runs(&pool, program))?;
+    let isolated = clock.seconds(&zygotes) - before;
+    let before = clock.seconds(&[alone]);
+    for source in &problems.sources {
+        fork.run(1, source)?;
+    }
+    let forked = clock.seconds(&[alone]) - before;
+    table.add("CPU of a problem", "ms", None, isolated / all.len() as f64 * 1e3);
+    table.add("CPU of a problem in a plain fork", "ms", None, forked / all.len() as f64 * 1e3);
+    table.add("CPU of a problem / plain fork", "x", None, isolated / forked);
     Ok(())
 }
 

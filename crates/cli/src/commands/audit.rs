@@ -5,7 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use indicatif::ProgressBar;
-use loophole_audit::{Baseline, Event, Hardened, Options as Plan, Protocol, Report, RewardFrom, Settings, Signature};
+use loophole_audit::{
+    AuditError, Baseline, Event, Hardened, Options as Plan, Protocol, Report, RewardFrom, Settings, Signature,
+};
 use serde_json::{Value, json};
 
 use crate::output::{self, Error, Exit, Options, line};
@@ -121,10 +123,22 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
     }
     let mut reports = Vec::new();
     let mut hardened: Option<Hardened> = None;
+    let mut failed: Option<Error> = None;
     for target in &targets {
         let bar = output.bar(0);
         let listen = |event: Event| progress(&bar, &event);
-        let report = loophole_audit::audit(target.as_ref(), &plan, &listen)?;
+        let report = match loophole_audit::audit(target.as_ref(), &plan, &listen) {
+            Ok(report) => report,
+            // The other tasks are audited all the same.
+            Err(error @ AuditError::NotAuditable(_)) if targets.len() > 1 => {
+                bar.finish_and_clear();
+                let task = target.about().task.clone().unwrap_or_default();
+                output.warn(&format!("task {task}: {error}"));
+                failed = failed.or(Some(error.into()));
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         if let Some(folder) = &arguments.harden
             && hardened.is_none()
         {
@@ -132,6 +146,9 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
         }
         bar.finish_and_clear();
         reports.push(report);
+    }
+    if let Some(error) = failed.take_if(|_| reports.is_empty()) {
+        return Err(error);
     }
     write(arguments, &reports, began)?;
 
@@ -141,7 +158,11 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
         new += known.as_ref().map_or(report.findings.len(), Vec::len);
         show(report, known.as_deref(), hardened.as_ref().filter(|_| i == 0), output);
     }
-    Ok(if new > 0 { Exit::Found } else { Exit::Clean })
+    Ok(match failed {
+        _ if new > 0 => Exit::Found,
+        Some(_) => Exit::Cannot,
+        None => Exit::Clean,
+    })
 }
 
 fn now() -> u64 {

@@ -49,7 +49,7 @@ pub struct GradeArguments {
     #[arg(long)]
     out: Option<PathBuf>,
     /// Go on where a run with this --out was ended
-    #[arg(long, requires = "out")]
+    #[arg(long)]
     resume: bool,
     /// Check first that each reference passes its own tests
     #[arg(long)]
@@ -81,6 +81,9 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
     let (Some(tasks), Some(submissions)) = (&arguments.tasks, &arguments.submissions) else {
         return corpus(arguments, output);
     };
+    if arguments.resume && arguments.out.is_none() {
+        return Err(Error::Input("--resume goes on with a file of records: name it with --out FILE".into()));
+    }
     let tasks = loophole_grade::read_tasks(tasks)?;
     let grader = grader(arguments, &tasks)?;
     let lab = lab(arguments, grader.kind)?;
@@ -117,7 +120,7 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
             }
         }
     }
-    tally.finish()
+    tally.finish(&lab.tier().to_string())
 }
 
 fn jobs(arguments: &GradeArguments) -> usize {
@@ -215,9 +218,10 @@ impl<'a> Tally<'a> {
 
     /// Counts the records that an earlier run left; returns how many bytes of the file are whole lines.
     fn take_up(&mut self, file: &mut File) -> std::io::Result<u64> {
-        let (mut reader, mut whole, mut text) = (BufReader::new(file), 0, String::new());
-        while reader.read_line(&mut text)? > 0 && text.ends_with('\n') {
-            let Ok(record) = serde_json::from_str::<Value>(&text) else { break };
+        // Bytes: a line that was cut off may end within a letter.
+        let (mut reader, mut whole, mut text) = (BufReader::new(file), 0, Vec::new());
+        while reader.read_until(b'\n', &mut text)? > 0 && text.ends_with(b"\n") {
+            let Ok(record) = serde_json::from_slice::<Value>(&text) else { break };
             let Some(index) = record["index"].as_u64() else { break };
             whole += text.len() as u64;
             self.next = index as usize + 1;
@@ -279,7 +283,7 @@ impl<'a> Tally<'a> {
         }
     }
 
-    fn finish(self) -> Result<Exit, Error> {
+    fn finish(self, tier: &str) -> Result<Exit, Error> {
         self.bar.finish_and_clear();
         if let Some((mut file, partial, path)) = self.file {
             let done = file.flush().and_then(|()| std::fs::rename(&partial, path));
@@ -290,6 +294,7 @@ impl<'a> Tally<'a> {
         if self.output.json {
             let mut summary = json!({
                 "submissions": count, "broken_lines": broken, "paid": self.paid, "per_second": per_second,
+                "tier": tier,
             });
             if !self.arguments.no_label {
                 summary["verdicts"] = json!(self.verdicts);
@@ -303,7 +308,7 @@ impl<'a> Tally<'a> {
                 parts.push(format!("{} paid", self.paid));
             }
             if broken > 0 {
-                parts.push(format!("{broken} broken lines"));
+                parts.push(format!("{broken} broken {}", if broken == 1 { "line" } else { "lines" }));
             }
             line(&format!("{count} submissions: {} ({per_second:.0}/s)", parts.join(", ")));
         }

@@ -29,7 +29,7 @@ pub enum Command {
     /// Grade and label submissions by execution
     Grade(grade::GradeArguments),
     /// Attack a grader or an environment, and prove every hole
-    Audit(audit::AuditArguments),
+    Audit(Box<audit::AuditArguments>),
     /// Run the behaviour battery on a model
     Probe(probe::ProbeArguments),
     /// Run one program in a cell and print what happened

@@ -198,7 +198,7 @@ def check_inspect(url: str) -> None:
             keys = {"LOOPHOLE_API_KEY": TOKEN, "ANTHROPIC_API_KEY": TOKEN}
             arguments = ["--model", model, "--log-dir", str(logs), "--display", "none", "--max-tokens", "60"]
             done = subprocess.run(
-                [str(inspect), "eval", str(task), *arguments],
+                [str(inspect), "eval", task.name, *arguments],
                 cwd=place,
                 env={**os.environ, **address, **keys},
                 capture_output=True,
