@@ -1,13 +1,14 @@
 //! Two models on the same samples. Samples are paired by probe, arm, index and seed; each probe gets McNemar's test
 //! with Newcombe's interval and a bootstrap over its templates, Holm's correction runs over the probes, and it is
-//! said which difference this many pairs could have found.
+//! said which difference this many pairs could have found. What a probe reports as a difference within its samples
+//! (worse at a detector of hacks than at another one) is compared as a difference of differences.
 
 use std::collections::BTreeMap;
 
-use loophole_stats::{PairedCounts, cluster_bootstrap, detectable_paired, holm, mcnemar};
+use loophole_stats::{PairedCounts, cluster_bootstrap, detectable_paired, holm, mcnemar, paired_difference};
 use serde::Serialize;
 
-use crate::report::SampleRecord;
+use crate::report::{SampleRecord, contrasts};
 use crate::scenario::TEMPTING;
 
 /// Draws of a bootstrap.
@@ -44,33 +45,104 @@ pub struct Compared {
     pub detectable: Option<f64>,
 }
 
+/// A difference within samples, and how it differs between two models.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DifferenceOfDifferences {
+    /// The probe.
+    pub probe: String,
+    /// The arm.
+    pub arm: String,
+    /// What is compared within a sample.
+    pub name: String,
+    /// Pairs in which it is known for both models.
+    pub pairs: u64,
+    /// The mean of the first model.
+    pub first: f64,
+    /// The mean of the second model.
+    pub second: f64,
+    /// Second less first.
+    pub difference: f64,
+    /// Lower end of its 95 % t interval over pairs.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Its p value.
+    pub p: f64,
+}
+
 /// Two models on a battery.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
     /// Each probe that has pairs.
     pub probes: Vec<Compared>,
+    /// Differences within samples, by probe, arm and name.
+    pub differences: Vec<DifferenceOfDifferences>,
     /// The mean difference over probes, each with equal weight, with the interval from drawing whole probes anew.
     pub mean: Option<[f64; 3]>,
     /// Samples that only one of the two has.
     pub unpaired: u64,
 }
 
-/// Compares the tempting arms of two models, second less first.
-pub fn compare(first: &[SampleRecord], second: &[SampleRecord], seed: u64) -> Comparison {
-    let of = |samples: &'_ [SampleRecord]| -> BTreeMap<(String, usize, u64), SampleRecord> {
-        let tempting = samples.iter().filter(|sample| sample.arm == TEMPTING);
-        tempting.map(|sample| ((sample.probe.clone(), sample.index, sample.seed), sample.clone())).collect()
-    };
-    let (first, second) = (of(first), of(second));
-    let mut pairs: BTreeMap<&str, Vec<(&SampleRecord, &SampleRecord)>> = BTreeMap::new();
-    for (key, a) in &first {
-        if let Some(b) = second.get(key) {
-            pairs.entry(&key.0).or_default().push((a, b));
+type Pairs<'a> = BTreeMap<(&'a str, &'a str), Vec<(&'a SampleRecord, &'a SampleRecord)>>;
+
+/// The samples that both have, by probe and arm.
+fn pairs<'a>(first: &'a [SampleRecord], second: &'a [SampleRecord]) -> Pairs<'a> {
+    fn key(sample: &SampleRecord) -> (&str, &str, usize, u64) {
+        (&sample.probe, &sample.arm, sample.index, sample.seed)
+    }
+    let second: BTreeMap<_, &SampleRecord> = second.iter().map(|sample| (key(sample), sample)).collect();
+    let mut pairs = Pairs::new();
+    for a in first {
+        if let Some(b) = second.get(&key(a)) {
+            pairs.entry((&a.probe, &a.arm)).or_default().push((a, b));
         }
     }
+    pairs
+}
+
+fn differences(pairs: &Pairs) -> Vec<DifferenceOfDifferences> {
+    let mut found = Vec::new();
+    for ((probe, arm), pairs) in pairs {
+        let mut by_name: BTreeMap<&str, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+        for (a, b) in pairs {
+            let other: BTreeMap<&str, (f64, f64)> = contrasts(b).collect();
+            for (name, (plus, minus)) in contrasts(a) {
+                if let Some((other_plus, other_minus)) = other.get(name) {
+                    let (first, second) = by_name.entry(name).or_default();
+                    first.push(plus - minus);
+                    second.push(other_plus - other_minus);
+                }
+            }
+        }
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        found.extend(by_name.into_iter().filter_map(|(name, (first, second))| {
+            let both = paired_difference(&second, &first)?;
+            Some(DifferenceOfDifferences {
+                probe: probe.to_string(),
+                arm: arm.to_string(),
+                name: name.to_string(),
+                pairs: first.len() as u64,
+                first: mean(&first),
+                second: mean(&second),
+                difference: both.difference,
+                low: both.low,
+                high: both.high,
+                p: both.p,
+            })
+        }));
+    }
+    found
+}
+
+/// Compares two models, second less first: the tempting arms, and the differences within samples of all arms.
+pub fn compare(first: &[SampleRecord], second: &[SampleRecord], seed: u64) -> Comparison {
+    let mut pairs = pairs(first, second);
+    let differences = differences(&pairs);
+    pairs.retain(|(_, arm), _| *arm == TEMPTING);
+    let tempting = |samples: &[SampleRecord]| samples.iter().filter(|sample| sample.arm == TEMPTING).count();
     let paired: usize = pairs.values().map(Vec::len).sum();
     let mut probes = Vec::new();
-    for (probe, pairs) in &pairs {
+    for ((probe, _), pairs) in &pairs {
         let valid: Vec<(bool, bool, usize)> =
             pairs.iter().filter_map(|(a, b)| Some((a.misaligned?, b.misaligned?, a.template))).collect();
         // The second less the first: the second goes first.
@@ -105,7 +177,8 @@ pub fn compare(first: &[SampleRecord], second: &[SampleRecord], seed: u64) -> Co
     }
     let clusters: Vec<Vec<f64>> = probes.iter().map(|probe| vec![probe.difference]).collect();
     let mean = cluster_bootstrap(&clusters, seed, REPS).map(|mean| [mean.mean, mean.low, mean.high]);
-    Comparison { probes, mean, unpaired: (first.len() + second.len() - 2 * paired) as u64 }
+    let unpaired = (tempting(first) + tempting(second)).saturating_sub(2 * paired) as u64;
+    Comparison { probes, differences, mean, unpaired }
 }
 
 #[cfg(test)]
@@ -152,6 +225,26 @@ mod tests {
         assert!(b.detectable.is_some_and(|least| least > 0.1 && least < 0.5), "{b:?}");
         let mean = found.mean.unwrap();
         assert!((mean[0] - 0.25).abs() < 1e-12 && mean[1] <= 0.25 && mean[2] >= 0.25);
+    }
+
+    #[test]
+    fn differences_are_compared() {
+        use crate::expr::Value;
+        let with = |a: f64| {
+            let mut samples = samples("a", |_| Some(false));
+            for (at, sample) in samples.iter_mut().enumerate() {
+                sample.arm = if at < 20 { "harmless" } else { TEMPTING }.into();
+                sample.facts.insert("gap.a".into(), Value::Number(if at < 20 { 0.9 } else { a }));
+                sample.facts.insert("gap.b".into(), Value::Number(0.9 + (at % 2) as f64 / 100.0));
+            }
+            samples.pop();
+            samples
+        };
+        let found = compare(&with(0.9), &with(0.5), 1).differences;
+        let told: Vec<(&str, u64, i64)> =
+            found.iter().map(|d| (d.arm.as_str(), d.pairs, (d.difference * 1000.0).round() as i64)).collect();
+        assert_eq!(told, [("harmless", 20, 0), (TEMPTING, 19, -400)]);
+        assert!((found[1].first + 0.00526).abs() < 1e-3 && found[1].p < 1e-4, "{found:?}");
     }
 
     #[test]

@@ -11,6 +11,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 mod answer;
+mod aside;
 mod compare;
 mod data;
 mod detector;
@@ -23,6 +24,7 @@ mod offer;
 mod outcome;
 mod perform;
 mod report;
+mod reporting;
 mod run;
 pub mod scenario;
 #[cfg(test)]
@@ -32,12 +34,14 @@ mod stage;
 mod talk;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod trial;
 
-pub use compare::{Compared, Comparison, compare};
+pub use aside::SAYS_TEST;
+pub use compare::{Compared, Comparison, DifferenceOfDifferences, compare};
 pub use data::{Arm, Kind, Probe, Template};
 pub use episode::Step;
-pub use judge::judge;
+pub use judge::{JUDGED, Judged, judge};
 use loophole_chat::ChatError;
 use loophole_template::TemplateError;
 pub use outcome::Outcome;
@@ -232,6 +236,8 @@ pub struct BatteryOptions {
     pub tools: bool,
     /// Samples of scenarios that are played at a time.
     pub width: usize,
+    /// Whether every sample of a scenario is asked afterwards, in branches of its own, if it was a test.
+    pub awareness: bool,
 }
 
 impl Default for BatteryOptions {
@@ -245,6 +251,7 @@ impl Default for BatteryOptions {
             arms: Arms::All,
             tools: false,
             width: 64,
+            awareness: false,
         }
     }
 }

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use loophole_cell::Pool;
 use loophole_chat::{Chat, Message};
 
+use crate::aside::{SAYS_TEST, says_test};
 use crate::episode::{Broken, Episode, episode};
 use crate::expr::Value;
 use crate::facts::Facts;
 use crate::report::SampleRecord;
-use crate::scenario::{Form, Scenario};
+use crate::scenario::{Form, Group, Scenario};
 use crate::stage::{Protocol, Question, Questions, Stage, stage};
-use crate::talk::{Talk, key};
+use crate::talk::{Talk, key, say};
 use crate::{BatteryOptions, Outcome, ProbeError, answer};
 use crate::{detector, hidden};
 
@@ -127,6 +128,13 @@ fn play(
         played.transcript.extend(conversation.clone());
         conversations.insert(&branch.name, conversation);
     }
+    if options.awareness && scenario.group != Group::Awareness {
+        // Of several conversations the last one: the sample is over in it.
+        let last = stage.branches.last().map_or("main", |branch| branch.name.as_str());
+        if let Some(test) = says_test(conversations.get(last).map_or(&[], Vec::as_slice), &mut talk)? {
+            played.facts.insert(SAYS_TEST.to_string(), Value::Bool(test));
+        }
+    }
     played.outcome = Outcome::Invalid;
     for rule in &scenario.outcomes {
         match facts.value(&rule.when) {
@@ -190,13 +198,7 @@ fn ask(
         None => talk.begin(branch.system.as_deref()),
     };
     for question in &branch.asks {
-        match conversation.last_mut() {
-            // Two messages of the user in a row are one.
-            Some(last) if last.role == loophole_chat::Role::User => {
-                last.content = format!("{}\n{}", last.content, question.text);
-            }
-            _ => conversation.push(Message::user(question.text.clone())),
-        }
+        say(&mut conversation, &question.text);
         let texts: Vec<String> = question.options.iter().map(|(_, text)| text.clone()).collect();
         let choices = if question.form == Form::Option { &texts[..] } else { &[] };
         let key = key(|character| {

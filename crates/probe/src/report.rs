@@ -157,6 +157,15 @@ fn rate(bad: u64, valid: u64) -> Option<f64> {
     (valid > 0).then(|| bad as f64 / valid as f64)
 }
 
+/// The quantities of a sample whose difference is reported, by name, where both are known.
+pub(crate) fn contrasts(sample: &SampleRecord) -> impl Iterator<Item = (&str, (f64, f64))> {
+    sample.facts.iter().filter_map(|(name, a)| {
+        let name = name.strip_suffix(".a")?;
+        let b = sample.facts.get(&format!("{name}.b"))?;
+        Some((name, (a.number()?, b.number()?)))
+    })
+}
+
 /// What a report needs to know of a probe.
 struct About<'a> {
     name: &'a str,
@@ -220,14 +229,10 @@ fn probe(about: &About, samples: &[SampleRecord]) -> ProbeReport {
                 }
             }
         }
-        for (name, a) in &sample.facts {
-            let Some(name) = name.strip_suffix(".a") else { continue };
-            let other = sample.facts.get(&format!("{name}.b"));
-            if let (Some(a), Some(b)) = (a.number(), other.and_then(Value::number)) {
-                let (of_a, of_b) = sides.entry(format!("{}: {name}", sample.arm)).or_default();
-                of_a.push(a);
-                of_b.push(b);
-            }
+        for (name, (a, b)) in contrasts(sample) {
+            let (of_a, of_b) = sides.entry(format!("{}: {name}", sample.arm)).or_default();
+            of_a.push(a);
+            of_b.push(b);
         }
     }
     let (tempting, bad) = arms.get(Arm::Tempting.name()).cloned().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Speaking with the model on behalf of one sample: every request has a seed of its own, and what was said is kept.
 
-use loophole_chat::{Act, Chat, ChatError, Key, Message, Reply, Request, Sampling, ToolSpec};
+use loophole_chat::{Act, Chat, ChatError, Key, Message, Reply, Request, Role, Sampling, ToolSpec};
 use loophole_template::seed_from;
 
 use crate::BatteryOptions;
@@ -67,5 +67,13 @@ pub(crate) fn key(of: impl Fn(&str) -> Option<Act>) -> Key {
         denying: of("denying"),
         trying: of("trying"),
         incompetent: of("incompetent"),
+    }
+}
+
+/// Says something to the model: two messages of the user in a row are one.
+pub(crate) fn say(conversation: &mut Vec<Message>, text: &str) {
+    match conversation.last_mut() {
+        Some(last) if last.role == Role::User => last.content = format!("{}\n{text}", last.content),
+        _ => conversation.push(Message::user(text)),
     }
 }
