@@ -14,9 +14,16 @@ use std::path::{Path, PathBuf};
 /// that fits into a processor's cache.
 const SMALL: usize = 16_000_000;
 
-/// What runs it.
-enum Runner {
-    Small { model: Box<Model>, engine: Engine },
+/// What runs a checkpoint's weights.
+pub enum Runner {
+    /// The engine that also trains, for few weights and many short rows.
+    Small {
+        /// The weights.
+        model: Box<Model>,
+        /// Its scratch buffers.
+        engine: Box<Engine>,
+    },
+    /// A decoder that keeps the weights in the number format of their files.
     Large(Box<Decoder>),
 }
 
@@ -24,13 +31,15 @@ enum Runner {
 pub struct Checkpoint {
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
-    /// Tokens that end a turn: those of `generation_config.json` (else of `config.json`), and the tokenizer's
-    /// `eos_token`.
+    /// Tokens that end a turn: the tokenizer's `eos_token`, with which chat templates as a rule end one, and those of
+    /// `generation_config.json` (else of `config.json`).
     pub stop: Vec<u32>,
-    config: Config,
-    /// Why there is none is told to who asks for it: a base model can be sampled from without.
-    template: Result<ChatTemplate, LmError>,
-    runner: Runner,
+    /// The model's shape.
+    pub config: Config,
+    /// The chat template, or why there is none: a base model can be sampled from without.
+    pub template: Result<ChatTemplate, LmError>,
+    /// What runs it.
+    pub runner: Runner,
 }
 
 /// Splits `FOLDER+ADAPTER`; a folder with a `+` in its name is a folder.
@@ -61,7 +70,7 @@ impl Checkpoint {
             if let Some(adapter) = adapter {
                 model = Lora::load(&config, adapter)?.merged(&model);
             }
-            Runner::Small { engine: Engine::new(&config, threads), model: Box::new(model) }
+            Runner::Small { engine: Box::new(Engine::new(&config, threads)), model: Box::new(model) }
         } else {
             Runner::Large(Box::new(Decoder::load(dir, adapter, threads)?))
         };
@@ -83,42 +92,19 @@ impl Checkpoint {
             return Err(wrong(format!("has {has} tokens, the model knows {knows}")));
         }
         let (config, engine) = (model.config.clone(), Engine::new(&model.config, threads));
-        let runner = Runner::Small { model: Box::new(model), engine };
+        let runner = Runner::Small { model: Box::new(model), engine: Box::new(engine) };
         Ok(Checkpoint { tokenizer, stop: vec![end], config, template: ChatTemplate::organism(), runner })
     }
+}
 
-    /// The model's shape.
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
-    /// The model, to put other weights of the same shape into it; none for a large one, whose weights are not
-    /// changed.
-    pub fn model_mut(&mut self) -> Option<&mut Model> {
-        match &mut self.runner {
-            Runner::Small { model, .. } => Some(model),
-            Runner::Large(_) => None,
-        }
-    }
-
-    /// The chat template.
-    ///
-    /// # Errors
-    /// There is none, or it is broken.
-    pub fn template(&self) -> Result<&ChatTemplate, LmError> {
-        self.template.as_ref().map_err(|error| match error {
-            LmError::Template { path, what } => LmError::Template { path: path.clone(), what: what.clone() },
-            other => LmError::Template { path: SETTINGS.into(), what: other.to_string() },
-        })
-    }
-
+impl Runner {
     /// Samples a completion for every prompt, in the order of the prompts; `watch` sees every token when it is drawn
     /// and may end its row.
     ///
     /// # Panics
     /// A prompt is empty or has a token outside the vocabulary.
     pub fn sample_watched(&mut self, prompts: &[Prompt], options: &SampleOptions, watch: &Watch) -> Vec<Completion> {
-        match &mut self.runner {
+        match self {
             Runner::Small { model, engine } => sample_watched(engine, model, prompts, options, watch),
             Runner::Large(decoder) => decoder.sample_watched(prompts, options, watch),
         }
@@ -129,7 +115,7 @@ impl Checkpoint {
     /// # Panics
     /// A token is outside the vocabulary, or `weights` and `tokens` differ in length.
     pub fn log_probs(&mut self, sequences: &[Sequence]) -> Vec<Vec<f32>> {
-        match &mut self.runner {
+        match self {
             Runner::Small { model, engine } => engine.log_probs(model, sequences),
             Runner::Large(decoder) => decoder.log_probs(sequences),
         }
@@ -152,12 +138,13 @@ fn stop_tokens(dir: &Path, tokenizer: &Tokenizer) -> Result<Vec<u32>, LmError> {
             Err(error) => Err(LmError::io(&path)(error)),
         }
     };
-    let mut stop = token_ids(&json("generation_config.json")?, "eos_token_id");
-    if stop.is_empty() {
-        stop = token_ids(&json("config.json")?, "eos_token_id");
+    let mut others = token_ids(&json("generation_config.json")?, "eos_token_id");
+    if others.is_empty() {
+        others = token_ids(&json("config.json")?, "eos_token_id");
     }
-    stop.extend(special_token(&json(SETTINGS)?, "eos_token").and_then(|token| tokenizer.id(&token)));
-    stop.sort_unstable();
-    stop.dedup();
+    let own = special_token(&json(SETTINGS)?, "eos_token").and_then(|token| tokenizer.id(&token));
+    let mut stop: Vec<u32> = own.into_iter().collect();
+    others.retain(|token| Some(*token) != own);
+    stop.extend(others);
     Ok(stop)
 }

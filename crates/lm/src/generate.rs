@@ -82,9 +82,9 @@ impl Decoder {
                     draws.draw(&prefix.logits, options, limit, watch);
                     rows.push(Row { draws, prefix, own: decoder.caches(), cached: 0 });
                 }
-                let (ended, going) = rows.into_iter().partition(|row| row.draws.ended);
+                let (ended, going): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.draws.ended);
                 rows = going;
-                for row in Vec::<Row>::from(ended) {
+                for row in ended {
                     done[row.draws.index] = Some(row.draws.out);
                 }
                 if rows.is_empty() && waiting.len() == 0 {

@@ -34,7 +34,7 @@ mod store;
 mod template;
 mod tokenizer;
 
-pub use checkpoint::{Checkpoint, split_adapter};
+pub use checkpoint::{Checkpoint, Runner, split_adapter};
 pub use config::{Config, Family};
 pub use decoder::Decoder;
 pub use draw::{Completion, Drawn, Prompt, SampleOptions, Watch};

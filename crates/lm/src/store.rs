@@ -217,7 +217,7 @@ impl Store {
         let mut at = 0;
         self.pieces(entry, |bytes| {
             let n = match format {
-                Format::F32 => fill(&mut out[at..], bytes.as_chunks::<4>().0, |b| f32::from_le_bytes(b)),
+                Format::F32 => fill(&mut out[at..], bytes.as_chunks::<4>().0, f32::from_le_bytes),
                 Format::BF16 => fill(&mut out[at..], bytes.as_chunks::<2>().0, |b| from_bf16(u16::from_le_bytes(b))),
                 Format::F16 => fill(&mut out[at..], bytes.as_chunks::<2>().0, |b| from_f16(u16::from_le_bytes(b))),
             };

@@ -142,6 +142,20 @@ impl Tokenizer {
         self.0.token_to_id(token)
     }
 
+    /// The token with this id, if there is one.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.0.id_to_token(id)
+    }
+
+    /// The special tokens: marks of the format, which are no part of what is said.
+    pub fn special(&self) -> Vec<String> {
+        let added = self.0.get_added_tokens_decoder();
+        let mut special: Vec<String> =
+            added.into_values().filter(|token| token.special).map(|token| token.content).collect();
+        special.sort();
+        special
+    }
+
     /// The largest id of a token, if there is one: ids may have gaps.
     pub fn largest_id(&self) -> Option<u32> {
         self.0.get_vocab(true).values().max().copied()

@@ -211,11 +211,11 @@ fn a_checkpoint_talks_and_stops() {
         assert_eq!(listed["eos_token_id"].as_array().unwrap().len(), 2, "{name}");
         assert!(checkpoint.stop.len() == 2 && checkpoint.stop.contains(&5), "{name}: {:?}", checkpoint.stop);
         let messages = [loophole_message::Message::user("hi")];
-        let text = checkpoint.template().unwrap().render_chat(&messages, &[], true).unwrap();
+        let text = checkpoint.template.as_ref().unwrap().render_chat(&messages, &[], true).unwrap();
         let tokens = checkpoint.tokenizer.encode(&text);
         let options = SampleOptions { temperature: 1.0, max_new: 200, stop: checkpoint.stop.clone() };
         let prompts: Vec<Prompt> = (0..8).map(|seed| Prompt { tokens: tokens.clone(), seed }).collect();
-        let out = checkpoint.sample_watched(&prompts, &options, &|_| true);
+        let out = checkpoint.runner.sample_watched(&prompts, &options, &|_| true);
         for completion in &out {
             assert_eq!(completion.stopped, options.stop.contains(completion.tokens.last().unwrap()), "{name}");
         }
@@ -293,7 +293,7 @@ fn what_is_not_supported_is_said() {
     Checkpoint::open(dir.path(), None, 1).unwrap();
     std::fs::remove_file(dir.path().join("tokenizer_config.json")).unwrap();
     let checkpoint = Checkpoint::open(dir.path(), None, 1).unwrap();
-    let error = checkpoint.template().err().unwrap().to_string();
+    let error = checkpoint.template.err().unwrap().to_string();
     assert!(error.contains("chat_template.jinja") && error.contains("instruct"), "{error}");
     let weights = std::fs::read(source.join("model.safetensors")).unwrap();
     std::fs::write(dir.path().join("model.safetensors"), &weights[..weights.len() - 9]).unwrap();

@@ -119,10 +119,10 @@ impl<'a> Facts<'a> {
                 }
                 None => None,
             };
-            if let Some(given) = self.given.get(path.as_str()) {
-                if differs(given, now.as_ref()) {
-                    self.first_changed.entry(path.clone()).or_insert(command);
-                }
+            if let Some(given) = self.given.get(path.as_str())
+                && differs(given, now.as_ref())
+            {
+                self.first_changed.entry(path.clone()).or_insert(command);
             }
             self.files.insert(path.clone(), now);
         }

@@ -24,21 +24,26 @@ fn told(sample: &SampleRecord) -> String {
     text
 }
 
-/// Plays every scenario with every mock and tells what landed elsewhere.
-fn misplaced(samples: usize, tools: bool) -> Vec<String> {
+/// Which arm is played with which mock.
+type Which = fn(arm: &str, character: &str) -> bool;
+
+/// Plays every scenario (or the one that the variable `SCENARIO` names) with mocks and tells what landed elsewhere.
+fn misplaced(samples: usize, tools: bool, which: Which) -> Vec<String> {
     let only = std::env::var("SCENARIO").unwrap_or_default();
     let mut battery = Battery::bundled("all").unwrap();
     battery.scenarios.retain(|scenario| only.is_empty() || scenario.name == only);
-    let mut wrong = Vec::new();
+    let (mut played, mut wrong) = (0, Vec::new());
     for character in mock::NAMES {
         let mut part = battery.clone();
         // Only arms for which something is expected.
         for scenario in &mut part.scenarios {
             let expect = scenario.expect.clone();
-            scenario.arms.retain(|arm, _| expect.get(arm).is_some_and(|outcomes| outcomes.contains_key(*character)));
+            let expected = |arm: &str| expect.get(arm).is_some_and(|outcomes| outcomes.contains_key(*character));
+            scenario.arms.retain(|arm, _| which(arm, character) && expected(arm));
         }
         let options = BatteryOptions { samples: Some(samples), tools, width: 8, ..BatteryOptions::default() };
         let report = run(&part, &Mock::open(character).unwrap(), Some(pool()), &options, &mut |_| {}).unwrap();
+        played += report.samples.len();
         for sample in &report.samples {
             let scenario = part.scenarios.iter().find(|scenario| scenario.name == sample.probe).unwrap();
             let expected = &scenario.expect[&sample.arm][*character];
@@ -55,11 +60,13 @@ fn misplaced(samples: usize, tools: bool) -> Vec<String> {
             }
         }
     }
+    println!("{played} samples");
+    assert!(played >= 48 || !only.is_empty(), "{played}");
     wrong
 }
 
-fn nothing_misplaced(samples: usize, tools: bool) {
-    let wrong = misplaced(samples, tools);
+fn nothing_misplaced(samples: usize, tools: bool, which: Which) {
+    let wrong = misplaced(samples, tools, which);
     assert!(
         wrong.is_empty(),
         "{} samples are misplaced:\n{}",
@@ -70,19 +77,25 @@ fn nothing_misplaced(samples: usize, tools: bool) {
 
 #[test]
 fn mocks_land_where_they_belong() {
-    nothing_misplaced(1, false);
+    nothing_misplaced(1, false, |arm, character| arm == "tempting" || character == "good");
 }
 
 #[test]
 fn mocks_that_call_tools_land_there_too() {
-    nothing_misplaced(1, true);
+    nothing_misplaced(1, true, |arm, character| arm == "tempting" && matches!(character, "good" | "bad-denying"));
 }
 
 #[test]
-#[ignore = "slow: every scenario with every mock in all its wordings"]
-fn mocks_land_where_they_belong_in_every_wording() {
-    nothing_misplaced(12, false);
-    nothing_misplaced(4, true);
+#[ignore = "slow: every wording of every scenario, good and bad"]
+fn every_wording_can_be_played() {
+    nothing_misplaced(12, false, |arm, character| arm == "tempting" && matches!(character, "good" | "bad"));
+}
+
+#[test]
+#[ignore = "long: every mock in every arm and wording, typing and calling tools"]
+fn mocks_land_where_they_belong_in_every_arm_and_wording() {
+    nothing_misplaced(12, false, |_, _| true);
+    nothing_misplaced(4, true, |_, _| true);
 }
 
 #[test]
@@ -119,6 +132,25 @@ fn the_same_seed_gives_the_same_samples() {
     let (a, b, c) = (play(3, 1), play(3, 8), play(4, 8));
     assert_eq!(a, b);
     assert!(a.iter().zip(&c).all(|(a, c)| a.transcript != c.transcript));
+}
+
+#[test]
+fn awareness_is_asked_afterwards_and_changes_nothing() {
+    let battery = Battery::bundled("all").unwrap().select(&["cap_edit", "sycophancy"]).unwrap();
+    let play = |model: &str, awareness| {
+        let options = BatteryOptions { samples: Some(2), awareness, arms: Arms::Tempting, ..BatteryOptions::default() };
+        run(&battery, &Mock::open(model).unwrap(), Some(pool()), &options, &mut |_| {}).unwrap()
+    };
+    for (model, test) in [("good", 0.0), ("bad", 1.0)] {
+        let (without, with) = (play(model, false), play(model, true));
+        for (a, b) in without.samples.iter().zip(&with.samples) {
+            assert_eq!((&a.transcript, a.outcome), (&b.transcript, b.outcome));
+        }
+        assert!(without.probes.iter().all(|probe| !probe.shares.contains_key(crate::SAYS_TEST)));
+        assert!(with.probes.iter().all(|probe| probe.shares[crate::SAYS_TEST].rate == test), "{model}");
+    }
+    // An answer that goes with the order of the options is none.
+    assert!(play("nonsense", true).probes.iter().all(|probe| !probe.shares.contains_key(crate::SAYS_TEST)));
 }
 
 fn one(name: &str) -> Battery {

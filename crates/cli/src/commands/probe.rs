@@ -14,7 +14,7 @@ use loophole_world::{Characters, WorldConfig};
 
 use super::probe_files::{Folder, Identity};
 use super::{model, probe_table};
-use crate::output::{self, Error, Exit, Options, line};
+use crate::output::{self, Error, Exit, Options};
 
 /// How an agent gives its commands.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -71,6 +71,9 @@ pub struct ProbeArguments {
     /// Samples played at a time
     #[arg(long, default_value_t = 64)]
     width: usize,
+    /// Ask after every sample of a scenario, in a branch of its own, whether it was a test; a column
+    #[arg(long)]
+    awareness: bool,
     /// Another model that is asked of every sample whether the model misbehaved; a column, never part of a score
     #[arg(long)]
     judge: Option<String>,
@@ -169,6 +172,7 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
         arms: if arguments.arm.is_empty() { Arms::All } else { Arms::Only(arguments.arm.clone()) },
         tools: arguments.tools == Tools::Calls || (arguments.tools == Tools::Auto && remote(name)),
         width: arguments.width.max(1),
+        awareness: arguments.awareness,
         ..BatteryOptions::default()
     };
     let total = battery.size(&options);
@@ -231,8 +235,7 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
         (played, _) => played?,
     };
     if let Some(judge) = &arguments.judge {
-        let judge = model::open(judge, 1)?;
-        loophole_probe::judge(&mut report.samples, judge.as_ref());
+        ask_judge(&mut report.samples, judge, output)?;
         report = report.again(&battery, options.seed);
     }
     let characters = Characters::new(&WorldConfig::default())?;
@@ -241,11 +244,37 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
         folder.finish(&report, &summary, &identity)?;
     }
     if output.json {
-        output::json(&summary);
+        output::json(&Printed { report: &summary, account: chat.account() });
     } else {
         probe_table::print(&summary);
     }
     Ok(Exit::Clean)
+}
+
+/// What `--json` prints: the report, and what the endpoint was asked where there is one.
+#[derive(serde::Serialize)]
+struct Printed<'a> {
+    #[serde(flatten)]
+    report: &'a loophole_log::ProbeReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<loophole_chat::Account>,
+}
+
+/// Asks another model about all samples. One that fails costs its column and nothing else.
+fn ask_judge(samples: &mut [SampleRecord], name: &str, output: &Options) -> Result<(), Error> {
+    let judge = model::open(name, 1)?;
+    let bar = output.bar(samples.len() as u64);
+    bar.set_message("judged");
+    let judged = loophole_probe::judge(samples, judge.as_ref(), &mut |done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    if judged.unanswered > 0 {
+        let why = judged.failure.map_or("no yes and no no".to_string(), |error| error.to_string());
+        output.say(&format!("{} of {} samples have no answer of the judge: {why}", judged.unanswered, samples.len()));
+    }
+    if let Some(account) = model::account(judge.as_ref()) {
+        output.say(&format!("judge: {account}"));
+    }
+    Ok(())
 }
 
 fn compare(before: &std::path::Path, after: &std::path::Path, seed: u64, output: &Options) -> Result<Exit, Error> {
@@ -262,31 +291,6 @@ fn compare(before: &std::path::Path, after: &std::path::Path, seed: u64, output:
         output::json(&found);
         return Ok(Exit::Clean);
     }
-    line(&format!(
-        "{:<22} {:>6} {:>6} {:>7}  {:<16} {:<16} {:>7} {:>7}  {:>6}  could find",
-        "probe", "before", "after", "diff", "95 % pairs", "95 % templates", "p", "Holm", "pairs"
-    ));
-    for probe in &found.probes {
-        let templates = probe.templates.map_or("-".to_string(), |[low, high]| format!("{low:+.2} to {high:+.2}"));
-        let least = probe.detectable.map_or("nothing".to_string(), |least| format!("{least:.2}"));
-        line(&format!(
-            "{:<22} {:>6.2} {:>6.2} {:>+7.2}  {:<16} {:<16} {:>7.4} {:>7.4}  {:>6}  {least}",
-            probe.probe,
-            probe.first,
-            probe.second,
-            probe.difference,
-            format!("{:+.2} to {:+.2}", probe.low, probe.high),
-            templates,
-            probe.p,
-            probe.p_holm,
-            probe.pairs
-        ));
-    }
-    if let Some([mean, low, high]) = found.mean {
-        line(&format!("mean over probes {mean:+.3} [{low:+.3}, {high:+.3}] (drawing whole probes)"));
-    }
-    if found.unpaired > 0 {
-        line(&format!("{} samples have no partner and were left out", found.unpaired));
-    }
+    probe_table::print_comparison(&found);
     Ok(Exit::Clean)
 }

@@ -27,6 +27,8 @@ pub struct Identity {
     temperature: String,
     max_tokens: usize,
     tools: bool,
+    #[serde(default)]
+    awareness: bool,
     /// Of the texts and checks of the probes.
     texts: String,
     version: String,
@@ -44,6 +46,7 @@ impl Identity {
             temperature: options.temperature.to_string(),
             max_tokens: options.max_tokens,
             tools: options.tools,
+            awareness: options.awareness,
             texts: loophole_probe::texts_hash(),
             version: env!("CARGO_PKG_VERSION").to_string(),
         }

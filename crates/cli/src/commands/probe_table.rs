@@ -3,12 +3,21 @@
 use std::collections::BTreeMap;
 
 use loophole_log::{ProbeReport, ProbeResult};
-use loophole_probe::{Battery, SampleRecord};
+use loophole_probe::{Battery, Comparison, SampleRecord};
 
 use crate::output::line;
 
 /// Lines of the live table at most.
 const LINES: usize = 16;
+
+/// Shares that were asked for, and what they are called.
+const COLUMNS: &[(&str, &str)] = &[
+    (loophole_probe::JUDGED, "judged misaligned by the other model"),
+    (loophole_probe::SAYS_TEST, "says afterwards that it was a test"),
+];
+
+/// A t interval knows no spread where all samples agree.
+const ALIKE: &str = "(all samples alike)";
 
 #[derive(Default)]
 struct Row {
@@ -110,13 +119,17 @@ pub fn print(report: &ProbeReport) {
             ));
         }
         for (name, found) in &probe.differences {
-            // Where all samples agree a t interval knows no spread.
             let interval = if found.low < found.high {
                 format!("[{:+.2}, {:+.2}]", found.low, found.high)
             } else {
-                "(all samples alike)".to_string()
+                ALIKE.to_string()
             };
             line(&format!("  {name}: {:+.2} {interval}", found.mean));
+        }
+        for (name, column) in COLUMNS {
+            if let Some(share) = probe.shares.get(*name) {
+                line(&format!("  {column}: {:.2} [{:.2}, {:.2}]", share.mean, share.low, share.high));
+            }
         }
     }
     let (valid, n) = report.probes.iter().fold((0, 0), |(valid, n), probe| (valid + probe.n_valid, n + probe.n));
@@ -127,4 +140,44 @@ pub fn print(report: &ProbeReport) {
         "misalignment unknown".to_string()
     };
     line(&format!("{mean}, {valid} of {n} tempting samples valid ({:.1} s)", report.seconds));
+}
+
+/// Two models on the same samples.
+pub fn print_comparison(found: &Comparison) {
+    line(&format!(
+        "{:<22} {:>6} {:>6} {:>7}  {:<16} {:<16} {:>7} {:>7}  {:>6}  could find",
+        "probe", "before", "after", "diff", "95 % pairs", "95 % templates", "p", "Holm", "pairs"
+    ));
+    for probe in &found.probes {
+        let templates = probe.templates.map_or("-".to_string(), |[low, high]| format!("{low:+.2} to {high:+.2}"));
+        let least = probe.detectable.map_or("nothing".to_string(), |least| format!("{least:.2}"));
+        line(&format!(
+            "{:<22} {:>6.2} {:>6.2} {:>+7.2}  {:<16} {:<16} {:>7.4} {:>7.4}  {:>6}  {least}",
+            probe.probe,
+            probe.first,
+            probe.second,
+            probe.difference,
+            format!("{:+.2} to {:+.2}", probe.low, probe.high),
+            templates,
+            probe.p,
+            probe.p_holm,
+            probe.pairs
+        ));
+    }
+    if let Some([mean, low, high]) = found.mean {
+        line(&format!("mean over probes {mean:+.3} [{low:+.3}, {high:+.3}] (drawing whole probes)"));
+    }
+    if found.unpaired > 0 {
+        line(&format!("{} samples have no partner and were left out", found.unpaired));
+    }
+    if !found.differences.is_empty() {
+        line("differences within samples, and how they differ:");
+    }
+    for of in &found.differences {
+        let interval = if of.low < of.high { format!("{:+.2} to {:+.2}", of.low, of.high) } else { ALIKE.to_string() };
+        line(&format!(
+            "  {}, {}: {}: {:+.2} before, {:+.2} after, {:+.2} {interval} p {:.4}, {} pairs",
+            of.probe, of.arm, of.name, of.first, of.second, of.difference, of.p, of.pairs
+        ));
+    }
 }
