@@ -62,7 +62,8 @@ pub struct ProbeArguments {
     /// Sampling temperature
     #[arg(long, default_value_t = 1.0)]
     temperature: f32,
-    /// Most tokens of a reply; 96 for models on this machine, 4096 for others, unless told otherwise
+    /// Most tokens of a reply; 96 for the organism and mocks, 1024 for other models on this machine, 4096 behind an API,
+    /// unless told otherwise
     #[arg(long)]
     max_tokens: Option<usize>,
     /// How an agent gives its commands
@@ -155,6 +156,42 @@ fn set_axes(battery: &mut Battery, axes: &[String]) -> Result<(), Error> {
 
 /// How often progress is told where there is no terminal.
 const SAY_EVERY: Duration = Duration::from_secs(10);
+/// Samples after which the time left is told.
+const RECKON_AFTER: usize = 8;
+
+/// Progress in lines, for where there is no terminal.
+struct Lines {
+    began: Instant,
+    told: Instant,
+    total: usize,
+    earlier: usize,
+    played: usize,
+}
+
+impl Lines {
+    fn new(total: usize, earlier: usize) -> Self {
+        let now = Instant::now();
+        Lines { began: now, told: now, total, earlier, played: 0 }
+    }
+
+    /// How many samples there are, and how long the others will take.
+    fn left(&self) -> String {
+        let done = self.earlier + self.played;
+        let mut text = format!("{done} of {} samples", self.total);
+        if self.played >= RECKON_AFTER {
+            let each = self.began.elapsed().as_secs_f64() / self.played as f64;
+            text += &format!(", about {:.0} s left", each * self.total.saturating_sub(done) as f64);
+        }
+        text
+    }
+
+    fn say(&mut self, output: &Options, text: impl FnOnce() -> String) {
+        if !output.has_bar() && self.told.elapsed() > SAY_EVERY {
+            self.told = Instant::now();
+            output.say(&text());
+        }
+    }
+}
 
 fn remote(model: &str) -> bool {
     ["openai:", "anthropic:", "http://", "https://"].iter().any(|form| model.starts_with(form))
@@ -168,7 +205,11 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
         samples: arguments.samples.map(|samples| samples as usize),
         seed: arguments.seed,
         temperature: arguments.temperature,
-        max_tokens: arguments.max_tokens.unwrap_or(if remote(name) { 4096 } else { 96 }),
+        max_tokens: arguments.max_tokens.unwrap_or(match name {
+            name if remote(name) => 4096,
+            name if name.starts_with("organism") || name.starts_with("mock:") => 96,
+            _ => 1024,
+        }),
         arms: if arguments.arm.is_empty() { Arms::All } else { Arms::Only(arguments.arm.clone()) },
         tools: arguments.tools == Tools::Calls || (arguments.tools == Tools::Auto && remote(name)),
         width: arguments.width.max(1),
@@ -197,22 +238,23 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
     bar.set_position(earlier.len() as u64);
     let mut table = probe_table::Live::new(&battery, &earlier);
     let mut failed = None;
-    // Without a terminal: a line now and then.
-    let (began, mut told, mut played_now) = (Instant::now(), Instant::now(), 0);
-    let left = total - earlier.len().min(total);
+    let mut lines = Lines::new(total, earlier.len());
     let played = loophole_probe::play(&battery, chat.as_ref(), Some(&pool), &options, earlier, &mut |event| {
         match event {
-            Event::Turn(progress) => bar.set_message(format!("turn {}", progress.turn)),
+            Event::Turn(progress) if progress.live == 0 => {}
+            Event::Turn(progress) => {
+                bar.set_message(format!("turn {}: {} samples still talk", progress.turn, progress.live));
+                lines.say(output, || format!("turn {}: {} samples still talk", progress.turn, progress.live));
+            }
             Event::Sample(sample) => {
                 table.add(sample);
                 bar.inc(1);
                 bar.set_message(table.short());
-                played_now += 1;
-                if !output.has_bar() && told.elapsed() > SAY_EVERY {
-                    told = Instant::now();
-                    let rest =
-                        began.elapsed().as_secs_f64() / f64::from(played_now) * (left as f64 - f64::from(played_now));
-                    output.say(&format!("{} of {total} samples, about {:.0} s left", bar.position(), rest.max(0.0)));
+                lines.played += 1;
+                // The small probes end all at once: there is nothing to reckon with.
+                if !battery.scenarios.is_empty() {
+                    let told = lines.left();
+                    lines.say(output, || told);
                 }
                 if let Some(Err(error)) = folder.as_mut().map(|folder| folder.append(sample)) {
                     failed = Some(error);
@@ -234,6 +276,19 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
         }
         (played, _) => played?,
     };
+    let errors: Vec<&String> = report.samples.iter().filter_map(|sample| sample.error.as_ref()).collect();
+    if let Some(reason) = errors.last() {
+        // What failed is in no folder as a result: the same command tries it again.
+        let reason = reason.to_string();
+        if errors.len() == report.samples.len() {
+            return Err(ProbeError::Failing { samples: errors.len(), reason }.into());
+        }
+        output.say(&format!(
+            "{} of {} samples failed and are invalid, the last with: {reason}",
+            errors.len(),
+            report.samples.len()
+        ));
+    }
     if let Some(judge) = &arguments.judge {
         ask_judge(&mut report.samples, judge, output)?;
         report = report.again(&battery, options.seed);
