@@ -27,6 +27,8 @@ pub struct Tests {
     pub skipped: Vec<String>,
     /// What each failed test printed, by its name.
     pub failures: Vec<(String, Vec<String>)>,
+    /// Of `passed`, how many failed at first.
+    pub flaky: usize,
 }
 
 /// Of what a failed test printed, lines are cut to so many characters...
@@ -72,6 +74,12 @@ impl Tests {
         }
         tests.passed = tests.passed.saturating_sub(tests.skipped.len());
         tests
+    }
+
+    /// All that failed passed when they were run again, one after the other.
+    pub fn passed_alone(&mut self) {
+        self.flaky = std::mem::take(&mut self.failed);
+        self.passed += self.flaky;
     }
 }
 
@@ -120,17 +128,20 @@ impl Table {
                 Found::Tests(tests, why) => {
                     let skipped: String = tests.skipped.iter().map(|s| format!("\n{:32}skipped: {s}", "")).collect();
                     let word = if why.is_some() { "FAILED" } else { "passed" };
-                    format!("{word}: {} passed, {} failed{skipped}", tests.passed, tests.failed)
+                    let flaky = match tests.flaky {
+                        0 => String::new(),
+                        n => format!(", {n} of them only when run again alone"),
+                    };
+                    format!("{word}: {} passed{flaky}, {} failed{skipped}", tests.passed, tests.failed)
                 }
             };
             let _ = writeln!(out, "{name:20}{seconds:8.1} s  {said}");
         }
-        for (name, lines) in self.rows.iter().flat_map(|(_, found, _)| match found {
-            Found::Tests(tests, _) => tests.failures.as_slice(),
-            _ => &[],
-        }) {
+        let all =
+            self.rows.iter().filter_map(|(_, found, _)| if let Found::Tests(t, _) = found { Some(t) } else { None });
+        for (flaky, (name, lines)) in all.flat_map(|t| t.failures.iter().map(|f| (t.flaky > 0, f))) {
             let said: Vec<&str> = lines.iter().map(|l| l.trim_end()).filter(|l| !l.is_empty()).collect();
-            let _ = writeln!(out, "\nFAILED {name}");
+            let _ = writeln!(out, "\nFAILED {name}{}", if flaky { ", and passed when run again alone" } else { "" });
             for line in &said[said.len().saturating_sub(REPEATED)..] {
                 let _ = writeln!(out, "    {line}");
             }
@@ -181,7 +192,7 @@ test result: FAILED. 10 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out;
         let skipped = vec!["a: SKIPPED: no cells here".to_string()];
         let said = ["thread 'd' panicked: SKIPPED is no skip here".to_string(), String::new()];
         let failures = vec![("d".to_string(), said.to_vec())];
-        assert_eq!(Tests::read(OUTPUT), Tests { passed: 12, failed: 2, skipped, failures });
+        assert_eq!(Tests::read(OUTPUT), Tests { passed: 12, failed: 2, skipped, failures, flaky: 0 });
         assert_eq!(Tests::read("error: could not compile"), Tests::default());
     }
 
@@ -195,5 +206,10 @@ test result: FAILED. 10 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out;
         assert_eq!(table.text().lines().last(), Some("13 passed, 2 failed, 2 skipped"));
         table.check("build", || Found::Tests(Tests::default(), Some("does not build".into())));
         assert_eq!(table.counts(), (13, 3, 2));
+        let mut tests = Tests::read(OUTPUT);
+        tests.passed_alone();
+        table.check("flaky", || Found::Tests(tests, None));
+        assert_eq!(table.counts(), (27, 3, 3));
+        assert!(table.text().contains("FAILED d, and passed when run again alone"), "{}", table.text());
     }
 }

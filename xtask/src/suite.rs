@@ -11,6 +11,8 @@ use crate::{deps, python};
 const ALL: u64 = 29 * 60;
 /// Seconds that the big installation (torch) may take.
 const BIG: u64 = 6 * 60;
+/// More failed tests than this are not run again.
+const AGAIN: usize = 4;
 /// Seconds for what builds the workspace.
 const BUILD: u64 = 15 * 60;
 
@@ -259,11 +261,28 @@ fn passed<A: AsRef<std::ffi::OsStr>>(runner: &Runner, program: &str, arguments: 
 
 /// Runs Rust's tests. Always those of the whole workspace, of which `which` may pick some: another choice of packages
 /// would build the dependencies again with other features.
+///
+/// A few that fail are run again, alone: some wait for moments that a busy machine does not give them. Those that pass
+/// then are named as such in the table.
 fn tests(runner: &Runner, cargo: &str, which: &[&str], how: &[&str], env: &[(&str, &Path)]) -> Found {
-    let arguments = [&["test", "--release", "--workspace", "--no-fail-fast"], which, &["--"], how].concat();
-    let ended = runner.run(cargo, &arguments, env, BUILD);
-    let wrong = (!ended.good()).then(|| ended.why.clone());
-    Found::Tests(Tests::read(&ended.output), wrong)
+    let once = |how: &[&str]| {
+        let arguments = [&["test", "--release", "--workspace", "--no-fail-fast"], which, &["--"], how].concat();
+        let ended = runner.run(cargo, &arguments, env, BUILD);
+        (Tests::read(&ended.output), (!ended.good()).then_some(ended.why))
+    };
+    let (mut tests, wrong) = once(how);
+    if wrong.is_none() || tests.failed == 0 || tests.failed > AGAIN || tests.failures.len() != tests.failed {
+        return Found::Tests(tests, wrong);
+    }
+    let names: Vec<&str> = tests.failures.iter().map(|(name, _)| name.as_str()).collect();
+    println!("\nFAILED {}; once more, one after the other", names.join(", "));
+    let alone = [&["--include-ignored", "--exact", "--show-output", "--test-threads=1"], names.as_slice()].concat();
+    let (again, wrong) = once(&alone);
+    if wrong.is_none() && again.passed + again.skipped.len() >= names.len() {
+        tests.passed_alone();
+        return Found::Tests(tests, None);
+    }
+    Found::Tests(tests, wrong.or(Some("not all of them were run again".into())))
 }
 
 /// Where `cargo test` puts a program that it has built.

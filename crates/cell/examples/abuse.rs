@@ -19,6 +19,7 @@ fn main() -> ExitCode {
     let failures = table::failures(&rows);
     print!("{}", table::totals(&rows));
     table::skipped(&rows).iter().for_each(|line| println!("SKIPPED {line}"));
+    table::at_first(&rows).iter().for_each(|line| println!("HELD ONLY ALONE {line}"));
     failures.iter().for_each(|line| println!("FAILED {line}"));
     if arguments.iter().any(|a| a == "--write")
         && let Err(why) = table::write(&attempt::all(), &rows)

@@ -14,6 +14,7 @@ fn carry_out(test: &str, which: Which<'_>) {
     let rows = suite::run(&[test, "--exact", "--nocapture", "--include-ignored"], which);
     print!("{}", table::totals(&rows));
     table::skipped(&rows).iter().for_each(|line| println!("SKIPPED {line}"));
+    table::at_first(&rows).iter().for_each(|line| println!("HELD ONLY ALONE {line}"));
     let failures = table::failures(&rows);
     assert!(failures.is_empty(), "{} attempts did not end as they must:\n{}", failures.len(), failures.join("\n"));
 }

@@ -221,6 +221,9 @@ impl Zygote {
         let code = libc::WIFEXITED(ended.status).then(|| libc::WEXITSTATUS(ended.status));
         let signal = libc::WIFSIGNALED(ended.status).then(|| libc::WTERMSIG(ended.status));
         let full = full || found.largest >= limits.file_bytes;
+        // Where the user's other processes count too, the crowd may be somebody else's.
+        let own = self.shares_user.is_none() || 2 * ended.leftover >= limits.processes;
+        let ended = &Ended { crowded: ended.crowded && own, ..*ended };
         let facts = Facts { ended, code, signal, truncated, full, hits, stderr: &stderr, limits };
         Ok(Record {
             verdict: facts.verdict(),

@@ -180,6 +180,7 @@ impl Attempt {
             user: user.to_owned(),
             outcome,
             seconds: 0.0,
+            at_first: None,
         }
     }
 }

@@ -143,6 +143,17 @@ fn in_tier(kind: Tier, options: &PoolOptions, user: &str, attempts: &[Attempt]) 
         }
     });
     let mut rows = rows.into_inner().expect("rows");
+    // Some wait for moments that the others may have taken: what failed is tried again with nothing beside it.
+    let failed = rows.iter_mut().filter_map(|row| match &row.outcome {
+        Outcome::Failed(why) => Some((why.clone(), row)),
+        _ => None,
+    });
+    for (why, row) in failed {
+        let attempt = attempts.iter().find(|a| a.name == row.name).expect("the row's attempt");
+        let mut worker = Worker::start(kind, options).expect("a worker");
+        (row.outcome, row.seconds) = worker.carry_out(attempt, &neighbour);
+        row.at_first = Some(why);
+    }
     rows.sort_by_key(|r| attempts.iter().position(|a| a.name == r.name));
     rows
 }

@@ -34,6 +34,9 @@ pub struct Row {
     pub outcome: Outcome,
     /// How long it took, all around it included.
     pub seconds: f64,
+    /// What was not seen at first, while others ran beside it.
+    #[serde(default)]
+    pub at_first: Option<String>,
 }
 
 impl Row {
@@ -80,6 +83,13 @@ pub fn totals(rows: &[Row]) -> String {
 /// Everything that did not hold, one line each.
 pub fn failures(rows: &[Row]) -> Vec<String> {
     lines(rows, |o| if let Outcome::Failed(why) = o { Some(why.as_str()) } else { None })
+}
+
+/// Everything that held only once nothing else ran beside it, one line each.
+pub fn at_first(rows: &[Row]) -> Vec<String> {
+    let of = |r: &&Row| r.outcome == Outcome::Held && r.at_first.is_some();
+    let line = |r: &Row| format!("{} ({}, {}): {}", r.name, r.tier, r.user, r.at_first.as_deref().unwrap_or_default());
+    rows.iter().filter(of).map(line).collect()
 }
 
 /// Everything that was not carried out, one line each.
