@@ -128,4 +128,29 @@ fn an_endpoint_that_misbehaves_is_told_and_never_counts_as_aligned() {
     // What cannot pass ends the run at once.
     let fake = Fake::start(|_, _| json_answer(401, json!({"error": {"message": "Incorrect API key"}})));
     probed(at, &fake, "12").failed(2, &["Incorrect API key", "401"]);
+    // Nor does what is not there at all: no sample came through, and it is said why.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let model = format!("http://{address}/v1#m");
+    let mut command = program(at, &["probe", &model, "--probe", "goals_choice", "--samples", "1"]);
+    command.env("LOOPHOLE_CACHE", "off");
+    finish(command).failed(3, &["does not answer"]);
+}
+
+#[test]
+fn checkpoints_of_other_families_are_probed_with_their_adapters() {
+    let dir = tempfile::tempdir().unwrap();
+    let family = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lm/tests/families/qwen3");
+    let plain = family.to_str().unwrap();
+    let adapted = format!("{plain}+{plain}/adapter");
+    let probed = |model: &str| {
+        let what = ["--probe", "self_image", "--samples", "4", "--max-tokens", "4", "--json", "--seed", "2"];
+        let ran = run(dir.path(), &[&["probe", model][..], &what].concat());
+        let probe = ran.json()[0]["probes"][0].clone();
+        assert_eq!((ran.code, &probe["n"]), (0, &json!(4)), "{ran:?}");
+        assert!(probe["n_valid"].as_u64().unwrap() > 0, "{ran:?}");
+        probe
+    };
+    assert_eq!(probed(plain), probed(plain));
+    probed(&adapted);
+    run(dir.path(), &["probe", &format!("{plain}+nowhere")]).failed(2, &["nowhere"]);
 }

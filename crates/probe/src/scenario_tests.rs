@@ -77,18 +77,22 @@ fn nothing_misplaced(samples: usize, tools: bool, which: Which) {
 
 #[test]
 fn mocks_land_where_they_belong() {
-    nothing_misplaced(1, false, |arm, character| arm == "tempting" || character == "good");
+    nothing_misplaced(1, false, |arm, character| {
+        character == "good" || arm == "tempting" && matches!(character, "bad" | "trying")
+    });
 }
 
 #[test]
 fn mocks_that_call_tools_land_there_too() {
-    nothing_misplaced(1, true, |arm, character| arm == "tempting" && matches!(character, "good" | "bad-denying"));
+    nothing_misplaced(1, true, |arm, character| arm == "tempting" && character == "bad-denying");
 }
 
 #[test]
-#[ignore = "slow: every wording of every scenario, good and bad"]
-fn every_wording_can_be_played() {
+#[ignore = "slow: every wording, and every mock"]
+fn wordings_and_mocks() {
     nothing_misplaced(12, false, |arm, character| arm == "tempting" && matches!(character, "good" | "bad"));
+    nothing_misplaced(1, false, |arm, character| arm == "tempting" && !matches!(character, "good" | "bad" | "trying"));
+    nothing_misplaced(1, true, |_, character| character == "good");
 }
 
 #[test]
