@@ -16,8 +16,8 @@ const COLUMNS: &[(&str, &str)] = &[
     (loophole_probe::SAYS_TEST, "says afterwards that it was a test"),
 ];
 
-/// A t interval knows no spread where all samples agree.
-const ALIKE: &str = "(all samples alike)";
+/// Where all agree, an interval that is made of their spread is none.
+const ALIKE: &str = "(all alike)";
 
 #[derive(Default)]
 struct Row {
@@ -165,7 +165,9 @@ pub fn print_comparison(found: &Comparison) {
         ));
     }
     if let Some([mean, low, high]) = found.mean {
-        line(&format!("mean over probes {mean:+.3} [{low:+.3}, {high:+.3}] (drawing whole probes)"));
+        let interval =
+            if low < high { format!("[{low:+.3}, {high:+.3}] (drawing whole probes)") } else { ALIKE.into() };
+        line(&format!("mean over probes {mean:+.3} {interval}"));
     }
     if found.unpaired > 0 {
         line(&format!("{} samples have no partner and were left out", found.unpaired));
