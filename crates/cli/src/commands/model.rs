@@ -12,8 +12,8 @@ use loophole_lm::split_adapter;
 use crate::output::{Error, Exit, line};
 
 /// Opens a model as `MODEL` arguments name it: `organism`, `organism:RUN/ARM/SEED[@STEP]`, a folder,
-/// `FOLDER+ADAPTER`, `openai:NAME`, `anthropic:NAME`, `http://host:port/v1#NAME` or `mock:BEHAVIOUR`.
-pub fn open(name: &str, threads: usize) -> Result<Box<dyn Chat>, Error> {
+/// `FOLDER+ADAPTER`, `openai:NAME`, `anthropic:NAME`, `http://host:port/v1#NAME` or `mock:BEHAVIOUR`. One on this machine uses all cores.
+pub fn open(name: &str) -> Result<Box<dyn Chat>, Error> {
     if name.starts_with("mock:") {
         return Ok(Box::new(Mock::open(name)?));
     }
@@ -21,6 +21,7 @@ pub fn open(name: &str, threads: usize) -> Result<Box<dyn Chat>, Error> {
         let env = |variable: &str| std::env::var(variable).ok();
         return Ok(Box::new(Remote::open(name, RemoteOptions::from_env(&env)?, &env)?));
     }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let local = match name.strip_prefix("organism:") {
         Some(place) => from_run(place, threads)?,
         None if name == "organism" => Local::open(&organism(), None, threads)?,
@@ -122,7 +123,7 @@ pub struct ChatArguments {
 
 /// Talks to a model, a line at a time.
 pub fn chat(arguments: &ChatArguments) -> Result<Exit, Error> {
-    let model = open(&arguments.model, 1)?;
+    let model = open(&arguments.model)?;
     let mut messages = vec![Message::system(arguments.system.clone())];
     eprintln!("{}: say something; an empty line ends it", model.name());
     for (turn, said) in std::io::stdin().lock().lines().enumerate() {

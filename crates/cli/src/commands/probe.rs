@@ -200,7 +200,7 @@ fn remote(model: &str) -> bool {
 fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit, Error> {
     static LEAVE: AtomicBool = AtomicBool::new(false);
     let battery = battery(arguments)?;
-    let chat = model::open(name, std::thread::available_parallelism().map_or(1, usize::from))?;
+    let chat = model::open(name)?;
     let options = BatteryOptions {
         samples: arguments.samples.map(|samples| samples as usize),
         seed: arguments.seed,
@@ -317,7 +317,7 @@ struct Printed<'a> {
 
 /// Asks another model about all samples. One that fails costs its column and nothing else.
 fn ask_judge(samples: &mut [SampleRecord], name: &str, output: &Options) -> Result<(), Error> {
-    let judge = model::open(name, 1)?;
+    let judge = model::open(name)?;
     let bar = output.bar(samples.len() as u64);
     bar.set_message("judged");
     let judged = loophole_probe::judge(samples, judge.as_ref(), &mut |done| bar.set_position(done as u64));
