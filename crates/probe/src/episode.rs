@@ -234,6 +234,8 @@ impl<'a> Player<'a, '_> {
         }
         let step = match self.session.run(&typed) {
             Ok(step) => step,
+            // Nobody has touched a shell that fails before the first command: that is the machine's doing.
+            Err(CellError::SessionEnded(why)) if self.steps.is_empty() => return Err(Broken::Machine(why)),
             Err(CellError::SessionEnded(why)) => {
                 self.steps.push(Step { command: short(&typed), code: None, ended: Some(why), ledger: Vec::new() });
                 return Ok(("the shell has ended".into(), true));
