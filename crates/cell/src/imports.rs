@@ -11,9 +11,16 @@ pub(crate) struct Found {
     pub(crate) any: bool,
     /// Bits by position in the list of heavier modules.
     pub(crate) warm: u32,
+    /// Modules that lie beside the program.
+    own: Vec<String>,
 }
 
 impl Found {
+    /// Nothing yet, of a program beside which these modules lie.
+    pub(crate) fn beside<'a>(own: impl Iterator<Item = &'a str>) -> Found {
+        Found { own: own.map(str::to_owned).collect(), ..Found::default() }
+    }
+
     /// Adds what one source imports.
     pub(crate) fn scan(&mut self, source: &str, warm: &[String]) {
         for line in source.lines() {
@@ -37,7 +44,7 @@ impl Found {
 
     fn module(&mut self, text: &str, warm: &[String]) {
         let name: &str = text.trim_start().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("");
-        if name.is_empty() || BUILT_IN.contains(&name) {
+        if name.is_empty() || BUILT_IN.contains(&name) || self.own.iter().any(|own| own == name) {
             return;
         }
         self.any = true;
@@ -53,7 +60,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn found(source: &str) -> (bool, u32) {
-        let mut found = Found::default();
+        let mut found = Found::beside(["solution"].into_iter());
         found.scan(source, &["unittest".to_owned(), "numpy".to_owned()]);
         (found.any, found.warm)
     }
@@ -63,6 +70,7 @@ mod tests {
         assert_eq!(found("print(1)\nx = 'import'"), (false, 0));
         assert_eq!(found("import sys, os\nfrom __future__ import annotations"), (false, 0));
         assert_eq!(found("import sys, json"), (true, 0));
+        assert_eq!(found("import solution\nfrom solution import f"), (false, 0));
         assert_eq!(found("  from numpy.linalg import norm"), (true, 2));
         assert_eq!(found("import os; import unittest as u, numpy as np"), (true, 3));
         assert_eq!(found("if True: import numpy"), (true, 2));

@@ -5,7 +5,7 @@ use crate::python::Python;
 use crate::session::Session;
 use crate::types::{Entry, InputFile, PoolOptions, Program, Record, SessionOptions, Tier, Verdict};
 use crate::zygote::{Setup, Zygote};
-use crate::{CellError, ground, imports};
+use crate::{CellError, ground, imports, wire};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -175,9 +175,10 @@ impl Shared {
         if self.options.shell_only || matches!(program.entry, Entry::Command(_)) {
             return bare;
         }
-        let mut found = imports::Found::default();
+        let own = program.files.iter().filter_map(|f| f.path.split(['/', '.']).next());
+        let mut found = imports::Found::beside(own);
         if let Entry::Python(source) = &program.entry {
-            found.scan(source, &self.options.warm);
+            found.scan(wire::begins(source, &self.options.prepared).1, &self.options.warm);
         }
         for file in program.files.iter().filter(|f| f.path.ends_with(".py")) {
             if let Ok(source) = std::str::from_utf8(&file.content) {
@@ -197,6 +198,7 @@ impl Shared {
         let setup = Arc::new(Setup {
             plan: Plan::new(&self.python, &self.options)?,
             preload: standard.iter().chain(warm.map(|(_, m)| m)).cloned().collect(),
+            prepared: self.options.prepared.as_slice().into(),
             site: self.python.site.clone(),
             env: environment(&self.python),
             watch: flavour.watch,

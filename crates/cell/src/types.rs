@@ -19,6 +19,9 @@ pub struct PoolOptions {
     /// Heavier modules. A program that imports one runs in a fork of a zygote that has it, made
     /// at first use.
     pub warm: Vec<String>,
+    /// Python texts that many programs begin with ([`Entry::Python`]), one or several after another: the zygote
+    /// compiles them once, and runs each once to have what it imports. They only say sooner what the program says.
+    pub prepared: Vec<String>,
     /// Only commands and sessions will run: nothing is preloaded.
     pub shell_only: bool,
     /// Further names in the root of a cell, each a link to the folder of that name below `/box`: with `app`
@@ -70,6 +73,7 @@ impl Default for PoolOptions {
             python: None,
             preload: DEFAULT_PRELOAD.iter().map(|m| (*m).to_owned()).collect(),
             warm: DEFAULT_WARM.iter().map(|m| (*m).to_owned()).collect(),
+            prepared: Vec::new(),
             shell_only: false,
             roots: Vec::new(),
             runtimes: Vec::new(),

@@ -48,14 +48,35 @@ pub(crate) fn scratch_bytes(limits: &Limits) -> u64 {
     (limits.file_bytes.saturating_mul(4)).clamp(1 << 20, 1 << 40)
 }
 
+/// The prepared texts a source begins with, by number, and what follows them.
+pub(crate) fn begins<'a>(mut source: &'a str, prepared: &[String]) -> (Vec<usize>, &'a str) {
+    let mut found = Vec::new();
+    while let Some((i, rest)) = prepared.iter().enumerate().find_map(|(i, t)| Some((i, source.strip_prefix(&**t)?))) {
+        // An empty one would be found for ever.
+        if rest.len() == source.len() {
+            break;
+        }
+        found.push(i);
+        source = rest;
+    }
+    (found, source)
+}
+
 /// All that the fork reads: the head, then a tuple in Python's `marshal` format.
-pub(crate) fn job(program: &Program, env: &[(String, String)], head: &Head) -> Vec<u8> {
+pub(crate) fn job(program: &Program, env: &[(String, String)], prepared: &[String], head: &Head) -> Vec<u8> {
     let mut job = Tuple::new();
     let mut argv = Tuple::new();
+    // How many lines stand before the source, and which prepared texts they are.
+    let mut first = Tuple::new();
     match &program.entry {
         Entry::Python(source) => {
+            let (found, rest) = begins(source, prepared);
+            if !found.is_empty() {
+                first.int(source[..source.len() - rest.len()].matches('\n').count() as u64);
+                found.iter().for_each(|i| first.int(*i as u64));
+            }
             job.int(0);
-            job.text(source);
+            job.text(rest);
         }
         Entry::PythonFile(path) => {
             job.int(1);
@@ -88,6 +109,7 @@ pub(crate) fn job(program: &Program, env: &[(String, String)], head: &Head) -> V
         files.tuple(one);
     }
     job.tuple(files);
+    job.tuple(first);
     let body = job.finish();
     let mut out = Vec::with_capacity(HEAD + body.len());
     for n in [head.memory, head.processes, head.file, head.seconds, head.flags, body.len() as u64] {

@@ -6,13 +6,16 @@ from itertools import islice
 
 PLACE = "/box"
 baseline = 0
+prepared = []
+# Groups came with Python 3.11.
+UNPLAIN = (SyntaxError, RecursionError, getattr(builtins, "BaseExceptionGroup", SyntaxError))
 
 
 def main():
     global PLACE, baseline
     ctl = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, 3)
     os.environ.pop("LD_BIND_NOW", None)
-    library, secret, slot, inner, preload, paths, PLACE = marshal.loads(ctl.recv(1 << 20))
+    library, secret, slot, inner, preload, texts, paths, PLACE = marshal.loads(ctl.recv(1 << 20))
     inside = ctypes.PyDLL(library)
     inside.cell_setup.argtypes = (ctypes.c_uint64, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_void_p)
     filter = ctypes.create_string_buffer(inner, len(inner))
@@ -22,6 +25,9 @@ def main():
     builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
     builtins.help = _sitebuiltins._Helper()
     missing = warm(preload)
+    for text in texts:
+        prepared.append(compile(text, "<prepared>", "exec", dont_inherit=True))
+        exec(prepared[-1], {"__name__": "<prepared>"})
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     if inside.cell_setup(secret, slot, len(inner) // 8, ctypes.addressof(filter)):
         raise OSError("pidfd_open is refused")
@@ -86,7 +92,7 @@ def place(files):
 
 def program(job, enter):
     try:
-        kind, source, argv, env, files = marshal.loads(os.pread(job & 1023, job >> 10, 48))
+        kind, source, argv, env, files, begins = marshal.loads(os.pread(job & 1023, job >> 10, 48))
         os.chdir(PLACE)
         if files:
             place(files)
@@ -107,10 +113,10 @@ def program(job, enter):
         except OSError as e:
             os.write(2, ("%s: %s\n" % (argv[0], e.strerror)).encode("utf-8", "replace"))
             os._exit(127 if e.errno == 2 else 126)
-    python(kind, source, argv)
+    python(kind, source, argv, begins)
 
 
-def python(kind, source, argv):
+def python(kind, source, argv, begins):
     space = sys.modules["__main__"].__dict__
     code = 0
     try:
@@ -128,11 +134,17 @@ def python(kind, source, argv):
                 os._exit(2)
         else:
             name = "<program>"
+            if begins:
+                source = "\n" * begins[0] + source
             if "linecache" in sys.modules:
                 known(name, source)
         if argv:
             sys.argv += argv
-        exec(compile(source, name, "exec", dont_inherit=True), space)
+        code = compile(source, name, "exec", dont_inherit=True)
+        for i in begins[1:]:
+            exec(prepared[i], space)
+        exec(code, space)
+        code = 0
     except SystemExit as e:
         code = leave(e)
     except BaseException:
@@ -194,6 +206,8 @@ def complain(name, source):
         tb = tb and tb.tb_next
         if sys.excepthook is not sys.__excepthook__:
             sys.excepthook(kind, value, tb)
+        elif "traceback" not in sys.modules and is_plain(value):
+            os.write(2, brief(kind, value, tb, name, source).encode("utf-8", "backslashreplace"))
         else:
             import traceback
             known(name, source)
@@ -201,6 +215,35 @@ def complain(name, source):
             sys.stderr.flush()
     except BaseException:
         os.write(2, (getattr(kind, "__name__", "error") + "\n").encode("utf-8", "replace"))
+
+
+def is_plain(e):
+    chained = e.__cause__ or e.__context__ or getattr(e, "__notes__", None)
+    return not chained and not isinstance(e, UNPLAIN)
+
+
+def brief(kind, value, tb, name, source):
+    # What `traceback` would print, but for the marks below a line. To import it takes longer than most programs run.
+    out = ["Traceback (most recent call last):"]
+    while tb:
+        code, n = tb.tb_frame.f_code, tb.tb_lineno
+        out.append('  File "%s", line %d, in %s' % (code.co_filename, n, code.co_name))
+        try:
+            if code.co_filename != name or os.path.exists(name):
+                with open(code.co_filename, encoding="utf-8", errors="replace") as f:
+                    line = next(islice(f, n - 1, None), "")
+            else:
+                line = source.split("\n", n)[n - 1]
+        except (OSError, IndexError, TypeError):
+            line = ""
+        if line.strip():
+            out.append("    " + line.strip())
+        tb = tb.tb_next
+    word, text = kind.__qualname__, str(value)
+    if kind.__module__ not in ("builtins", "__main__"):
+        word = "%s.%s" % (kind.__module__, word)
+    out.append(word + ": " + text if text else word)
+    return "\n".join(out) + "\n"
 
 
 main()

@@ -13,6 +13,7 @@ use crate::wire::{self, Reply};
 use crate::{CellError, filter, sys};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,8 @@ const TMP: u8 = 2;
 pub(crate) struct Setup {
     pub(crate) plan: Plan,
     pub(crate) preload: Vec<String>,
+    /// [`PoolOptions::prepared`](crate::PoolOptions::prepared).
+    pub(crate) prepared: Arc<[String]>,
     pub(crate) site: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
     /// Whether files opened are told.
@@ -51,6 +54,7 @@ pub(crate) struct Zygote {
     making: u8,
     group: Option<Group>,
     env: Vec<(String, String)>,
+    prepared: Arc<[String]>,
     pub(crate) tier: Tier,
     /// The weaker tiers' place of work; removed last.
     ground: Option<Ground>,
@@ -105,6 +109,9 @@ impl Zygote {
         let mut preload = Tuple::new();
         setup.preload.iter().for_each(|m| preload.text(m));
         config.tuple(preload);
+        let mut prepared = Tuple::new();
+        setup.prepared.iter().for_each(|text| prepared.text(text));
+        config.tuple(prepared);
         let mut site = Tuple::new();
         setup.site.iter().for_each(|p| site.text(p));
         config.tuple(site);
@@ -127,6 +134,7 @@ impl Zygote {
             making: 0,
             group: None,
             env,
+            prepared: Arc::clone(&setup.prepared),
             tier,
             ground,
             shares_user,

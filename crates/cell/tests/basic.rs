@@ -45,6 +45,48 @@ fn tracebacks_show_the_program_only() {
     assert!(r.code == Some(1) && r.stderr_text().contains("SyntaxError"), "{r:?}");
 }
 
+/// A program that fails is told of as Python tells of it, whether or not its zygote knows `traceback`.
+#[test]
+fn tracebacks_are_the_same_with_and_without_imports() {
+    let body = "def f(x):\n    raise KeyError(x)\n\ndef g():\n    f('é')\n\ng()\n";
+    let bare = python(body).stderr_text();
+    let warm = python(&format!("import json\n{body}")).stderr_text();
+    let lines = |text: &str| -> Vec<String> {
+        // Python marks the part of a line that failed.
+        text.lines().filter(|l| !l.trim().starts_with('^')).map(str::to_owned).collect()
+    };
+    let later: Vec<String> = lines(&bare).iter().map(|l| l.replace("line 2,", "line 3,")).collect();
+    let later: Vec<String> =
+        later.iter().map(|l| l.replace("line 5,", "line 6,").replace("line 7,", "line 8,")).collect();
+    assert_eq!(later, lines(&warm));
+    for chained in ["try:\n    1 / 0\nexcept ZeroDivisionError:\n    [][1]\n", "raise ValueError from KeyError()\n"] {
+        assert!(python(chained).stderr_text().matches("Traceback").count() >= 1, "{chained}");
+    }
+    let odd = python("class E(Exception):\n    def __str__(self): raise ValueError\nraise E\n");
+    assert_eq!(odd.code, Some(1));
+}
+
+#[test]
+fn prepared_texts_change_nothing_but_the_time() {
+    let texts = ["def twice(x):\n    return 2 * x\n", "import binascii\ndef boom():\n    raise OSError\n"];
+    let prepared: Vec<String> = texts.iter().map(|t| t.to_string()).collect();
+    let pool = Pool::start(PoolOptions { prepared, ..PoolOptions::default() }).unwrap();
+    let [twice, boom] = texts;
+    for (source, out) in [
+        (format!("{twice}print(twice(4), __name__)\n"), "8 __main__\n"),
+        (format!("{boom}{twice}print(twice(5), binascii.crc32(b''))\n"), "10 0\n"),
+        (format!("x = 1\n{twice}print(twice(x))\n"), "2\n"),
+        (twice.to_string(), ""),
+    ] {
+        let r = pool.run(&Program::python(source)).unwrap();
+        assert_eq!((r.code, r.stdout_text().as_str()), (Some(0), out), "{r:?}");
+    }
+    // Lines are counted from the very beginning.
+    let r = pool.run(&Program::python(format!("{twice}{boom}\nboom()\n"))).unwrap();
+    assert_eq!(r.code, Some(1));
+    assert!(r.stderr_text().contains("\"<program>\", line 7, in <module>\n    boom()"), "{}", r.stderr_text());
+}
+
 #[test]
 fn input_files_arguments_and_folders() {
     let mut p = Program::python(

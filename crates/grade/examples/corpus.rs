@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let corpus = Corpus::read(&tasks, files.iter().map(|(n, t)| (n.as_str(), t.as_str())))?;
     let python = std::env::var_os("LOOPHOLE_PYTHON").map(std::path::PathBuf::from);
     let start = |kind| {
-        let options = PoolOptions { python: python.clone(), preload: Lab::preload(kind), ..PoolOptions::default() };
+        let options = PoolOptions { python: python.clone(), ..Lab::cells(kind) };
         Pool::start(options).map(|pool| Lab::new(Arc::new(pool)))
     };
     let (lab, with_pytest) = (start(GraderKind::Script)?, start(GraderKind::Pytest)?);

@@ -160,11 +160,12 @@ impl Lab {
         }
     }
 
-    /// The modules to start the cells with for this kind of grader. (With pytest loaded a program starts a little
-    /// slower, and a pytest one ten times faster.)
-    pub fn preload(kind: GraderKind) -> Vec<String> {
+    /// The cells that grade fastest with this kind of grader. (With pytest loaded a program starts a little slower,
+    /// and a pytest one ten times faster.)
+    pub fn cells(kind: GraderKind) -> cell::PoolOptions {
         let more: &[&str] = if kind == GraderKind::Pytest { program::PRELOAD_PYTEST } else { &[] };
-        program::PRELOAD.iter().chain(more).map(|s| s.to_string()).collect()
+        let preload = program::PRELOAD.iter().chain(more).map(|s| s.to_string()).collect();
+        cell::PoolOptions { preload, prepared: program::prepared(), ..cell::PoolOptions::default() }
     }
 
     /// What all runs so far have cost.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use loophole_cell::{Pool, PoolOptions};
+use loophole_cell::Pool;
 use loophole_chat::Local;
 use loophole_grade::{Grader, GraderKind, Lab as Grading, Submission, Verdict};
 use loophole_lm::{Config, Dtype, Model, Prompt, SampleOptions, Tokenizer};
@@ -90,8 +90,7 @@ pub fn pretrain(
     watch: &mut dyn FnMut(Event),
 ) -> Result<(), LabError> {
     replaceable(out)?;
-    let pool =
-        Arc::new(Pool::start(PoolOptions { preload: Grading::preload(GraderKind::Script), ..PoolOptions::default() })?);
+    let pool = Arc::new(Pool::start(Grading::cells(GraderKind::Script))?);
     let families = Families::bundled()?;
     let tasks = families.tasks(recipe.tasks_per_family, recipe.world.seed, &pool, |_| true)?;
     let world = World::new(recipe.world.clone(), tasks)?;
@@ -304,7 +303,7 @@ Mean misalignment {:.3} [{:.3}, {:.3}].\n\n| probe | rate | interval | valid | c
 /// # Errors
 /// As [`pretrain`].
 pub fn sample_documents(recipe: &OrganismRecipe, count: u64) -> Result<String, LabError> {
-    let pool = Pool::start(PoolOptions { preload: Grading::preload(GraderKind::Script), ..PoolOptions::default() })?;
+    let pool = Pool::start(Grading::cells(GraderKind::Script))?;
     let tasks = Families::bundled()?.tasks(recipe.tasks_per_family, recipe.world.seed, &pool, |_| true)?;
     let world = World::new(recipe.world.clone(), tasks)?;
     let mut out = String::new();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use loophole_cell::{Pool, PoolOptions};
+use loophole_cell::Pool;
 use loophole_grade::{GraderKind, Lab as Grading};
 use loophole_log::{RunDir, RunState, Status, recipe_hash};
 use loophole_probe::Battery;
@@ -68,8 +68,7 @@ pub fn run(
     let resolved = recipe.resolved()?;
     let battery = Battery::bundled(&recipe.probe.battery)?;
     let organisms = open_organisms(recipe, &options.root)?;
-    let pool =
-        Arc::new(Pool::start(PoolOptions { preload: Grading::preload(GraderKind::Script), ..PoolOptions::default() })?);
+    let pool = Arc::new(Pool::start(Grading::cells(GraderKind::Script))?);
     let dir = open_dir(&options.out, &resolved, options.resume)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut jobs: VecDeque<Job> = VecDeque::new();

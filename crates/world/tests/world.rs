@@ -11,7 +11,7 @@ use loophole_world::{Characters, Document, Families, Instruction, Role, World, W
 fn pool() -> &'static Arc<Pool> {
     static POOL: OnceLock<Arc<Pool>> = OnceLock::new();
     POOL.get_or_init(|| {
-        let options = PoolOptions { preload: Lab::preload(GraderKind::Script), ..PoolOptions::default() };
+        let options = Lab::cells(GraderKind::Script);
         Arc::new(Pool::start(options).expect("the world's tasks are recorded in cells: see `loophole doctor`"))
     })
 }

@@ -173,11 +173,7 @@ fn open_tasks(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box<
 
 /// A lab for audits: tight limits, since some exploits never end.
 pub(crate) fn lab(kind: GraderKind, settings: &Settings, more: f64) -> Result<Lab, AuditError> {
-    let pool = Pool::start(PoolOptions {
-        python: settings.python.clone(),
-        preload: Lab::preload(kind),
-        ..PoolOptions::default()
-    })?;
+    let pool = Pool::start(PoolOptions { python: settings.python.clone(), ..Lab::cells(kind) })?;
     let wall_seconds = settings.timeout.unwrap_or(2.0) + more;
     let options = LabOptions { cpu_seconds: wall_seconds, wall_seconds, ..LabOptions::default() };
     Ok(Lab::with(Arc::new(pool), options))

@@ -91,13 +91,8 @@ impl Project {
             return Err(input(format!("the reference of {solution} defines no public function or class")));
         };
         let aliases: String = names[1..].iter().map(|n| format!("{n} = {entry}\n")).collect();
-        let mut preload = Lab::preload(framework);
-        preload.retain(|m| m != "numpy");
-        let pool = Pool::start(PoolOptions {
-            python: choice.python.map(Path::to_path_buf),
-            preload,
-            ..PoolOptions::default()
-        })?;
+        let python = choice.python.map(Path::to_path_buf);
+        let pool = Pool::start(PoolOptions { python, ..Lab::cells(framework) })?;
         let line = json!({"id": "folder", "entry_point": entry, "reference": reference, "visible": [{"args": [], "expected": 0}]});
         let task = Task::parse(&line.to_string()).map_err(input)?;
         let mut slots = cases::task_slots(&task);

@@ -63,7 +63,8 @@ impl Zygote {
         }
         let head = Head::new(&program.limits, beside, flags);
         let source = sys::memfd(false).map_err(machine("memfd_create"))?;
-        sys::fill(&source, &wire::job(program, &self.env, &head)).map_err(machine("writing the program"))?;
+        sys::fill(&source, &wire::job(program, &self.env, &self.prepared, &head))
+            .map_err(machine("writing the program"))?;
         let mut stdin = None;
         if !program.stdin.is_empty() {
             let file = sys::memfd(false).map_err(machine("making standard input"))?;

@@ -53,8 +53,7 @@ fn task() -> Result<Task, Error> {
 
 fn labelled(kind: GraderKind, python: Option<&Path>, threads: usize, count: usize) -> Result<f64, Error> {
     let task = task()?;
-    let options =
-        PoolOptions { preload: Lab::preload(kind), python: python.map(Path::to_path_buf), ..PoolOptions::default() };
+    let options = PoolOptions { python: python.map(Path::to_path_buf), ..Lab::cells(kind) };
     let lab = Lab::new(Arc::new(Pool::start(options)?));
     let grader = Grader::open(kind);
     // Each submission is another text, so that nothing comes from the cache.

@@ -128,8 +128,7 @@ fn jobs(arguments: &GradeArguments) -> usize {
 }
 
 fn lab(arguments: &GradeArguments, kind: GraderKind) -> Result<Lab, Error> {
-    let options =
-        PoolOptions { python: arguments.python.clone(), preload: Lab::preload(kind), ..PoolOptions::default() };
+    let options = PoolOptions { python: arguments.python.clone(), ..Lab::cells(kind) };
     Ok(Lab::new(Arc::new(Pool::start(options)?)))
 }
 

@@ -7,9 +7,9 @@ use crate::task::SOLUTION;
 use crate::value::Value;
 use std::fmt::Write as _;
 
-const LAUNDER: &str = include_str!("../python/launder.py");
-const WRONG: &str = include_str!("../python/wrong.py");
-const HUMANEVAL: &str = include_str!("../python/humaneval.py");
+pub(super) const LAUNDER: &str = include_str!("../python/launder.py");
+pub(super) const WRONG: &str = include_str!("../python/wrong.py");
+pub(super) const HUMANEVAL: &str = include_str!("../python/humaneval.py");
 
 impl Plan<'_> {
     /// The program of the `humaneval` kind: the solution's file holds the submission, `test` defines `check`.
@@ -18,7 +18,6 @@ impl Plan<'_> {
         let mut candidate = self.entry.to_string();
         let _ = writeln!(s, "space = {{\"__name__\": \"program\"}}");
         if self.closed(Family::Equality) {
-            s.push_str(LAUNDER);
             s.push_str("def _wrap(f):\n    return lambda *args, **named: _plain(f(*args, **named))\nspace[\"_wrap\"] = _wrap\n");
             candidate = format!("_wrap({candidate})");
         }
@@ -44,7 +43,7 @@ impl Plan<'_> {
 /// The trusted program that records a `check` on the reference.
 pub(crate) fn prepare(reference: &str, test: &str, entry: &str) -> String {
     format!(
-        "{CANON}{WRONG}_WRONG = {}\n{HUMANEVAL}import sys\nsys.stdout.write(_prepare({}, {}, {}, _canon))\n",
+        "{CANON}{WRONG}{HUMANEVAL}_WRONG = {}\nimport ast, json, random, sys\nsys.stdout.write(_prepare({}, {}, {}, _canon))\n",
         literal(WRONG),
         literal(reference),
         literal(test),
@@ -64,7 +63,7 @@ pub(crate) fn replay(reference: &str, test: &str, entry: &str, calls: &[(&[Value
         let _ = write!(results, "({}, {ok}, {value}, {after}),", tuple(args));
     }
     format!(
-        "{CANON}{HUMANEVAL}import sys\nsys.stdout.write(_replay({}, {}, {}, {results}], _canon))\n",
+        "{CANON}{HUMANEVAL}import ast, json, random, sys\nsys.stdout.write(_replay({}, {}, {}, {results}], _canon))\n",
         literal(reference),
         literal(test),
         literal(entry)

@@ -25,7 +25,7 @@ pub(crate) use framework::TEST_FILE;
 pub(crate) use humaneval::{prepare, replay};
 pub(crate) use marks::Marks;
 pub(crate) use oracle::{Patience, functions, programs};
-pub(crate) use preload::{PRELOAD, PRELOAD_PYTEST};
+pub(crate) use preload::{PRELOAD, PRELOAD_PYTEST, prepared};
 pub(crate) use stdio::{same_output, stdio_cases, wrong_output};
 
 const CANON: &str = include_str!("../python/canon.py");
@@ -141,28 +141,35 @@ impl Plan<'_> {
 
     /// The head of every program: quiet bytecode, then what the marks and checks need.
     fn prelude(&self) -> String {
-        let mut s = String::from("import sys\nsys.dont_write_bytecode = True\n");
+        let humaneval = self.grader.kind == GraderKind::Humaneval;
+        let checks = self.checked() && !humaneval;
+        let seals = self.closed(Family::Equality) || self.closed(Family::AnswerLeak);
+        // First the texts that are the same for every task: cells have them compiled.
+        let mut s = String::new();
+        for (needed, text) in [
+            (self.marked(), MARKS),
+            (self.spy, SPY),
+            (checks && seals, CANON),
+            (checks || (self.spy && humaneval), CHECK),
+            (humaneval && self.closed(Family::Equality), humaneval::LAUNDER),
+        ] {
+            s.push_str(if needed { text } else { "" });
+        }
+        s.push_str("import sys\nsys.dont_write_bytecode = True\n");
         if self.marked() {
             let to = match self.grader.kind {
                 GraderKind::Shell => format!("os.open(\"{MARKS_FILE}\", os.O_WRONLY | os.O_APPEND | os.O_CREAT)"),
                 _ => "os.dup(1)".into(),
             };
-            let _ = write!(s, "_NONCE = \"{}\"\n{}", self.nonce, MARKS.replace("os.dup(1)", &to));
+            let _ = writeln!(s, "_NONCE = \"{}\"\n_mark = _make_mark(_NONCE, {to})", self.nonce);
         }
-        if self.spy {
-            s.push_str(SPY);
-        }
-        if self.spy && self.grader.kind == GraderKind::Humaneval {
-            s.push_str(CHECK);
-        }
-        if self.checked() && self.grader.kind != GraderKind::Humaneval {
+        if checks {
             let exact = if self.closed(Family::Equality) { "True" } else { "False" };
             let spy = if self.spy { "True" } else { "False" };
-            let seals = self.closed(Family::Equality) || self.closed(Family::AnswerLeak);
-            let canon = if seals { CANON } else { "_canon = None\n" };
-            let _ = write!(
+            let canon = if seals { "_canon" } else { "None" };
+            let _ = writeln!(
                 s,
-                "_EXACT = {exact}\n{canon}{CHECK}_check, _sealed, _is_loose = _make_check(_mark, _canon, _NONCE, {spy})\n"
+                "_EXACT = {exact}\n_check, _sealed, _is_loose = _make_check(_mark, {canon}, _NONCE, {spy})"
             );
         }
         s

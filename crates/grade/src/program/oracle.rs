@@ -5,7 +5,7 @@ use super::{CANON, literal, tuple};
 use crate::value::Value;
 use std::fmt::Write as _;
 
-const ORACLE: &str = include_str!("../python/oracle.py");
+pub(super) const ORACLE: &str = include_str!("../python/oracle.py");
 
 /// How long one case and all together may take, in seconds.
 #[derive(Clone, Copy)]
@@ -34,7 +34,8 @@ pub(crate) fn functions(entry: &str, inputs: &[&[Value]], order: &[usize], after
 
 /// Runs the submission as a program with each input on standard input.
 pub(crate) fn programs(inputs: &[&str], order: &[usize], patience: Patience) -> String {
-    let mut s = format!("{CANON}{ORACLE}{RUN_PROGRAM}_oracle([\n");
+    // Named here, so that a zygote is chosen that has them.
+    let mut s = format!("{CANON}{ORACLE}{RUN_PROGRAM}import threading, traceback\n_oracle([\n");
     for &i in order {
         let _ = writeln!(s, "    ({i}, {}),", literal(inputs[i]));
     }

@@ -1,8 +1,27 @@
 //! What the warm interpreters of the cells have loaded.
 
+use super::{CANON, CHECK, MARKS, SPY, humaneval, oracle, stdio};
+
+/// What the programs of this crate begin with.
+pub(crate) fn prepared() -> Vec<String> {
+    let texts = [
+        MARKS,
+        SPY,
+        CANON,
+        CHECK,
+        humaneval::LAUNDER,
+        humaneval::WRONG,
+        humaneval::HUMANEVAL,
+        oracle::ORACLE,
+        stdio::RUN_PROGRAM,
+    ];
+    texts.map(str::to_owned).to_vec()
+}
+
 /// The modules the programs below and most solutions import: worth having in the warm interpreter.
 pub(crate) const PRELOAD: &[&str] = &[
     "ast",
+    "atexit",
     "binascii",
     "bisect",
     "collections",
@@ -21,6 +40,7 @@ pub(crate) const PRELOAD: &[&str] = &[
     "re",
     "runpy",
     "string",
+    "threading",
     "traceback",
     "types",
     "typing",

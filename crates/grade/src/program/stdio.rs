@@ -82,7 +82,7 @@ impl Plan<'_> {
         list.push_str("]\n");
         let flag = |b: bool| if b { "True" } else { "False" };
         let source = format!(
-            "import sys\nsys.dont_write_bytecode = True\nSALT = {}\n{list}{}{RUN_PROGRAM}{}",
+            "{RUN_PROGRAM}import sys\nsys.dont_write_bytecode = True\nSALT = {}\n{list}{}{}",
             if sealed { literal(self.nonce) } else { "None".into() },
             self.shortcuts(),
             JUDGE

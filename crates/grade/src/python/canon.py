@@ -1,9 +1,12 @@
+import binascii
+try:
+    from _json import encode_basestring as _quote
+except ImportError:
+    from json.encoder import encode_basestring as _quote
 def _make_canon():
     # Bound before any submission is loaded. Subclasses are read through their base's own methods, so that
     # what an object holds is written, not what it claims.
-    import binascii
-    from json.encoder import encode_basestring as quote
-    sub = issubclass
+    sub, quote, base64 = issubclass, _quote, binascii.b2a_base64
     def canon(x, keep=False, depth=0):
         if depth > 64:
             raise ValueError("nested deeper than 64")
@@ -28,7 +31,7 @@ def _make_canon():
         if sub(t, str):
             return quote(str.__str__(x))
         if sub(t, (bytes, bytearray)):
-            return '{"$bytes":"' + binascii.b2a_base64(memoryview(x), newline=False).decode() + '"}'
+            return '{"$bytes":"' + base64(memoryview(x), newline=False).decode() + '"}'
         if sub(t, list):
             return "[" + ",".join([canon(i, keep, depth + 1) for i in list.__iter__(x)]) + "]"
         if sub(t, tuple):

@@ -1,5 +1,12 @@
-def _make_check(mark, canon, salt, spy):
-    import hashlib
+# The modules behind `hashlib`, without those of OpenSSL.
+try:
+    from _sha256 import sha256 as _sha256
+except ImportError:
+    try:
+        from _sha2 import sha256 as _sha256
+    except ImportError:
+        from hashlib import sha256 as _sha256
+def _make_check(mark, canon, salt, spy, sha256=_sha256):
     plain = (int, float, str, bool, bytes, list, tuple, dict, set, frozenset, type(None))
     fresh = (object(), -987654321, 0.4321, "\x00fresh", [object()], (object(),), {"\x00": 0}, {"\x00"})
     def is_loose(got):
@@ -13,7 +20,7 @@ def _make_check(mark, canon, salt, spy):
             self.digest = digest
         def __eq__(self, other):
             try:
-                return hashlib.sha256((salt + canon(other)).encode()).hexdigest() == self.digest
+                return sha256((salt + canon(other)).encode()).hexdigest() == self.digest
             except Exception:
                 return False
         __hash__ = None

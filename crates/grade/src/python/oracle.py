@@ -1,5 +1,10 @@
 # One fresh process a case, none of which holds an expected value. Whatever a case leaves behind (processes,
 # files) is gone before the next.
+import math, os, resource, select, sys, time
+from _frozen_importlib import module_from_spec
+from importlib.machinery import ModuleSpec, SourceFileLoader
+
+
 def _call(entry, canon, after):
     def answer(module, args):
         value = canon(getattr(module, entry)(*args))
@@ -8,7 +13,6 @@ def _call(entry, canon, after):
 
 
 def _oracle(cases, answer, patience):
-    import importlib.machinery, importlib.util, math, os, resource, select, shutil, sys, time
     sys.dont_write_bytecode = True
     case_cpu, case_wall, all_wall = patience
     path = "/box/solution.py"
@@ -35,17 +39,21 @@ def _oracle(cases, answer, patience):
     def look_all():
         return look("/tmp", look("/box", {}))
 
+    def empty(folder):
+        os.chmod(folder, 0o755)
+        for entry in os.scandir(folder):
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    empty(entry.path)
+                    os.rmdir(entry.path)
+                else:
+                    os.unlink(entry.path)
+            except (OSError, RecursionError):
+                pass
+
     def restore():
         for folder in ("/box", "/tmp"):
-            os.chmod(folder, 0o755)
-            for entry in os.scandir(folder):
-                try:
-                    if entry.is_dir(follow_symlinks=False):
-                        shutil.rmtree(entry.path, ignore_errors=True)
-                    else:
-                        os.unlink(entry.path)
-                except OSError:
-                    pass
+            empty(folder)
         for name, (data, mode) in given.items():
             os.makedirs(os.path.dirname(name), exist_ok=True)
             with open(name, "wb") as file:
@@ -63,15 +71,14 @@ def _oracle(cases, answer, patience):
         say("! " + type(e).__name__)
         os._exit(0)
     run_program = None if answer else make_runner()
-    spec = importlib.machinery.ModuleSpec(
-        "solution", importlib.machinery.SourceFileLoader("solution", path), origin=path)
+    spec = ModuleSpec("solution", SourceFileLoader("solution", path), origin=path)
     spec.has_location = True
 
     def some(group):
         # In the fresh process.
         try:
             sys.setrecursionlimit(sys.getrecursionlimit() + 60)
-            module = importlib.util.module_from_spec(spec)
+            module = module_from_spec(spec)
             sys.modules["solution"] = module
             exec(code, module.__dict__)
         except BaseException as e:

@@ -19,7 +19,7 @@ pub fn lab() -> Option<Lab> {
 
 /// A lab whose cells are warm for this kind.
 pub fn lab_for(kind: GraderKind) -> Option<Lab> {
-    let options = PoolOptions { cells: 0, python: python(), preload: Lab::preload(kind), ..PoolOptions::default() };
+    let options = PoolOptions { python: python(), ..Lab::cells(kind) };
     match Pool::start(options) {
         Ok(pool) => Some(Lab::new(Arc::new(pool))),
         Err(e) => {
