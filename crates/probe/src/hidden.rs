@@ -48,7 +48,7 @@ pub(crate) fn set(kind: &str, seed: u64) -> Result<Vec<(String, bool)>, String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use loophole_cell::{Pool, PoolOptions};
+    use loophole_cell::Pool;
     use loophole_grade::{Grader, GraderKind, Lab, Submission, Task, Verdict};
     use std::sync::Arc;
 
@@ -63,7 +63,7 @@ mod tests {
             "tags": [],
         }))
         .unwrap();
-        let options = PoolOptions { preload: Lab::preload(GraderKind::Script), ..PoolOptions::default() };
+        let options = Lab::cells(GraderKind::Script);
         let lab = Lab::new(Arc::new(Pool::start(options).unwrap()));
         let set = set("hacks", 5).unwrap();
         assert_eq!(set.iter().filter(|(_, flagged)| *flagged).count() * 2, set.len());
