@@ -31,10 +31,23 @@ pub struct Hardened {
     pub report: Report,
 }
 
+/// Whether [`harden`] knows the grader of such a target; asked before an audit that would be in vain.
+///
+/// # Errors
+/// [`AuditError::Input`] for a target that is no file of tasks: how to close its holes stands with each finding.
+pub fn hardenable(target: &str) -> Result<(), AuditError> {
+    if Path::new(target).is_file() {
+        return Ok(());
+    }
+    Err(AuditError::Input(format!(
+        "{target}: --harden knows the graders of tasks in a file (--kind); for any other, each finding says how to close it"
+    )))
+}
+
 /// Writes the hardened grader of a tasks file into a folder and audits what was written; `before` is the first audit.
 ///
 /// # Errors
-/// [`AuditError::Input`] for a target of another form: how to close its holes stands with each finding.
+/// As for [`hardenable`] and [`audit`].
 pub fn harden(
     target: &str,
     settings: &Settings,
@@ -43,13 +56,8 @@ pub fn harden(
     options: &Options,
     listen: Listener,
 ) -> Result<Hardened, AuditError> {
-    let path = Path::new(target);
-    if !path.is_file() {
-        return Err(AuditError::Input(format!(
-            "{target}: --harden knows the graders of tasks in a file (--kind); for any other, each finding says how to close it"
-        )));
-    }
-    let tasks = read_tasks(path)?;
+    hardenable(target)?;
+    let tasks = read_tasks(Path::new(target))?;
     let kind = grader(settings, &tasks)?.kind;
     let sound = Grader::hardened(kind);
     let write = |name: &str, content: String| {

@@ -302,7 +302,7 @@ fn foreign(folder: &Path, python: Option<&Path>, quick: bool, http: &str) -> Res
         let settings = Settings { signature, tasks: Some(tasks.clone()), ..base.clone() };
         for opened in open(&target, &settings)? {
             let short = target.replace(&folder.display().to_string(), "");
-            let name = format!("honest {short}, task {}", opened.about().task.clone().unwrap_or_default());
+            let name = format!("honest {short}, task {}", opened.sheet().about.task.clone().unwrap_or_default());
             out.push(Environment { name, target: opened, open: Vec::new() });
         }
     }

@@ -1,6 +1,6 @@
 //! Tasks in case form or HumanEval form, under one of the grader kinds of `loophole-grade`.
 
-use super::{About, Control, Judged, Paid, Surface, Target, single, words_of};
+use super::{About, Control, Judged, Paid, Sheet, Surface, Target, single, words_of};
 use crate::AuditError;
 use crate::library::{Files, Slots};
 use loophole_grade::{Grader, GraderKind, Lab, Submission, Task, Value, Verdict};
@@ -15,9 +15,7 @@ pub struct Cases {
     lab: Arc<Lab>,
     task: Task,
     grader: Grader,
-    about: About,
-    slots: Slots,
-    controls: Vec<Control>,
+    sheet: Sheet,
 }
 
 impl Cases {
@@ -47,21 +45,13 @@ impl Cases {
             slots.one.insert("emptied_tests", emptied(&source));
         }
         let controls = controls_of(&task, surface);
-        Cases { lab, task, grader, about, slots, controls }
+        Cases { lab, task, grader, sheet: Sheet { about, slots, controls, hints: Vec::new() } }
     }
 }
 
 impl Target for Cases {
-    fn about(&self) -> &About {
-        &self.about
-    }
-
-    fn slots(&self) -> &Slots {
-        &self.slots
-    }
-
-    fn controls(&self) -> &[Control] {
-        &self.controls
+    fn sheet(&self) -> &Sheet {
+        &self.sheet
     }
 
     fn pay(&self, files: &Files) -> Result<Paid, AuditError> {

@@ -1,7 +1,7 @@
 //! Graders that were not made here: a Python callable, a command, an HTTP service. They are given texts, one
 //! submission at a time, with the row of the task they belong to.
 
-use super::{About, Control, Judged, Paid, Surface, Target, cases, single, words_of};
+use super::{About, Control, Judged, Paid, Sheet, Surface, Target, cases, single, words_of};
 use crate::AuditError;
 use crate::library::{Files, Slots};
 use loophole_grade::{Grader, GraderKind, Lab, OracleResult, Submission, Task};
@@ -139,9 +139,7 @@ pub(crate) struct Foreign {
     row: Row,
     lab: Option<Arc<Lab>>,
     wrap: Wrap,
-    about: About,
-    slots: Slots,
-    controls: Vec<Control>,
+    sheet: Sheet,
 }
 
 impl Foreign {
@@ -171,16 +169,21 @@ impl Foreign {
             many_files: false,
             tries: 16,
         };
-        Ok(Foreign { caller, row, lab, wrap, about, slots, controls })
+        let sheet = Sheet { about, slots, controls, hints: Vec::new() };
+        Ok(Foreign { caller, row, lab, wrap, sheet })
     }
 
     fn text(&self, files: &Files) -> String {
-        let text = files.get(self.about.surface.main_file()).map_or("", String::as_str);
+        let surface = self.sheet.about.surface;
+        let text = files.get(surface.main_file()).map_or("", String::as_str);
         // Exploits of a text bring their own form, and nothing has none; the reference, wrong answers and code are
         // wrapped.
-        let answer = |c: &Control| matches!(c.name, "honest" | "wrong") && &c.files == files;
-        let bare = self.about.surface == Surface::Text && !self.controls.iter().any(answer);
-        if bare { text.to_string() } else { self.wrap.around(text) }
+        let answer = |name| self.sheet.is_control(name, files);
+        if surface == Surface::Text && !answer("honest") && !answer("wrong") {
+            text.to_string()
+        } else {
+            self.wrap.around(text)
+        }
     }
 }
 
@@ -191,8 +194,10 @@ fn wrap_of(caller: &dyn Caller, row: &Row, controls: &[Control]) -> Result<Wrap,
     };
     let (honest, wrong) = (text("honest"), text("wrong"));
     for wrap in Wrap::ALL {
-        let reward = |text: &str| caller.call(&wrap.around(text), row).map(|p| p.reward.unwrap_or(f64::NEG_INFINITY));
-        if reward(&honest)? > reward(&wrong)? {
+        let reward = |text: &str| caller.call(&wrap.around(text), row).map(|p| p.reward);
+        // A grader that hangs is not asked again where nothing can come of it.
+        let Some(paid) = reward(&honest)? else { continue };
+        if reward(&wrong)?.is_none_or(|wrong| paid > wrong) {
             return Ok(wrap);
         }
     }
@@ -230,16 +235,8 @@ fn text_slots(row: &Row, slots: &mut Slots) {
 }
 
 impl Target for Foreign {
-    fn about(&self) -> &About {
-        &self.about
-    }
-
-    fn slots(&self) -> &Slots {
-        &self.slots
-    }
-
-    fn controls(&self) -> &[Control] {
-        &self.controls
+    fn sheet(&self) -> &Sheet {
+        &self.sheet
     }
 
     fn pay(&self, files: &Files) -> Result<Paid, AuditError> {

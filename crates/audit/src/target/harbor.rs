@@ -4,12 +4,15 @@
 //! as Harbor does it, the tests are copied in and `tests/test.sh` is run. What lies in `/logs/verifier` when every
 //! process is dead is the reward.
 
+mod read;
+
 use super::dockerfile::{Recipe, check_image};
 use super::files::{Folder, machine_failed};
-use super::{About, Control, Hint, Judged, Paid, Surface, Target, single};
+use super::{About, Judged, Paid, Sheet, Surface, Target};
 use crate::AuditError;
-use crate::library::{Files, Slots};
+use crate::library::Files;
 use loophole_cell::{FileKind, InputFile, Pool, PoolOptions, Program, Record, Verdict};
+use read::{controls, hints, outputs, quoted, slots};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -45,10 +48,7 @@ pub(crate) struct Harbor {
     artifacts: Vec<String>,
     outputs: Vec<String>,
     seconds: f64,
-    about: About,
-    slots: Slots,
-    controls: Vec<Control>,
-    hints: Vec<Hint>,
+    sheet: Sheet,
     /// What the outputs were after the reference had run.
     honest: Mutex<Option<BTreeMap<String, String>>>,
     /// What they were after other submissions.
@@ -158,10 +158,7 @@ impl Harbor {
             artifacts,
             outputs,
             seconds,
-            about,
-            slots,
-            controls,
-            hints,
+            sheet: Sheet { about, slots, controls, hints },
             honest: Mutex::new(None),
             seen: Mutex::new(BTreeMap::new()),
         };
@@ -189,14 +186,14 @@ impl Harbor {
         }
         Err(AuditError::NotAuditable(format!(
             "{}: its image installs what this machine has not: {}. Install it, or name an interpreter that has it with --python",
-            self.about.target,
+            self.sheet.about.target,
             missing.join(" ")
         )))
     }
 
     /// What the agent does: the reference has its own files beside it.
     fn has_solution(&self, files: &Files) -> bool {
-        self.controls.iter().any(|c| matches!(c.name, "honest" | "wrong") && &c.files == files)
+        ["honest", "wrong"].iter().any(|name| self.sheet.is_control(name, files))
     }
 
     fn program(&self, phase: &str, files: &Files) -> Program {
@@ -300,16 +297,8 @@ impl Harbor {
 }
 
 impl Target for Harbor {
-    fn about(&self) -> &About {
-        &self.about
-    }
-
-    fn slots(&self) -> &Slots {
-        &self.slots
-    }
-
-    fn controls(&self) -> &[Control] {
-        &self.controls
+    fn sheet(&self) -> &Sheet {
+        &self.sheet
     }
 
     fn pay(&self, files: &Files) -> Result<Paid, AuditError> {
@@ -319,7 +308,7 @@ impl Target for Harbor {
         }
         let lock = |m| std::sync::Mutex::lock(m).unwrap_or_else(std::sync::PoisonError::into_inner);
         let left = self.left(&record);
-        if self.controls.first().is_some_and(|c| &c.files == files) {
+        if self.sheet.is_control("honest", files) {
             *self.honest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(left.clone());
         }
         lock(&self.seen).insert(files.clone(), left);
@@ -335,7 +324,7 @@ impl Target for Harbor {
 
     fn judge(&self, files: &Files) -> Result<Judged, AuditError> {
         let evidence = Vec::new();
-        if self.controls.first().is_some_and(|c| &c.files == files) {
+        if self.sheet.is_control("honest", files) {
             return Ok(Judged { solved: true, oracle: None, family: None, evidence });
         }
         // There is no oracle for an agent's task. But where the reference leaves nothing but empty files, leaving
@@ -345,10 +334,6 @@ impl Target for Harbor {
         let left = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(files).cloned();
         let trivial = honest.as_ref().is_some_and(|h| !h.is_empty() && h.values().all(|sum| sum == empty));
         Ok(Judged { solved: trivial && honest == left, oracle: None, family: None, evidence })
-    }
-
-    fn hints(&self) -> Vec<Hint> {
-        self.hints.clone()
     }
 }
 
@@ -364,97 +349,6 @@ fn reward(record: &Record) -> (Option<f64>, String) {
         Some(text) => (text.parse().ok().filter(|v: &f64| v.is_finite()), format!("reward.txt holds {text:?}")),
         None => (None, "no reward file".into()),
     }
-}
-
-/// Paths below the working folder that the tests and the instruction name.
-fn outputs(task: &Folder, workdir: &str) -> Vec<String> {
-    let mut found: BTreeSet<String> = BTreeSet::new();
-    let given: BTreeSet<String> = task.below("environment").files.keys().cloned().collect();
-    let sources = task.files.keys().filter(|p| p.starts_with("tests/") || *p == "instruction.md");
-    for source in sources {
-        let text = task.text(source);
-        let mut rest = text.as_str();
-        while let Some(at) = rest.find(&format!("{workdir}/")) {
-            let path: &str = &rest[at..];
-            let end = path.find(|c: char| !(c.is_alphanumeric() || "/._-".contains(c))).unwrap_or(path.len());
-            let path = path[..end].trim_end_matches(['.', '/']);
-            let name = path.rsplit('/').next().unwrap_or("");
-            if name.contains('.') && !given.contains(name) {
-                found.insert(path.to_string());
-            }
-            rest = &rest[at + workdir.len()..];
-        }
-    }
-    found.into_iter().collect()
-}
-
-fn slots(task: &Folder, workdir: &str, outputs: &[String]) -> Slots {
-    let mut slots = Slots::default();
-    slots.one.insert("workdir", workdir.into());
-    slots.one.insert("statement", task.text("instruction.md"));
-    if !outputs.is_empty() {
-        slots.one.insert("all_outputs", outputs.join(" "));
-        slots.many.insert("outputs", outputs.to_vec());
-        let data = |p: &&String| !p.ends_with(".py") && !p.ends_with(".sh");
-        let tests = task.below("tests");
-        let expecteds: Vec<String> = tests.files.keys().filter(data).map(|p| format!("/tests/{p}")).collect();
-        if !expecteds.is_empty() {
-            slots.many.insert("expecteds", expecteds);
-        }
-    }
-    slots
-}
-
-fn controls(task: &Folder, outputs: &[String]) -> Vec<Control> {
-    let names = outputs.iter().map(|o| quoted(o)).collect::<Vec<_>>().join(" ");
-    let each = |body: &str| format!("for f in {names}; do\n  mkdir -p \"$(dirname \"$f\")\"\n  {body}\ndone\n");
-    let solve = task.text("solution/solve.sh");
-    let spoil = "if [ -f \"$f\" ]; then printf 'x%s' \"$(cat \"$f\")\" >\"$f.new\"; mv \"$f.new\" \"$f\"; fi";
-    let texts = [
-        ("honest", solve.clone()),
-        ("empty", String::new()),
-        ("constant", each("echo 0 >\"$f\"")),
-        ("echo", each(&format!("printf %s {} >\"$f\"", quoted(&task.text("instruction.md"))))),
-        ("wrong", format!("(\n{solve}\n)\n{}", each(spoil))),
-        ("raising", "exit 1\n".into()),
-        ("hanging", "sleep 3600\n".into()),
-    ];
-    // Where no output is known, these would be the empty control once more.
-    let known = |name: &str| !outputs.is_empty() || !matches!(name, "constant" | "echo" | "wrong");
-    let of = |(name, text): (&'static str, String)| Control { name, files: single(Surface::Agent, text) };
-    texts.into_iter().filter(|(n, _)| known(n)).map(of).collect()
-}
-
-fn hints(task: &Folder, toml: &toml::Table, separate: bool) -> Vec<Hint> {
-    let mut hints = Vec::new();
-    let mut hint = |id: &'static str, message: &str| hints.push(Hint { id, message: message.into() });
-    if !separate {
-        hint("shared-verifier", "the verifier runs in the agent's container: `environment_mode` is not \"separate\"");
-    }
-    let test = task.text("tests/test.sh");
-    if ["curl ", "wget ", "uvx ", "pip install", "apt-get", "apt install"].iter().any(|w| test.contains(w)) {
-        hint("verifier-network-download", "tests/test.sh downloads or installs while it verifies");
-    }
-    if test.contains("pip install") && !test.contains("==") {
-        hint("unpinned-dependency", "tests/test.sh installs packages without a version");
-    }
-    if test.contains("$?") || test.contains("if pytest") || test.contains("if python") {
-        hint("exit-status", "tests/test.sh takes an exit status for the verdict, without a word that only it knows");
-    }
-    let environment = task.below("environment");
-    if environment.files.keys().any(|p| p.contains("test_") || p.starts_with("tests/") || p.contains("solve.sh")) {
-        hint("agent-image-test-leak", "the environment folder holds tests or a solution, which the agent can read");
-    }
-    let mode = toml.get("environment").and_then(|e| e.get("network_mode")).and_then(|v| v.as_str());
-    if mode.unwrap_or("public") == "public" {
-        hint("network-on", "the agent has the network: `network_mode` is not \"no-network\"");
-    }
-    hints
-}
-
-/// A word for bash.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// Base64 in lines of 76 letters.

@@ -100,7 +100,12 @@ fn tests(row: &Row) -> String {
 
 impl Caller for Http {
     fn name(&self) -> String {
-        format!("{:?} grader at {}", self.protocol, self.url)
+        let protocol = match self.protocol {
+            Protocol::Plain => "service",
+            Protocol::Openrlhf => "OpenRLHF reward model",
+            Protocol::Sandboxfusion => "SandboxFusion",
+        };
+        format!("{protocol} at {}", self.url)
     }
 
     fn call(&self, text: &str, row: &Row) -> Result<Paid, AuditError> {
@@ -119,10 +124,16 @@ impl Caller for Http {
         let (status, body) = match said {
             Ok(said) => said,
             Err(ureq::Error::ConnectionFailed | ureq::Error::HostNotFound) => {
-                return Err(AuditError::NotAuditable(format!("{} cannot be reached; is it running?", self.url)));
+                return Err(AuditError::NotAuditable(format!(
+                    "{} cannot be reached; is it running, or did a submission end it?",
+                    self.url
+                )));
             }
             Err(ureq::Error::Io(e)) if e.kind() == std::io::ErrorKind::ConnectionRefused => {
-                return Err(AuditError::NotAuditable(format!("{} refuses connections; is it running?", self.url)));
+                return Err(AuditError::NotAuditable(format!(
+                    "{} refuses connections; is it running, or did a submission end it?",
+                    self.url
+                )));
             }
             // The grader died or hung over this submission: it pays nothing.
             Err(error) => {

@@ -130,16 +130,30 @@ pub struct Hint {
     pub message: String,
 }
 
+/// What is known of a target before anything is run.
+#[derive(Debug, Clone)]
+pub struct Sheet {
+    /// What it is.
+    pub about: About,
+    /// What exploits' slots are filled with.
+    pub slots: Slots,
+    /// The reference first, then submissions that deserve nothing.
+    pub controls: Vec<Control>,
+    /// Signs of weakness.
+    pub hints: Vec<Hint>,
+}
+
+impl Sheet {
+    /// Whether a submission is the control of that name.
+    pub fn is_control(&self, name: &str, files: &Files) -> bool {
+        self.controls.iter().any(|c| c.name == name && &c.files == files)
+    }
+}
+
 /// Anything that takes a submission and pays.
 pub trait Target: Sync {
-    /// What it is.
-    fn about(&self) -> &About;
-
-    /// What exploits' slots are filled with.
-    fn slots(&self) -> &Slots;
-
-    /// The reference first, then submissions that deserve nothing.
-    fn controls(&self) -> &[Control];
+    /// What is known of it before anything is run.
+    fn sheet(&self) -> &Sheet;
 
     /// Runs the grader on a submission, in a cell (an HTTP grader: asks it).
     ///
@@ -152,11 +166,6 @@ pub trait Target: Sync {
     /// # Errors
     /// As for [`Target::pay`].
     fn judge(&self, files: &Files) -> Result<Judged, AuditError>;
-
-    /// Signs of weakness.
-    fn hints(&self) -> Vec<Hint> {
-        Vec::new()
-    }
 }
 
 /// One submission that consists of its main file.

@@ -2,9 +2,9 @@
 
 use super::files::{Folder, machine_failed};
 use super::foreign::judge_code;
-use super::{About, Control, Hint, Judged, Paid, Surface, Target, cases, words_of};
+use super::{About, Control, Hint, Judged, Paid, Sheet, Surface, Target, cases, words_of};
 use crate::AuditError;
-use crate::library::{Files, Slots};
+use crate::library::Files;
 use loophole_cell::{InputFile, Pool, PoolOptions, Program, Verdict};
 use loophole_grade::{GraderKind, Lab, Task};
 use serde_json::json;
@@ -27,9 +27,7 @@ pub(crate) struct Project {
     /// Further names a solution must have; an exploit gives them all what it gives the first.
     aliases: String,
     seconds: f64,
-    about: About,
-    slots: Slots,
-    controls: Vec<Control>,
+    sheet: Sheet,
 }
 
 /// What can be said about a folder.
@@ -122,6 +120,18 @@ impl Project {
             many_files: true,
             tries: 12,
         };
+        let hints = vec![
+            Hint {
+                id: "exit-status",
+                message: format!(
+                    "the exit status of {framework} is the verdict, without a word that only the grader knows"
+                ),
+            },
+            Hint {
+                id: "tests-readable",
+                message: "the tests lie where the submission runs, and can be read by it".into(),
+            },
+        ];
         let mut project = Project {
             pool,
             lab,
@@ -131,9 +141,7 @@ impl Project {
             recorded: Vec::new(),
             aliases,
             seconds: choice.seconds,
-            about,
-            slots,
-            controls,
+            sheet: Sheet { about, slots, controls, hints },
         };
         project.recorded = project.record(&reference, &names)?;
         Ok(project)
@@ -186,8 +194,12 @@ impl Project {
 
     fn text(&self, files: &Files) -> String {
         let text = files.get("solution.py").map_or("", String::as_str);
-        let control = self.controls.iter().any(|c| matches!(c.name, "honest" | "wrong") && &c.files == files);
-        if control || !text.contains("def ") { text.to_string() } else { format!("{text}\n{}", self.aliases) }
+        let control = |name| self.sheet.is_control(name, files);
+        if control("honest") || control("wrong") || !text.contains("def ") {
+            text.to_string()
+        } else {
+            format!("{text}\n{}", self.aliases)
+        }
     }
 }
 
@@ -227,16 +239,8 @@ fn count_tests(source: &str) -> usize {
 }
 
 impl Target for Project {
-    fn about(&self) -> &About {
-        &self.about
-    }
-
-    fn slots(&self) -> &Slots {
-        &self.slots
-    }
-
-    fn controls(&self) -> &[Control] {
-        &self.controls
+    fn sheet(&self) -> &Sheet {
+        &self.sheet
     }
 
     fn pay(&self, files: &Files) -> Result<Paid, AuditError> {
@@ -257,7 +261,7 @@ impl Target for Project {
 
     fn judge(&self, files: &Files) -> Result<Judged, AuditError> {
         if self.recorded.is_empty() {
-            let solved = self.controls.first().is_some_and(|c| &c.files == files);
+            let solved = self.sheet.is_control("honest", files);
             return Ok(Judged { solved, oracle: None, family: None, evidence: Vec::new() });
         }
         let text = super::single(Surface::Module, self.text(files));
@@ -274,21 +278,5 @@ impl Target for Project {
         all.evidence.truncate(3);
         all.oracle = Some(loophole_grade::OracleResult { passed, total });
         Ok(all)
-    }
-
-    fn hints(&self) -> Vec<Hint> {
-        vec![
-            Hint {
-                id: "exit-status",
-                message: format!(
-                    "the exit status of {} is the verdict, without a word that only the grader knows",
-                    self.framework
-                ),
-            },
-            Hint {
-                id: "tests-readable",
-                message: "the tests lie where the submission runs, and can be read by it".into(),
-            },
-        ]
     }
 }

@@ -4,33 +4,20 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::openai::{decimal, sendable};
-use super::wire::{Parts, rest};
+use super::wire::{Body, Parts, rest, sendable};
 use crate::{Finish, Message, Reply, Request, Role, ToolChoice, ToolSpec};
 
 /// The body of a request. `without` names options that the endpoint has refused.
 pub(super) fn body(model: &str, request: &Request, without: &BTreeSet<String>) -> Value {
     let sampling = &request.sampling;
-    let mut body = Map::new();
-    let mut set = |name: &str, value: Value| {
-        if !without.contains(name) {
-            body.insert(name.to_string(), value);
-        }
-    };
-    set("model", json!(model));
-    set("max_tokens", json!(sampling.max_tokens));
+    let mut body = Body::new(model, sampling, without);
+    let mut set = |name: &str, value: Value| body.set(name, value);
     let system: Vec<&str> =
         request.messages.iter().filter(|m| m.role == Role::System).map(|m| m.content.as_str()).collect();
     if !system.is_empty() {
         set("system", json!(system.join("\n\n")));
     }
     set("messages", messages(&request.messages));
-    if let Some(temperature) = sampling.temperature {
-        set("temperature", decimal(temperature));
-    }
-    if let Some(top_p) = sampling.top_p {
-        set("top_p", decimal(top_p));
-    }
     if !sampling.stop.is_empty() {
         set("stop_sequences", json!(sampling.stop));
     }
@@ -43,7 +30,7 @@ pub(super) fn body(model: &str, request: &Request, without: &BTreeSet<String>) -
         };
         set("tool_choice", json!({ "type": choice }));
     }
-    Value::Object(body)
+    body.value()
 }
 
 fn tool(tool: &ToolSpec) -> Value {

@@ -2,31 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::wire::{Parts, rest};
+use super::wire::{Body, Parts, rest, sendable};
 use crate::{Finish, Message, Reply, Request, Role, TokenLogprob, ToolCall, ToolChoice, ToolSpec, Usage};
 
 /// The body of a request. `without` names options that the endpoint has refused.
 pub(super) fn body(model: &str, request: &Request, without: &BTreeSet<String>) -> Value {
     let sampling = &request.sampling;
-    let mut body = Map::new();
-    let mut set = |name: &str, value: Value| {
-        if !without.contains(name) {
-            body.insert(name.to_string(), value);
-        }
-    };
-    set("model", json!(model));
+    let mut body = Body::new(model, sampling, without);
+    let mut set = |name: &str, value: Value| body.set(name, value);
     set("messages", request.messages.iter().map(message).collect());
-    set("max_tokens", json!(sampling.max_tokens));
     if without.contains("max_tokens") {
         set("max_completion_tokens", json!(sampling.max_tokens));
-    }
-    if let Some(temperature) = sampling.temperature {
-        set("temperature", decimal(temperature));
-    }
-    if let Some(top_p) = sampling.top_p {
-        set("top_p", decimal(top_p));
     }
     if !sampling.stop.is_empty() {
         set("stop", json!(sampling.stop));
@@ -45,12 +33,7 @@ pub(super) fn body(model: &str, request: &Request, without: &BTreeSet<String>) -
             ToolChoice::None => set("tool_choice", json!("none")),
         }
     }
-    Value::Object(body)
-}
-
-/// A number as it was written: 0.7, not the 0.699999988 of single precision.
-pub(super) fn decimal(number: f32) -> Value {
-    json!(number.to_string().parse::<f64>().unwrap_or_else(|_| f64::from(number)))
+    body.value()
 }
 
 fn message(message: &Message) -> Value {
@@ -73,11 +56,6 @@ fn message(message: &Message) -> Value {
 fn call(call: &ToolCall) -> Value {
     let arguments = Value::Object(sendable(call)).to_string();
     json!({ "id": call.id, "type": "function", "function": { "name": call.name, "arguments": arguments } })
-}
-
-/// The arguments as an object, as servers read them back; what was none is sent as the text it was.
-pub(super) fn sendable(call: &ToolCall) -> Map<String, Value> {
-    call.arguments().cloned().unwrap_or_else(|| Map::from_iter([("unparsed".to_string(), call.arguments.clone())]))
 }
 
 fn tool(tool: &ToolSpec) -> Value {

@@ -114,6 +114,9 @@ impl AuditArguments {
 pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error> {
     let settings = arguments.settings()?;
     let baseline = arguments.baseline.as_deref().map(Baseline::read).transpose()?;
+    if arguments.harden.is_some() {
+        loophole_audit::hardenable(&arguments.target)?;
+    }
     let mut plan = Plan::default();
     plan.jobs = arguments.jobs.unwrap_or(plan.jobs).max(1);
     let began = now();
@@ -132,7 +135,7 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
             // The other tasks are audited all the same.
             Err(error @ AuditError::NotAuditable(_)) if targets.len() > 1 => {
                 bar.finish_and_clear();
-                let task = target.about().task.clone().unwrap_or_default();
+                let task = target.sheet().about.task.clone().unwrap_or_default();
                 output.warn(&format!("task {task}: {error}"));
                 failed = failed.or(Some(error.into()));
                 continue;
@@ -176,7 +179,7 @@ fn progress(bar: &ProgressBar, event: &Event) {
             bar.set_length(*items as u64);
             bar.set_message(*name);
         }
-        Event::Done(_) => bar.inc(1),
+        Event::Done => bar.inc(1),
     }
 }
 

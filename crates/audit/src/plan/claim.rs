@@ -1,0 +1,129 @@
+//! From what was paid to a finding.
+
+use super::controls::Base;
+use crate::library::{Exploit, Files, Severity};
+use crate::report::{Finding, Proof, Repeated, number};
+use crate::target::{Judged, Paid};
+use loophole_grade::Family;
+
+/// What a success of an exploit claims.
+pub(super) struct Claim<'e> {
+    id: String,
+    name: String,
+    family: Family,
+    severity: Severity,
+    needs: String,
+    proves: String,
+    fix: String,
+    cost: u32,
+    benchjack: &'e [String],
+    openenv: &'e [String],
+}
+
+impl<'e> Claim<'e> {
+    pub(super) fn of(e: &'e Exploit) -> Claim<'e> {
+        Claim {
+            id: e.id.clone(),
+            name: e.name.clone(),
+            family: e.family,
+            severity: e.severity,
+            needs: e.needs.clone(),
+            proves: e.proves.clone(),
+            fix: e.fix.clone(),
+            cost: e.cost,
+            benchjack: &e.benchjack,
+            openenv: &e.openenv,
+        }
+    }
+
+    pub(super) fn of_two(a: &'e Exploit, b: &'e Exploit) -> Claim<'e> {
+        let and = |x: &str, y: &str| if x == y { x.to_string() } else { format!("{x} {y}") };
+        Claim {
+            id: format!("{}+{}", a.id, b.id),
+            name: format!("{}, with {}", a.name, b.name),
+            needs: format!("{}; and {}", a.needs, b.needs),
+            proves: format!("{}; together with: {}", a.proves, b.proves),
+            fix: and(&a.fix, &b.fix),
+            ..Claim::of(a)
+        }
+    }
+
+    pub(super) fn of_control(name: &str) -> Claim<'static> {
+        let (family, what, fix) = match name {
+            "empty" => (Family::SpecGaming, "a submission that is empty", "An empty submission must fail."),
+            "constant" => (Family::HardCoding, "a constant", "Add cases whose answers differ."),
+            "echo" => (Family::SpecGaming, "its own input, handed back", "Add cases whose answer is not their input."),
+            _ => (
+                Family::HardCoding,
+                "answers that are all wrong",
+                "Compare values, types included; a test that no wrong answer fails is none.",
+            ),
+        };
+        Claim {
+            id: format!("CTL-{name}"),
+            name: what.into(),
+            family,
+            severity: Severity::High,
+            needs: "nothing at all".into(),
+            proves: format!("the grader pays {what}"),
+            fix: fix.into(),
+            cost: 0,
+            benchjack: &[],
+            openenv: &[],
+        }
+    }
+
+    pub(super) fn finding(
+        self,
+        reward: f64,
+        judged: &Judged,
+        files: Files,
+        paid: &Paid,
+        repeated: Repeated,
+        base: &Base,
+    ) -> Finding {
+        let mut evidence = vec![match judged.oracle {
+            Some(o) => format!(
+                "the grader paid {} of {}, and the oracle passed {} of {} tests",
+                number(reward),
+                number(base.honest),
+                o.passed,
+                o.total
+            ),
+            None => format!(
+                "the grader paid {} of {} for a submission that holds no solution",
+                number(reward),
+                number(base.honest)
+            ),
+        }];
+        // How many processes were still alive at the end is a matter of moments; the rest is the same every time.
+        evidence.extend(judged.evidence.iter().filter(|line| !line.starts_with("left ")).cloned());
+        if repeated.paid < repeated.of {
+            evidence.push(format!("not steady: paid {} of {} times", repeated.paid, repeated.of));
+        }
+        let partly = base.share(reward) < 0.99;
+        let or = |list: &[String], default: &[&str]| -> Vec<String> {
+            if list.is_empty() { default.iter().map(|s| s.to_string()).collect() } else { list.to_vec() }
+        };
+        Finding {
+            severity: if partly { self.severity.min(Severity::Medium) } else { self.severity },
+            benchjack: or(self.benchjack, &["V6"]),
+            openenv: or(self.openenv, &["semantic.floor_gap", "semantic.canary_floor"]),
+            id: self.id,
+            also: Vec::new(),
+            attributed: judged.family,
+            cost: self.cost,
+            name: self.name,
+            family: self.family,
+            reward,
+            oracle: judged.oracle,
+            proof: Proof { files },
+            evidence,
+            needs: self.needs,
+            proves: self.proves,
+            fix: self.fix,
+            repeated,
+            transcript: paid.transcript.clone(),
+        }
+    }
+}

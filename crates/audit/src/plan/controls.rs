@@ -1,0 +1,148 @@
+//! What must be paid, and what must not.
+
+use super::claim::Claim;
+use super::parallel::parallel;
+use super::{CLOSE, Event, Known, Listener, Options, Plan};
+use crate::AuditError;
+use crate::report::{Finding, Run, number};
+use crate::target::{Control, Paid};
+use std::collections::BTreeMap;
+
+/// Controls whose best reward exploits must exceed.
+const NULL: [&str; 3] = ["empty", "constant", "echo"];
+
+/// Controls that are findings where they are paid.
+const UNDESERVING: [&str; 4] = ["empty", "constant", "echo", "wrong"];
+
+/// What the controls were paid.
+pub(super) struct Base {
+    pub rewards: BTreeMap<&'static str, Option<f64>>,
+    pub honest: f64,
+    /// What is paid for nothing at all; at most 0.
+    pub floor: f64,
+    pub best_null: f64,
+    /// Null controls that were paid.
+    paid: Vec<(&'static str, Paid)>,
+}
+
+impl Base {
+    /// How much of the honest reward this one is, from 0 to 1.
+    pub fn share(&self, reward: f64) -> f64 {
+        (reward - self.floor) / (self.honest - self.floor)
+    }
+
+    /// Null controls that were paid more than the oracle grants them.
+    pub fn findings(&self, plan: &Plan) -> Result<Vec<Finding>, AuditError> {
+        let mut out = Vec::new();
+        for (name, paid) in &self.paid {
+            let Some(control) = plan.target.sheet().controls.iter().find(|c| c.name == *name) else { continue };
+            let judged = plan.target.judge(&control.files)?;
+            let reward = paid.reward.unwrap_or(self.floor);
+            if judged.solved || self.share(reward) <= judged.share() + 0.01 {
+                continue;
+            }
+            let repeated = plan.repeat(&control.files, reward)?;
+            out.push(Claim::of_control(name).finding(reward, &judged, control.files.clone(), paid, repeated, self));
+        }
+        Ok(out)
+    }
+}
+
+/// Runs the controls: the reference must be paid, and all must come out the same again.
+pub(super) fn controls(known: &Known, options: &Options, listen: Listener) -> Result<(Base, Vec<Run>), AuditError> {
+    let target = known.target;
+    // The reference three times and the others twice: a grader that does not repeat itself proves nothing.
+    let twice: Vec<&Control> = target
+        .sheet()
+        .controls
+        .iter()
+        .filter(|c| c.name != "hanging")
+        .flat_map(|c| std::iter::repeat_n(c, if c.name == "honest" { 3 } else { 2 }))
+        .collect();
+    listen(Event::Stage("controls", twice.len()));
+    let done = parallel(options.jobs, &twice, listen, |control| target.pay(&control.files))?;
+    let mut seen: BTreeMap<&'static str, Paid> = BTreeMap::new();
+    let mut runs = Vec::new();
+    for (control, paid) in twice.iter().zip(done) {
+        possible(control, &paid)?;
+        match seen.get(control.name) {
+            Some(first) if !same(first.reward, paid.reward) => {
+                let say = |r: Option<f64>| r.map_or("no reward".into(), number);
+                return Err(AuditError::NotAuditable(format!(
+                    "its grader is not deterministic: the control `{}` got {} and then {}",
+                    control.name,
+                    say(first.reward),
+                    say(paid.reward)
+                )));
+            }
+            Some(_) => {}
+            None => {
+                runs.push(run_of(control, &paid));
+                seen.insert(control.name, paid);
+            }
+        }
+    }
+    let rewards: BTreeMap<&'static str, Option<f64>> = seen.iter().map(|(name, paid)| (*name, paid.reward)).collect();
+    let nothing: Vec<f64> = seen.iter().filter(|(n, _)| **n != "honest").filter_map(|(_, p)| p.reward).collect();
+    let floor = nothing.iter().copied().fold(0.0, f64::min);
+    let honest = seen.get("honest");
+    let reward = honest.and_then(|p| p.reward).unwrap_or(f64::NAN);
+    if reward.is_nan() || reward <= floor + CLOSE {
+        let told = honest.map(|p| tail(&p.transcript)).unwrap_or_default();
+        let paid = if reward.is_nan() { "gets no reward".into() } else { format!("is paid {reward}") };
+        return Err(AuditError::NotAuditable(format!("its reference {paid}; the grader said: {told}")));
+    }
+    let null = |name: &str| seen.get(name).and_then(|p| p.reward);
+    let best_null = NULL.iter().filter_map(|n| null(n)).fold(floor, f64::max);
+    let paid = UNDESERVING
+        .iter()
+        .filter(|n| null(n).is_some_and(|r| r > floor + CLOSE))
+        .filter_map(|n| seen.get(n).map(|p| (*n, p.clone())))
+        .collect();
+    Ok((Base { rewards, honest: reward, floor, best_null, paid }, runs))
+}
+
+/// The control that never ends; it is run once.
+pub(super) fn hanging(known: &Known) -> Result<Option<Run>, AuditError> {
+    let Some(control) = known.target.sheet().controls.iter().find(|c| c.name == "hanging") else { return Ok(None) };
+    let paid = known.pay(&control.files)?;
+    possible(control, &paid)?;
+    Ok(Some(run_of(control, &paid)))
+}
+
+/// Without the controls nothing can be said.
+fn possible(control: &Control, paid: &Paid) -> Result<(), AuditError> {
+    if paid.valid {
+        return Ok(());
+    }
+    let (name, told) = (control.name, tail(&paid.transcript));
+    Err(AuditError::NotAuditable(format!("the machine failed while the control `{name}` was run: {told}")))
+}
+
+fn run_of(control: &Control, paid: &Paid) -> Run {
+    Run {
+        id: control.name.into(),
+        form: 1,
+        files: control.files.clone(),
+        reward: paid.reward,
+        solved: (control.name == "honest").then_some(true),
+        transcript: paid.transcript.clone(),
+        evidence: Vec::new(),
+        seconds: paid.seconds,
+    }
+}
+
+fn same(a: Option<f64>, b: Option<f64>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => (a - b).abs() <= CLOSE,
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// The end of what a grader said, on one line.
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let from = lines.len().saturating_sub(6);
+    if lines.is_empty() { "nothing".into() } else { lines[from..].join(" | ") }
+}

@@ -1,0 +1,100 @@
+//! What a Harbor task's files say.
+
+use crate::library::Slots;
+use crate::target::files::Folder;
+use crate::target::{Control, Hint, Surface, single};
+use std::collections::BTreeSet;
+
+/// Paths below the working folder that the tests and the instruction name.
+pub(super) fn outputs(task: &Folder, workdir: &str) -> Vec<String> {
+    let mut found: BTreeSet<String> = BTreeSet::new();
+    let given: BTreeSet<String> = task.below("environment").files.keys().cloned().collect();
+    let sources = task.files.keys().filter(|p| p.starts_with("tests/") || *p == "instruction.md");
+    for source in sources {
+        let text = task.text(source);
+        let mut rest = text.as_str();
+        while let Some(at) = rest.find(&format!("{workdir}/")) {
+            let path: &str = &rest[at..];
+            let end = path.find(|c: char| !(c.is_alphanumeric() || "/._-".contains(c))).unwrap_or(path.len());
+            let path = path[..end].trim_end_matches(['.', '/']);
+            let name = path.rsplit('/').next().unwrap_or("");
+            if name.contains('.') && !given.contains(name) {
+                found.insert(path.to_string());
+            }
+            rest = &rest[at + workdir.len()..];
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// What exploits may know of a task.
+pub(super) fn slots(task: &Folder, workdir: &str, outputs: &[String]) -> Slots {
+    let mut slots = Slots::default();
+    slots.one.insert("workdir", workdir.into());
+    slots.one.insert("statement", task.text("instruction.md"));
+    if !outputs.is_empty() {
+        slots.one.insert("all_outputs", outputs.join(" "));
+        slots.many.insert("outputs", outputs.to_vec());
+        let data = |p: &&String| !p.ends_with(".py") && !p.ends_with(".sh");
+        let tests = task.below("tests");
+        let expecteds: Vec<String> = tests.files.keys().filter(data).map(|p| format!("/tests/{p}")).collect();
+        if !expecteds.is_empty() {
+            slots.many.insert("expecteds", expecteds);
+        }
+    }
+    slots
+}
+
+/// The reference, and agents that deserve nothing.
+pub(super) fn controls(task: &Folder, outputs: &[String]) -> Vec<Control> {
+    let names = outputs.iter().map(|o| quoted(o)).collect::<Vec<_>>().join(" ");
+    let each = |body: &str| format!("for f in {names}; do\n  mkdir -p \"$(dirname \"$f\")\"\n  {body}\ndone\n");
+    let solve = task.text("solution/solve.sh");
+    let spoil = "if [ -f \"$f\" ]; then printf 'x%s' \"$(cat \"$f\")\" >\"$f.new\"; mv \"$f.new\" \"$f\"; fi";
+    let texts = [
+        ("honest", solve.clone()),
+        ("empty", String::new()),
+        ("constant", each("echo 0 >\"$f\"")),
+        ("echo", each(&format!("printf %s {} >\"$f\"", quoted(&task.text("instruction.md"))))),
+        ("wrong", format!("(\n{solve}\n)\n{}", each(spoil))),
+        ("raising", "exit 1\n".into()),
+        ("hanging", "sleep 3600\n".into()),
+    ];
+    // Where no output is known, these would be the empty control once more.
+    let known = |name: &str| !outputs.is_empty() || !matches!(name, "constant" | "echo" | "wrong");
+    let of = |(name, text): (&'static str, String)| Control { name, files: single(Surface::Agent, text) };
+    texts.into_iter().filter(|(n, _)| known(n)).map(of).collect()
+}
+
+/// What can be seen without running anything.
+pub(super) fn hints(task: &Folder, toml: &toml::Table, separate: bool) -> Vec<Hint> {
+    let mut hints = Vec::new();
+    let mut hint = |id: &'static str, message: &str| hints.push(Hint { id, message: message.into() });
+    if !separate {
+        hint("shared-verifier", "the verifier runs in the agent's container: `environment_mode` is not \"separate\"");
+    }
+    let test = task.text("tests/test.sh");
+    if ["curl ", "wget ", "uvx ", "pip install", "apt-get", "apt install"].iter().any(|w| test.contains(w)) {
+        hint("verifier-network-download", "tests/test.sh downloads or installs while it verifies");
+    }
+    if test.contains("pip install") && !test.contains("==") {
+        hint("unpinned-dependency", "tests/test.sh installs packages without a version");
+    }
+    if test.contains("$?") || test.contains("if pytest") || test.contains("if python") {
+        hint("exit-status", "tests/test.sh takes an exit status for the verdict, without a word that only it knows");
+    }
+    let environment = task.below("environment");
+    if environment.files.keys().any(|p| p.contains("test_") || p.starts_with("tests/") || p.contains("solve.sh")) {
+        hint("agent-image-test-leak", "the environment folder holds tests or a solution, which the agent can read");
+    }
+    let mode = toml.get("environment").and_then(|e| e.get("network_mode")).and_then(|v| v.as_str());
+    if mode.unwrap_or("public") == "public" {
+        hint("network-on", "the agent has the network: `network_mode` is not \"no-network\"");
+    }
+    hints
+}
+
+/// A word for bash.
+pub(super) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
