@@ -37,6 +37,7 @@ def main():
     # Made once here instead of in every fork: what most programs begin with.
     module = sys.modules["__main__"] = type(sys)("__main__")
     module.__builtins__ = builtins
+    find_files()
     sys.path.insert(0, PLACE)
     sys.argv = ["<program>"]
     baseline = len(sys.modules)
@@ -74,6 +75,21 @@ def warm(preload):
     # What the interpreter makes at first use (the compiler's tables) is made here, not anew in every fork.
     exec(compile("def f(a, *b, c=1, **d): return f'{a}'\nclass A: pass\nx = [i for i in range(3)]\n", "", "exec"), {})
     return missing
+
+
+def find_files():
+    # The first import of a file takes longer than most programs run: it is made here, and the finder for the
+    # programs' folder as well, which looks into that folder when it is first asked.
+    try:
+        import keyword
+        loader = keyword.__loader__
+        loader.source_to_code(loader.get_data(keyword.__file__), keyword.__file__)
+        finder = sys.path_hooks[-1](os.path.dirname(keyword.__file__))
+        finder.path = PLACE
+        finder.invalidate_caches()
+        sys.path_importer_cache[PLACE] = finder
+    except (ImportError, OSError, AttributeError):
+        pass
 
 
 def place(files):

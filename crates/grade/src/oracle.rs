@@ -2,7 +2,7 @@
 
 use crate::grader::{Grader, GraderKind};
 use crate::lab::{Entry, GradeError, Lab, input};
-use crate::program::{self, Pair, Patience};
+use crate::program::{self, Asking, Pair, Patience, words};
 use crate::task::{SOLUTION, Submission, Task};
 use crate::value::{Draw, Value};
 use crate::verdict::OracleResult;
@@ -98,7 +98,8 @@ impl Lab {
     ) -> Result<Vec<Answer>, GradeError> {
         let patience = self.patience(inputs.len());
         let order = order(inputs.len(), entry);
-        self.ask(program::functions(entry_point, inputs, &order, after, patience), inputs.len(), patience, entry)
+        let asking = Asking { entry: entry_point, after, together: is_confined(entry), patience };
+        self.ask(program::functions(&asking, inputs, &order), inputs.len(), patience, entry)
     }
 
     fn answers_of_program(&self, inputs: &[&str], entry: &Entry, cases: usize) -> Result<Vec<Answer>, GradeError> {
@@ -141,7 +142,9 @@ impl Lab {
             program::programs(&inputs, &order, patience)
         } else {
             let inputs: Vec<&[Value]> = cases.iter().map(|(args, _)| args.as_slice()).collect();
-            program::functions(&task.entry_point, &inputs, &order, false, patience)
+            let entry_point = &task.entry_point;
+            let asking = Asking { entry: entry_point, after: false, together: is_confined(entry), patience };
+            program::functions(&asking, &inputs, &order)
         };
         Ok(Some(self.asking(source, patience, entry)))
     }
@@ -175,6 +178,24 @@ impl Lab {
         }
         Ok(answers)
     }
+}
+
+/// Modules that hold functions and types, and nothing that a program could change to tell its next case.
+const PLAIN_MODULES: [&str; 9] =
+    ["typing", "math", "collections", "itertools", "functools", "heapq", "bisect", "string", "operator"];
+
+/// Whether a submission can do nothing but compute: no file beside it, no word that leads out of its own functions,
+/// no import but of plain modules.
+fn is_confined(entry: &Entry) -> bool {
+    let plain = |line: &&str| {
+        let names = |rest: &str| rest.split([' ', ',']).next().is_some_and(|module| PLAIN_MODULES.contains(&module));
+        match line.strip_prefix("from ") {
+            Some(rest) => names(rest) && !rest.contains(['_', ';']),
+            None => line.strip_prefix("import ").is_some_and(|rest| names(rest) && !rest.contains([' ', ',', ';'])),
+        }
+    };
+    let rest: Vec<&str> = entry.source.lines().filter(|line| !plain(line)).collect();
+    entry.others.is_empty() && !words(&rest.join("\n")) && !rest.iter().any(|l| l.contains("._"))
 }
 
 fn order(cases: usize, entry: &Entry) -> Vec<usize> {
@@ -228,5 +249,39 @@ impl Task {
                 compared.differences.join("; ")
             ),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_a_way_out_is_asked_apart() {
+        let confined = |source: &str| {
+            is_confined(&Entry {
+                source: source.into(),
+                others: std::collections::BTreeMap::new(),
+                nonce: String::new(),
+                key: [0; 32],
+            })
+        };
+        assert!(confined(
+            "from typing import List\nimport math\n\ndef f(x: List[int]):\n    return math.floor(x[0])\n"
+        ));
+        for source in [
+            "import os\n",
+            "import math, os\n",
+            "import math as m, os\n",
+            "import math; import os\n",
+            "from collections import _sys\n",
+            "import collections\ncollections._sys.exit()\n",
+            "import typing.io\n",
+            "def f():\n    import math\n",
+            "print(1)\n",
+            "f.__globals__\n",
+        ] {
+            assert!(!confined(source), "{source}");
+        }
     }
 }

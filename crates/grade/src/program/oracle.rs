@@ -21,15 +21,27 @@ impl Patience {
     }
 }
 
-/// Calls `entry` with each input. `order` picks the cases and their order; `after` asks for the arguments as the
-/// call left them, too.
-pub(crate) fn functions(entry: &str, inputs: &[&[Value]], order: &[usize], after: bool, patience: Patience) -> String {
+/// How a submission's function is asked.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub entry: &'a str,
+    /// For the arguments as the call left them, too.
+    pub after: bool,
+    /// All cases in one process, if none of them ends it.
+    pub together: bool,
+    pub patience: Patience,
+}
+
+/// Calls a function with each input. `order` picks the cases and their order.
+pub(crate) fn functions(asking: &Asking, inputs: &[&[Value]], order: &[usize]) -> String {
+    let Asking { entry, after, together, patience } = *asking;
     let mut s = format!("{CANON}{ORACLE}_oracle([\n");
     for &i in order {
         let _ = writeln!(s, "    ({i}, {}),", tuple(inputs[i]));
     }
-    let after = if after { "True" } else { "False" };
-    s + &format!("], _call({}, _canon, {after}), {})\n", literal(entry), patience.python())
+    let python = |yes| if yes { "True" } else { "False" };
+    let (after, together) = (python(after), python(together));
+    s + &format!("], _call({}, _canon, {after}), {}, {together})\n", literal(entry), patience.python())
 }
 
 /// Runs the submission as a program with each input on standard input.

@@ -1,5 +1,7 @@
 # One fresh process a case, none of which holds an expected value. Whatever a case leaves behind (processes,
-# files) is gone before the next.
+# files) is gone before the next. A submission that has no way out of its own functions leaves nothing behind but
+# its module: all its cases share one process, each with a fresh module; should one of them end in any other way
+# than with a value or an error, all are asked again, apart.
 import math, os, resource, select, sys, time
 from _frozen_importlib import module_from_spec
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -12,7 +14,7 @@ def _call(entry, canon, after):
     return answer
 
 
-def _oracle(cases, answer, patience):
+def _oracle(cases, answer, patience, together=False):
     sys.dont_write_bytecode = True
     case_cpu, case_wall, all_wall = patience
     path = "/box/solution.py"
@@ -74,13 +76,39 @@ def _oracle(cases, answer, patience):
     spec = ModuleSpec("solution", SourceFileLoader("solution", path), origin=path)
     spec.has_location = True
 
+    def load():
+        module = module_from_spec(spec)
+        sys.modules["solution"] = module
+        exec(code, module.__dict__)
+        return module
+
+    def all_in_one():
+        # In a fresh process; what it says is said at its end, or not at all.
+        said = []
+        try:
+            sys.setrecursionlimit(sys.getrecursionlimit() + 60)
+            for i, args in cases:
+                module = load()
+                try:
+                    said.append("%d %s" % (i, answer(module, args)))
+                except (MemoryError, RecursionError):
+                    os._exit(1)
+                except Exception as e:
+                    said.append(failure(i, e))
+            say("\n".join(said))
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+
+    def failure(i, e):
+        kinds = [t.__name__ for t in type(e).__mro__ if t.__module__ == "builtins"]
+        return "%d !%s %s" % (i, type(e).__name__, kinds[0])
+
     def some(group):
         # In the fresh process.
         try:
             sys.setrecursionlimit(sys.getrecursionlimit() + 60)
-            module = module_from_spec(spec)
-            sys.modules["solution"] = module
-            exec(code, module.__dict__)
+            module = load()
         except BaseException as e:
             for i, _ in group:
                 say("%d !%s while loading" % (i, type(e).__name__))
@@ -89,9 +117,20 @@ def _oracle(cases, answer, patience):
             try:
                 say("%d %s" % (i, answer(module, args)))
             except BaseException as e:
-                kinds = [t.__name__ for t in type(e).__mro__ if t.__module__ == "builtins"]
-                say("%d !%s %s" % (i, type(e).__name__, kinds[0]))
+                say(failure(i, e))
         os._exit(0)
+
+    def ended(pid, seconds):
+        # Its status (9 where it was late), and the seconds that took.
+        poll = select.poll()
+        end = os.pidfd_open(pid)
+        poll.register(end, select.POLLIN)
+        done, used = wait(poll, seconds)
+        if not done:
+            os.kill(pid, 9)
+        status = os.waitpid(pid, 0)[1]
+        os.close(end)
+        return status, used
 
     def wait(poll, seconds):
         # Whether it ended, and the seconds that took; those in which the machine let nothing run do not count.
@@ -104,6 +143,12 @@ def _oracle(cases, answer, patience):
                 return True, used
         return False, used
 
+    if together and cases:
+        pid = os.fork()
+        if pid == 0:
+            all_in_one()
+        if ended(pid, case_wall)[0] == 0:
+            os._exit(0)
     left_for_all, late = all_wall, False
     # Of very many cases a few share a process; which ones is drawn, as is their order.
     processes = len(cases) if run_program else min(len(cases), 40)
@@ -125,15 +170,8 @@ def _oracle(cases, answer, patience):
             pid = os.fork()
             if pid == 0:
                 some(group)
-            ended = os.pidfd_open(pid)
-            poll = select.poll()
-            poll.register(ended, select.POLLIN)
-            done, used = wait(poll, left)
+            status, used = ended(pid, left)
             left_for_all -= used
-            if not done:
-                os.kill(pid, 9)
-            status = os.waitpid(pid, 0)[1]
-            os.close(ended)
             if status:
                 out_of_time = status & 127 in (9, 24)
                 late |= out_of_time
