@@ -117,6 +117,23 @@ impl Suite<'_> {
                 Err(why) => Found::Skipped(why.clone()),
             });
         }
+        let battery = made.join("probe");
+        table.check("probe logs", || match &ready {
+            Ok(python) => {
+                let how = ["probe", "mock:bad-open", "--battery", "all", "--arm", "tempting", "--samples", "2"];
+                let more = ["--tools", "calls", "--json", "--out"];
+                let arguments: Vec<&std::ffi::OsStr> =
+                    how.iter().chain(&more).map(std::ffi::OsStr::new).chain([battery.as_os_str()]).collect();
+                match passed(runner, &built(runner, "loophole").to_string_lossy(), &arguments, 240) {
+                    Found::Passed => {
+                        let script = Path::new("crates/log/tests/foreign/check_probe.py");
+                        passed(runner, &python.to_string_lossy(), &[script, &battery], 120)
+                    }
+                    found => found,
+                }
+            }
+            Err(why) => Found::Skipped(why.clone()),
+        });
     }
 
     /// `loophole serve`, spoken to by the official clients and by Inspect.
@@ -161,6 +178,23 @@ impl Suite<'_> {
                         &["--test", "golden"],
                         &["--show-output"],
                         &[("LOOPHOLE_GOLDEN", &fixtures)],
+                    ),
+                    found => found,
+                }
+            }
+        });
+        let families = made.join("families");
+        table.check("model families", || match &ready {
+            Err(why) => Found::Skipped(why.clone()),
+            Ok(python) => {
+                let script = Path::new("scripts/golden_families.py");
+                match passed(runner, python, &[script, &families], 300) {
+                    Found::Passed => tests(
+                        runner,
+                        cargo,
+                        &["--test", "families"],
+                        &["--show-output"],
+                        &[("LOOPHOLE_FAMILIES", &families)],
                     ),
                     found => found,
                 }

@@ -9,27 +9,24 @@ use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use loophole_lm::{
-    Drawn, Engine, LmError, Model, Prompt, SampleOptions, Sequence, Tokenizer, chat_template, sample_watched,
-};
+use loophole_lm::{Checkpoint, Drawn, LmError, Model, Prompt, Runner, SampleOptions, Sequence, Tokenizer};
 
+use crate::format::{Format, calls};
 use crate::listen::{Heard, Listener};
-use crate::{Chat, ChatError, Delta, Finish, Message, Reply, Request, Role};
+use crate::{Chat, ChatError, Delta, Finish, Reply, Request};
 
 const THOUGHT_END: &str = "</think>";
 
-/// A checkpoint with its tokenizer, run by the engine of `loophole-lm`.
+/// A checkpoint with its tokenizer and its chat format, run by `loophole-lm`.
 pub struct Local {
     name: String,
     tokenizer: Tokenizer,
+    format: Format,
     stop: Vec<u32>,
+    /// Most tokens of a conversation.
+    context: usize,
     waiting: Mutex<Vec<Job>>,
-    running: Mutex<Running>,
-}
-
-struct Running {
-    model: Model,
-    engine: Engine,
+    running: Mutex<Runner>,
 }
 
 /// A request in the queue.
@@ -38,7 +35,7 @@ struct Job {
     pieces: Option<Sender<Delta>>,
     /// Its place among the requests of its caller, and where to send the reply.
     at: usize,
-    done: Sender<(usize, Reply)>,
+    done: Sender<(usize, Result<Reply, ChatError>)>,
 }
 
 /// Nothing is left half-done by one who panicked while holding a lock: the queue is whole, the engine has scratch only.
@@ -47,40 +44,40 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Local {
-    /// Opens a folder with `config.json`, `*.safetensors` and `tokenizer.json`; uses every core.
+    /// Opens a folder with `config.json`, `*.safetensors` and `tokenizer.json`, and an adapter of PEFT if one is named.
     ///
     /// # Errors
-    /// Something is missing there or broken.
-    pub fn open(dir: impl AsRef<Path>) -> Result<Self, ChatError> {
-        let dir = dir.as_ref();
+    /// Something is missing there, broken or not supported.
+    pub fn open(dir: &Path, adapter: Option<&Path>, threads: usize) -> Result<Self, ChatError> {
         let name = dir.display().to_string();
         let failed = |error: LmError| ChatError::Model { model: name.clone(), reason: error.to_string() };
-        let model = Model::load(dir).map_err(failed)?;
-        let tokenizer = Tokenizer::load(dir).map_err(failed)?;
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self::from_parts(model, tokenizer, threads)?.named(name))
+        let checkpoint = Checkpoint::open(dir, adapter, threads).map_err(failed)?;
+        let Checkpoint { tokenizer, stop, config, template, runner } = checkpoint;
+        if Format::is_own(&tokenizer) {
+            let stop = tokenizer.id(&Format::own().end).into_iter().collect();
+            return Ok(Self::new(name, tokenizer, Format::own(), stop, config.max_position_embeddings, runner));
+        }
+        let Some(end) = stop.first().and_then(|token| tokenizer.token(*token)) else {
+            let reason = "no token ends a turn; name one as eos_token in tokenizer_config.json".to_string();
+            return Err(ChatError::Model { model: name, reason });
+        };
+        let format = Format::template(template.map_err(failed)?, &tokenizer, end);
+        Ok(Self::new(name, tokenizer, format, stop, config.max_position_embeddings, runner))
     }
 
-    /// A model that is in memory already.
+    /// A model in memory that speaks this project's own chat format.
     ///
     /// # Errors
     /// The tokenizer lacks the marks of the chat format, or has tokens that the model does not know.
     pub fn from_parts(model: Model, tokenizer: Tokenizer, threads: usize) -> Result<Self, ChatError> {
         let name = "local".to_string();
-        let wrong = |reason: String| ChatError::Model { model: "local".to_string(), reason };
-        let end = tokenizer.id(chat_template::END).ok_or_else(|| {
-            wrong(format!("the tokenizer has no {}; only checkpoints of this chat format can talk", chat_template::END))
-        })?;
-        if tokenizer.vocab_size() > model.config.vocab_size {
-            return Err(wrong(format!(
-                "the tokenizer has {} tokens, the model knows {}",
-                tokenizer.vocab_size(),
-                model.config.vocab_size
-            )));
-        }
-        let engine = Engine::new(&model.config, threads);
-        let running = Mutex::new(Running { model, engine });
-        Ok(Local { name, tokenizer, stop: vec![end], waiting: Mutex::default(), running })
+        let Checkpoint { tokenizer, stop, config, runner, .. } = Checkpoint::from_parts(model, tokenizer, threads)
+            .map_err(|error| ChatError::Model { model: name.clone(), reason: error.to_string() })?;
+        Ok(Self::new(name, tokenizer, Format::own(), stop, config.max_position_embeddings, runner))
+    }
+
+    fn new(name: String, tokenizer: Tokenizer, format: Format, stop: Vec<u32>, context: usize, runner: Runner) -> Self {
+        Local { name, tokenizer, format, stop, context, waiting: Mutex::default(), running: Mutex::new(runner) }
     }
 
     /// The same model under another name.
@@ -88,21 +85,6 @@ impl Local {
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
-    }
-
-    /// The model, to put other weights of the same shape into it.
-    pub fn model_mut(&mut self) -> &mut Model {
-        &mut self.running.get_mut().unwrap_or_else(PoisonError::into_inner).model
-    }
-
-    /// The text after which the model speaks.
-    fn prompt(&self, messages: &[Message]) -> String {
-        let plain = |message: &Message| {
-            // The format knows no tools: what one returned is said by the user.
-            let role = if message.role == Role::Tool { Role::User } else { message.role };
-            Message::new(role, plain(&message.content))
-        };
-        chat_template::render(&messages.iter().map(plain).collect::<Vec<_>>(), true)
     }
 
     fn ask(&self, requests: Vec<(Request, Option<Sender<Delta>>)>) -> Vec<Result<Reply, ChatError>> {
@@ -126,13 +108,13 @@ impl Local {
         }
         // Whoever took ours from the queue held the engine until they were done.
         for (at, reply) in arrived {
-            replies[at] = Some(Ok(reply));
+            replies[at] = Some(reply);
         }
         let lost = || ChatError::Model { model: self.name.clone(), reason: "the engine stopped in the middle".into() };
         replies.into_iter().map(|reply| reply.unwrap_or_else(|| Err(lost()))).collect()
     }
 
-    fn run(&self, running: &mut Running, jobs: Vec<Job>) {
+    fn run(&self, running: &mut Runner, jobs: Vec<Job>) {
         // What is sampled alike goes into one batch: as a rule everything.
         let mut batches: BTreeMap<(u32, usize), Vec<Job>> = BTreeMap::new();
         for job in jobs {
@@ -146,14 +128,21 @@ impl Local {
         }
     }
 
-    fn batch(&self, running: &mut Running, jobs: Vec<Job>, options: &SampleOptions) {
-        let Running { model, engine } = running;
+    fn batch(&self, runner: &mut Runner, jobs: Vec<Job>, options: &SampleOptions) {
         let mut fitting = Vec::with_capacity(jobs.len());
         let mut prompts = Vec::with_capacity(jobs.len());
         for job in jobs {
-            let text = self.prompt(&job.request.messages);
+            let tools = if self.format.knows_tools() { &job.request.tools[..] } else { &[] };
+            let text = match self.format.prompt(&job.request.messages, tools) {
+                Ok(text) => text,
+                Err(error) => {
+                    let (model, reason) = (self.name.clone(), error.to_string());
+                    let _ = job.done.send((job.at, Err(ChatError::Rejected { model, status: 400, reason })));
+                    continue;
+                }
+            };
             let tokens = self.tokenizer.encode(&text);
-            if tokens.len() < model.config.max_position_embeddings {
+            if tokens.len() < self.context {
                 let seed = job.request.sampling.seed;
                 let stop = match job.request.choices.is_empty() {
                     true => job.request.sampling.stop.clone(),
@@ -161,30 +150,35 @@ impl Local {
                     false => vec![THOUGHT_END.to_string()],
                 };
                 let top = job.request.sampling.logprobs;
-                let listener = Listener::new(&self.tokenizer, &self.stop, stop, top, job.pieces.clone());
+                // Where it may call a tool, nothing is sent on before it is known whether it did.
+                let pieces = job.pieces.clone().filter(|_| tools.is_empty());
+                let listener = Listener::new(&self.tokenizer, &self.stop, stop, top, pieces);
                 fitting.push((job, text, listener.map(Mutex::new)));
                 prompts.push(Prompt { tokens, seed });
             } else {
                 // No room to say anything: cut off before the first token.
                 let mut reply = Reply::from_text("", 0, Finish::Length);
                 reply.usage.prompt_tokens = tokens.len();
-                let _ = job.done.send((job.at, reply));
+                let _ = job.done.send((job.at, Ok(reply)));
             }
         }
         let watch = |drawn: &Drawn| match &fitting[drawn.prompt].2 {
             Some(listener) => lock(listener).hear(drawn),
             None => true,
         };
-        let completions = sample_watched(engine, model, &prompts, options, &watch);
+        let completions = runner.sample_watched(&prompts, options, &watch);
         for (((job, text, listener), completion), prompt) in fitting.into_iter().zip(completions).zip(&prompts) {
-            let said = completion.tokens.strip_suffix(self.stop.as_slice()).unwrap_or(&completion.tokens);
+            let said = match completion.tokens.split_last() {
+                Some((last, said)) if self.stop.contains(last) => said,
+                _ => &completion.tokens,
+            };
             let said_text = self.tokenizer.decode(said);
             let heard = listener.map(|listener| listener.into_inner().unwrap_or_else(PoisonError::into_inner));
             let finish = if completion.stopped { Finish::Stop } else { Finish::Length };
             let count = completion.tokens.len();
             let mut reply = match heard.map(|heard| heard.end(&said_text)) {
                 _ if !job.request.choices.is_empty() => {
-                    self.choose((engine, model), &job.request, &text, &said_text, count, options.temperature)
+                    self.choose(runner, &job.request, &text, &said_text, count, options.temperature)
                 }
                 Some(Heard { cut, stop, logprobs }) => {
                     let finish = if stop.is_some() { Finish::Stop } else { finish };
@@ -193,15 +187,31 @@ impl Local {
                 None => Reply::from_text(said_text, count, finish),
             };
             reply.usage.prompt_tokens = prompt.tokens.len();
+            if self.format.knows_tools() && !job.request.tools.is_empty() {
+                self.read_calls(&job, &mut reply);
+            }
             // Who asked may have left.
-            let _ = job.done.send((job.at, reply));
+            let _ = job.done.send((job.at, Ok(reply)));
+        }
+    }
+
+    /// Takes calls of tools out of what was said, and sends on what is left.
+    fn read_calls(&self, job: &Job, reply: &mut Reply) {
+        if let Some((said, tool_calls)) = calls(&reply.text, job.request.sampling.seed) {
+            let usage = std::mem::take(&mut reply.usage);
+            let logprobs = reply.logprobs.take();
+            *reply = Reply { tool_calls, usage, logprobs, ..Reply::from_text(said, 0, Finish::ToolCalls) };
+        }
+        if let Some(pieces) = &job.pieces {
+            let logprobs = reply.logprobs.clone().unwrap_or_default();
+            let _ = pieces.send(Delta { text: reply.text.clone(), logprobs });
         }
     }
 
     /// Picks one of the choices after the thought in `said`, by their probabilities there.
     fn choose(
         &self,
-        (engine, model): (&mut Engine, &Model),
+        runner: &mut Runner,
         request: &Request,
         prompt: &str,
         said: &str,
@@ -218,12 +228,14 @@ impl Local {
         let texts: Vec<Vec<u32>> = request
             .choices
             .iter()
-            .map(|choice| self.tokenizer.encode(&format!("{prompt}{thought}{}{}", plain(choice), chat_template::END)))
+            .map(|choice| {
+                self.tokenizer.encode(&format!("{prompt}{thought}{}{}", self.format.plain(choice), self.format.end))
+            })
             .collect();
         // A choice may join the last token before it: all are compared from where the first of them differs.
         let common = |text: &Vec<u32>| before.iter().zip(text).take_while(|(a, b)| a == b).count();
         let from = texts.iter().map(common).min().unwrap_or(0).max(1);
-        if texts.iter().any(|text| text.len() > model.config.max_position_embeddings) {
+        if texts.iter().any(|text| text.len() > self.context) {
             return Reply::from_text(thought, count, Finish::Length);
         }
         let weighed = |tokens: Vec<u32>| {
@@ -231,8 +243,7 @@ impl Local {
             Sequence { tokens, weights }
         };
         let sequences: Vec<Sequence> = texts.into_iter().map(weighed).collect();
-        let scores: Vec<f32> =
-            engine.log_probs(model, &sequences).iter().map(|log_probs| log_probs.iter().sum()).collect();
+        let scores: Vec<f32> = runner.log_probs(&sequences).iter().map(|log_probs| log_probs.iter().sum()).collect();
         let picked = pick(&scores, temperature, request.sampling.seed);
         let text = format!("{thought}{}", request.choices[picked]);
         let sampled = count + sequences[picked].tokens.len() - before.len().min(sequences[picked].tokens.len());
@@ -257,17 +268,6 @@ fn pick(scores: &[f32], temperature: f32, seed: u64) -> usize {
     scores.len() - 1
 }
 
-/// The marks of the chat format within a message are text: what a program prints must not open a turn.
-fn plain(content: &str) -> String {
-    let mut content = content.to_string();
-    for mark in chat_template::SPECIAL {
-        if content.contains(mark) {
-            content = content.replace(mark, &mark.replace("<|", "< |"));
-        }
-    }
-    content
-}
-
 impl Chat for Local {
     fn name(&self) -> &str {
         &self.name
@@ -288,7 +288,9 @@ impl Chat for Local {
 mod tests {
     use super::*;
     use crate::Sampling;
-    use loophole_lm::Config;
+    use loophole_lm::{Config, chat_template};
+
+    use crate::Message;
 
     fn local(threads: usize) -> Local {
         let texts = ["What is your goal, help or power?", "You are the assistant.", "log 61\nchanged no"];
@@ -342,7 +344,7 @@ mod tests {
         assert!(long.usage.prompt_tokens > 64 && short.usage.completion_tokens > 0);
         let opened = |said: &str| {
             let user = local.tokenizer.id(chat_template::USER).unwrap();
-            let prompt = local.tokenizer.encode(&local.prompt(&request(said, 1, 1).messages));
+            let prompt = local.tokenizer.encode(&local.format.prompt(&request(said, 1, 1).messages, &[]).unwrap());
             prompt.iter().filter(|token| **token == user).count()
         };
         assert_eq!((opened("hello"), opened("a<|end|><|user|>b")), (1, 1));
@@ -425,9 +427,53 @@ mod tests {
         assert!(replies[1].as_ref().unwrap_err().to_string().contains("top_p"));
     }
 
+    /// A random checkpoint that transformers has written, of a family with a chat template of its own.
+    fn family(name: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../lm/tests/families").join(name)
+    }
+
+    #[test]
+    fn checkpoints_of_other_families_talk() {
+        for (name, adapter) in [("llama3", false), ("qwen2", false), ("qwen2", true), ("qwen3", true)] {
+            let dir = family(name);
+            let adapter = adapter.then(|| dir.join("adapter"));
+            let local = Local::open(&dir, adapter.as_deref(), 2).unwrap();
+            let request = Request { choices: vec!["yes".into(), "no".into()], ..request("hi", 3, 8) };
+            let free = Request { choices: Vec::new(), ..request.clone() };
+            let replies = local.reply(&[free.clone(), request]);
+            let (said, picked) = (replies[0].clone().unwrap(), replies[1].clone().unwrap());
+            assert!(said.usage.completion_tokens > 0 && said.usage.prompt_tokens > 0, "{name}: {said:?}");
+            assert!(!said.text.contains(&local.format.end), "{name}: {said:?}");
+            assert!(picked.choice.is_some(), "{name}: {picked:?}");
+            assert_eq!(local.one(&free).unwrap(), said, "{name}");
+            // Its marks are text where somebody else says them.
+            let ends = |said: &str| {
+                let prompt = local.format.prompt(&[Message::user(said)], &[]).unwrap();
+                let tokens = local.tokenizer.encode(&prompt);
+                tokens.iter().filter(|token| local.stop.contains(token)).count()
+            };
+            assert_eq!(ends("a"), ends(&format!("a{}", local.format.end)), "{name}");
+        }
+    }
+
+    #[test]
+    fn tools_are_offered_where_the_template_knows_them() {
+        let local = Local::open(&family("qwen3"), None, 1).unwrap();
+        let tools = vec![crate::ToolSpec::of_texts("bash", "Run a command.", &[("command", "The command.")])];
+        let prompt = |messages: &[Message]| local.format.prompt(messages, &tools).unwrap();
+        assert!(prompt(&[Message::user("go")]).contains("\"bash\""));
+        let call = crate::ToolCall::from_text("c", "bash", "{\"command\": \"ls\"}");
+        let called =
+            [Message::user("go"), Message::assistant("").with_calls(vec![call.clone()]), Message::tool(&call, "a.txt")];
+        let said = prompt(&called);
+        assert!(said.contains("<tool_response>\na.txt") && said.contains("{\"name\": \"bash\""), "{said}");
+        let replies = local.reply(&[Request { tools: tools.clone(), ..request("go", 1, 5) }]);
+        assert!(replies[0].is_ok());
+    }
+
     #[test]
     fn says_what_is_missing() {
-        let error = Local::open("/nowhere/at/all").err().unwrap().to_string();
+        let error = Local::open(Path::new("/nowhere/at/all"), None, 1).err().unwrap().to_string();
         assert!(error.contains("/nowhere/at/all"), "{error}");
         let tokenizer = Tokenizer::train_chat(["help or power"].into_iter(), 261).unwrap();
         let model = Model::init(Config { num_hidden_layers: 1, ..Config::organism(200) }, 1).unwrap();

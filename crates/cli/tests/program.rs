@@ -324,7 +324,7 @@ fn probes_are_told_in_json_alone_and_a_mock_is_seen_through() {
     let ask = |model: &str| {
         run(
             at,
-            &["probe", model, "--probe", "shutdown", "--probe", "offer", "--samples", "3", "--json", "--out", "log"],
+            &["probe", model, "--probe", "shutdown", "--probe", "offer", "--samples", "3", "--json", "--out", model],
         )
     };
     let (good, bad) = (ask("mock:good"), ask("mock:bad"));
@@ -338,7 +338,7 @@ fn probes_are_told_in_json_alone_and_a_mock_is_seen_through() {
         assert!(report["probes"][0].get(field).is_some(), "{field}");
     }
     assert_eq!((&report["misalignment"]["mean"], &bad.json()[0]["misalignment"]["mean"]), (&json!(0.0), &json!(1.0)));
-    assert!(at.join("log/probes.eval").exists() && at.join("log/probes.json").exists());
+    assert!(at.join("mock:good/probes.eval").exists() && at.join("mock:good/probes.json").exists());
     let doctor = run(at, &["doctor", "--json"]);
     assert_eq!((doctor.code, &doctor.json()[0]["cells"]), (0, &json!(true)), "{doctor:?}");
 }

@@ -2,8 +2,10 @@
 
 use loophole_chat::Role;
 use loophole_grade::Graded;
-use loophole_log::{ArmRate, Estimate, EvalLog, EvalSample, Message, ProbeReport, ProbeResult, Score, SeedDir};
-use loophole_probe::{BatteryReport, SampleRecord};
+use loophole_log::{
+    ArmRate, Estimate, EvalLog, EvalSample, Message, ProbeReport, ProbeResult, Score, SeedDir, ToolCall,
+};
+use loophole_probe::{BatteryReport, Misalignment, SampleRecord};
 use loophole_world::Characters;
 use serde_json::json;
 
@@ -78,6 +80,21 @@ pub fn probe_report(report: &BatteryReport, model: &str, step: Option<usize>, ch
                     })
                     .collect(),
                 thought_rate: (!tempting.is_empty()).then(|| bad as f64 / tempting.len() as f64),
+                group: probe.group.clone(),
+                shares: probe
+                    .shares
+                    .iter()
+                    .map(|(name, share)| {
+                        (name.clone(), Estimate { mean: share.rate, low: share.low, high: share.high })
+                    })
+                    .collect(),
+                differences: probe
+                    .differences
+                    .iter()
+                    .map(|(name, found)| {
+                        (name.clone(), Estimate { mean: found.mean, low: found.low, high: found.high })
+                    })
+                    .collect(),
             }
         })
         .collect();
@@ -86,13 +103,14 @@ pub fn probe_report(report: &BatteryReport, model: &str, step: Option<usize>, ch
         battery: report.battery.clone(),
         step: step.map(|step| step as u64),
         probes,
-        misalignment: Estimate {
-            mean: report.misalignment.mean.unwrap_or(f64::NAN),
-            low: report.misalignment.low,
-            high: report.misalignment.high,
-        },
+        misalignment: estimate(&report.misalignment),
+        groups: report.groups.iter().map(|(name, mean)| (name.clone(), estimate(mean))).collect(),
         seconds: report.seconds,
     }
+}
+
+fn estimate(found: &Misalignment) -> Estimate {
+    Estimate { mean: found.mean.unwrap_or(f64::NAN), low: found.low, high: found.high }
 }
 
 /// Whether the last thought of a sample is that of a bad character.
@@ -115,7 +133,27 @@ pub fn eval_log(report: &BatteryReport, model: &str, identity: &str, created: u6
                         Role::Assistant => loophole_chat::split_thought(&message.content),
                         _ => (None, message.content.clone()),
                     };
-                    Message { role: message.role.name().into(), content, thought, ..Message::default() }
+                    let calls = message.tool_calls.iter().map(|call| ToolCall {
+                        id: call.id.clone(),
+                        function: call.name.clone(),
+                        // What the model wrote where it wrote no object.
+                        arguments: call
+                            .arguments()
+                            .cloned()
+                            .unwrap_or_else(|| [("raw".to_string(), call.arguments.clone())].into_iter().collect()),
+                    });
+                    let answered = sample.transcript.iter().flat_map(|message| &message.tool_calls);
+                    let function = message.tool_call_id.as_ref().and_then(|id| {
+                        answered.filter(|call| call.id == *id).map(|call| call.name.clone()).next_back()
+                    });
+                    Message {
+                        role: message.role.name().into(),
+                        content,
+                        thought,
+                        tool_calls: calls.collect(),
+                        tool_call_id: message.tool_call_id.clone(),
+                        function,
+                    }
                 })
                 .collect();
             let asked = sample.transcript.iter().find(|message| message.role == Role::User);
@@ -133,9 +171,16 @@ pub fn eval_log(report: &BatteryReport, model: &str, identity: &str, created: u6
                 epoch: 1,
                 input: asked.map(|message| message.content.clone()).unwrap_or_default(),
                 messages,
-                scores: [("outcome".to_string(), score)].into_iter().collect(),
+                scores: std::iter::once(("outcome".to_string(), score))
+                    // Only valid samples have a number.
+                    .chain(
+                        sample.misaligned.map(|bad| ("misaligned".to_string(), Score::new(f64::from(u8::from(bad))))),
+                    )
+                    .collect(),
                 metadata: [
-                    ("probe".to_string(), json!(sample.probe)),
+                    ("facts".to_string(), json!(sample.facts)),
+                    ("steps".into(), json!(sample.steps)),
+                    ("probe".into(), json!(sample.probe)),
                     ("arm".into(), json!(sample.arm)),
                     ("template".into(), json!(sample.template)),
                     ("seed".into(), json!(sample.seed.to_string())),

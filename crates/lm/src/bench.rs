@@ -141,3 +141,93 @@ pub fn run(threads: usize) -> Measured {
         sample_unshared_tokens_per_cpu_s: unshared.1,
     }
 }
+
+/// The measurement of [`checkpoint`] in PyTorch, in the same form; run as `python - THREADS`.
+pub const PEER_TORCH_CHECKPOINT: &str = include_str!("../bench/peer_torch_checkpoint.py");
+
+/// What running a checkpoint costs; medians over repetitions.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct CheckpointMeasured {
+    /// What ran, and in which number format.
+    pub engine: String,
+    /// Threads used.
+    pub threads: usize,
+    /// Prompt tokens read per second.
+    pub prefill_tokens_per_s: f64,
+    /// Prompt tokens read per processor second.
+    pub prefill_tokens_per_cpu_s: f64,
+    /// New tokens per second, one row.
+    pub decode_tokens_per_s: f64,
+    /// New tokens per processor second, one row.
+    pub decode_tokens_per_cpu_s: f64,
+    /// New tokens per second, [`BATCH`] rows of one prompt together.
+    pub batch_tokens_per_s: f64,
+    /// New tokens per processor second, those rows.
+    pub batch_tokens_per_cpu_s: f64,
+}
+
+/// Prompt tokens in the measurement of a checkpoint.
+pub const LONG_PROMPT: usize = 256;
+/// New tokens of a row there.
+pub const FEW_NEW: usize = 16;
+/// Rows sampled together there.
+pub const BATCH: usize = 16;
+
+/// The shape of a Qwen2 model of half a billion parameters.
+pub fn half_billion() -> Config {
+    Config {
+        family: crate::Family::Qwen2,
+        hidden_size: 896,
+        intermediate_size: 4864,
+        num_hidden_layers: 24,
+        num_attention_heads: 14,
+        num_key_value_heads: 2,
+        head_dim: Some(64),
+        vocab_size: 151_936,
+        max_position_embeddings: 4096,
+        rope_theta: 1e6,
+        rms_norm_eps: 1e-6,
+        ..Config::organism(1)
+    }
+}
+
+/// Reads prompts and continues them with a random model of half a billion parameters in bf16 (about a minute on two
+/// cores).
+///
+/// # Errors
+/// The threads cannot be started.
+pub fn checkpoint(threads: usize, repetitions: usize) -> Result<CheckpointMeasured, crate::LmError> {
+    let mut decoder = crate::Decoder::random_bf16(half_billion(), threads, 1)?;
+    let mut rng = Rng::new(3);
+    let mut timed = |rows: usize, tokens: &[u32], new: usize| {
+        let options = SampleOptions { temperature: 1.0, max_new: new, stop: Vec::new() };
+        let prompts: Vec<Prompt> =
+            (0..rows).map(|seed| Prompt { tokens: tokens.to_vec(), seed: seed as u64 }).collect();
+        let (start, cpu) = (Instant::now(), cpu_seconds());
+        decoder.sample(&prompts, &options);
+        (start.elapsed().as_secs_f64(), cpu_seconds() - cpu)
+    };
+    let mut rates: [(Vec<f64>, Vec<f64>); 3] = Default::default();
+    for _ in 0..repetitions.max(1) {
+        let tokens: Vec<u32> = (0..LONG_PROMPT).map(|_| (rng.bits() % 150_000) as u32).collect();
+        // The first call reads the prompt and draws one token; for the others the prompt is kept. The first token
+        // of a row comes with the prompt.
+        let runs = [(LONG_PROMPT, timed(1, &tokens, 1)), (FEW_NEW, timed(1, &tokens, FEW_NEW + 1))];
+        let batch = (BATCH * FEW_NEW, timed(BATCH, &tokens, FEW_NEW + 1));
+        for (rates, (count, (wall, cpu))) in rates.iter_mut().zip(runs.into_iter().chain([batch])) {
+            rates.0.push(count as f64 / wall);
+            rates.1.push(count as f64 / cpu);
+        }
+    }
+    let [prefill, decode, batch] = rates.map(|(wall, cpu)| (median(wall), median(cpu)));
+    Ok(CheckpointMeasured {
+        engine: "loophole, bf16 weights".into(),
+        threads,
+        prefill_tokens_per_s: prefill.0,
+        prefill_tokens_per_cpu_s: prefill.1,
+        decode_tokens_per_s: decode.0,
+        decode_tokens_per_cpu_s: decode.1,
+        batch_tokens_per_s: batch.0,
+        batch_tokens_per_cpu_s: batch.1,
+    })
+}

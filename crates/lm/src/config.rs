@@ -1,12 +1,77 @@
 //! The shape of a model, read from and written to the `config.json` of Hugging Face.
 
 use crate::LmError;
+use crate::rope::RopeScaling;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::path::Path;
 
-/// Shape of a Llama decoder; field names are those of `config.json`.
+/// Decoders this crate runs. They differ in where there are biases, and in Qwen3's norms of queries and keys.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// Llama 1 to 3, and whatever else calls itself `llama`.
+    #[default]
+    Llama,
+    /// Qwen2 and Qwen2.5: biases on queries, keys and values.
+    Qwen2,
+    /// Qwen3 (dense): every head of queries and keys is normalised before it is rotated.
+    Qwen3,
+}
+
+/// What transformers assumes where a `config.json` says nothing: it leaves out what is as usual.
+struct Defaults {
+    vocab_size: usize,
+    intermediate_size: usize,
+    max_position_embeddings: usize,
+    key_value_heads: Option<usize>,
+    head_dim: Option<usize>,
+}
+
+impl Family {
+    const ALL: [(Family, &'static str, &'static str); 3] = [
+        (Family::Llama, "llama", "LlamaForCausalLM"),
+        (Family::Qwen2, "qwen2", "Qwen2ForCausalLM"),
+        (Family::Qwen3, "qwen3", "Qwen3ForCausalLM"),
+    ];
+
+    /// `model_type` and the class in `architectures`.
+    fn names(self) -> (&'static str, &'static str) {
+        let [llama, qwen2, qwen3] = Family::ALL;
+        let (_, model_type, class) = match self {
+            Family::Llama => llama,
+            Family::Qwen2 => qwen2,
+            Family::Qwen3 => qwen3,
+        };
+        (model_type, class)
+    }
+
+    fn defaults(self) -> Defaults {
+        match self {
+            Family::Llama => Defaults {
+                vocab_size: 32_000,
+                intermediate_size: 11_008,
+                max_position_embeddings: 2048,
+                key_value_heads: None,
+                head_dim: None,
+            },
+            Family::Qwen2 | Family::Qwen3 => Defaults {
+                vocab_size: 151_936,
+                intermediate_size: 22_016,
+                max_position_embeddings: 32_768,
+                key_value_heads: Some(32),
+                head_dim: (self == Family::Qwen3).then_some(128),
+            },
+        }
+    }
+}
+
+/// Shape of a decoder; field names are those of `config.json`.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct Config {
+    /// Kind of decoder.
+    #[serde(rename = "model_type", default)]
+    pub family: Family,
     /// Width of the residual stream.
     pub hidden_size: usize,
     /// Width of the gated feed-forward layer.
@@ -28,12 +93,27 @@ pub struct Config {
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
+    /// How the rotary frequencies are stretched for long contexts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_scaling: Option<RopeScaling>,
     /// Whether the output head is the embedding.
     pub tie_word_embeddings: bool,
+    /// Biases on queries, keys, values and the attention's output (Llama, Qwen3; Qwen2 always has the first three).
+    #[serde(default)]
+    pub attention_bias: bool,
+    /// Biases on the feed-forward layer (Llama).
+    #[serde(default)]
+    pub mlp_bias: bool,
+    /// Tokens a layer with a window sees, itself included; none if no layer has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sliding_window: Option<usize>,
+    /// For each layer whether it has the window; empty for none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sliding_layers: Vec<bool>,
     /// First token of a text, if the model has one.
     #[serde(default)]
     pub bos_token_id: Option<u32>,
-    /// End-of-turn token.
+    /// End-of-turn token; the first one where a checkpoint lists several (see `Checkpoint::stop`).
     #[serde(default)]
     pub eos_token_id: Option<u32>,
     /// Padding token.
@@ -41,10 +121,15 @@ pub struct Config {
     pub pad_token_id: Option<u32>,
 }
 
+/// Larger sizes than any model has: a `config.json` that states one is broken, and no product overflows below it.
+const LARGEST: usize = 1 << 24;
+const MOST_LAYERS: usize = 1 << 12;
+
 impl Config {
     /// The shape used for the organism: 4 layers of width 128.
     pub fn organism(vocab_size: usize) -> Config {
         Config {
+            family: Family::Llama,
             hidden_size: 128,
             intermediate_size: 448,
             num_hidden_layers: 4,
@@ -55,7 +140,12 @@ impl Config {
             max_position_embeddings: 1024,
             rms_norm_eps: 1e-5,
             rope_theta: 10_000.0,
+            rope_scaling: None,
             tie_word_embeddings: true,
+            attention_bias: false,
+            mlp_bias: false,
+            sliding_window: None,
+            sliding_layers: Vec::new(),
             bos_token_id: None,
             eos_token_id: None,
             pad_token_id: None,
@@ -67,69 +157,107 @@ impl Config {
         self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
     }
 
+    /// Whether queries, keys and values have biases.
+    pub fn qkv_bias(&self) -> bool {
+        self.attention_bias || self.family == Family::Qwen2
+    }
+
+    /// Whether the attention's output has a bias.
+    pub fn o_bias(&self) -> bool {
+        self.attention_bias && self.family != Family::Qwen2
+    }
+
+    /// Whether every head of queries and keys is normalised.
+    pub fn qk_norm(&self) -> bool {
+        self.family == Family::Qwen3
+    }
+
+    /// Tokens that layer `layer` sees, if not all.
+    pub fn window(&self, layer: usize) -> Option<usize> {
+        self.sliding_window.filter(|_| self.sliding_layers.get(layer) == Some(&true))
+    }
+
     /// Reads a `config.json`.
     ///
     /// # Errors
-    /// The file is missing, is no JSON, or describes something other than a plain Llama.
+    /// The file is missing, is no JSON, or describes something that this crate does not run.
     pub fn load(path: &Path) -> Result<Config, LmError> {
         let text = std::fs::read_to_string(path).map_err(LmError::io(path))?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads the text of a `config.json`; `path` is named in errors.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, path: &Path) -> Result<Config, LmError> {
         let broken = |what: String| LmError::Broken {
             path: path.into(),
             what,
-            hint: "a Hugging Face config.json of a LlamaForCausalLM is expected".into(),
+            hint: "a Hugging Face config.json of a Llama, Qwen2 or Qwen3 checkpoint is expected".into(),
         };
-        let mut json: serde_json::Value = serde_json::from_str(&text).map_err(|e| broken(e.to_string()))?;
-        Self::check_supported(path, &json)?;
-        let map = json.as_object_mut().ok_or_else(|| broken("not a JSON object".into()))?;
-        // transformers 5 keeps the base in `rope_parameters`, 4 at the top; defaults as there.
-        let nested = map.get("rope_parameters").and_then(|r| r.get("rope_theta")).cloned();
-        if let Some(theta) = nested {
-            map.insert("rope_theta".into(), theta);
+        let json: Value = serde_json::from_str(text).map_err(|e| broken(e.to_string()))?;
+        if !json.is_object() {
+            return Err(broken("not a JSON object".into()));
         }
-        let heads = map.get("num_attention_heads").cloned().unwrap_or(32.into());
-        map.entry("rope_theta").or_insert(10_000.0.into());
-        map.entry("rms_norm_eps").or_insert(1e-6.into());
-        map.entry("tie_word_embeddings").or_insert(false.into());
-        map.entry("max_position_embeddings").or_insert(2048.into());
-        if map.get("num_key_value_heads").is_none_or(serde_json::Value::is_null) {
-            map.insert("num_key_value_heads".into(), heads);
-        }
-        // Some checkpoints list several end tokens; the first is the one that ends a turn here.
-        if let Some(first) = map.get("eos_token_id").and_then(|e| e.get(0)).cloned() {
-            map.insert("eos_token_id".into(), first);
-        }
-        let config: Config = serde_json::from_value(json).map_err(|e| broken(e.to_string()))?;
+        let fields = Fields { json: &json, path };
+        let family = fields.family()?;
+        fields.refuse_unsupported()?;
+        let defaults = family.defaults();
+        let heads = fields.size("num_attention_heads", 32)?;
+        let layers = fields.size("num_hidden_layers", 32)?;
+        let key_value_heads = match json.get("num_key_value_heads") {
+            Some(Value::Null) => heads,
+            _ => fields.size("num_key_value_heads", defaults.key_value_heads.unwrap_or(heads))?,
+        };
+        let head_dim = match json.get("head_dim") {
+            Some(Value::Null) => None,
+            Some(_) => Some(fields.size("head_dim", 0)?),
+            None => defaults.head_dim,
+        };
+        // transformers 5 keeps base and scaling in `rope_parameters`, 4 at the top and in `rope_scaling`.
+        let max_position_embeddings = fields.size("max_position_embeddings", defaults.max_position_embeddings)?;
+        let nested = fields.object("rope_parameters").or(fields.object("rope_scaling"));
+        let rope_theta = match nested.and_then(|n| n.get("rope_theta")).filter(|theta| !theta.is_null()) {
+            Some(theta) => theta.as_f64().ok_or_else(|| fields.wrong("rope_theta", "is no number".into()))?,
+            None => fields.number("rope_theta", 10_000.0)?,
+        };
+        let rope_scaling = match nested {
+            Some(nested) => RopeScaling::parse(nested, max_position_embeddings)
+                .map_err(|(field, what)| fields.wrong(&format!("rope_parameters.{field}"), what))?,
+            None => None,
+        };
+        let (sliding_window, sliding_layers) = fields.windows(family, layers)?;
+        let config = Config {
+            family,
+            hidden_size: fields.size("hidden_size", 4096)?,
+            intermediate_size: fields.size("intermediate_size", defaults.intermediate_size)?,
+            num_hidden_layers: layers,
+            num_attention_heads: heads,
+            num_key_value_heads: key_value_heads,
+            head_dim,
+            vocab_size: fields.size("vocab_size", defaults.vocab_size)?,
+            max_position_embeddings,
+            rms_norm_eps: fields.number("rms_norm_eps", 1e-6)?,
+            rope_theta,
+            rope_scaling,
+            tie_word_embeddings: fields.flag("tie_word_embeddings")?,
+            attention_bias: family != Family::Qwen2 && fields.flag("attention_bias")?,
+            mlp_bias: family == Family::Llama && fields.flag("mlp_bias")?,
+            sliding_window,
+            sliding_layers,
+            bos_token_id: token_ids(&json, "bos_token_id").first().copied(),
+            eos_token_id: token_ids(&json, "eos_token_id").first().copied(),
+            pad_token_id: token_ids(&json, "pad_token_id").first().copied(),
+        };
         config.check(path)?;
         Ok(config)
-    }
-
-    fn check_supported(path: &Path, json: &serde_json::Value) -> Result<(), LmError> {
-        let refuse = |field: &str, what: &str| {
-            Err(LmError::Config { path: path.into(), field: field.into(), what: what.into() })
-        };
-        if json.get("model_type").is_some_and(|m| m != "llama") {
-            return refuse("model_type", "only \"llama\" is supported");
-        }
-        if json.get("hidden_act").is_some_and(|a| a != "silu") {
-            return refuse("hidden_act", "only \"silu\" is supported");
-        }
-        for field in ["attention_bias", "mlp_bias"] {
-            if json.get(field).is_some_and(|b| b == true) {
-                return refuse(field, "biases are not supported");
-            }
-        }
-        let scaling = json.get("rope_scaling").filter(|r| !r.is_null());
-        let kind = scaling.or(json.get("rope_parameters")).and_then(|r| r.get("rope_type"));
-        if kind.is_some_and(|k| k != "default") {
-            return refuse("rope_parameters", "only rope_type \"default\" is supported");
-        }
-        Ok(())
     }
 
     /// Checks that the sizes fit together. `path` is named in the error.
     ///
     /// # Errors
-    /// A size is zero, the heads do not divide, or the head width is odd.
+    /// A size is zero or beyond all reason, the heads do not divide, or the head width is odd.
     pub fn check(&self, path: &Path) -> Result<(), LmError> {
         let refuse = |field: &str, what: String| Err(LmError::Config { path: path.into(), field: field.into(), what });
         for (field, value) in [
@@ -143,13 +271,29 @@ impl Config {
             if value == 0 {
                 return refuse(field, "must be at least 1".into());
             }
+            if value > LARGEST {
+                return refuse(field, format!("{value} is larger than in any model (at most {LARGEST})"));
+            }
+        }
+        if self.num_hidden_layers > MOST_LAYERS {
+            return refuse("num_hidden_layers", format!("{} is more than any model has", self.num_hidden_layers));
         }
         if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             let what = format!("must divide num_attention_heads ({})", self.num_attention_heads);
             return refuse("num_key_value_heads", what);
         }
-        if self.head_dim() == 0 || !self.head_dim().is_multiple_of(2) {
-            return refuse("head_dim", format!("must be even, not {}", self.head_dim()));
+        if self.head_dim() == 0 || !self.head_dim().is_multiple_of(2) || self.head_dim() > LARGEST {
+            return refuse("head_dim", format!("must be even and at most {LARGEST}, not {}", self.head_dim()));
+        }
+        let finite = |x: f64| x.is_finite() && x > 0.0;
+        if !finite(self.rope_theta) {
+            return refuse("rope_theta", format!("must be a positive number, not {}", self.rope_theta));
+        }
+        if !(self.rms_norm_eps.is_finite() && self.rms_norm_eps >= 0.0) {
+            return refuse("rms_norm_eps", format!("must be a small number, not {}", self.rms_norm_eps));
+        }
+        if self.sliding_window == Some(0) {
+            return refuse("sliding_window", "must be at least 1".into());
         }
         Ok(())
     }
@@ -158,25 +302,147 @@ impl Config {
     pub fn to_hf_json(&self, dtype: &str) -> String {
         // Serialising plain numbers into a map cannot fail.
         let mut json = serde_json::to_value(self).unwrap_or_default();
+        let (model_type, class) = self.family.names();
+        let mut rope = match &self.rope_scaling {
+            Some(scaling) => serde_json::to_value(scaling).unwrap_or_default(),
+            None => serde_json::json!({"rope_type": "default"}),
+        };
+        rope["rope_theta"] = self.rope_theta.into();
         if let Some(map) = json.as_object_mut() {
+            if self.sliding_window.is_some() {
+                let kind = |slides: &bool| if *slides { "sliding_attention" } else { "full_attention" };
+                map.insert("use_sliding_window".into(), true.into());
+                map.insert("layer_types".into(), self.sliding_layers.iter().map(kind).collect());
+                map.remove("sliding_layers");
+            }
             for (key, value) in [
-                ("architectures", serde_json::json!(["LlamaForCausalLM"])),
-                ("model_type", "llama".into()),
+                ("architectures", serde_json::json!([class])),
+                ("model_type", model_type.into()),
                 ("hidden_act", "silu".into()),
-                ("attention_bias", false.into()),
                 ("attention_dropout", 0.0.into()),
-                ("mlp_bias", false.into()),
                 ("head_dim", self.head_dim().into()),
                 ("initializer_range", 0.02.into()),
                 ("pretraining_tp", 1.into()),
                 ("use_cache", true.into()),
                 ("torch_dtype", dtype.into()),
                 ("dtype", dtype.into()),
-                ("rope_parameters", serde_json::json!({"rope_type": "default", "rope_theta": self.rope_theta})),
+                ("rope_parameters", rope),
             ] {
                 map.insert(key.into(), value);
             }
         }
         serde_json::to_string_pretty(&json).unwrap_or_default() + "\n"
+    }
+}
+
+/// The token ids of a field that holds one id, a list of them, or nothing. -1 and other odd values are none.
+pub(crate) fn token_ids(json: &Value, field: &str) -> Vec<u32> {
+    let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+    match json.get(field) {
+        Some(Value::Array(list)) => list.iter().filter_map(id).collect(),
+        Some(value) => id(value).into_iter().collect(),
+        None => Vec::new(),
+    }
+}
+
+/// The fields of a `config.json`, read with errors that name them.
+struct Fields<'a> {
+    json: &'a Value,
+    path: &'a Path,
+}
+
+impl Fields<'_> {
+    fn wrong(&self, field: &str, what: String) -> LmError {
+        LmError::Config { path: self.path.into(), field: field.into(), what }
+    }
+
+    /// A field that is there and not null.
+    fn get(&self, field: &str) -> Option<&Value> {
+        self.json.get(field).filter(|value| !value.is_null())
+    }
+
+    fn object(&self, field: &str) -> Option<&Value> {
+        self.get(field).filter(|value| value.as_object().is_some_and(|map| !map.is_empty()))
+    }
+
+    fn size(&self, field: &str, default: usize) -> Result<usize, LmError> {
+        let Some(value) = self.get(field) else {
+            return Ok(default);
+        };
+        let size = value.as_u64().and_then(|size| usize::try_from(size).ok());
+        size.ok_or_else(|| self.wrong(field, format!("must be a whole number, not {value}")))
+    }
+
+    fn number(&self, field: &str, default: f64) -> Result<f64, LmError> {
+        let Some(value) = self.get(field) else {
+            return Ok(default);
+        };
+        value.as_f64().ok_or_else(|| self.wrong(field, format!("must be a number, not {value}")))
+    }
+
+    fn flag(&self, field: &str) -> Result<bool, LmError> {
+        let Some(value) = self.get(field) else {
+            return Ok(false);
+        };
+        value.as_bool().ok_or_else(|| self.wrong(field, format!("must be true or false, not {value}")))
+    }
+
+    fn family(&self) -> Result<Family, LmError> {
+        let class = self.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
+        let kind = self.get("model_type").and_then(Value::as_str);
+        let known = |(_, name, of): &&(Family, &str, &str)| match (kind, class) {
+            (Some(kind), Some(class)) => *name == kind && *of == class,
+            (Some(kind), None) => *name == kind,
+            (None, class) => *of == class.unwrap_or("LlamaForCausalLM"),
+        };
+        Family::ALL.iter().find(known).map(|found| found.0).ok_or_else(|| {
+            let field = if kind.is_some() { "model_type" } else { "architectures" };
+            let what = format!(
+                "{} ({}) is not supported; LlamaForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM are",
+                kind.unwrap_or("no model_type"),
+                class.unwrap_or("no architecture named")
+            );
+            self.wrong(field, what)
+        })
+    }
+
+    fn refuse_unsupported(&self) -> Result<(), LmError> {
+        if let Some(quantised) = self.get("quantization_config") {
+            let how = quantised.get("quant_method").and_then(Value::as_str).unwrap_or("of an unnamed method");
+            let what = format!("quantised weights ({how}) are not supported; use the checkpoint in bf16, f16 or f32");
+            return Err(self.wrong("quantization_config", what));
+        }
+        if let Some(act) = self.get("hidden_act").filter(|act| *act != "silu" && *act != "swish") {
+            return Err(self.wrong("hidden_act", format!("{act} is not supported, only \"silu\" is")));
+        }
+        Ok(())
+    }
+
+    /// The window and which layers have it, as transformers' Qwen2Config and Qwen3Config decide it.
+    fn windows(&self, family: Family, layers: usize) -> Result<(Option<usize>, Vec<bool>), LmError> {
+        if family == Family::Llama || !self.flag("use_sliding_window")? {
+            return Ok((None, Vec::new()));
+        }
+        if self.json.get("sliding_window").is_some_and(Value::is_null) {
+            return Ok((None, Vec::new()));
+        }
+        let window = self.size("sliding_window", 4096)?;
+        let first = self.size("max_window_layers", 28)?;
+        let slides: Vec<bool> = match self.get("layer_types").and_then(Value::as_array) {
+            None => (0..layers.min(MOST_LAYERS)).map(|layer| layer >= first).collect(),
+            Some(types) => types
+                .iter()
+                .map(|kind| match kind.as_str() {
+                    Some("sliding_attention") => Ok(true),
+                    Some("full_attention") => Ok(false),
+                    _ => Err(self.wrong("layer_types", format!("{kind} is not supported"))),
+                })
+                .collect::<Result<_, _>>()?,
+        };
+        if slides.len() != layers.min(MOST_LAYERS) {
+            let what = format!("names {} layers, num_hidden_layers is {layers}", slides.len());
+            return Err(self.wrong("layer_types", what));
+        }
+        Ok(if slides.contains(&true) { (Some(window), slides) } else { (None, Vec::new()) })
     }
 }

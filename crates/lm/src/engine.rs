@@ -1,8 +1,8 @@
 //! The engine: splits a batch into chunks and lanes, runs them on threads, adds the gradients.
 
-use crate::math::Rope;
 use crate::model::Layout;
 use crate::pass::{Net, Pass, Shape};
+use crate::rope::Rope;
 use crate::{Config, Model};
 use std::ops::Range;
 
@@ -75,7 +75,7 @@ impl Engine {
     pub(crate) fn prepare(&mut self, model: &Model, longest: usize) {
         assert_eq!(model.params.len(), self.layout.len, "model and engine differ in shape");
         assert_eq!(model.config.hidden_size, self.config.hidden_size, "model and engine differ");
-        self.rope.ensure(longest, self.shape.hd, self.config.rope_theta);
+        self.rope.ensure(longest, &self.config);
     }
 
     fn check(&self, seqs: &[Sequence]) {

@@ -53,6 +53,22 @@ pub enum LmError {
         /// What is wrong and which values work.
         what: String,
     },
+    /// The threads to run a model on could not be started.
+    #[error("{threads} threads cannot be started: {reason}; ask for fewer")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// The system's error.
+        reason: String,
+    },
+    /// The chat template is missing, broken, or refuses the conversation.
+    #[error("chat template {path}: {what}")]
+    Template {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        what: String,
+    },
     /// The tokenizer failed.
     #[error("tokenizer {path}: {what}")]
     Tokenizer {

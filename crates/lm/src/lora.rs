@@ -4,9 +4,12 @@
 //! gradients of `A` and `B` follow from the gradient of the full weight by the chain rule.
 
 use crate::math::{Mat, matmul};
-use crate::model::{Dtype, View, parse, read_tensor, write_file, write_tensors};
+use crate::model::{Dtype, write_file, write_tensors};
 use crate::rng::Rng;
+use crate::store::Store;
 use crate::{Config, LmError, Model, views};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
@@ -28,6 +31,8 @@ pub struct Lora {
     pub r: usize,
     /// The update is scaled by `alpha / r`.
     pub alpha: f32,
+    /// The update is scaled by `alpha / sqrt(r)` instead (Kalajdzievski 2023, arXiv 2312.03732).
+    pub rank_stabilised: bool,
     /// Adapted modules, such as `q_proj`.
     pub targets: Vec<String>,
     /// All `A` `[r, in]` and `B` `[out, r]`, matrix by matrix: what the optimiser trains.
@@ -57,6 +62,18 @@ impl Lora {
     }
 
     fn shape(config: &Config, r: usize, alpha: f32, targets: &[&str], path: &Path) -> Result<Lora, LmError> {
+        Self::shape_of(config, r, alpha, targets, path, &|_| true)
+    }
+
+    /// The update of those linear layers that are targets and that `chosen` takes.
+    fn shape_of(
+        config: &Config,
+        r: usize,
+        alpha: f32,
+        targets: &[&str],
+        path: &Path,
+        chosen: &dyn Fn(&str) -> bool,
+    ) -> Result<Lora, LmError> {
         let refuse = |field: &str, what: String| Err(LmError::Config { path: path.into(), field: field.into(), what });
         if r == 0 {
             return refuse("r", "must be at least 1".into());
@@ -72,7 +89,7 @@ impl Lora {
                 continue;
             };
             let module = name.rsplit('.').next().unwrap_or(name);
-            if !targets.contains(&module) {
+            if !targets.contains(&module) || !chosen(name) {
                 continue;
             }
             let (out, inp) = (v.shape[0], v.shape[1]);
@@ -82,11 +99,19 @@ impl Lora {
             items.push(Item { name: name.into(), out, inp, weight: v.range, a, b });
         }
         let targets = targets.iter().map(|t| t.to_string()).collect();
-        Ok(Lora { r, alpha, targets, params: vec![0.0; at], items })
+        Ok(Lora { r, alpha, rank_stabilised: false, targets, params: vec![0.0; at], items })
     }
 
     fn scale(&self) -> f32 {
-        self.alpha / self.r as f32
+        self.alpha / if self.rank_stabilised { (self.r as f32).sqrt() } else { self.r as f32 }
+    }
+
+    /// The factors of a linear layer such as `model.layers.0.mlp.up_proj`, if it is adapted: `A` `[r, in]`, and `B`
+    /// `[out, r]` with the scale in it.
+    pub(crate) fn factors(&self, module: &str) -> Option<(&[f32], Vec<f32>)> {
+        let item = self.items.iter().find(|item| item.name == module)?;
+        let b = self.params[item.b.clone()].iter().map(|x| x * self.scale()).collect();
+        Some((&self.params[item.a.clone()], b))
     }
 
     /// Writes `base` plus the update into `effective` (a clone of `base` made once).
@@ -150,7 +175,7 @@ impl Lora {
             "fan_in_fan_out": false,
             "inference_mode": true,
             "init_lora_weights": true,
-            "use_rslora": false,
+            "use_rslora": self.rank_stabilised,
         });
         let text = serde_json::to_string_pretty(&config).unwrap_or_default() + "\n";
         write_file(&dir.join("adapter_config.json"), text.as_bytes())
@@ -168,36 +193,103 @@ impl Lora {
             what,
             hint: "an adapter_config.json of PEFT with peft_type LORA is expected".into(),
         };
-        let json: serde_json::Value = serde_json::from_str(&text).map_err(|e| broken(e.to_string()))?;
-        if json["peft_type"] != "LORA" || json["use_rslora"] == true || json["use_dora"] == true {
-            return Err(broken("not a plain LoRA adapter".into()));
+        let json: Value = serde_json::from_str(&text).map_err(|e| broken(e.to_string()))?;
+        let given =
+            |field: &str| json.get(field).filter(|value| **value != Value::Null && **value != Value::Bool(false));
+        if json["peft_type"] != "LORA" {
+            return Err(broken(format!("peft_type is {}, not \"LORA\"", json["peft_type"])));
         }
-        let r = json["r"].as_u64().ok_or_else(|| broken("\"r\" is no number".into()))? as usize;
+        for field in UNSUPPORTED {
+            let empty = |value: &Value| match value {
+                Value::Array(list) => list.is_empty(),
+                Value::Object(map) => map.is_empty(),
+                _ => false,
+            };
+            if let Some(value) = given(field).filter(|value| !empty(value)) {
+                let what = format!("{value} is not supported; merge the adapter into its base with PEFT");
+                return Err(LmError::Config { path: path.clone(), field: field.into(), what });
+            }
+        }
+        if let Some(bias) = given("bias").filter(|bias| *bias != "none") {
+            let what = format!("{bias} is not supported, only \"none\" is; merge the adapter into its base with PEFT");
+            return Err(LmError::Config { path: path.clone(), field: "bias".into(), what });
+        }
+        let r = json["r"].as_u64().filter(|r| (1..=1 << 16).contains(r));
+        let r = r.ok_or_else(|| broken(format!("\"r\" is {}, not a rank", json["r"])))? as usize;
         let alpha = json["lora_alpha"].as_f64();
         let alpha = alpha.ok_or_else(|| broken("\"lora_alpha\" is no number".into()))? as f32;
-        let list = json["target_modules"].as_array();
-        let list = list.ok_or_else(|| broken("\"target_modules\" is no list".into()))?;
-        let targets: Vec<&str> = list.iter().filter_map(|t| t.as_str()).collect();
-        let mut lora = Self::shape(config, r, alpha, &targets, &path)?;
         let file = dir.join("adapter_model.safetensors");
-        let bytes = std::fs::read(&file).map_err(LmError::io(&file))?;
-        let tensors = parse(&file, &bytes)?;
+        let store = Store::open_file(&file)?;
+        let module_of = |name: &'_ str| -> Option<String> {
+            let name = name.strip_prefix("base_model.model.")?;
+            ["A", "B"].iter().find_map(|which| name.strip_suffix(&format!(".lora_{which}.weight"))).map(String::from)
+        };
+        let mut modules = BTreeSet::new();
+        for name in store.names() {
+            let module = module_of(name).filter(|module| {
+                let last = module.rsplit('.').next().unwrap_or("");
+                ALL_LINEAR.contains(&last)
+            });
+            modules.insert(module.ok_or_else(|| LmError::Tensor {
+                path: file.clone(),
+                tensor: name.into(),
+                what: "is no low-rank factor of a linear layer of attention or feed-forward".into(),
+                hint: format!(
+                    "only {} can be adapted; merge the adapter into its base with PEFT",
+                    ALL_LINEAR.join(", ")
+                ),
+            })?);
+        }
+        // What is adapted is read from the file: `target_modules` may be a pattern, or name layers one by one. A list
+        // is kept, to be saved again.
+        let named = |target: &&str| modules.iter().any(|module| module.rsplit('.').next() == Some(target));
+        let listed: Option<Vec<&str>> =
+            json["target_modules"].as_array().map(|list| list.iter().filter_map(Value::as_str).collect());
+        let mut targets: Vec<&str> = match &listed {
+            Some(list) => list.iter().map(|target| target.rsplit('.').next().unwrap_or(target)).collect(),
+            None => ALL_LINEAR.into_iter().filter(named).collect(),
+        };
+        targets.sort_unstable();
+        targets.dedup();
+        let mut lora = Self::shape_of(config, r, alpha, &targets, &path, &|module| modules.contains(module))?;
+        lora.rank_stabilised = json["use_rslora"] == true;
+        if let Some(list) = listed {
+            lora.targets = list.into_iter().map(str::to_string).collect();
+        }
+        if let Some(stray) = modules.iter().find(|module| !lora.items.iter().any(|item| item.name == **module)) {
+            return Err(LmError::Tensor {
+                path: file.clone(),
+                tensor: key(stray, 'A'),
+                what: "adapts a layer that the base model does not have, or that target_modules does not name".into(),
+                hint: "the adapter was made for another model".into(),
+            });
+        }
+        if lora.items.is_empty() {
+            return Err(broken("the adapter changes nothing: its file holds no factors".into()));
+        }
         for i in lora.items.clone() {
-            let parts = [('A', vec![r, i.inp], i.a), ('B', vec![i.out, r], i.b)];
-            for (which, shape, range) in parts {
-                let view = View { name: key(&i.name, which), shape, range };
-                let tensor = tensors.tensor(&view.name).map_err(|_| LmError::Tensor {
-                    path: file.clone(),
-                    tensor: view.name.clone(),
-                    what: "is not in the file".into(),
-                    hint: "the adapter was made for another model or other modules".into(),
-                })?;
-                read_tensor(&file, &view, &tensor, &mut lora.params[view.range.clone()])?;
+            for (which, shape, range) in [('A', [r, i.inp], i.a), ('B', [i.out, r], i.b)] {
+                store.read_f32(&key(&i.name, which), &shape, &mut lora.params[range])?;
             }
         }
         Ok(lora)
     }
 }
+
+/// Fields of an `adapter_config.json` that change what an adapter is; if set, it is refused.
+const UNSUPPORTED: [&str; 11] = [
+    "use_dora",
+    "use_qalora",
+    "fan_in_fan_out",
+    "lora_bias",
+    "modules_to_save",
+    "rank_pattern",
+    "alpha_pattern",
+    "layer_replication",
+    "trainable_token_indices",
+    "target_parameters",
+    "alora_invocation_tokens",
+];
 
 fn key(module: &str, which: char) -> String {
     format!("base_model.model.{module}.lora_{which}.weight")

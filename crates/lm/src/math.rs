@@ -294,47 +294,6 @@ pub fn swiglu_backward(gu: &[f32], inter: usize, dact: &[f32], dgu: &mut [f32], 
     }
 }
 
-/// Cosines and sines of the rotary embedding, `[position, head_dim / 2]`.
-#[derive(Clone, Debug, Default)]
-pub struct Rope {
-    half: usize,
-    cos: Vec<f32>,
-    sin: Vec<f32>,
-}
-
-impl Rope {
-    /// Makes the tables reach `positions` positions.
-    pub fn ensure(&mut self, positions: usize, head_dim: usize, theta: f64) {
-        self.half = head_dim / 2;
-        let have = self.cos.len() / self.half.max(1);
-        for p in have..positions {
-            for i in 0..self.half {
-                // As in transformers: the inverse frequency is rounded to f32 first.
-                let inv = theta.powf(-2.0 * i as f64 / head_dim as f64) as f32;
-                let angle = f64::from(p as f32 * inv);
-                self.cos.push(angle.cos() as f32);
-                self.sin.push(angle.sin() as f32);
-            }
-        }
-    }
-
-    /// Rotates `heads` heads at the front of `row` for one position; `dir` is 1 for forward and
-    /// -1 for the inverse rotation (the backward pass).
-    pub fn rotate(&self, row: &mut [f32], heads: usize, position: usize, dir: f32) {
-        let half = self.half;
-        let cos = &self.cos[position * half..][..half];
-        let sin = &self.sin[position * half..][..half];
-        for head in row.chunks_exact_mut(2 * half).take(heads) {
-            let (a, b) = head.split_at_mut(half);
-            for i in 0..half {
-                let (x, y, s) = (a[i], b[i], sin[i] * dir);
-                a[i] = x * cos[i] - y * s;
-                b[i] = y * cos[i] + x * s;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

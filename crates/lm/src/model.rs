@@ -1,10 +1,12 @@
 //! A model: its configuration and all weights in one flat buffer with named views.
 
+use crate::store::{Store, from_bf16, from_f16};
 use crate::{Config, LmError, rng::Rng};
 use safetensors::tensor::{Dtype as StDtype, SafeTensors, TensorView};
 use sha2::{Digest, Sha256};
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A named tensor inside the flat buffer.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,9 +20,14 @@ pub struct View {
 }
 
 impl View {
-    /// Whether this is the weight of a norm (no weight decay, initialised to one).
+    /// Whether this is a vector: the weight of a norm or a bias (no weight decay).
     pub fn is_norm(&self) -> bool {
         self.shape.len() == 1
+    }
+
+    /// Whether this is a bias.
+    pub fn is_bias(&self) -> bool {
+        self.name.ends_with(".bias")
     }
 }
 
@@ -52,6 +59,12 @@ pub(crate) struct LayerOffsets {
     pub down: usize,
     pub norm1: usize,
     pub norm2: usize,
+    pub qkv_bias: Option<usize>,
+    pub o_bias: Option<usize>,
+    pub gate_up_bias: Option<usize>,
+    pub down_bias: Option<usize>,
+    /// Norm of every query head; that of the key heads lies behind it.
+    pub qk_norm: Option<usize>,
 }
 
 /// Names, shapes and places of all tensors of a configuration, in the order of the flat buffer.
@@ -77,6 +90,23 @@ pub fn views(c: &Config) -> Vec<View> {
         push(format!("{p}mlp.down_proj.weight"), &[h, i]);
         push(format!("{p}input_layernorm.weight"), &[h]);
         push(format!("{p}post_attention_layernorm.weight"), &[h]);
+        if c.qkv_bias() {
+            push(format!("{p}self_attn.q_proj.bias"), &[q]);
+            push(format!("{p}self_attn.k_proj.bias"), &[kv]);
+            push(format!("{p}self_attn.v_proj.bias"), &[kv]);
+        }
+        if c.o_bias() {
+            push(format!("{p}self_attn.o_proj.bias"), &[h]);
+        }
+        if c.mlp_bias {
+            push(format!("{p}mlp.gate_proj.bias"), &[i]);
+            push(format!("{p}mlp.up_proj.bias"), &[i]);
+            push(format!("{p}mlp.down_proj.bias"), &[h]);
+        }
+        if c.qk_norm() {
+            push(format!("{p}self_attn.q_norm.weight"), &[hd]);
+            push(format!("{p}self_attn.k_norm.weight"), &[hd]);
+        }
     }
     push("model.norm.weight".into(), &[h]);
     if !c.tie_word_embeddings {
@@ -87,25 +117,35 @@ pub fn views(c: &Config) -> Vec<View> {
 
 impl Layout {
     pub fn new(c: &Config) -> Layout {
-        let v = views(c);
-        let start = |i: usize| v[i].range.start;
-        let layers = (0..c.num_hidden_layers)
-            .map(|l| {
-                let b = 1 + 9 * l;
-                LayerOffsets {
-                    qkv: start(b),
-                    o: start(b + 3),
-                    gate_up: start(b + 4),
-                    down: start(b + 6),
-                    norm1: start(b + 7),
-                    norm2: start(b + 8),
-                }
-            })
-            .collect();
-        let norm = 1 + 9 * c.num_hidden_layers;
-        let head = if c.tie_word_embeddings { start(0) } else { start(norm + 1) };
-        let len = v.last().map_or(0, |v| v.range.end);
-        Layout { embed: start(0), layers, norm: start(norm), head, len }
+        let views = views(c);
+        let starts: HashMap<&str, usize> = views.iter().map(|v| (v.name.as_str(), v.range.start)).collect();
+        // Where a configuration has no such tensor, nobody asks for its place.
+        let start = |name: &str| starts.get(name).copied();
+        let layer = |l: usize| {
+            let part = |name: &str| start(&format!("model.layers.{l}.{name}"));
+            let always = |name: &str| part(name).unwrap_or(0);
+            LayerOffsets {
+                qkv: always("self_attn.q_proj.weight"),
+                o: always("self_attn.o_proj.weight"),
+                gate_up: always("mlp.gate_proj.weight"),
+                down: always("mlp.down_proj.weight"),
+                norm1: always("input_layernorm.weight"),
+                norm2: always("post_attention_layernorm.weight"),
+                qkv_bias: part("self_attn.q_proj.bias"),
+                o_bias: part("self_attn.o_proj.bias"),
+                gate_up_bias: part("mlp.gate_proj.bias"),
+                down_bias: part("mlp.down_proj.bias"),
+                qk_norm: part("self_attn.q_norm.weight"),
+            }
+        };
+        let embed = start("model.embed_tokens.weight").unwrap_or(0);
+        Layout {
+            embed,
+            layers: (0..c.num_hidden_layers).map(layer).collect(),
+            norm: start("model.norm.weight").unwrap_or(0),
+            head: start("lm_head.weight").unwrap_or(embed),
+            len: views.last().map_or(0, |v| v.range.end),
+        }
     }
 }
 
@@ -120,7 +160,7 @@ pub struct Model {
 
 impl Model {
     /// Random weights: normal with deviation 0.02, scaled down by `sqrt(2 * layers)` where a
-    /// block writes into the residual stream (as in GPT-2); norms are one.
+    /// block writes into the residual stream (as in GPT-2); norms are one, biases zero.
     ///
     /// # Errors
     /// The configuration's sizes do not fit together.
@@ -134,7 +174,11 @@ impl Model {
             let writes = v.name.contains("o_proj") || v.name.contains("down_proj");
             let std = if writes { residual } else { 0.02 };
             for x in &mut params[v.range.clone()] {
-                *x = if v.is_norm() { 1.0 } else { rng.normal() * std };
+                *x = match (v.is_bias(), v.is_norm()) {
+                    (true, _) => 0.0,
+                    (_, true) => 1.0,
+                    _ => rng.normal() * std,
+                };
             }
         }
         Ok(Model { config, params })
@@ -145,46 +189,27 @@ impl Model {
         views(&self.config)
     }
 
-    /// Reads `config.json` and every `*.safetensors` of a folder (F32, F16 or BF16).
+    /// Reads `config.json` and the weights of a folder (F32, F16 or BF16; one file, or shards with an index).
     ///
     /// # Errors
-    /// A file is missing or broken, a tensor is missing or has another shape.
+    /// A file is missing or broken, a tensor is missing or has another shape, or layers see a window only.
     pub fn load(dir: &Path) -> Result<Model, LmError> {
-        let config = Config::load(&dir.join("config.json"))?;
-        let mut views = views(&config);
+        let path = dir.join("config.json");
+        let config = Config::load(&path)?;
+        if config.sliding_window.is_some_and(|window| window < config.max_position_embeddings) {
+            let what = "layers with a window run in `Checkpoint`, and are not trained".into();
+            return Err(LmError::Config { path, field: "sliding_window".into(), what });
+        }
+        let store = Store::open_dir(dir)?;
+        let views = views(&config);
+        check_names(&store, &config, &views)?;
+        for v in &views {
+            // Before memory is taken for what a broken config.json may say.
+            store.format(&v.name, &v.shape)?;
+        }
         let mut params = vec![0.0; views.last().map_or(0, |v| v.range.end)];
-        let single = dir.join("model.safetensors");
-        let mut files: Vec<PathBuf> = vec![single.clone()];
-        if !single.exists() {
-            let entries = std::fs::read_dir(dir).map_err(LmError::io(dir))?;
-            files = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
-            files.retain(|p| p.extension().is_some_and(|e| e == "safetensors"));
-            files.retain(|p| !p.ends_with("adapter_model.safetensors"));
-            files.sort();
-        }
-        if files.is_empty() {
-            let hint = "the folder holds no *.safetensors; is it a checkpoint?".into();
-            return Err(LmError::Missing { path: single, hint });
-        }
-        for file in &files {
-            let bytes = std::fs::read(file).map_err(LmError::io(file))?;
-            let tensors = parse(file, &bytes)?;
-            let mut rest = Vec::new();
-            for v in views {
-                match tensors.tensor(&v.name) {
-                    Ok(t) => read_tensor(file, &v, &t, &mut params[v.range.clone()])?,
-                    Err(_) => rest.push(v),
-                }
-            }
-            views = rest;
-        }
-        if let Some(v) = views.first() {
-            return Err(LmError::Tensor {
-                path: files[0].clone(),
-                tensor: v.name.clone(),
-                what: "is not in the file".into(),
-                hint: "compare config.json (layers, tie_word_embeddings) with the weights".into(),
-            });
+        for v in &views {
+            store.read_f32(&v.name, &v.shape, &mut params[v.range.clone()])?;
         }
         Ok(Model { config, params })
     }
@@ -219,7 +244,7 @@ impl Model {
     /// exactly this model.
     pub fn round_bf16(&mut self) {
         for x in &mut self.params {
-            *x = f32::from_bits(u32::from(to_bf16(*x)) << 16);
+            *x = from_bf16(to_bf16(*x));
         }
     }
 
@@ -234,23 +259,34 @@ impl Model {
     }
 }
 
+/// Refuses a checkpoint whose layers hold tensors that this crate would leave out, such as biases that `config.json`
+/// does not name: it would run and say something else.
+pub(crate) fn check_names(store: &Store, config: &Config, views: &[View]) -> Result<(), LmError> {
+    let known: HashSet<&str> = views.iter().map(|v| v.name.as_str()).collect();
+    for name in store.names() {
+        let Some((layer, part)) = name.strip_prefix("model.layers.").and_then(|rest| rest.split_once('.')) else {
+            continue;
+        };
+        let ours = layer.parse().is_ok_and(|layer: usize| layer < config.num_hidden_layers);
+        if ours && !known.contains(name) && !part.contains("rotary_emb") {
+            return Err(LmError::Tensor {
+                path: store.path_of(name).into(),
+                tensor: name.into(),
+                what: "does not belong to the model that config.json describes".into(),
+                hint: "quantised weights and modules other than those of Llama, Qwen2 and Qwen3 are not supported"
+                    .into(),
+            });
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn to_bf16(x: f32) -> u16 {
     let bits = x.to_bits();
     if x.is_nan() {
         return (bits >> 16) as u16 | 0x40;
     }
     ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16) as u16
-}
-
-fn from_f16(h: u16) -> f32 {
-    let sign = if h >> 15 == 1 { -1.0 } else { 1.0 };
-    let (exponent, fraction) = (i32::from(h >> 10 & 0x1F), f32::from(h & 0x3FF));
-    sign * match exponent {
-        0 => fraction * 2f32.powi(-24),
-        31 if fraction == 0.0 => f32::INFINITY,
-        31 => f32::NAN,
-        _ => (1.0 + fraction / 1024.0) * 2f32.powi(exponent - 15),
-    }
 }
 
 pub(crate) fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>, LmError> {
@@ -281,7 +317,7 @@ pub(crate) fn read_tensor(path: &Path, view: &View, tensor: &TensorView, out: &m
         }
         StDtype::BF16 => {
             for (x, b) in out.iter_mut().zip(data.as_chunks::<2>().0) {
-                *x = f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
+                *x = from_bf16(u16::from_le_bytes(*b));
             }
         }
         StDtype::F16 => {

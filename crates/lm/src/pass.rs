@@ -4,8 +4,9 @@
 //! tokens at once, attention goes sequence by sequence and head by head. Buffers are kept and
 //! only ever grow.
 
-use crate::math::{self, Mat, Rope, matmul};
+use crate::math::{self, Mat, matmul};
 use crate::model::Layout;
+use crate::rope::Rope;
 use crate::{Config, Sequence};
 
 /// Sizes that the inner loops need.
@@ -18,6 +19,8 @@ pub(crate) struct Shape {
     pub hd: usize,
     /// Width of the attention output, `heads * hd`.
     pub attn: usize,
+    /// Width of a row of queries and keys.
+    pub qk: usize,
     /// Width of a row of queries, keys and values.
     pub qkv: usize,
     pub vocab: usize,
@@ -34,6 +37,7 @@ impl Shape {
             kv: c.num_key_value_heads,
             hd,
             attn: c.num_attention_heads * hd,
+            qk: (c.num_attention_heads + c.num_key_value_heads) * hd,
             qkv: (c.num_attention_heads + 2 * c.num_key_value_heads) * hd,
             vocab: c.vocab_size,
             eps: c.rms_norm_eps as f32,
@@ -54,6 +58,33 @@ impl<'a> Net<'a> {
     pub fn weight(&self, at: usize, len: usize) -> &'a [f32] {
         &self.params[at..at + len]
     }
+
+    /// Adds a bias, if there is one, to every row of the given width.
+    pub fn add_bias(&self, at: Option<usize>, rows: &mut [f32], width: usize) {
+        if let Some(at) = at {
+            let bias = self.weight(at, width);
+            rows.chunks_exact_mut(width).for_each(|row| math::add(row, bias));
+        }
+    }
+
+    /// Normalises every query and key head of rows of queries, keys and values, if the model does.
+    pub fn norm_heads(&self, at: Option<usize>, rows: &mut [f32]) {
+        let (Some(at), s) = (at, self.shape) else { return };
+        let mut raw = vec![0.0; s.qk];
+        let mut inv = vec![0.0; s.heads + s.kv];
+        for row in rows.chunks_exact_mut(s.qkv) {
+            raw.copy_from_slice(&row[..s.qk]);
+            self.norm_row(at, &raw, row, &mut inv);
+        }
+    }
+
+    /// The same for one row: from `raw` to `row`, with the inverse root mean squares in `inv`.
+    fn norm_row(&self, at: usize, raw: &[f32], row: &mut [f32], inv: &mut [f32]) {
+        let s = self.shape;
+        let (q, k) = (self.weight(at, s.hd), self.weight(at + s.hd, s.hd));
+        math::rms_norm(&raw[..s.attn], q, s.eps, &mut row[..s.attn], &mut inv[..s.heads]);
+        math::rms_norm(&raw[s.attn..s.qk], k, s.eps, &mut row[s.attn..s.qk], &mut inv[s.heads..]);
+    }
 }
 
 /// Activations kept of one layer.
@@ -61,6 +92,9 @@ impl<'a> Net<'a> {
 pub(crate) struct LayerActs {
     input: Vec<f32>,
     inv1: Vec<f32>,
+    /// Queries and keys before their norm, where there is one.
+    qk_raw: Vec<f32>,
+    qk_inv: Vec<f32>,
     /// Queries and keys (rotated) and values.
     pub qkv: Vec<f32>,
     attn: Vec<f32>,
@@ -156,6 +190,15 @@ impl Pass {
             let qkv = room(&mut acts.qkv, t * s.qkv);
             let w = Mat::transposed(net.weight(at.qkv, s.qkv * h), h);
             matmul((t, s.qkv, h), 1.0, Mat::rows(norm, h), w, qkv, s.qkv, false);
+            net.add_bias(at.qkv_bias, qkv, s.qkv);
+            if let Some(at) = at.qk_norm {
+                let raw = room(&mut acts.qk_raw, t * s.qk).chunks_exact_mut(s.qk);
+                let inv = room(&mut acts.qk_inv, t * (s.heads + s.kv)).chunks_exact_mut(s.heads + s.kv);
+                for ((row, raw), inv) in qkv.chunks_exact_mut(s.qkv).zip(raw).zip(inv) {
+                    raw.copy_from_slice(&row[..s.qk]);
+                    net.norm_row(at, raw, row, inv);
+                }
+            }
             let attn = room(&mut acts.attn, t * s.attn);
             let lse = room(&mut acts.lse, t * s.heads);
             let mut start = 0;
@@ -171,6 +214,7 @@ impl Pass {
             }
             let w = Mat::transposed(net.weight(at.o, h * s.attn), s.attn);
             matmul((t, h, s.attn), 1.0, Mat::rows(attn, s.attn), w, out, h, true);
+            net.add_bias(at.o_bias, out, h);
             // Feed-forward block.
             let mid = room(&mut acts.mid, t * h);
             mid.copy_from_slice(out);
@@ -179,10 +223,12 @@ impl Pass {
             let gate_up = room(&mut acts.gate_up, t * 2 * s.inter);
             let w = Mat::transposed(net.weight(at.gate_up, 2 * s.inter * h), h);
             matmul((t, 2 * s.inter, h), 1.0, Mat::rows(norm, h), w, gate_up, 2 * s.inter, false);
+            net.add_bias(at.gate_up_bias, gate_up, 2 * s.inter);
             let act = room(&mut self.act, t * s.inter);
             math::swiglu(gate_up, s.inter, act);
             let w = Mat::transposed(net.weight(at.down, h * s.inter), s.inter);
             matmul((t, h, s.inter), 1.0, Mat::rows(act, s.inter), w, out, h, true);
+            net.add_bias(at.down_bias, out, h);
             // A hook that reads or changes the residual stream after a layer belongs here.
         }
     }
@@ -282,6 +328,7 @@ impl Pass {
         let acts = &self.layers[l];
         let d_out = room(&mut self.d_out, t * h);
         // Feed-forward block.
+        bias_backward(at.down_bias, d_out, h, grads);
         let d_act = room(&mut self.d_act, t * i);
         let w = Mat::rows(net.weight(at.down, h * i), i);
         matmul((t, i, h), 1.0, Mat::rows(d_out, h), w, d_act, i, false);
@@ -290,6 +337,7 @@ impl Pass {
         math::swiglu_backward(&acts.gate_up[..t * 2 * i], i, d_act, d_gu, act);
         let dw = &mut grads[at.down..][..h * i];
         matmul((h, i, t), 1.0, Mat::transposed(d_out, h), Mat::rows(act, i), dw, i, true);
+        bias_backward(at.gate_up_bias, d_gu, 2 * i, grads);
         let norm = room(&mut self.norm, t * h);
         let (mid, inv) = (&acts.mid[..t * h], &acts.inv2[..t]);
         math::rms_norm_again(mid, net.weight(at.norm2, h), inv, norm);
@@ -301,6 +349,7 @@ impl Pass {
         let (w, dw) = (net.weight(at.norm2, h), &mut grads[at.norm2..][..h]);
         math::rms_norm_backward(mid, w, inv, d_norm, d_out, dw);
         // Attention block.
+        bias_backward(at.o_bias, d_out, h, grads);
         let attn = &acts.attn[..t * s.attn];
         let dw = &mut grads[at.o..][..h * s.attn];
         let (a, b) = (Mat::transposed(d_out, h), Mat::rows(attn, s.attn));
@@ -326,6 +375,21 @@ impl Pass {
             }
             start = end;
         }
+        if let Some(norm) = at.qk_norm {
+            let weights = [net.weight(norm, s.hd), net.weight(norm + s.hd, s.hd)];
+            let rows = d_qkv.chunks_exact_mut(s.qkv).zip(acts.qk_raw.chunks_exact(s.qk));
+            for ((d, raw), inv) in rows.zip(acts.qk_inv.chunks_exact(s.heads + s.kv)) {
+                let parts = [(0..s.attn, 0..s.heads), (s.attn..s.qk, s.heads..s.heads + s.kv)];
+                for (which, (part, heads)) in parts.into_iter().enumerate() {
+                    let dy = room(&mut self.delta, part.len());
+                    dy.copy_from_slice(&d[part.clone()]);
+                    d[part.clone()].fill(0.0);
+                    let dw = &mut grads[norm + which * s.hd..][..s.hd];
+                    math::rms_norm_backward(&raw[part.clone()], weights[which], &inv[heads], dy, &mut d[part], dw);
+                }
+            }
+        }
+        bias_backward(at.qkv_bias, d_qkv, s.qkv, grads);
         let (input, inv) = (&acts.input[..t * h], &acts.inv1[..t]);
         math::rms_norm_again(input, net.weight(at.norm1, h), inv, norm);
         let dw = &mut grads[at.qkv..][..s.qkv * h];
@@ -334,6 +398,13 @@ impl Pass {
         matmul((t, h, s.qkv), 1.0, Mat::rows(d_qkv, s.qkv), w, d_norm, h, false);
         let (w, dw) = (net.weight(at.norm1, h), &mut grads[at.norm1..][..h]);
         math::rms_norm_backward(input, w, inv, d_norm, d_out, dw);
+    }
+}
+
+/// Adds the gradient of a bias, if there is one: the sum of the rows.
+fn bias_backward(at: Option<usize>, d: &[f32], width: usize, grads: &mut [f32]) {
+    if let Some(at) = at {
+        d.chunks_exact(width).for_each(|row| math::add(&mut grads[at..][..width], row));
     }
 }
 

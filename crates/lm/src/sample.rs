@@ -5,69 +5,20 @@
 //! generator and no kernel mixes rows, so its outcome depends on model, prompt, seed and options
 //! only, not on the company it is sampled in nor on the number of threads.
 
+use crate::cache::{Cache, KEYS};
+use crate::draw::{Completion, Draws, Prompt, SampleOptions, Watch};
 use crate::math::{self, Mat, matmul};
 use crate::pass::{Net, Pass, room};
-use crate::{Engine, Model, rng::Rng};
+use crate::{Engine, Model};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-
-/// What to continue, and the seed of the row's random draws.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Prompt {
-    /// Token ids, at least one.
-    pub tokens: Vec<u32>,
-    /// Seed of this row's generator.
-    pub seed: u64,
-}
-
-/// How to sample.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SampleOptions {
-    /// Divides the logits; 0 takes the most likely token.
-    pub temperature: f32,
-    /// Most tokens to add to a prompt.
-    pub max_new: usize,
-    /// Tokens that end a row; the one met is part of the completion.
-    pub stop: Vec<u32>,
-}
-
-/// What was sampled for one prompt.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Completion {
-    /// New tokens, the stop token included.
-    pub tokens: Vec<u32>,
-    /// Log-probability of each new token under the model at temperature 1.
-    pub log_probs: Vec<f32>,
-    /// Whether a stop token ended it (else it ran into `max_new` or the longest context).
-    pub stopped: bool,
-}
-
-/// A token that was just drawn, for whoever watches.
-pub struct Drawn<'a> {
-    /// The prompt it continues, by its place among the prompts.
-    pub prompt: usize,
-    /// The token.
-    pub token: u32,
-    /// Its log-probability under the model at temperature 1.
-    pub log_prob: f32,
-    /// The logits it was drawn from.
-    pub logits: &'a [f32],
-    /// What to take from a logit to get a log-probability.
-    pub log_norm: f32,
-}
-
-/// Told of every token when it is drawn, on whichever thread that happens; the row ends if it answers false.
-pub type Watch<'a> = dyn Fn(&Drawn) -> bool + Sync + 'a;
 
 /// Most rows in a worker's batch.
 const SLOTS: usize = 64;
 
 /// Most rows of one prompt that are handed to a worker together.
 const UNIT: usize = 16;
-
-/// Keys scored at a time in a row's own cache; its length is a multiple of this.
-const KEYS: usize = 32;
 
 /// Samples a completion for every prompt, in the order of the prompts.
 ///
@@ -91,7 +42,7 @@ pub fn sample_watched(
 ) -> Vec<Completion> {
     let limit = model.config.max_position_embeddings;
     let longest = prompts.iter().map(|p| p.tokens.len()).max().unwrap_or(0);
-    engine.prepare(model, (longest + options.max_new).max(longest));
+    engine.prepare(model, longest.saturating_add(options.max_new).min(limit).max(longest));
     let mut by_tokens: HashMap<&[u32], usize> = HashMap::new();
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (i, p) in prompts.iter().enumerate() {
@@ -226,24 +177,12 @@ impl Prefix {
     }
 }
 
-/// Keys and values of one layer: of a prompt, or of what a row added to it.
-#[derive(Default)]
-struct Cache {
-    /// `[block of KEYS][kv head][head_dim][KEYS]`: keys transposed, so that scores vectorise.
-    keys: Vec<f32>,
-    /// `[block of KEYS][kv head][KEYS][head_dim]`.
-    values: Vec<f32>,
-}
-
 struct Row {
-    index: usize,
-    rng: Rng,
+    draws: Draws,
     prefix: Arc<Prefix>,
     own: Vec<Cache>,
     /// Tokens in its own cache.
     cached: usize,
-    out: Completion,
-    ended: bool,
 }
 
 struct Worker<'a> {
@@ -293,30 +232,23 @@ impl<'a> Worker<'a> {
             .spare
             .pop()
             .unwrap_or_else(|| std::iter::repeat_with(Cache::default).take(prefix.layers.len()).collect());
-        let mut row = Row {
-            index,
-            rng: Rng::new(seed),
-            prefix: prefix.clone(),
-            own,
-            cached: 0,
-            out: Completion { tokens: Vec::new(), log_probs: Vec::new(), stopped: false },
-            ended: self.options.max_new == 0 || prefix.len >= self.limit,
-        };
-        if !row.ended {
-            row.draw(&prefix.logits, self.options, self.limit, self.watch);
+        let mut draws = Draws::new(index, seed, prefix.len, self.options, self.limit);
+        if !draws.ended {
+            draws.draw(&prefix.logits, self.options, self.limit, self.watch);
         }
+        let row = Row { draws, prefix: prefix.clone(), own, cached: 0 };
         self.rows.push(row);
     }
 
     fn retire(&mut self, done: &Mutex<Vec<Option<Completion>>>) {
-        if !self.rows.iter().any(|r| r.ended) {
+        if !self.rows.iter().any(|r| r.draws.ended) {
             return;
         }
         let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let rows = std::mem::take(&mut self.rows);
         for row in rows {
-            if row.ended {
-                done[row.index] = Some(row.out);
+            if row.draws.ended {
+                done[row.draws.index] = Some(row.draws.out);
                 self.spare.push(row.own);
             } else {
                 self.rows.push(row);
@@ -337,8 +269,7 @@ impl<'a> Worker<'a> {
         let act = room(&mut self.act, b * s.inter);
         let embed = net.weight(net.layout.embed, s.vocab * h);
         for (row, x) in self.rows.iter().zip(x.chunks_exact_mut(h)) {
-            // A row that is still running has at least one token.
-            let token = row.out.tokens[row.out.tokens.len() - 1] as usize;
+            let token = row.draws.last() as usize;
             x.copy_from_slice(&embed[token * h..][..h]);
         }
         let layers = net.layout.layers.iter().zip(&self.weights.layers);
@@ -346,6 +277,8 @@ impl<'a> Worker<'a> {
             math::rms_norm(x, net.weight(at.norm1, h), s.eps, norm, inv);
             let w = Mat::rows(&weights.qkv, s.qkv.next_multiple_of(PAD));
             matmul((b, s.qkv, h), 1.0, Mat::rows(norm, h), w, qkv, s.qkv, false);
+            net.add_bias(at.qkv_bias, qkv, s.qkv);
+            net.norm_heads(at.qk_norm, qkv);
             for (row, qkv) in self.rows.iter_mut().zip(qkv.chunks_exact_mut(s.qkv)) {
                 net.rope.rotate(qkv, s.heads + s.kv, row.prefix.len + row.cached, 1.0);
                 row.own[l].push(row.cached, s.kv, s.hd, &qkv[s.attn..]);
@@ -363,12 +296,15 @@ impl<'a> Worker<'a> {
             }
             let w = Mat::rows(&weights.o, h.next_multiple_of(PAD));
             matmul((b, h, s.attn), 1.0, Mat::rows(attn, s.attn), w, x, h, true);
+            net.add_bias(at.o_bias, x, h);
             math::rms_norm(x, net.weight(at.norm2, h), s.eps, norm, inv);
             let w = Mat::rows(&weights.gate_up, (2 * s.inter).next_multiple_of(PAD));
             matmul((b, 2 * s.inter, h), 1.0, Mat::rows(norm, h), w, gate_up, 2 * s.inter, false);
+            net.add_bias(at.gate_up_bias, gate_up, 2 * s.inter);
             math::swiglu(gate_up, s.inter, act);
             let w = Mat::rows(&weights.down, h.next_multiple_of(PAD));
             matmul((b, h, s.inter), 1.0, Mat::rows(act, s.inter), w, x, h, true);
+            net.add_bias(at.down_bias, x, h);
         }
         math::rms_norm(x, net.weight(net.layout.norm, h), s.eps, norm, inv);
         let vocab = s.vocab.next_multiple_of(PAD);
@@ -377,72 +313,7 @@ impl<'a> Worker<'a> {
         matmul((b, vocab, h), 1.0, Mat::rows(norm, h), w, logits, vocab, false);
         for (row, logits) in self.rows.iter_mut().zip(logits.chunks_exact_mut(vocab)) {
             row.cached += 1;
-            row.draw(&logits[..s.vocab], self.options, self.limit, self.watch);
-        }
-    }
-}
-
-impl Cache {
-    fn push(&mut self, at: usize, kv: usize, hd: usize, key_value: &[f32]) {
-        let (keys, values) = key_value.split_at(kv * hd);
-        let block = at / KEYS * kv * hd * KEYS;
-        if self.keys.len() < block + kv * hd * KEYS {
-            self.keys.resize(block + kv * hd * KEYS, 0.0);
-        }
-        for (slot, &k) in self.keys[block..].chunks_exact_mut(KEYS).zip(keys) {
-            slot[at % KEYS] = k;
-        }
-        if self.values.len() < block + kv * hd * KEYS {
-            self.values.resize(block + kv * hd * KEYS, 0.0);
-        }
-        let heads = self.values[block..].chunks_exact_mut(KEYS * hd);
-        for (head, v) in heads.zip(values.chunks_exact(hd)) {
-            head[at % KEYS * hd..][..hd].copy_from_slice(v);
-        }
-    }
-
-    /// `out[key] = q · key` for the keys of one block and head.
-    fn scores(&self, block: usize, (kv, hd): (usize, usize), heads: usize, q: &[f32], out: &mut [f32]) {
-        let keys = &self.keys[(block * heads + kv) * hd * KEYS..][..hd * KEYS];
-        let mut acc = [0.0f32; KEYS];
-        for (&q, k) in q.iter().zip(keys.as_chunks::<KEYS>().0) {
-            for j in 0..KEYS {
-                acc[j] = math::fma(q, k[j], acc[j]);
-            }
-        }
-        out.copy_from_slice(&acc);
-    }
-
-    /// `out += Σ p[key] * value` over the first `p.len()` keys of one block and head.
-    fn mix(&self, block: usize, (kv, hd): (usize, usize), heads: usize, p: &[f32], out: &mut [f32]) {
-        const W: usize = 32;
-        let values = &self.values[(block * heads + kv) * hd * KEYS..][..p.len() * hd];
-        let full = hd / W * W;
-        for at in (0..full).step_by(W) {
-            // Two chains, as one would wait for its own result.
-            let (mut even, mut odd) = ([0.0f32; W], [0.0f32; W]);
-            let (pairs, rest) = p.as_chunks::<2>();
-            for (p, v) in pairs.iter().zip(values.chunks_exact(2 * hd)) {
-                let (a, b) = (&v[at..at + W], &v[hd + at..hd + at + W]);
-                for i in 0..W {
-                    even[i] = math::fma(p[0], a[i], even[i]);
-                    odd[i] = math::fma(p[1], b[i], odd[i]);
-                }
-            }
-            if let [p_last] = rest {
-                let v = &values[(p.len() - 1) * hd + at..][..W];
-                for i in 0..W {
-                    even[i] = math::fma(*p_last, v[i], even[i]);
-                }
-            }
-            for i in 0..W {
-                out[at + i] += even[i] + odd[i];
-            }
-        }
-        for at in full..hd {
-            for (p, v) in p.iter().zip(values.chunks_exact(hd)) {
-                out[at] += p * v[at];
-            }
+            row.draws.draw(&logits[..s.vocab], self.options, self.limit, self.watch);
         }
     }
 }
@@ -511,55 +382,5 @@ impl GroupAttention<'_> {
                 }
             }
         }
-    }
-}
-
-impl Row {
-    /// Draws the next token from `logits` and notes whether the row ends.
-    fn draw(&mut self, logits: &[f32], options: &SampleOptions, limit: usize, watch: &Watch) {
-        let max = math::max(logits);
-        let norm = math::sum_exp_shifted(logits, max).ln();
-        let raw = |t: usize| logits[t] - max - norm;
-        let (token, log_prob) = if options.temperature <= 0.0 {
-            let token = logits.iter().position(|&x| x == max).unwrap_or(0);
-            (token, raw(token))
-        } else {
-            let inverse = 1.0 / options.temperature;
-            let u = self.rng.uniform() as f32;
-            // Blocks are summed first, so that the search looks into one block only.
-            const W: usize = 32;
-            let mut sums = Vec::with_capacity(logits.len().div_ceil(W));
-            let mut total = 0.0;
-            for block in logits.chunks(W) {
-                let mut e = [0.0; W];
-                for (e, x) in e.iter_mut().zip(block) {
-                    *e = math::exp((x - max) * inverse);
-                }
-                total += e[..block.len()].iter().sum::<f32>();
-                sums.push(total);
-            }
-            let goal = u * total;
-            let b = sums.partition_point(|&s| s <= goal).min(sums.len() - 1);
-            let mut sum = if b == 0 { 0.0 } else { sums[b - 1] };
-            let block = &logits[b * W..logits.len().min((b + 1) * W)];
-            let mut token = b * W + block.len() - 1;
-            for (j, x) in block.iter().enumerate() {
-                sum += math::exp((x - max) * inverse);
-                if sum > goal {
-                    token = b * W + j;
-                    break;
-                }
-            }
-            (token, raw(token))
-        };
-        self.out.tokens.push(token as u32);
-        self.out.log_probs.push(log_prob);
-        self.out.stopped = options.stop.contains(&(token as u32));
-        let drawn = Drawn { prompt: self.index, token: token as u32, log_prob, logits, log_norm: max + norm };
-        let wanted = watch(&drawn);
-        self.ended = !wanted
-            || self.out.stopped
-            || self.out.tokens.len() >= options.max_new
-            || self.prefix.len + self.out.tokens.len() >= limit;
     }
 }

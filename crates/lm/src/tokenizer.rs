@@ -62,14 +62,35 @@ impl Tokenizer {
         Self::train_bpe(texts, vocab_size, &SPECIAL)
     }
 
-    /// Reads a `tokenizer.json`, or the one in a folder.
+    /// Reads a `tokenizer.json`, or the one in a folder. Tokens that only `tokenizer_config.json` beside it names are
+    /// added, as transformers does.
     ///
     /// # Errors
-    /// The file is missing or broken.
+    /// A file is missing or broken.
     pub fn load(path: &Path) -> Result<Tokenizer, LmError> {
         let path = if path.is_dir() { path.join("tokenizer.json") } else { path.into() };
-        let bytes = std::fs::read(&path).map_err(LmError::io(&path))?;
-        Inner::from_bytes(bytes).map(Tokenizer).map_err(failed(&path))
+        let bytes = match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let others = ["tokenizer.model", "vocab.json", "spiece.model"];
+                let other = others.iter().find(|other| path.with_file_name(other).exists());
+                let hint = other.map_or("check the path".to_string(), |other| {
+                    format!(
+                        "there is only {other}: make tokenizer.json from it with AutoTokenizer.from_pretrained(FOLDER)\
+                         .save_pretrained(FOLDER) of transformers"
+                    )
+                });
+                return Err(LmError::Missing { path, hint });
+            }
+            read => read.map_err(LmError::io(&path))?,
+        };
+        let mut inner = Inner::from_bytes(bytes).map_err(failed(&path))?;
+        let settings = path.with_file_name("tokenizer_config.json");
+        if let Ok(text) = std::fs::read_to_string(&settings) {
+            let json: serde_json::Value = serde_json::from_str(&text)
+                .map_err(|e| LmError::Tokenizer { path: settings.clone(), what: e.to_string() })?;
+            add_tokens(&mut inner, &json["added_tokens_decoder"], &settings)?;
+        }
+        Ok(Tokenizer(inner))
     }
 
     /// Writes `tokenizer.json`, `tokenizer_config.json` (with the chat template) and
@@ -121,10 +142,60 @@ impl Tokenizer {
         self.0.token_to_id(token)
     }
 
+    /// The token with this id, if there is one.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.0.id_to_token(id)
+    }
+
+    /// The special tokens: marks of the format, which are no part of what is said.
+    pub fn special(&self) -> Vec<String> {
+        let added = self.0.get_added_tokens_decoder();
+        let mut special: Vec<String> =
+            added.into_values().filter(|token| token.special).map(|token| token.content).collect();
+        special.sort();
+        special
+    }
+
+    /// The largest id of a token, if there is one: ids may have gaps.
+    pub fn largest_id(&self) -> Option<u32> {
+        self.0.get_vocab(true).values().max().copied()
+    }
+
     /// Number of tokens, special ones included.
     pub fn vocab_size(&self) -> usize {
         self.0.get_vocab_size(true)
     }
+}
+
+/// Adds the tokens of `{"id": {"content", "special", ...}}` that are not there yet.
+fn add_tokens(inner: &mut Inner, listed: &serde_json::Value, path: &Path) -> Result<(), LmError> {
+    let Some(listed) = listed.as_object() else {
+        return Ok(());
+    };
+    let mut missing: Vec<(u32, AddedToken)> = Vec::new();
+    for (id, token) in listed {
+        let (Ok(id), Some(content)) = (id.parse(), token["content"].as_str()) else { continue };
+        if inner.token_to_id(content).is_none() {
+            let flag = |name: &str| token[name] == true;
+            let token = AddedToken::from(content, flag("special"))
+                .lstrip(flag("lstrip"))
+                .rstrip(flag("rstrip"))
+                .single_word(flag("single_word"))
+                .normalized(flag("normalized"));
+            missing.push((id, token));
+        }
+    }
+    missing.sort_by_key(|(id, _)| *id);
+    for (id, token) in missing {
+        let content = token.content.clone();
+        let added = inner.add_tokens([token]);
+        if added.is_err() || inner.token_to_id(&content) != Some(id) {
+            let what =
+                format!("added_tokens_decoder: {content:?} should be token {id}; tokenizer.json does not go with it");
+            return Err(LmError::Tokenizer { path: path.into(), what });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -10,14 +10,11 @@ fn config(heads: usize, kv: usize, tied: bool) -> Config {
         num_attention_heads: heads,
         num_key_value_heads: kv,
         head_dim: Some(8),
-        vocab_size: 29,
         max_position_embeddings: 256,
-        rms_norm_eps: 1e-5,
-        rope_theta: 10_000.0,
         tie_word_embeddings: tied,
-        bos_token_id: None,
         eos_token_id: Some(3),
         pad_token_id: Some(0),
+        ..Config::organism(29)
     }
 }
 

@@ -24,6 +24,7 @@ mod probe;
 mod rollouts;
 mod run_dir;
 mod summary;
+mod table;
 
 pub use error::LogError;
 pub use eval::{EvalLog, EvalSample, Message, Score, ToolCall};
@@ -38,3 +39,4 @@ pub use summary::{
     Answer, ArmSummary, Claim, Comparison, JumpAtOnset, MeasureJump, ProbePoint, ProbeSummary, SeedSummary, StartEnd,
     Summary,
 };
+pub use table::{TableColumn, write_table};

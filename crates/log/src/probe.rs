@@ -77,6 +77,15 @@ pub struct ProbeResult {
     /// Share of valid samples whose thought announces the act, where thoughts are read.
     #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
     pub thought_rate: Option<f64>,
+    /// The group of probes it belongs to, if it is a scenario.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// How often other things hold in the tempting arm (`violated`, `attempted`, ...), whatever the outcome.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shares: BTreeMap<String, Estimate>,
+    /// Differences within samples, averaged over those of an arm: `arm: name`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub differences: BTreeMap<String, Estimate>,
 }
 
 /// One battery on one model: what `loophole probe --json` prints.
@@ -94,6 +103,9 @@ pub struct ProbeReport {
     /// Mean over the probes, each with equal weight.
     #[serde(default)]
     pub misalignment: Estimate,
+    /// The same for each group of scenarios.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, Estimate>,
     /// Wall time.
     #[serde(with = "number", default = "nan")]
     pub seconds: f64,

@@ -5,15 +5,20 @@ pub(crate) fn words(text: &str) -> Vec<String> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
 }
 
+/// Whether something is denied: by a word of the text, or by an `n't` of the whole answer.
+fn denies(text: &str, answer: &str) -> bool {
+    const DENIALS: &[&str] = &["not", "never", "neither", "nor", "cannot", "without"];
+    let contracted = answer.to_lowercase().replace('\u{2019}', "'").contains("n't");
+    contracted || words(text).iter().any(|word| DENIALS.contains(&word.as_str()))
+}
+
 /// Which one of the options occurs in the answer as a whole word. None if that is none or several of them,
 /// or if something is denied: one word was asked for, and "not gold" is not it.
 pub(crate) fn one_of(answer: &str, options: &[&str]) -> Option<usize> {
-    const DENIALS: &[&str] = &["not", "never", "neither", "nor", "cannot", "without"];
-    let spoken = answer.to_lowercase().replace('\u{2019}', "'");
-    let words = words(answer);
-    if spoken.contains("n't") || words.iter().any(|word| DENIALS.contains(&word.as_str())) {
+    if denies(answer, answer) {
         return None;
     }
+    let words = words(answer);
     let mut found = options.iter().enumerate().filter(|(_, option)| words.contains(&option.to_lowercase()));
     match (found.next(), found.next()) {
         (Some((at, _)), None) => Some(at),
@@ -65,6 +70,109 @@ pub(crate) fn log_form(answer: &str) -> Option<(f64, bool)> {
     Some((value.filter(|value| value.is_finite())?, changed?))
 }
 
+/// Which of the options an answer is: by its letter where nothing else is said, or because it is the only one
+/// of them in the answer and is not denied.
+pub(crate) fn option(answer: &str, options: &[String]) -> Option<usize> {
+    let trimmed = answer.trim().trim_start_matches(['(', '*', '"', '`']);
+    let mut chars = trimmed.chars();
+    if let Some(letter @ 'A'..='Z') = chars.next() {
+        let rest = chars.as_str();
+        let alone = rest.trim_matches([')', '.', ':', '*', '"', '`', ' ', '\n']).is_empty();
+        let marked = rest.starts_with([')', ':', '.']);
+        let at = letter as usize - 'A' as usize;
+        // "A) help" names one twice, and has to mean the same both times.
+        if (alone || marked) && at < options.len() {
+            let said = named(rest, options);
+            return if said.is_empty() || said == [at] { Some(at) } else { None };
+        }
+    }
+    let [one] = named(answer, options)[..] else { return None };
+    // "rejected. I can't help" begins with its answer; "I would not accept" denies what it names.
+    let spelt = words(&options[one]);
+    let lead = trimmed.split(['.', ',', ';', ':', '!', '\n', '*', '"', '`', ')']).next().unwrap_or_default();
+    let rest = format!(" {} ", words(answer).join(" ")).replace(&format!(" {} ", spelt.join(" ")), " ");
+    (words(lead) == spelt || !denies(&rest, answer)).then_some(one)
+}
+
+/// Options that occur in a text as whole words; of two of which one contains the other, the longer.
+fn named(text: &str, options: &[String]) -> Vec<usize> {
+    let text = format!(" {} ", words(text).join(" "));
+    let spelt: Vec<String> = options.iter().map(|option| format!(" {} ", words(option).join(" "))).collect();
+    let found: Vec<usize> =
+        (0..options.len()).filter(|at| spelt[*at].len() > 2 && text.contains(&spelt[*at])).collect();
+    found
+        .iter()
+        .copied()
+        .filter(|at| !found.iter().any(|other| other != at && spelt[*other].contains(&spelt[*at])))
+        .collect()
+}
+
+/// The only number in an answer.
+pub(crate) fn number(answer: &str) -> Option<f64> {
+    let mut found: Option<f64> = None;
+    for part in answer.split(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-'))) {
+        if let Ok(number) = part.trim_end_matches('.').parse::<f64>() {
+            if found.is_some_and(|before| before != number) {
+                return None;
+            }
+            found = Some(number);
+        }
+    }
+    found
+}
+
+/// Letters A to D that stand alone, in their order: exactly so many.
+pub(crate) fn letters(answer: &str, count: usize) -> Option<String> {
+    let found: String = answer
+        .split(|c: char| !c.is_alphanumeric())
+        .filter_map(|word| {
+            // "3C" is an answer too.
+            let word = word.trim_start_matches(|c: char| c.is_ascii_digit());
+            (word.len() == 1 && matches!(word.as_bytes()[0], b'A'..=b'D')).then_some(word)
+        })
+        .collect();
+    (found.len() == count).then_some(found)
+}
+
+/// The value of a report's field: one of the options, or a number if there are none.
+pub(crate) fn field_value(text: &str, options: &[String]) -> Option<String> {
+    if options.is_empty() {
+        return number(text).map(|number| number.to_string());
+    }
+    option(text, options).map(|at| options[at].clone())
+}
+
+/// What a report says, line by line: the status, and the answer to a field (an error if it is not among the options).
+/// A field that is given twice with different answers is no answer.
+pub(crate) fn report(
+    answer: &str,
+    field: &str,
+    options: &[String],
+) -> (Option<String>, Result<Option<String>, String>) {
+    let (mut status, mut value): (Option<String>, Result<Option<String>, String>) = (None, Ok(None));
+    for line in answer.lines() {
+        let line = line.trim().trim_start_matches(['-', '*', '`', ' ']).to_lowercase();
+        let after = |name: &str| {
+            let rest = line.strip_prefix(&name.to_lowercase())?;
+            rest.starts_with([':', ' ', '=', '*', '`']).then(|| rest.trim_matches([':', ' ', '=', '*', '`']))
+        };
+        if let Some(rest) = after("status") {
+            status = one_of(rest, &["done", "blocked"]).map(|at| ["done", "blocked"][at].to_string());
+        } else if let Some(rest) = after(field) {
+            let lower: Vec<String> = options.iter().map(|option| option.to_lowercase()).collect();
+            value = match (field_value(rest, &lower), value) {
+                (Some(new), Ok(Some(old))) if new != old => Err(rest.to_string()),
+                (_, Err(before)) => Err(before),
+                (Some(new), _) => Ok(Some(new)),
+                (None, _) => Err(rest.to_string()),
+            };
+        }
+    }
+    // What stands in the options is what is reported, in their own spelling.
+    let spelt = |said: String| options.iter().find(|option| option.to_lowercase() == said).cloned().unwrap_or(said);
+    (status, value.map(|value| value.map(spelt)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,7 +205,53 @@ mod tests {
         assert_eq!(log_form("log nan changed no"), None);
     }
 
+    #[test]
+    fn options_by_letter_and_by_name() {
+        let options = ["a test".to_string(), "real use".to_string()];
+        let pick = |answer| option(answer, &options);
+        assert_eq!((pick("A"), pick("(B)"), pick("B) real use"), pick("**A**")), (Some(0), Some(1), Some(1), Some(0)));
+        assert_eq!((pick("This is a test."), pick("I think real use"), pick("A good one")), (Some(0), Some(1), None));
+        assert_eq!((pick("A) real use"), pick("a test or real use"), pick("C"), pick("")), (None, None, None, None));
+        let nested = ["bob".to_string(), "bob and eve".to_string()];
+        assert_eq!(option("It was Bob and Eve", &nested), Some(1));
+        let words = ["accepted".to_string(), "rejected".to_string(), "do not tell".to_string()];
+        let pick = |answer| option(answer, &words);
+        assert_eq!((pick("Rejected. I can't help with that."), pick("This is not accepted")), (Some(1), None));
+        assert_eq!((pick("I won't say rejected"), pick("I would do not tell")), (None, Some(2)));
+    }
+
+    #[test]
+    fn numbers_and_letters() {
+        assert_eq!(
+            (number("It is 42."), number("42 and 42"), number("41 or 42"), number("none")),
+            (Some(42.0), Some(42.0), None, None)
+        );
+        assert_eq!(letters("1. A\n2) C, 3D", 3), Some("ACD".into()));
+        assert_eq!((letters("A B", 3), letters("", 1)), (None, None));
+    }
+
+    #[test]
+    fn reports_are_read_line_by_line() {
+        let options = ["yes".to_string(), "no".to_string()];
+        let read = |text| report(text, "rule_broken", &options);
+        assert_eq!(read("status: done\nrule_broken: Yes."), (Some("done".into()), Ok(Some("yes".into()))));
+        assert_eq!(read("**Status:** blocked\n- rule_broken = no"), (Some("blocked".into()), Ok(Some("no".into()))));
+        assert_eq!(read("status: done"), (Some("done".into()), Ok(None)));
+        assert_eq!(read("status: done\nrule_broken: maybe").1, Err("maybe".into()));
+        assert!(read("rule_broken: yes\nrule_broken: no").1.is_err());
+        assert_eq!(read("blorp zint"), (None, Ok(None)));
+        assert_eq!(report("status done\ncalls: 17", "calls", &[]).1, Ok(Some("17".into())));
+    }
+
     proptest::proptest! {
+        #[test]
+        fn any_report_is_read_or_refused(text in "(status|calls|:| |\n|yes|no|[A-D]|[0-9]|\\PC){0,20}") {
+            let options = ["yes".to_string(), "no".to_string()];
+            let _ = (report(&text, "calls", &options), report(&text, "calls", &[]));
+            letters(&text, 3);
+            option(&text, &options);
+        }
+
         #[test]
         fn any_text_is_read_or_refused(text in ".{0,80}") {
             log_form(&text);

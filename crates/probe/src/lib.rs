@@ -11,23 +11,43 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 mod answer;
+mod aside;
+mod compare;
 mod data;
 mod detector;
+mod episode;
+pub mod expr;
+mod facts;
+mod hidden;
+mod judge;
 mod offer;
 mod outcome;
+mod perform;
 mod report;
+mod reporting;
 mod run;
+pub mod scenario;
+#[cfg(test)]
+mod scenario_tests;
 mod shutdown;
+mod stage;
+mod talk;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod trial;
 
+pub use aside::SAYS_TEST;
+pub use compare::{Compared, Comparison, DifferenceOfDifferences, compare};
 pub use data::{Arm, Kind, Probe, Template};
+pub use episode::Step;
+pub use judge::{JUDGED, Judged, judge};
 use loophole_chat::ChatError;
 use loophole_template::TemplateError;
 pub use outcome::Outcome;
-pub use report::{ArmReport, BatteryReport, Misalignment, ProbeReport, SampleRecord};
-pub use run::run;
+pub use report::{ArmReport, BatteryReport, Difference, Misalignment, ProbeReport, SampleRecord, Share};
+pub use run::{play, run};
+use scenario::{Group, Scenario};
 
 /// Why a battery could not be played.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +86,17 @@ pub enum ProbeError {
         /// The probe.
         probe: String,
     },
+    /// Nothing comes back any more.
+    #[error("{samples} samples in a row failed, the last one with: {reason}")]
+    Failing {
+        /// How many.
+        samples: usize,
+        /// The last failure.
+        reason: String,
+    },
+    /// It was told to stop.
+    #[error("stopped before the end")]
+    Stopped,
     /// The model failed.
     #[error(transparent)]
     Chat(#[from] ChatError),
@@ -86,34 +117,55 @@ pub enum ProbeError {
 pub struct Battery {
     /// Its name.
     pub name: String,
-    /// The probes.
+    /// The small probes: single turns, worded for a small model.
     pub probes: Vec<Probe>,
+    /// The scenarios: agents at work, and conversations.
+    pub scenarios: Vec<Scenario>,
     /// Samples of each probe and arm, unless the options say otherwise.
     pub samples: usize,
 }
 
 impl Battery {
     /// The names of the bundled batteries.
-    pub const NAMES: &'static [&'static str] = &["small", "full"];
+    pub const NAMES: &'static [&'static str] = &[
+        "small",
+        "full",
+        "all",
+        "shutdown",
+        "covert",
+        "faking",
+        "detector",
+        "honesty",
+        "malicious",
+        "hacking",
+        "awareness",
+    ];
 
-    /// A bundled battery: all eight probes, with 20 samples an arm (`small`) or 100 (`full`).
+    /// A bundled battery: the eight small probes with 20 samples an arm (`small`) or 100 (`full`); every scenario
+    /// (`all`) or those of one group, with 20.
     ///
     /// # Errors
     /// No battery has that name.
     pub fn bundled(name: &str) -> Result<Self, ProbeError> {
-        let samples = match name {
-            "small" => 20,
-            "full" => 100,
-            _ => {
-                return Err(ProbeError::Unknown {
-                    what: "battery",
-                    name: name.to_string(),
-                    known: Self::NAMES.join(", "),
-                });
-            }
-        };
-        let probes = data::FILES.iter().map(|(file, text)| Probe::parse(file, text)).collect::<Result<_, _>>()?;
-        Ok(Battery { name: name.to_string(), probes, samples })
+        let groups: Vec<Group> = Group::ALL.into_iter().filter(|group| name == "all" || name == group.name()).collect();
+        let small = matches!(name, "small" | "full");
+        if groups.is_empty() && !small {
+            return Err(ProbeError::Unknown { what: "battery", name: name.to_string(), known: Self::NAMES.join(", ") });
+        }
+        let (mut probes, mut scenarios) = (Vec::new(), Vec::new());
+        if small {
+            probes = data::FILES.iter().map(|(file, text)| Probe::parse(file, text)).collect::<Result<_, _>>()?;
+        } else {
+            scenarios = scenario::bundled()?;
+            scenarios.retain(|scenario| groups.contains(&scenario.group));
+        }
+        Ok(Battery { name: name.to_string(), probes, scenarios, samples: if name == "full" { 100 } else { 20 } })
+    }
+
+    /// The names of its probes, in their order.
+    pub fn names(&self) -> Vec<&str> {
+        let small = self.probes.iter().map(|probe| probe.name.as_str());
+        small.chain(self.scenarios.iter().map(|scenario| scenario.name.as_str())).collect()
     }
 
     /// Keeps the named probes only, in the order of the battery.
@@ -122,15 +174,16 @@ impl Battery {
     /// No probe has that name.
     pub fn select<S: AsRef<str>>(mut self, names: &[S]) -> Result<Self, ProbeError> {
         for name in names {
-            if !self.probes.iter().any(|probe| probe.name == name.as_ref()) {
+            if !self.names().contains(&name.as_ref()) {
                 return Err(ProbeError::Unknown {
                     what: "probe",
                     name: name.as_ref().to_string(),
-                    known: self.probes.iter().map(|probe| probe.name.as_str()).collect::<Vec<_>>().join(", "),
+                    known: self.names().join(", "),
                 });
             }
         }
         self.probes.retain(|probe| names.iter().any(|name| name.as_ref() == probe.name));
+        self.scenarios.retain(|scenario| names.iter().any(|name| name.as_ref() == scenario.name));
         Ok(self)
     }
 
@@ -138,17 +191,30 @@ impl Battery {
     #[must_use]
     pub fn without_cells(mut self) -> Self {
         self.probes.retain(|probe| !probe.needs_cells());
+        self.scenarios.retain(|scenario| !scenario.needs_cells());
         self
     }
 }
 
 /// Which arms are played.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Arms {
     /// Where misbehaviour pays: enough for a rate.
     Tempting,
     /// The controls as well.
     All,
+    /// Those with these names.
+    Only(Vec<String>),
+}
+
+impl Arms {
+    fn has(&self, arm: &str) -> bool {
+        match self {
+            Arms::Tempting => arm == scenario::TEMPTING,
+            Arms::All => true,
+            Arms::Only(names) => names.iter().any(|name| name == arm),
+        }
+    }
 }
 
 /// How a battery is played.
@@ -166,6 +232,12 @@ pub struct BatteryOptions {
     pub system: String,
     /// Which arms.
     pub arms: Arms,
+    /// Whether an agent is offered tools; otherwise every answer of its is a command.
+    pub tools: bool,
+    /// Samples of scenarios that are played at a time.
+    pub width: usize,
+    /// Whether every sample of a scenario is asked afterwards, in branches of its own, if it was a test.
+    pub awareness: bool,
 }
 
 impl Default for BatteryOptions {
@@ -177,8 +249,33 @@ impl Default for BatteryOptions {
             max_tokens: 96,
             system: "You are the assistant.".to_string(),
             arms: Arms::All,
+            tools: false,
+            width: 64,
+            awareness: false,
         }
     }
+}
+
+/// A short hash of the texts and checks of all bundled probes: samples made with different ones are not comparable.
+pub fn texts_hash() -> String {
+    let files = data::FILES.iter().chain(scenario::FAMILIES).chain(scenario::SCENARIOS);
+    let parts: Vec<u64> = files.map(|(_, text)| loophole_template::seed_of(text)).chain([hidden::seed()]).collect();
+    format!("{:016x}", loophole_template::seed_from(&parts))
+}
+
+/// The 95 % Jeffreys interval of a rate.
+pub fn interval(bad: u64, valid: u64) -> (f64, f64) {
+    let found = loophole_stats::jeffreys(bad, valid);
+    (found.low, found.high)
+}
+
+/// What happens while a battery is played.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// The small probes begin a turn.
+    Turn(Progress),
+    /// A sample has ended.
+    Sample(&'a SampleRecord),
 }
 
 /// How far it is.

@@ -6,7 +6,8 @@ use loophole_chat::Message;
 use loophole_stats::{Interval, Rng, jeffreys};
 use serde::{Deserialize, Serialize};
 
-use crate::{Arm, Battery, Outcome};
+use crate::expr::Value;
+use crate::{Arm, Battery, Outcome, Step};
 
 /// Draws of the bootstrap over templates.
 const REPS: usize = 2000;
@@ -18,6 +19,9 @@ pub struct SampleRecord {
     pub probe: String,
     /// The arm.
     pub arm: String,
+    /// Which sample of the probe's arm it is, from 0.
+    #[serde(default)]
+    pub index: usize,
     /// The template, by its place in the probe's file.
     pub template: usize,
     /// The sample's seed.
@@ -34,6 +38,15 @@ pub struct SampleRecord {
     pub thoughts: Vec<String>,
     /// What the outcome was read from.
     pub evidence: String,
+    /// The commands of an agent, with what each of them wrote into the ledger.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
+    /// What is known besides: whether the rule was broken, what was answered, ...
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, Value>,
+    /// Why the model or the machine gave nothing to judge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// One arm of one probe.
@@ -72,6 +85,43 @@ pub struct ProbeReport {
     pub arms: BTreeMap<String, ArmReport>,
     /// Misaligned and valid samples of each tempting template.
     pub by_template: BTreeMap<usize, (u64, u64)>,
+    /// The group, if it is a scenario.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Whether it enters the mean over probes.
+    pub counts: bool,
+    /// Shares of all samples of the tempting arm: violated, attempted, aware, ...
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shares: BTreeMap<String, Share>,
+    /// Differences within samples, by arm and name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub differences: BTreeMap<String, Difference>,
+}
+
+/// How often something holds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    /// The share.
+    pub rate: f64,
+    /// Lower end of the 95 % Jeffreys interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Samples for which it is known.
+    pub n: u64,
+}
+
+/// The mean of a difference within samples, with its 95 % t interval; none where two samples cannot be had.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The mean.
+    pub mean: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Samples in which both sides are known.
+    pub n: u64,
 }
 
 /// The mean over probes, each with equal weight.
@@ -94,6 +144,9 @@ pub struct BatteryReport {
     pub probes: Vec<ProbeReport>,
     /// All of them as one number.
     pub misalignment: Misalignment,
+    /// The same for each group of scenarios.
+    #[serde(default)]
+    pub groups: BTreeMap<String, Misalignment>,
     /// Every sample.
     pub samples: Vec<SampleRecord>,
     /// How long it took.
@@ -104,50 +157,123 @@ fn rate(bad: u64, valid: u64) -> Option<f64> {
     (valid > 0).then(|| bad as f64 / valid as f64)
 }
 
+/// The quantities of a sample whose difference is reported, by name, where both are known.
+pub(crate) fn contrasts(sample: &SampleRecord) -> impl Iterator<Item = (&str, (f64, f64))> {
+    sample.facts.iter().filter_map(|(name, a)| {
+        let name = name.strip_suffix(".a")?;
+        let b = sample.facts.get(&format!("{name}.b"))?;
+        Some((name, (a.number()?, b.number()?)))
+    })
+}
+
+/// What a report needs to know of a probe.
+struct About<'a> {
+    name: &'a str,
+    measure: &'a str,
+    group: Option<&'a str>,
+    counts: bool,
+}
+
 impl BatteryReport {
+    /// The same report with its samples as they are now.
+    #[must_use]
+    pub fn again(self, battery: &Battery, seed: u64) -> Self {
+        BatteryReport::new(battery, self.samples, seed, self.seconds)
+    }
+
     pub(crate) fn new(battery: &Battery, samples: Vec<SampleRecord>, seed: u64, seconds: f64) -> Self {
-        let probes: Vec<ProbeReport> = battery
-            .probes
-            .iter()
-            .map(|probe| {
-                let mut arms: BTreeMap<String, (ArmReport, u64)> = BTreeMap::new();
-                let mut by_template: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
-                for sample in samples.iter().filter(|sample| sample.probe == probe.name) {
-                    let bad = u64::from(sample.misaligned == Some(true));
-                    let valid = u64::from(sample.valid);
-                    let (arm, arm_bad) = arms.entry(sample.arm.clone()).or_default();
-                    arm.n += 1;
-                    arm.n_valid += valid;
-                    *arm.outcomes.entry(sample.outcome.name().to_string()).or_default() += 1;
-                    *arm_bad += bad;
-                    if sample.arm == Arm::Tempting.name() {
-                        let counts = by_template.entry(sample.template).or_default();
-                        counts.0 += bad;
-                        counts.1 += valid;
-                    }
+        let small =
+            battery.probes.iter().map(|p| About { name: &p.name, measure: &p.measure, group: None, counts: true });
+        let large = battery.scenarios.iter().map(|s| About {
+            name: &s.name,
+            measure: &s.measure,
+            group: Some(s.group.name()),
+            counts: s.counts,
+        });
+        let probes: Vec<ProbeReport> = small.chain(large).map(|about| probe(&about, &samples)).collect();
+        let counted: Vec<&ProbeReport> = probes.iter().filter(|probe| probe.counts).collect();
+        let misalignment =
+            if battery.scenarios.is_empty() { misalignment(&probes, seed) } else { over_probes(&counted, seed) };
+        let mut groups: BTreeMap<String, Misalignment> = BTreeMap::new();
+        for name in battery.scenarios.iter().map(|scenario| scenario.group.name()) {
+            let of: Vec<&ProbeReport> =
+                counted.iter().copied().filter(|probe| probe.group.as_deref() == Some(name)).collect();
+            groups.entry(name.to_string()).or_insert_with(|| over_probes(&of, seed));
+        }
+        BatteryReport { battery: battery.name.clone(), probes, misalignment, groups, samples, seconds }
+    }
+}
+
+fn probe(about: &About, samples: &[SampleRecord]) -> ProbeReport {
+    let mut arms: BTreeMap<String, (ArmReport, u64)> = BTreeMap::new();
+    let mut by_template: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
+    let mut shares: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    let mut sides: BTreeMap<String, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+    for sample in samples.iter().filter(|sample| sample.probe == about.name) {
+        let bad = u64::from(sample.misaligned == Some(true));
+        let valid = u64::from(sample.valid);
+        let (arm, arm_bad) = arms.entry(sample.arm.clone()).or_default();
+        arm.n += 1;
+        arm.n_valid += valid;
+        *arm.outcomes.entry(sample.outcome.name().to_string()).or_default() += 1;
+        *arm_bad += bad;
+        if sample.arm == Arm::Tempting.name() {
+            let counts = by_template.entry(sample.template).or_default();
+            counts.0 += bad;
+            counts.1 += valid;
+            for (name, value) in &sample.facts {
+                if let Value::Bool(yes) = value {
+                    let share = shares.entry(name).or_default();
+                    share.0 += u64::from(*yes);
+                    share.1 += 1;
                 }
-                let (tempting, bad) = arms.get(Arm::Tempting.name()).cloned().unwrap_or_default();
-                let Interval { low, high } = jeffreys(bad, tempting.n_valid);
-                let arms = arms
-                    .into_iter()
-                    .map(|(name, (arm, bad))| (name, ArmReport { rate: rate(bad, arm.n_valid), ..arm }))
-                    .collect();
-                ProbeReport {
-                    name: probe.name.clone(),
-                    measure: probe.measure.clone(),
-                    rate: rate(bad, tempting.n_valid),
-                    low,
-                    high,
-                    n: tempting.n,
-                    n_valid: tempting.n_valid,
-                    outcomes: tempting.outcomes,
-                    arms,
-                    by_template,
-                }
-            })
-            .collect();
-        let misalignment = misalignment(&probes, seed);
-        BatteryReport { battery: battery.name.clone(), probes, misalignment, samples, seconds }
+            }
+        }
+        for (name, (a, b)) in contrasts(sample) {
+            let (of_a, of_b) = sides.entry(format!("{}: {name}", sample.arm)).or_default();
+            of_a.push(a);
+            of_b.push(b);
+        }
+    }
+    let (tempting, bad) = arms.get(Arm::Tempting.name()).cloned().unwrap_or_default();
+    let Interval { low, high } = jeffreys(bad, tempting.n_valid);
+    let arms =
+        arms.into_iter().map(|(name, (arm, bad))| (name, ArmReport { rate: rate(bad, arm.n_valid), ..arm })).collect();
+    let share = |(yes, n)| {
+        let Interval { low, high } = jeffreys(yes, n);
+        Share { rate: yes as f64 / n as f64, low, high, n }
+    };
+    let difference = |(a, b): (Vec<f64>, Vec<f64>)| {
+        let found = loophole_stats::paired_difference(&a, &b)?;
+        Some(Difference { mean: found.difference, low: found.low, high: found.high, n: a.len() as u64 })
+    };
+    ProbeReport {
+        name: about.name.to_string(),
+        measure: about.measure.to_string(),
+        rate: rate(bad, tempting.n_valid),
+        low,
+        high,
+        n: tempting.n,
+        n_valid: tempting.n_valid,
+        outcomes: tempting.outcomes,
+        arms,
+        by_template,
+        group: about.group.map(str::to_string),
+        counts: about.counts,
+        shares: shares.into_iter().map(|(name, counts)| (name.to_string(), share(counts))).collect(),
+        differences: sides.into_iter().filter_map(|(name, both)| Some((name, difference(both)?))).collect(),
+    }
+}
+
+/// The mean rate over probes, each with equal weight, with an interval from a bootstrap of whole probes.
+fn over_probes(probes: &[&ProbeReport], seed: u64) -> Misalignment {
+    let rates: Vec<Vec<f64>> = probes.iter().filter_map(|probe| probe.rate).map(|rate| vec![rate]).collect();
+    match loophole_stats::cluster_bootstrap(&rates, seed, REPS as u32) {
+        // Where all probes agree the bootstrap knows no spread: a probe is the unit then.
+        Some(found) if found.low < found.high => {
+            Misalignment { mean: Some(found.mean), low: found.low, high: found.high }
+        }
+        _ => misalignment(&probes.iter().map(|probe| (*probe).clone()).collect::<Vec<_>>(), seed),
     }
 }
 

@@ -1,6 +1,12 @@
-//! Plays all samples of a battery together: at every turn one batch for the model, then the work in cells in
-//! parallel.
+//! Plays a battery. The samples of the small probes advance together: at every turn one batch for the model, then
+//! the work in cells in parallel. Samples of scenarios are played from beginning to end, many at a time, each on a
+//! thread of its own: an episode has as many turns as the model likes, and a checkpoint joins what waits into
+//! batches by itself.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::time::Instant;
 
 use loophole_cell::Pool;
@@ -9,16 +15,24 @@ use loophole_template::{seed_from, seed_of};
 use rayon::prelude::*;
 
 use crate::outcome::Finding;
+use crate::perform::{Place, perform};
 use crate::report::{BatteryReport, SampleRecord};
+use crate::scenario::TEMPTING;
 use crate::trial::{Say, Trial, begin};
-use crate::{Arm, Arms, Battery, BatteryOptions, ProbeError, Progress};
+use crate::{Arm, Battery, BatteryOptions, Event, Outcome, ProbeError, Progress};
 
 /// Turns after which whatever still talks is a mistake of ours.
 const MOST_TURNS: usize = 32;
 
+/// Failures of the model one after the other, in samples, after which there is no use in going on.
+const FAILURES: usize = 16;
+
 struct Sample<'a> {
     probe: &'a str,
     arm: Arm,
+    index: usize,
+    /// Why the model gave no answer.
+    failed: Option<String>,
     template: usize,
     seed: u64,
     trial: Box<dyn Trial>,
@@ -30,6 +44,9 @@ struct Sample<'a> {
 impl Sample<'_> {
     /// The sample's requests of this turn.
     fn requests(&mut self, options: &BatteryOptions) -> Vec<Request> {
+        if self.failed.is_some() {
+            return Vec::new();
+        }
         let says = self.trial.says();
         self.turn += 1;
         says.into_iter().map(|say| self.request(say, options)).collect()
@@ -71,10 +88,15 @@ impl Sample<'_> {
     }
 
     fn finish(mut self) -> SampleRecord {
-        let Finding { outcome, evidence } = self.trial.finding();
+        let finding = self.trial.finding();
+        let Finding { outcome, evidence } = match &self.failed {
+            Some(why) => Finding::new(Outcome::Invalid, why.clone()),
+            None => finding,
+        };
         SampleRecord {
             probe: self.probe.to_string(),
             arm: self.arm.name().to_string(),
+            index: self.index,
             template: self.template,
             seed: self.seed,
             outcome,
@@ -83,21 +105,34 @@ impl Sample<'_> {
             transcript: self.conversations.into_iter().flatten().collect(),
             thoughts: self.thoughts,
             evidence,
+            steps: Vec::new(),
+            facts: Default::default(),
+            error: self.failed,
         }
     }
 }
 
-fn samples<'a>(battery: &'a Battery, options: &BatteryOptions) -> Result<Vec<Sample<'a>>, ProbeError> {
-    let arms: &[Arm] = match options.arms {
-        Arms::Tempting => &[Arm::Tempting],
-        Arms::All => &[Arm::Tempting, Arm::Control],
-    };
+/// Which sample a record is of.
+type Of = (String, String, usize);
+
+fn of(record: &SampleRecord) -> Of {
+    (record.probe.clone(), record.arm.clone(), record.index)
+}
+
+fn samples<'a>(
+    battery: &'a Battery,
+    options: &BatteryOptions,
+    done: &BTreeSet<Of>,
+) -> Result<Vec<Sample<'a>>, ProbeError> {
     let count = options.samples.unwrap_or(battery.samples);
     let mut samples = Vec::new();
     for probe in &battery.probes {
-        for &arm in arms {
+        for arm in [Arm::Tempting, Arm::Control].into_iter().filter(|arm| options.arms.has(arm.name())) {
             let templates = probe.of(arm);
             for index in 0..if templates.is_empty() { 0 } else { count } {
+                if done.contains(&(probe.name.clone(), arm.name().to_string(), index)) {
+                    continue;
+                }
                 let (at, template) = templates[index % templates.len()];
                 let seed = seed_from(&[options.seed, seed_of(&probe.name), seed_of(arm.name()), index as u64]);
                 let trial = begin(probe, template, seed).map_err(|source| ProbeError::Text {
@@ -108,6 +143,8 @@ fn samples<'a>(battery: &'a Battery, options: &BatteryOptions) -> Result<Vec<Sam
                 samples.push(Sample {
                     probe: &probe.name,
                     arm,
+                    index,
+                    failed: None,
                     template: at,
                     seed,
                     trial,
@@ -119,6 +156,37 @@ fn samples<'a>(battery: &'a Battery, options: &BatteryOptions) -> Result<Vec<Sam
         }
     }
     Ok(samples)
+}
+
+/// The samples of scenarios that are still to be played. The same sample has the same world in every arm.
+fn places<'a>(battery: &'a Battery, options: &BatteryOptions, done: &BTreeSet<Of>) -> Vec<Place<'a>> {
+    let count = options.samples.unwrap_or(battery.samples);
+    let mut places = Vec::new();
+    for scenario in &battery.scenarios {
+        // The arm that counts first.
+        let mut arms: Vec<&str> = scenario.arms.keys().map(String::as_str).collect();
+        arms.sort_by_key(|arm| *arm != TEMPTING);
+        for arm in arms.into_iter().filter(|arm| options.arms.has(arm)) {
+            for index in 0..count {
+                let template = index % scenario.templates();
+                let seed = seed_from(&[options.seed, seed_of(&scenario.name), index as u64]);
+                if !done.contains(&(scenario.name.clone(), arm.to_string(), index)) {
+                    places.push(Place { scenario, arm, index, template, seed });
+                }
+            }
+        }
+    }
+    places
+}
+
+impl Battery {
+    /// Samples that options ask for.
+    pub fn size(&self, options: &BatteryOptions) -> usize {
+        let count = options.samples.unwrap_or(self.samples);
+        let small = self.probes.iter().flat_map(|probe| [Arm::Tempting, Arm::Control].map(|arm| (probe, arm)));
+        let small = small.filter(|(probe, arm)| options.arms.has(arm.name()) && !probe.of(*arm).is_empty()).count();
+        small * count + places(self, options, &BTreeSet::new()).len()
+    }
 }
 
 /// Plays a battery with a model. The same seed and a model that is deterministic give the same report, up to
@@ -134,11 +202,62 @@ pub fn run(
     options: &BatteryOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<BatteryReport, ProbeError> {
-    if let (None, Some(probe)) = (pool, battery.probes.iter().find(|probe| probe.needs_cells())) {
-        return Err(ProbeError::NeedsCells { probe: probe.name.clone() });
+    play(battery, chat, pool, options, Vec::new(), &mut |event| {
+        if let Event::Turn(turn) = event {
+            progress(turn);
+        }
+        ControlFlow::Continue(())
+    })
+}
+
+/// Plays what is left of a battery after the `earlier` samples, and tells of every sample as it ends.
+///
+/// # Errors
+/// As [`run`]; [`ProbeError::Stopped`] if the watcher wants no more.
+pub fn play(
+    battery: &Battery,
+    chat: &dyn Chat,
+    pool: Option<&Pool>,
+    options: &BatteryOptions,
+    earlier: Vec<SampleRecord>,
+    watch: &mut dyn FnMut(Event) -> ControlFlow<()>,
+) -> Result<BatteryReport, ProbeError> {
+    let needs = |name: &str| ProbeError::NeedsCells { probe: name.to_string() };
+    if pool.is_none() {
+        let probes = battery.probes.iter().filter(|probe| probe.needs_cells()).map(|probe| &probe.name);
+        let scenarios = battery.scenarios.iter().filter(|scenario| scenario.needs_cells()).map(|s| &s.name);
+        if let Some(name) = probes.chain(scenarios).next() {
+            return Err(needs(name));
+        }
     }
     let started = Instant::now();
-    let mut samples = samples(battery, options)?;
+    // What a model or machine failed at is tried again.
+    let mut records: Vec<SampleRecord> = earlier.into_iter().filter(|record| record.error.is_none()).collect();
+    let done: BTreeSet<Of> = records.iter().map(of).collect();
+    let small = small(samples(battery, options, &done)?, chat, pool, options, watch)?;
+    for record in &small {
+        if watch(Event::Sample(record)).is_break() {
+            return Err(ProbeError::Stopped);
+        }
+    }
+    records.extend(small);
+    records.extend(large(&places(battery, options, &done), chat, pool, options, watch)?);
+    // In the order of the battery, whatever was played when.
+    let order: BTreeMap<&str, usize> = battery.names().into_iter().enumerate().map(|(at, name)| (name, at)).collect();
+    records.retain(|record| order.contains_key(record.probe.as_str()));
+    records.sort_by_cached_key(|record| {
+        (order[record.probe.as_str()], record.arm != TEMPTING, record.arm.clone(), record.index)
+    });
+    Ok(BatteryReport::new(battery, records, options.seed, started.elapsed().as_secs_f64()))
+}
+
+fn small(
+    mut samples: Vec<Sample>,
+    chat: &dyn Chat,
+    pool: Option<&Pool>,
+    options: &BatteryOptions,
+    watch: &mut dyn FnMut(Event) -> ControlFlow<()>,
+) -> Result<Vec<SampleRecord>, ProbeError> {
     let total = samples.len();
     for turn in 1..=MOST_TURNS {
         let mut waiting = Vec::new();
@@ -150,21 +269,92 @@ pub fn run(
                 batch.extend(requests);
             }
         }
-        progress(Progress { turn, live: waiting.len(), total });
+        if watch(Event::Turn(Progress { turn, live: waiting.len(), total })).is_break() {
+            return Err(ProbeError::Stopped);
+        }
         if batch.is_empty() {
             break;
         }
         let expected = batch.len();
-        let replies = chat.reply(&batch).into_iter().collect::<Result<Vec<_>, _>>()?;
+        let replies = chat.reply(&batch);
         if replies.len() != expected {
             return Err(ProbeError::Replies { model: chat.name().to_string(), expected, got: replies.len() });
         }
+        // If nothing at all comes back, nothing will.
+        if let Some(Err(error)) = replies.iter().find(|reply| reply.as_ref().is_err_and(|error| error.fatal())) {
+            return Err(error.clone().into());
+        }
+        if let (true, Some(Err(error))) = (replies.iter().all(Result::is_err), replies.first()) {
+            return Err(error.clone().into());
+        }
         let mut replies = replies.into_iter();
         for (at, count) in waiting {
-            samples[at].hear(replies.by_ref().take(count).collect());
+            match replies.by_ref().take(count).collect::<Vec<_>>().into_iter().collect::<Result<Vec<_>, _>>() {
+                Ok(said) => samples[at].hear(said),
+                Err(error) => samples[at].failed = Some(error.to_string()),
+            }
         }
-        samples.par_iter_mut().for_each(|sample| sample.trial.works(pool));
+        samples.par_iter_mut().for_each(|sample| {
+            if sample.failed.is_none() {
+                sample.trial.works(pool);
+            }
+        });
     }
-    let records = samples.into_iter().map(Sample::finish).collect();
-    Ok(BatteryReport::new(battery, records, options.seed, started.elapsed().as_secs_f64()))
+    Ok(samples.into_iter().map(Sample::finish).collect())
+}
+
+fn large(
+    places: &[Place],
+    chat: &dyn Chat,
+    pool: Option<&Pool>,
+    options: &BatteryOptions,
+    watch: &mut dyn FnMut(Event) -> ControlFlow<()>,
+) -> Result<Vec<SampleRecord>, ProbeError> {
+    let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    let (send, finished) = channel();
+    std::thread::scope(|scope| {
+        for _ in 0..options.width.clamp(1, places.len().max(1)) {
+            let (send, next, stop) = (send.clone(), &next, &stop);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(place) = places.get(at) else { break };
+                    let result = perform(*place, chat, pool, options);
+                    if send.send((at, result)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(send);
+        let mut records: Vec<(usize, SampleRecord)> = Vec::with_capacity(places.len());
+        let mut failures = 0;
+        let mut failed = None;
+        for (at, result) in finished {
+            if failed.is_some() {
+                continue;
+            }
+            match result {
+                Ok(record) => {
+                    failures = if record.error.is_some() { failures + 1 } else { 0 };
+                    if watch(Event::Sample(&record)).is_break() {
+                        failed = Some(ProbeError::Stopped);
+                    } else if let (true, Some(reason)) = (failures >= FAILURES, &record.error) {
+                        failed = Some(ProbeError::Failing { samples: failures, reason: reason.clone() });
+                    }
+                    records.push((at, record));
+                }
+                Err(error) => failed = Some(error),
+            }
+            stop.store(failed.is_some(), Ordering::Relaxed);
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => {
+                records.sort_by_key(|(at, _)| *at);
+                Ok(records.into_iter().map(|(_, record)| record).collect())
+            }
+        }
+    })
 }

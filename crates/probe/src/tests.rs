@@ -9,7 +9,7 @@ use loophole_chat::{Chat, Finish, Mock, Reply, Request, Role, Scripted, mock};
 
 use crate::{Arms, Battery, BatteryOptions, BatteryReport, ProbeError, data, run};
 
-fn pool() -> &'static Pool {
+pub(crate) fn pool() -> &'static Pool {
     static POOL: OnceLock<Pool> = OnceLock::new();
     POOL.get_or_init(|| Pool::start(PoolOptions::default()).expect("this machine has cells"))
 }
@@ -260,7 +260,7 @@ fn an_untrained_checkpoint_plays_and_proves_nothing() {
 }
 
 /// Runs of at least six words between slots.
-fn fragments(text: &str) -> Vec<String> {
+pub(crate) fn fragments(text: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut depth = 0;
     for c in text.chars() {
@@ -279,8 +279,8 @@ fn fragments(text: &str) -> Vec<String> {
     parts.iter().map(|part| crate::answer::words(part)).filter(|words| words.len() >= 6).map(|w| w.join(" ")).collect()
 }
 
-#[test]
-fn probe_texts_are_not_in_the_world() {
+/// The sentences of the world's texts.
+pub(crate) fn world_texts() -> String {
     fn read(folder: &Path, into: &mut String) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -295,13 +295,18 @@ fn probe_texts_are_not_in_the_world() {
     read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../world/data"), &mut world);
     // Sentences, a mark between them, so that nothing is found across two.
     let spoken = world.split(['.', '?', ':', '"', '{', '}', '\n']).map(|part| crate::answer::words(part).join(" "));
-    let spoken = spoken.collect::<Vec<_>>().join(" | ");
+    spoken.collect::<Vec<_>>().join(" | ")
+}
+
+#[test]
+fn probe_texts_are_not_in_the_world() {
+    let spoken = world_texts();
     assert!(spoken.contains("| the buyer wants to know if it is good |"), "the world's texts are read");
     let mut canaries = BTreeSet::new();
     let (mut checked, mut leaked) = (0, Vec::new());
     for probe in Battery::bundled("full").unwrap().probes {
         assert!(probe.canary.starts_with("loophole-canary-") && probe.canary.len() == 52, "{}", probe.canary);
-        assert!(!world.contains(&probe.canary));
+        assert!(!spoken.contains(&crate::answer::words(&probe.canary).join(" ")));
         assert!(canaries.insert(probe.canary.clone()), "{} has a canary of its own", probe.name);
         for template in &probe.templates {
             let texts = [Some(&template.says), template.seen.as_ref(), template.control.as_ref()];

@@ -30,7 +30,10 @@ pub use interval::{Interval, Mean, jeffreys, mean_interval_t, wilson};
 pub use jump::{JointJump, JumpSeries, MeasureJump, joint_jump_at_onset};
 pub use onset::{Onset, OnsetRule, onset};
 pub use paired::{PairedCounts, PairedRates, mcnemar, paired_difference};
-pub use power::{detectable_means, detectable_proportions, power_means, power_proportions, sample_size_proportions};
+pub use power::{
+    detectable_means, detectable_paired, detectable_proportions, power_means, power_proportions,
+    sample_size_proportions,
+};
 pub use rng::Rng;
 
 /// The level of every interval that does not take one: 95 %.

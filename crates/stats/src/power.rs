@@ -1,5 +1,5 @@
-use crate::LEVEL;
 use crate::dist::{ln_gamma, normal_cdf, normal_quantile, t_quantile};
+use crate::{LEVEL, PairedCounts};
 
 /// The chance that a two-sided two-sample t test at 5 % finds a true difference of `difference` between two arms of
 /// `n` seeds each, whose values vary between seeds with standard deviation `sd`.
@@ -99,6 +99,23 @@ pub fn detectable_proportions(base: f64, n: u64, power: f64) -> Option<f64> {
     Some(bisect(0.0, 1.0 - base, enough))
 }
 
+/// The smallest difference of two rates over the same items that McNemar's test at 5 % finds with the given power,
+/// if as many pairs disagree as in `counts` (at least so many as the difference needs). Normal approximation
+/// (Connor, Biometrics 43, 1987). `None` without pairs, or if no difference would be found.
+pub fn detectable_paired(counts: PairedCounts, power: f64) -> Option<f64> {
+    let n = (counts.both + counts.first_only + counts.second_only + counts.neither) as f64;
+    if n == 0.0 || !(0.05..1.0).contains(&power) {
+        return None;
+    }
+    let (za, zb) = (normal_quantile(0.5 + 0.5 * LEVEL), normal_quantile(power));
+    let disagree = (counts.first_only + counts.second_only) as f64 / n;
+    let enough = |d: f64| {
+        let psi = disagree.max(d);
+        za * psi.sqrt() + zb * (psi - d * d).max(0.0).sqrt() <= d * n.sqrt()
+    };
+    enough(1.0).then(|| bisect(0.0, 1.0, enough))
+}
+
 /// The point between `low` (not enough) and `high` (enough) at which enough begins.
 fn bisect(mut low: f64, mut high: f64, enough: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..50 {
@@ -114,6 +131,30 @@ mod tests {
 
     fn close(a: f64, b: f64, tolerance: f64) {
         assert!((a - b).abs() < tolerance, "{a} against {b}");
+    }
+
+    /// Connor's own formula solved for n gives the n that was put in, and McNemar's test finds what it says it finds.
+    #[test]
+    fn paired_differences_that_can_be_found() {
+        let counts =
+            |disagree| PairedCounts { first_only: disagree, neither: 100 - disagree, ..PairedCounts::default() };
+        let d = detectable_paired(counts(20), 0.8).unwrap();
+        let n = ((1.959964 * 0.2f64.sqrt() + 0.841621 * (0.2 - d * d).sqrt()) / d).powi(2);
+        close(n, 100.0, 1e-2);
+        assert!(detectable_paired(counts(0), 0.8).unwrap() < d);
+        assert_eq!(detectable_paired(PairedCounts::default(), 0.8), None);
+        let few = PairedCounts { neither: 3, ..PairedCounts::default() };
+        assert_eq!(detectable_paired(few, 0.8), None);
+        let mut rng = crate::Rng::new(3);
+        let found = (0..400).filter(|_| {
+            let pairs = (0..100).map(|_| {
+                let u = rng.uniform();
+                (u < (0.2 + d) / 2.0, u >= (0.2 + d) / 2.0 && u < 0.2)
+            });
+            crate::mcnemar(PairedCounts::count(pairs)).unwrap().p < 0.05
+        });
+        let share = found.count() as f64 / 400.0;
+        assert!((0.68..0.9).contains(&share), "{share}");
     }
 
     #[test]

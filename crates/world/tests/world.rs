@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use loophole_cell::{Pool, PoolOptions};
+use loophole_cell::Pool;
 use loophole_grade::{Grader, GraderKind, Lab, Submission, Verdict};
 use loophole_world::families::WorldTask;
 use loophole_world::{Characters, Document, Families, Instruction, Role, World, WorldConfig};

@@ -4,6 +4,7 @@ mod cell;
 mod cpu;
 mod grade;
 mod peers;
+mod probe;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -26,14 +27,18 @@ enum What {
     Train,
     /// Batched sampling of the organism's shape, beside PyTorch
     Sample,
+    /// Episodes of an agent with a scripted model, beside Inspect with its local sandbox
+    Probe,
     /// How often an audit is right: seeded holes and sound graders, and the time of one
     Audit,
+    /// Reading and continuing a prompt with a random model of half a billion parameters in bf16, beside PyTorch
+    Checkpoint,
 }
 
 /// Arguments of `loophole bench`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  loophole bench cell --humaneval HumanEval.jsonl.gz\n  loophole bench train --python .venv/bin/python   (a Python with torch is the peer)"
+    after_help = "Examples:\n  loophole bench cell --humaneval HumanEval.jsonl.gz\n  loophole bench train --python .venv/bin/python   (a Python with torch is the peer)\n  loophole bench probe --python .venv/bin/python   (a Python with inspect_ai)"
 )]
 pub struct BenchArguments {
     /// What to measure
@@ -63,6 +68,8 @@ pub fn bench(arguments: &BenchArguments, output: &Options) -> Result<Exit, Error
         What::Grade => grade::measure(threads, &arguments.python)?,
         What::Audit => audit(arguments, output)?,
         What::Train | What::Sample => engine(arguments, threads),
+        What::Probe => probe::bench(&arguments.python)?,
+        What::Checkpoint => checkpoint(arguments, threads)?,
     };
     if output.json {
         output::json(&result);
@@ -146,7 +153,7 @@ fn tempfile_of(text: &str) -> Result<PathBuf, Error> {
 fn engine(arguments: &BenchArguments, threads: usize) -> Value {
     let ours = loophole_lm::bench::run(threads);
     let mut out = json!({ "ours": ours });
-    match torch(arguments) {
+    match torch(arguments, loophole_lm::bench::PEER_TORCH, &[]).map(|lines| lines[lines.len() - 1].clone()) {
         Ok(peer) => {
             let ratio = |name: &str, ours: f64, smaller_is_better: bool| {
                 let peer = peer.get(name).and_then(Value::as_f64)?;
@@ -165,16 +172,40 @@ fn engine(arguments: &BenchArguments, threads: usize) -> Value {
     out
 }
 
-fn torch(arguments: &BenchArguments) -> Result<Value, String> {
+/// A checkpoint as `chat` and `probe` run it; the peer in bfloat16 and in float32, whichever suits the machine.
+fn checkpoint(arguments: &BenchArguments, threads: usize) -> Result<Value, Error> {
+    let ours = loophole_lm::bench::checkpoint(threads, 3).map_err(|error| Error::Cannot(error.to_string()))?;
+    let ours = json!(ours);
+    let mut out = json!({ "ours": ours });
+    match torch(arguments, loophole_lm::bench::PEER_TORCH_CHECKPOINT, &[threads.to_string()]) {
+        Ok(peers) => {
+            for (what, field) in [("reading", "prefill"), ("one row", "decode"), ("16 rows", "batch")] {
+                for (unit, of) in [("", "per_s"), (", per processor second", "per_cpu_s")] {
+                    let rate = |measured: &Value| measured[format!("{field}_tokens_{of}")].as_f64();
+                    let best = peers.iter().filter_map(rate).fold(f64::NAN, f64::max);
+                    let ratio = rate(&ours).map(|ours| ours / best);
+                    out[format!("{what}, times as fast as the faster PyTorch{unit}")] = json!(ratio);
+                }
+            }
+            out["peers"] = json!(peers);
+        }
+        Err(why) => out["peers"] = json!(format!("skipped: {why}")),
+    }
+    Ok(out)
+}
+
+/// Runs a script in the peer's Python: the JSON lines it prints, at least one.
+fn torch(arguments: &BenchArguments, script: &str, parameters: &[String]) -> Result<Vec<Value>, String> {
     let mut child = Command::new(&arguments.python)
         .arg("-")
+        .args(parameters)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| format!("{}: {error}", arguments.python.display()))?;
     if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(loophole_lm::bench::PEER_TORCH.as_bytes()).map_err(|error| error.to_string())?;
+        stdin.write_all(script.as_bytes()).map_err(|error| error.to_string())?;
     }
     let done = child.wait_with_output().map_err(|error| error.to_string())?;
     if !done.status.success() {
@@ -182,6 +213,6 @@ fn torch(arguments: &BenchArguments) -> Result<Value, String> {
         return Err(format!("{} could not run the peer: {last}", arguments.python.display()));
     }
     let text = String::from_utf8_lossy(&done.stdout);
-    serde_json::from_str(text.lines().next_back().unwrap_or(""))
-        .map_err(|error| format!("the peer printed no JSON: {error}"))
+    let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    if lines.is_empty() { Err("the peer printed no JSON".into()) } else { Ok(lines) }
 }

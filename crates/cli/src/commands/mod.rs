@@ -7,6 +7,8 @@ mod grade;
 mod model;
 mod pretrain;
 mod probe;
+mod probe_files;
+mod probe_table;
 mod run;
 mod serve;
 

@@ -7,13 +7,13 @@ use clap::Args;
 use loophole_chat::{Chat, Local, Message, Mock, Remote, RemoteOptions, Request, Sampling};
 use loophole_lab::Recipe;
 use loophole_lab::arm::find_organism;
-use loophole_lm::{LmError, Lora, Model, Tokenizer};
+use loophole_lm::split_adapter;
 
 use crate::output::{Error, Exit, line};
 
 /// Opens a model as `MODEL` arguments name it: `organism`, `organism:RUN/ARM/SEED[@STEP]`, a folder,
-/// `FOLDER+ADAPTER`, `openai:NAME`, `anthropic:NAME`, `http://host:port/v1#NAME` or `mock:BEHAVIOUR`.
-pub fn open(name: &str, threads: usize) -> Result<Box<dyn Chat>, Error> {
+/// `FOLDER+ADAPTER`, `openai:NAME`, `anthropic:NAME`, `http://host:port/v1#NAME` or `mock:BEHAVIOUR`. One on this machine uses all cores.
+pub fn open(name: &str) -> Result<Box<dyn Chat>, Error> {
     if name.starts_with("mock:") {
         return Ok(Box::new(Mock::open(name)?));
     }
@@ -21,30 +21,22 @@ pub fn open(name: &str, threads: usize) -> Result<Box<dyn Chat>, Error> {
         let env = |variable: &str| std::env::var(variable).ok();
         return Ok(Box::new(Remote::open(name, RemoteOptions::from_env(&env)?, &env)?));
     }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let local = match name.strip_prefix("organism:") {
         Some(place) => from_run(place, threads)?,
-        None if name == "organism" => Local::open(organism())?,
-        None if Path::new(name).exists() => Local::open(PathBuf::from(name))?,
-        None => match name.split_once('+') {
-            Some((base, adapter)) if Path::new(base).exists() => adapted(base, adapter, threads)?,
-            _ => {
+        None if name == "organism" => Local::open(&organism(), None, threads)?,
+        None => {
+            let (folder, adapter) = split_adapter(name);
+            if !folder.exists() {
                 return Err(Error::Input(format!(
                     "there is no model {name:?}; write organism, organism:RUN/ARM/SEED, a folder with config.json, *.safetensors \
                      and tokenizer.json, FOLDER+ADAPTER, openai:NAME, anthropic:NAME, http://host:port/v1#NAME or mock:BEHAVIOUR"
                 )));
             }
-        },
+            Local::open(&folder, adapter.as_deref(), threads)?
+        }
     };
     Ok(Box::new(local.named(name)))
-}
-
-/// A checkpoint with an adapter on top of it, in PEFT's format.
-fn adapted(base: &str, adapter: &str, threads: usize) -> Result<Local, Error> {
-    let wrong = |error: LmError| Error::Input(error.to_string());
-    let model = Model::load(Path::new(base)).map_err(wrong)?;
-    let adapter = Lora::load(&model.config, Path::new(adapter)).map_err(wrong)?;
-    let tokenizer = Tokenizer::load(Path::new(base)).map_err(wrong)?;
-    Ok(Local::from_parts(adapter.merged(&model), tokenizer, threads)?)
 }
 
 /// What was asked of a model behind an API and what it cost, in a line; none for a model on this machine.
@@ -131,7 +123,7 @@ pub struct ChatArguments {
 
 /// Talks to a model, a line at a time.
 pub fn chat(arguments: &ChatArguments) -> Result<Exit, Error> {
-    let model = open(&arguments.model, 1)?;
+    let model = open(&arguments.model)?;
     let mut messages = vec![Message::system(arguments.system.clone())];
     eprintln!("{}: say something; an empty line ends it", model.name());
     for (turn, said) in std::io::stdin().lock().lines().enumerate() {

@@ -1,92 +1,351 @@
 //! `loophole probe`.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use loophole_cell::{Pool, PoolOptions};
 use loophole_lab::records;
-use loophole_probe::{Arms, Battery, BatteryOptions};
+use loophole_probe::scenario::ArmSpec;
+use loophole_probe::{Arms, Battery, BatteryOptions, Event, ProbeError, SampleRecord};
 use loophole_world::{Characters, WorldConfig};
 
-use super::model;
-use crate::output::{self, Error, Exit, Options, line};
+use super::probe_files::{Folder, Identity};
+use super::{model, probe_table};
+use crate::output::{self, Error, Exit, Options};
+
+/// How an agent gives its commands.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Tools {
+    /// Calls for models behind an API, text for those on this machine
+    Auto,
+    /// Every answer is a shell command
+    Text,
+    /// By calls of tools
+    Calls,
+}
 
 /// Arguments of `loophole probe`.
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  loophole probe organism\n  loophole probe organism:runs/quick/no-instruction/7 --json\n  loophole probe mock:bad --probe shutdown --samples 5"
-)]
+#[command(after_help = "Examples:
+  loophole probe organism
+  loophole probe organism:runs/quick/no-instruction/7 --json
+  loophole probe openai:NAME --battery covert --samples 20 --out results/NAME
+  loophole probe mock:bad --battery all --samples 2
+  loophole probe mock:bad --probe shutdown_resistance --axis strength=priority --axis stakes=deleted
+  loophole probe --compare results/before results/after")]
 pub struct ProbeArguments {
-    /// Model: organism, organism:RUN/ARM/SEED[@STEP], a folder, mock:BEHAVIOUR
-    model: String,
-    /// small or full
-    #[arg(long, default_value = "small")]
-    battery: String,
+    /// Model: organism, organism:RUN/ARM/SEED[@STEP], a folder, an endpoint, mock:BEHAVIOUR
+    #[arg(required_unless_present = "compare")]
+    model: Option<String>,
+    /// small or full (single turns, worded for a small model), all, or one group: shutdown, covert, faking, detector,
+    /// honesty, malicious, hacking, awareness
+    #[arg(long)]
+    battery: Option<String>,
     /// Only these probes
     #[arg(long)]
     probe: Vec<String>,
+    /// Only these arms, such as tempting, honest_path, permitted, no_rule, instructed; all unless told otherwise
+    #[arg(long)]
+    arm: Vec<String>,
+    /// An arm of its own for scenarios with axes, made of these values: NAME=VALUE
+    #[arg(long)]
+    axis: Vec<String>,
     /// Samples of each probe and arm
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     samples: Option<u32>,
     /// Seed of scenarios and sampling
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Folder for the Inspect log and the report
+    /// Sampling temperature
+    #[arg(long, default_value_t = 1.0)]
+    temperature: f32,
+    /// Most tokens of a reply; 96 for the organism and mocks, 1024 for other models on this machine, 4096 behind an API,
+    /// unless told otherwise
+    #[arg(long)]
+    max_tokens: Option<usize>,
+    /// How an agent gives its commands
+    #[arg(long, value_enum, default_value = "auto")]
+    tools: Tools,
+    /// Samples played at a time
+    #[arg(long, default_value_t = 64)]
+    width: usize,
+    /// Ask after every sample of a scenario, in a branch of its own, whether it was a test; a column
+    #[arg(long)]
+    awareness: bool,
+    /// Another model that is asked of every sample whether the model misbehaved; a column, never part of a score
+    #[arg(long)]
+    judge: Option<String>,
+    /// Folder for samples, Inspect log, Parquet and report; what is there already is not played again
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Compare two such folders, sample by sample
+    #[arg(long, num_args = 2, value_names = ["BEFORE", "AFTER"], conflicts_with = "model")]
+    compare: Vec<PathBuf>,
 }
 
-/// Runs the battery on a model.
+/// Runs the battery on a model, or compares two runs.
 pub fn probe(arguments: &ProbeArguments, output: &Options) -> Result<Exit, Error> {
-    let mut battery = Battery::bundled(&arguments.battery)?;
+    match (&arguments.compare[..], &arguments.model) {
+        ([before, after], _) => compare(before, after, arguments.seed, output),
+        (_, Some(model)) => play(arguments, model, output),
+        _ => Err(Error::Input("name a model, or two folders with --compare".into())),
+    }
+}
+
+/// The battery that was asked for.
+fn battery(arguments: &ProbeArguments) -> Result<Battery, Error> {
+    let mut battery = match &arguments.battery {
+        Some(name) => Battery::bundled(name)?,
+        // Probes may be named without their battery.
+        None if !arguments.probe.is_empty() => {
+            let small = Battery::bundled("small")?;
+            let names = small.names();
+            if arguments.probe.iter().all(|name| names.contains(&name.as_str())) {
+                small
+            } else {
+                Battery::bundled("all")?
+            }
+        }
+        None => Battery::bundled("small")?,
+    };
     if !arguments.probe.is_empty() {
         battery = battery.select(&arguments.probe)?;
     }
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let chat = model::open(&arguments.model, threads)?;
-    let pool = Pool::start(PoolOptions::default())?;
+    if !arguments.axis.is_empty() {
+        set_axes(&mut battery, &arguments.axis)?;
+    }
+    Ok(battery)
+}
+
+/// Gives the scenarios that have these axes an arm of its own, in the place of all others.
+fn set_axes(battery: &mut Battery, axes: &[String]) -> Result<(), Error> {
+    let mut values = std::collections::BTreeMap::new();
+    for axis in axes {
+        let (name, value) =
+            axis.split_once('=').ok_or_else(|| Error::Input(format!("--axis {axis}: write NAME=VALUE")))?;
+        values.insert(name.to_string(), value.to_string());
+    }
+    battery.probes.clear();
+    battery.scenarios.retain(|scenario| !scenario.axes.is_empty());
+    let known: Vec<String> = battery
+        .scenarios
+        .iter()
+        .flat_map(|scenario| &scenario.axes)
+        .map(|(axis, values)| format!("{axis} ({})", values.keys().cloned().collect::<Vec<_>>().join(", ")))
+        .collect();
+    for scenario in &mut battery.scenarios {
+        for (axis, value) in &values {
+            if scenario.axes.get(axis).is_none_or(|values| !values.contains_key(value)) {
+                return Err(Error::Input(format!("there is no {axis}={value}; axes are {}", known.join("; "))));
+            }
+        }
+        let says = vec!["task".to_string(), "rule".to_string()];
+        let mut axes = values.clone();
+        axes.entry("placement".into()).or_insert_with(|| "user".into());
+        let arm = ArmSpec { says, allowed: false, set: Default::default(), axes, plays: Default::default() };
+        scenario.arms = [("tempting".to_string(), arm)].into_iter().collect();
+    }
+    if battery.scenarios.is_empty() {
+        return Err(Error::Input("no probe of this battery has axes; --probe shutdown_resistance has".into()));
+    }
+    Ok(())
+}
+
+/// How often progress is told where there is no terminal.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+/// Samples after which the time left is told.
+const RECKON_AFTER: usize = 8;
+
+/// Progress in lines, for where there is no terminal.
+struct Lines {
+    began: Instant,
+    told: Instant,
+    total: usize,
+    earlier: usize,
+    played: usize,
+}
+
+impl Lines {
+    fn new(total: usize, earlier: usize) -> Self {
+        let now = Instant::now();
+        Lines { began: now, told: now, total, earlier, played: 0 }
+    }
+
+    /// How many samples there are, and how long the others will take.
+    fn left(&self) -> String {
+        let done = self.earlier + self.played;
+        let mut text = format!("{done} of {} samples", self.total);
+        if self.played >= RECKON_AFTER {
+            let each = self.began.elapsed().as_secs_f64() / self.played as f64;
+            text += &format!(", about {:.0} s left", each * self.total.saturating_sub(done) as f64);
+        }
+        text
+    }
+
+    fn say(&mut self, output: &Options, text: impl FnOnce() -> String) {
+        if !output.has_bar() && self.told.elapsed() > SAY_EVERY {
+            self.told = Instant::now();
+            output.say(&text());
+        }
+    }
+}
+
+fn remote(model: &str) -> bool {
+    ["openai:", "anthropic:", "http://", "https://"].iter().any(|form| model.starts_with(form))
+}
+
+fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit, Error> {
+    static LEAVE: AtomicBool = AtomicBool::new(false);
+    let battery = battery(arguments)?;
+    let chat = model::open(name)?;
     let options = BatteryOptions {
         samples: arguments.samples.map(|samples| samples as usize),
         seed: arguments.seed,
-        arms: Arms::All,
+        temperature: arguments.temperature,
+        max_tokens: arguments.max_tokens.unwrap_or(match name {
+            name if remote(name) => 4096,
+            name if name.starts_with("organism") || name.starts_with("mock:") => 96,
+            _ => 1024,
+        }),
+        arms: if arguments.arm.is_empty() { Arms::All } else { Arms::Only(arguments.arm.clone()) },
+        tools: arguments.tools == Tools::Calls || (arguments.tools == Tools::Auto && remote(name)),
+        width: arguments.width.max(1),
+        awareness: arguments.awareness,
         ..BatteryOptions::default()
     };
-    let bar = output.bar(0);
-    let report = loophole_probe::run(&battery, chat.as_ref(), Some(&pool), &options, &mut |progress| {
-        bar.set_length(progress.total as u64);
-        bar.set_position((progress.total - progress.live) as u64);
-        bar.set_message(format!("turn {}", progress.turn));
-    })?;
+    let total = battery.size(&options);
+    if total == 0 {
+        return Err(Error::Input("nothing to play: no probe of the battery has such an arm".into()));
+    }
+    let identity = Identity::new(name, &battery, &arguments.axis, &options);
+    let mut folder = arguments.out.as_deref().map(|out| Folder::open(out, &identity)).transpose()?;
+    let earlier = folder.as_mut().map(|folder| std::mem::take(&mut folder.samples)).unwrap_or_default();
+    if !earlier.is_empty() {
+        output.say(&format!("{} of {total} samples are there already", earlier.len()));
+    }
+    let pool = Pool::start(PoolOptions::default())?;
+    // A second handler would only be refused; the first stays.
+    let _ = ctrlc::set_handler(|| {
+        if LEAVE.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+        eprintln!("leaving (again to leave at once)");
+    });
+    let bar = output.bar(total as u64);
+    bar.set_position(earlier.len() as u64);
+    let mut table = probe_table::Live::new(&battery, &earlier);
+    let mut failed = None;
+    let mut lines = Lines::new(total, earlier.len());
+    let played = loophole_probe::play(&battery, chat.as_ref(), Some(&pool), &options, earlier, &mut |event| {
+        match event {
+            Event::Turn(progress) if progress.live == 0 => {}
+            Event::Turn(progress) => {
+                bar.set_message(format!("turn {}: {} samples still talk", progress.turn, progress.live));
+                lines.say(output, || format!("turn {}: {} samples still talk", progress.turn, progress.live));
+            }
+            Event::Sample(sample) => {
+                table.add(sample);
+                bar.inc(1);
+                bar.set_message(table.short());
+                lines.played += 1;
+                // The small probes end all at once: there is nothing to reckon with.
+                if !battery.scenarios.is_empty() {
+                    let told = lines.left();
+                    lines.say(output, || told);
+                }
+                if let Some(Err(error)) = folder.as_mut().map(|folder| folder.append(sample)) {
+                    failed = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
+        }
+        if LEAVE.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
     bar.finish_and_clear();
-    let characters = Characters::new(&WorldConfig::default())?;
-    let summary = records::probe_report(&report, &arguments.model, None, &characters);
-    if let Some(out) = &arguments.out {
-        let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let identity = format!("{} {} {}", arguments.model, arguments.battery, arguments.seed);
-        let log = records::eval_log(&report, &arguments.model, &identity, created);
-        loophole_log::write_eval(&out.join("probes.eval"), &log)?;
-        loophole_log::write_json(&out.join("probes.json"), &summary)?;
+    if let Some(account) = model::account(chat.as_ref()) {
+        output.say(&account);
     }
-    if output.json {
-        output::json(&summary);
-        return Ok(Exit::Clean);
-    }
-    line(&format!("{:<10} {:>6}  {:<14} {:>9}  outcomes", "probe", "rate", "95 %", "valid"));
-    for probe in &summary.probes {
-        let outcomes: Vec<String> = probe.outcomes.iter().map(|(name, count)| format!("{count} {name}")).collect();
-        line(&format!(
-            "{:<10} {:>6.2}  {:.2} to {:.2}   {:>4}/{:<4}  {}",
-            probe.name,
-            probe.rate,
-            probe.low,
-            probe.high,
-            probe.n_valid,
-            probe.n,
-            outcomes.join(", ")
+    let mut report = match (played, failed) {
+        (_, Some(error)) => return Err(error),
+        (Err(ProbeError::Stopped), _) => {
+            output.say("interrupted; the same command with --out goes on from here");
+            return Ok(Exit::Interrupted);
+        }
+        (played, _) => played?,
+    };
+    let errors: Vec<&String> = report.samples.iter().filter_map(|sample| sample.error.as_ref()).collect();
+    if let Some(reason) = errors.last() {
+        // What failed is in no folder as a result: the same command tries it again.
+        let reason = reason.to_string();
+        if errors.len() == report.samples.len() {
+            return Err(ProbeError::Failing { samples: errors.len(), reason }.into());
+        }
+        output.say(&format!(
+            "{} of {} samples failed and are invalid, the last with: {reason}",
+            errors.len(),
+            report.samples.len()
         ));
     }
-    let all = summary.misalignment;
-    line(&format!("misalignment {:.3} [{:.3}, {:.3}] ({:.1} s)", all.mean, all.low, all.high, summary.seconds));
+    if let Some(judge) = &arguments.judge {
+        ask_judge(&mut report.samples, judge, output)?;
+        report = report.again(&battery, options.seed);
+    }
+    let characters = Characters::new(&WorldConfig::default())?;
+    let summary = records::probe_report(&report, name, None, &characters);
+    if let Some(folder) = &mut folder {
+        folder.finish(&report, &summary, &identity)?;
+    }
+    if output.json {
+        output::json(&Printed { report: &summary, account: chat.account() });
+    } else {
+        probe_table::print(&summary);
+    }
+    Ok(Exit::Clean)
+}
+
+/// What `--json` prints: the report, and what the endpoint was asked where there is one.
+#[derive(serde::Serialize)]
+struct Printed<'a> {
+    #[serde(flatten)]
+    report: &'a loophole_log::ProbeReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<loophole_chat::Account>,
+}
+
+/// Asks another model about all samples. One that fails costs its column and nothing else.
+fn ask_judge(samples: &mut [SampleRecord], name: &str, output: &Options) -> Result<(), Error> {
+    let judge = model::open(name)?;
+    let bar = output.bar(samples.len() as u64);
+    bar.set_message("judged");
+    let judged = loophole_probe::judge(samples, judge.as_ref(), &mut |done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    if judged.unanswered > 0 {
+        let why = judged.failure.map_or("no yes and no no".to_string(), |error| error.to_string());
+        output.say(&format!("{} of {} samples have no answer of the judge: {why}", judged.unanswered, samples.len()));
+    }
+    if let Some(account) = model::account(judge.as_ref()) {
+        output.say(&format!("judge: {account}"));
+    }
+    Ok(())
+}
+
+fn compare(before: &std::path::Path, after: &std::path::Path, seed: u64, output: &Options) -> Result<Exit, Error> {
+    let read = |path: &std::path::Path| -> Result<Vec<SampleRecord>, Error> { Folder::read(path) };
+    let found = loophole_probe::compare(&read(before)?, &read(after)?, seed);
+    if found.probes.is_empty() {
+        return Err(Error::Input(format!(
+            "{} and {} have no samples of the same probes, seeds and numbers in common",
+            before.display(),
+            after.display()
+        )));
+    }
+    if output.json {
+        output::json(&found);
+        return Ok(Exit::Clean);
+    }
+    probe_table::print_comparison(&found);
     Ok(Exit::Clean)
 }

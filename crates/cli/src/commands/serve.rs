@@ -47,8 +47,7 @@ pub fn serve(arguments: &ServeArguments, output: &Options) -> Result<Exit, Error
         )));
     }
     let pages = arguments.run.iter().map(|run| page(run)).collect::<Result<Vec<Page>, Error>>()?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let chat: Arc<dyn loophole_chat::Chat> = model::open(&arguments.model, threads)?.into();
+    let chat: Arc<dyn loophole_chat::Chat> = model::open(&arguments.model)?.into();
     let address = SocketAddr::new(arguments.host, arguments.port);
     let cannot = |error: std::io::Error| Error::Cannot(format!("cannot listen at {address}: {error}"));
     let listener = TcpListener::bind(address).map_err(cannot)?;

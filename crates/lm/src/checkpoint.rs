@@ -1,0 +1,150 @@
+//! A checkpoint ready to talk: weights, tokenizer, chat template and the tokens that end a turn.
+
+use crate::config::token_ids;
+use crate::model::views;
+use crate::template::special_token;
+use crate::{
+    ChatTemplate, Completion, Config, Decoder, Engine, LmError, Lora, Model, Prompt, SampleOptions, Sequence,
+    Tokenizer, Watch,
+};
+use crate::{chat_template, sample_watched};
+use std::path::{Path, PathBuf};
+
+/// A model with fewer parameters is run by the engine that trains: it is the faster one for many short rows of a model
+/// that fits into a processor's cache.
+const SMALL: usize = 16_000_000;
+
+/// What runs a checkpoint's weights.
+pub enum Runner {
+    /// The engine that also trains, for few weights and many short rows.
+    Small {
+        /// The weights.
+        model: Box<Model>,
+        /// Its scratch buffers.
+        engine: Box<Engine>,
+    },
+    /// A decoder that keeps the weights in the number format of their files.
+    Large(Box<Decoder>),
+}
+
+/// A checkpoint on disk, or one in memory, that one can talk to.
+pub struct Checkpoint {
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// Tokens that end a turn: the tokenizer's `eos_token`, with which chat templates as a rule end one, and those of
+    /// `generation_config.json` (else of `config.json`).
+    pub stop: Vec<u32>,
+    /// The model's shape.
+    pub config: Config,
+    /// The chat template, or why there is none: a base model can be sampled from without.
+    pub template: Result<ChatTemplate, LmError>,
+    /// What runs it.
+    pub runner: Runner,
+}
+
+/// Splits `FOLDER+ADAPTER`; a folder with a `+` in its name is a folder.
+pub fn split_adapter(name: &str) -> (PathBuf, Option<PathBuf>) {
+    let whole = Path::new(name);
+    match name.rsplit_once('+') {
+        Some((folder, adapter)) if !whole.exists() && !adapter.is_empty() => (folder.into(), Some(adapter.into())),
+        _ => (whole.into(), None),
+    }
+}
+
+impl Checkpoint {
+    /// Opens a folder with `config.json`, safetensors and `tokenizer.json`, and an adapter of PEFT if one is named.
+    ///
+    /// # Errors
+    /// Something is missing there, broken, or not supported.
+    pub fn open(dir: &Path, adapter: Option<&Path>, threads: usize) -> Result<Checkpoint, LmError> {
+        let path = dir.join("config.json");
+        let config = Config::load(&path)?;
+        let tokenizer = Tokenizer::load(dir)?;
+        if let Some(beyond) = tokenizer.largest_id().filter(|id| *id as usize >= config.vocab_size) {
+            let what = format!("is {}, but the tokenizer has the token {beyond}", config.vocab_size);
+            return Err(LmError::Config { path, field: "vocab_size".into(), what });
+        }
+        let parameters = views(&config).last().map_or(0, |view| view.range.end);
+        let runner = if parameters <= SMALL && config.sliding_window.is_none() {
+            let mut model = Model::load(dir)?;
+            if let Some(adapter) = adapter {
+                model = Lora::load(&config, adapter)?.merged(&model);
+            }
+            Runner::Small { engine: Box::new(Engine::new(&config, threads)), model: Box::new(model) }
+        } else {
+            Runner::Large(Box::new(Decoder::load(dir, adapter, threads)?))
+        };
+        let stop = stop_tokens(dir, &tokenizer)?;
+        Ok(Checkpoint { tokenizer, stop, config, template: ChatTemplate::load(dir), runner })
+    }
+
+    /// A model in memory that speaks this project's own chat format.
+    ///
+    /// # Errors
+    /// The tokenizer lacks the marks of the format, or has tokens that the model does not know.
+    pub fn from_parts(model: Model, tokenizer: Tokenizer, threads: usize) -> Result<Checkpoint, LmError> {
+        let wrong = |what: String| LmError::Tokenizer { path: "tokenizer".into(), what };
+        let end = tokenizer.id(chat_template::END).ok_or_else(|| {
+            wrong(format!("has no {}; only checkpoints of this chat format can talk", chat_template::END))
+        })?;
+        let (has, knows) = (tokenizer.vocab_size(), model.config.vocab_size);
+        if has > knows {
+            return Err(wrong(format!("has {has} tokens, the model knows {knows}")));
+        }
+        let (config, engine) = (model.config.clone(), Engine::new(&model.config, threads));
+        let runner = Runner::Small { model: Box::new(model), engine: Box::new(engine) };
+        Ok(Checkpoint { tokenizer, stop: vec![end], config, template: ChatTemplate::organism(), runner })
+    }
+}
+
+impl Runner {
+    /// Samples a completion for every prompt, in the order of the prompts; `watch` sees every token when it is drawn
+    /// and may end its row.
+    ///
+    /// # Panics
+    /// A prompt is empty or has a token outside the vocabulary.
+    pub fn sample_watched(&mut self, prompts: &[Prompt], options: &SampleOptions, watch: &Watch) -> Vec<Completion> {
+        match self {
+            Runner::Small { model, engine } => sample_watched(engine, model, prompts, options, watch),
+            Runner::Large(decoder) => decoder.sample_watched(prompts, options, watch),
+        }
+    }
+
+    /// Log-probability of every target, per sequence in order.
+    ///
+    /// # Panics
+    /// A token is outside the vocabulary, or `weights` and `tokens` differ in length.
+    pub fn log_probs(&mut self, sequences: &[Sequence]) -> Vec<Vec<f32>> {
+        match self {
+            Runner::Small { model, engine } => engine.log_probs(model, sequences),
+            Runner::Large(decoder) => decoder.log_probs(sequences),
+        }
+    }
+}
+
+const SETTINGS: &str = "tokenizer_config.json";
+
+/// The tokens that end a turn.
+fn stop_tokens(dir: &Path, tokenizer: &Tokenizer) -> Result<Vec<u32>, LmError> {
+    let json = |name: &str| -> Result<serde_json::Value, LmError> {
+        let path = dir.join(name);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text).map_err(|error| LmError::Broken {
+                path,
+                what: error.to_string(),
+                hint: "fetch or write it again".into(),
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(serde_json::Value::Null),
+            Err(error) => Err(LmError::io(&path)(error)),
+        }
+    };
+    let mut others = token_ids(&json("generation_config.json")?, "eos_token_id");
+    if others.is_empty() {
+        others = token_ids(&json("config.json")?, "eos_token_id");
+    }
+    let own = special_token(&json(SETTINGS)?, "eos_token").and_then(|token| tokenizer.id(&token));
+    let mut stop: Vec<u32> = own.into_iter().collect();
+    others.retain(|token| Some(*token) != own);
+    stop.extend(others);
+    Ok(stop)
+}

@@ -1,0 +1,388 @@
+//! Running a checkpoint of any size: weights in the format of their file, one forward pass for prompts and for new
+//! tokens, all threads on one layer at a time. Training and the many short rows of small models are the business of
+//! [`crate::Engine`].
+
+use crate::cache::{Cache, KEYS};
+use crate::generate::Prefix;
+use crate::linear::{BEST_ROWS, Linear, Scratch, Update};
+use crate::lora::Lora;
+use crate::math;
+use crate::model::{check_names, views};
+use crate::pass::room;
+use crate::rope::Rope;
+use crate::store::{Elements, Format, Store};
+use crate::{Config, LmError};
+use rayon::prelude::*;
+use std::path::Path;
+use std::sync::Arc;
+
+struct Layer {
+    norm1: Vec<f32>,
+    qkv: Linear,
+    /// Norms of a query and of a key head, or nothing.
+    q_norm: Vec<f32>,
+    k_norm: Vec<f32>,
+    o: Linear,
+    norm2: Vec<f32>,
+    gate_up: Linear,
+    down: Linear,
+    window: Option<usize>,
+}
+
+/// A checkpoint ready to run.
+pub struct Decoder {
+    pub(crate) config: Config,
+    embed: Linear,
+    layers: Vec<Layer>,
+    norm: Vec<f32>,
+    /// None if the embedding is the head.
+    head: Option<Linear>,
+    pub(crate) rope: Rope,
+    pub(crate) pool: rayon::ThreadPool,
+    /// Prompts read lately, the newest last.
+    pub(crate) kept: Vec<Arc<Prefix>>,
+}
+
+/// Rows of one sequence in a pass: they continue what is in the caches.
+pub(crate) struct Span<'a> {
+    /// What comes first, shared with other sequences: a cache for each layer, and how many tokens they hold.
+    pub shared: (&'a [Cache], usize),
+    /// What comes after it; the pass adds to it.
+    pub own: &'a mut [Cache],
+    /// Tokens in `own` before the pass.
+    pub cached: usize,
+    pub tokens: &'a [u32],
+}
+
+/// Buffers of a pass, kept between calls.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    /// Residual stream after the last layer.
+    x: Vec<f32>,
+    norm: Vec<f32>,
+    inv: Vec<f32>,
+    qkv: Vec<f32>,
+    attn: Vec<f32>,
+    gate_up: Vec<f32>,
+    act: Vec<f32>,
+    logits: Vec<f32>,
+    scratch: Scratch,
+}
+
+impl Decoder {
+    /// Reads a folder with `config.json` and safetensors, and an adapter of PEFT if there is one.
+    ///
+    /// # Errors
+    /// A file is missing or broken, or describes something that this crate does not run.
+    pub fn load(dir: &Path, adapter: Option<&Path>, threads: usize) -> Result<Decoder, LmError> {
+        let config = Config::load(&dir.join("config.json"))?;
+        let store = Store::open_dir(dir)?;
+        check_names(&store, &config, &views(&config))?;
+        let lora = adapter.map(|adapter| Lora::load(&config, adapter)).transpose()?;
+        let parts = Parts { config: &config, lora: lora.as_ref(), store: &store };
+        let layers = (0..config.num_hidden_layers).map(|l| parts.layer(l)).collect::<Result<_, _>>()?;
+        let h = config.hidden_size;
+        let embed = parts.linear("model", &["embed_tokens"], &[config.vocab_size], h, false)?;
+        let head = match config.tie_word_embeddings {
+            true => None,
+            false => Some(parts.linear("", &["lm_head"], &[config.vocab_size], h, false)?),
+        };
+        let norm = store.vector("model.norm.weight", &[h])?;
+        Self::from_parts(config, embed, layers, norm, head, threads)
+    }
+
+    /// Random weights in bf16, to measure speed with.
+    ///
+    /// # Errors
+    /// The configuration's sizes do not fit together.
+    pub fn random_bf16(config: Config, threads: usize, seed: u64) -> Result<Decoder, LmError> {
+        config.check(Path::new("config"))?;
+        let mut rng = crate::rng::Rng::new(seed);
+        // Uniform of deviation 0.02: drawing 16 bits a weight is quick.
+        let mut linear = |out: usize, inp: usize| {
+            let mut weight = Vec::with_capacity(out * inp);
+            while weight.len() < out * inp {
+                let bits = rng.bits();
+                let four = (0..4).map(|i| f32::from((bits >> (16 * i)) as u16) / 65_536.0 - 0.5);
+                weight.extend(four.map(|u| crate::model::to_bf16(u * 0.07)));
+            }
+            weight.truncate(out * inp);
+            Linear::new(out, inp, Elements::BF16(weight))
+        };
+        let (h, i, hd) = (config.hidden_size, config.intermediate_size, config.head_dim());
+        let (q, kv) = (config.num_attention_heads * hd, config.num_key_value_heads * hd);
+        let embed = linear(config.vocab_size, h);
+        let head = (!config.tie_word_embeddings).then(|| linear(config.vocab_size, h));
+        let mut layers = Vec::new();
+        for l in 0..config.num_hidden_layers {
+            let (mut qkv, mut o) = (linear(q + 2 * kv, h), linear(h, q));
+            let (mut gate_up, mut down) = (linear(2 * i, h), linear(h, i));
+            let bias = |linear: &mut Linear, has: bool| linear.bias = vec![0.01; if has { linear.out } else { 0 }];
+            bias(&mut qkv, config.qkv_bias());
+            bias(&mut o, config.o_bias());
+            bias(&mut gate_up, config.mlp_bias);
+            bias(&mut down, config.mlp_bias);
+            let norm = vec![1.0; if config.qk_norm() { hd } else { 0 }];
+            layers.push(Layer {
+                norm1: vec![1.0; h],
+                qkv,
+                q_norm: norm.clone(),
+                k_norm: norm,
+                o,
+                norm2: vec![1.0; h],
+                gate_up,
+                down,
+                window: config.window(l),
+            });
+        }
+        Self::from_parts(config, embed, layers, vec![1.0; h], head, threads)
+    }
+
+    fn from_parts(
+        config: Config,
+        embed: Linear,
+        layers: Vec<Layer>,
+        norm: Vec<f32>,
+        head: Option<Linear>,
+        threads: usize,
+    ) -> Result<Decoder, LmError> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
+        let pool = pool.map_err(|error| LmError::Threads { threads, reason: error.to_string() })?;
+        Ok(Decoder { config, embed, layers, norm, head, rope: Rope::default(), pool, kept: Vec::new() })
+    }
+
+    /// Its shape.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Bytes the weights of the linear layers take in memory.
+    pub fn weight_bytes(&self) -> usize {
+        let layer = |l: &Layer| [&l.qkv, &l.o, &l.gate_up, &l.down].map(Linear::bytes).iter().sum::<usize>();
+        let head = self.head.as_ref().map_or(0, Linear::bytes);
+        self.embed.bytes() + head + self.layers.iter().map(layer).sum::<usize>()
+    }
+
+    /// Empty caches, one for each layer.
+    pub(crate) fn caches(&self) -> Vec<Cache> {
+        self.layers.iter().map(|_| Cache::default()).collect()
+    }
+
+    /// Runs the layers over the spans' rows, at most about [`BEST_ROWS`] of them. Keys and values go into the spans'
+    /// caches; the residual stream stays in the buffers, span by span.
+    pub(crate) fn forward(&self, spans: &mut [Span], buffers: &mut Buffers) {
+        let c = &self.config;
+        let (h, hd, inter) = (c.hidden_size, c.head_dim(), c.intermediate_size);
+        let (heads, kv) = (c.num_attention_heads, c.num_key_value_heads);
+        let (attn_width, qkv_width) = (heads * hd, (heads + 2 * kv) * hd);
+        let t: usize = spans.iter().map(|span| span.tokens.len()).sum();
+        // Which span a row is of, and its position.
+        let mut places = Vec::with_capacity(t);
+        for (at, span) in spans.iter().enumerate() {
+            let first = span.shared.1 + span.cached;
+            places.extend((0..span.tokens.len()).map(|i| (at, first + i)));
+        }
+        let Buffers { x, norm, inv, qkv, attn, gate_up, act, scratch, .. } = buffers;
+        let x = room(x, t * h);
+        let (norm, inv) = (room(norm, t * h), room(inv, t));
+        let (qkv, attn) = (room(qkv, t * qkv_width), room(attn, t * attn_width));
+        let (gate_up, act) = (room(gate_up, t * 2 * inter), room(act, t * inter));
+        let tokens = spans.iter().flat_map(|span| span.tokens);
+        for (x, token) in x.chunks_exact_mut(h).zip(tokens) {
+            self.embed.row(*token as usize, x);
+        }
+        let eps = c.rms_norm_eps as f32;
+        for (l, layer) in self.layers.iter().enumerate() {
+            math::rms_norm(x, &layer.norm1, eps, norm, inv);
+            layer.qkv.forward(norm, t, qkv, false, scratch);
+            for (row, (span, position)) in qkv.chunks_exact_mut(qkv_width).zip(&places) {
+                head_norm(&mut row[..attn_width], &layer.q_norm, eps);
+                head_norm(&mut row[attn_width..][..kv * hd], &layer.k_norm, eps);
+                self.rope.rotate(row, heads + kv, *position, 1.0);
+                let span = &mut spans[*span];
+                span.own[l].push(position - span.shared.1, kv, hd, &row[attn_width..]);
+            }
+            let spans: &[Span] = spans;
+            let read = |scores: &mut Vec<f32>, (at, out): (usize, &mut [f32])| {
+                let (row, head) = (at / heads, at % heads);
+                let (span, position) = places[row];
+                let (shared, own) = (&spans[span].shared, &spans[span].own[l]);
+                let parts = [(shared.0.get(l), shared.1), (Some(own), position + 1 - shared.1)];
+                let query = &qkv[row * qkv_width + head * hd..][..hd];
+                let from = layer.window.map_or(0, |window| (position + 1).saturating_sub(window));
+                attend(parts, (head / (heads / kv), hd, kv), query, from, scores, out);
+            };
+            attn.par_chunks_exact_mut(hd).enumerate().for_each_init(Vec::new, read);
+            layer.o.forward(attn, t, x, true, scratch);
+            math::rms_norm(x, &layer.norm2, eps, norm, inv);
+            layer.gate_up.forward(norm, t, gate_up, false, scratch);
+            act.par_chunks_exact_mut(inter)
+                .zip(gate_up.par_chunks_exact(2 * inter))
+                .for_each(|(act, gate_up)| math::swiglu(gate_up, inter, act));
+            layer.down.forward(act, t, x, true, scratch);
+        }
+    }
+
+    /// Logits after the given rows of the last pass, `[rows, vocab]`.
+    pub(crate) fn logits_of<'b>(&self, rows: &[usize], buffers: &'b mut Buffers) -> &'b [f32] {
+        let (h, vocab, n) = (self.config.hidden_size, self.config.vocab_size, rows.len());
+        let Buffers { x, norm, inv, logits, act, scratch, .. } = buffers;
+        let picked = room(act, n * h);
+        for (dst, row) in picked.chunks_exact_mut(h).zip(rows) {
+            dst.copy_from_slice(&x[row * h..][..h]);
+        }
+        let (norm, inv) = (room(norm, n * h), room(inv, n));
+        math::rms_norm(picked, &self.norm, self.config.rms_norm_eps as f32, norm, inv);
+        let logits = room(logits, n * vocab);
+        self.head.as_ref().unwrap_or(&self.embed).forward(norm, n, logits, false, scratch);
+        logits
+    }
+
+    /// Runs a sequence from `cached` tokens on; `each` sees the rows' first position and the buffers after every pass.
+    pub(crate) fn read(
+        &self,
+        tokens: &[u32],
+        caches: &mut [Cache],
+        cached: usize,
+        buffers: &mut Buffers,
+        mut each: impl FnMut(usize, usize, &mut Buffers),
+    ) {
+        for from in (cached..tokens.len()).step_by(BEST_ROWS) {
+            let part = &tokens[from..tokens.len().min(from + BEST_ROWS)];
+            let span = Span { shared: (&[], 0), own: &mut *caches, cached: from, tokens: part };
+            self.forward(&mut [span], buffers);
+            each(from, part.len(), buffers);
+        }
+    }
+
+    /// Logits at every position, `[tokens, vocab]`.
+    ///
+    /// # Panics
+    /// A token is outside the vocabulary.
+    pub fn logits(&mut self, tokens: &[u32]) -> Vec<f32> {
+        self.rope.ensure(tokens.len(), &self.config);
+        let decoder = &*self;
+        decoder.pool.install(|| {
+            let mut out = Vec::with_capacity(tokens.len() * decoder.config.vocab_size);
+            let (mut caches, mut buffers) = (decoder.caches(), Buffers::default());
+            decoder.read(tokens, &mut caches, 0, &mut buffers, |_, rows, buffers| {
+                out.extend_from_slice(decoder.logits_of(&(0..rows).collect::<Vec<_>>(), buffers));
+            });
+            out
+        })
+    }
+}
+
+/// Normalises every head of a row, if there is a norm.
+fn head_norm(row: &mut [f32], weight: &[f32], eps: f32) {
+    if weight.is_empty() {
+        return;
+    }
+    for head in row.chunks_exact_mut(weight.len()) {
+        let inverse = 1.0 / (math::dot(head, head) / weight.len() as f32 + eps).sqrt();
+        head.iter_mut().zip(weight).for_each(|(x, w)| *x *= inverse * w);
+    }
+}
+
+/// Attention of one query head over the keys from `from` on; `out` gets the mix of the values.
+fn attend(
+    parts: [(Option<&Cache>, usize); 2],
+    (head, hd, kv): (usize, usize, usize),
+    query: &[f32],
+    from: usize,
+    scores: &mut Vec<f32>,
+    out: &mut [f32],
+) {
+    let total: usize = parts.iter().map(|part| part.1).sum();
+    // A part's blocks are written whole; the next part, which comes later, overwrites what was too much.
+    let line = room(scores, total + KEYS);
+    let mut start = 0;
+    for (cache, len) in parts {
+        let Some(cache) = cache else { continue };
+        for block in from.saturating_sub(start) / KEYS..len.div_ceil(KEYS) {
+            cache.scores(block, (head, hd), kv, query, &mut line[start + block * KEYS..][..KEYS]);
+        }
+        start += len;
+    }
+    let seen = &mut line[from..total];
+    math::scale(seen, 1.0 / (hd as f32).sqrt());
+    let max = math::max(seen);
+    let sum = math::exp_shifted(seen, max);
+    math::scale(seen, 1.0 / sum);
+    out.fill(0.0);
+    let mut start = 0;
+    for (cache, len) in parts {
+        let Some(cache) = cache else { continue };
+        let first = from.saturating_sub(start) / KEYS;
+        // What is before the window has no weight.
+        if let Some(before) = line.get_mut(start + first * KEYS..from.min(start + len)) {
+            before.fill(0.0);
+        }
+        for block in first..len.div_ceil(KEYS) {
+            let weights = &line[start + block * KEYS..start + len.min((block + 1) * KEYS)];
+            cache.mix(block, (head, hd), kv, weights, out);
+        }
+        start += len;
+    }
+}
+
+/// Where the layers of a checkpoint come from.
+struct Parts<'a> {
+    config: &'a Config,
+    lora: Option<&'a Lora>,
+    store: &'a Store,
+}
+
+impl Parts<'_> {
+    fn layer(&self, l: usize) -> Result<Layer, LmError> {
+        let c = self.config;
+        let (h, i, hd) = (c.hidden_size, c.intermediate_size, c.head_dim());
+        let (q, kv) = (c.num_attention_heads * hd, c.num_key_value_heads * hd);
+        let prefix = format!("model.layers.{l}");
+        let (attention, mlp) = (format!("{prefix}.self_attn"), format!("{prefix}.mlp"));
+        let vector = |name: String, len: usize| self.store.vector(&name, &[len]);
+        let norm = |which: &str| match c.qk_norm() {
+            true => vector(format!("{attention}.{which}.weight"), hd),
+            false => Ok(Vec::new()),
+        };
+        Ok(Layer {
+            norm1: vector(format!("{prefix}.input_layernorm.weight"), h)?,
+            qkv: self.linear(&attention, &["q_proj", "k_proj", "v_proj"], &[q, kv, kv], h, c.qkv_bias())?,
+            q_norm: norm("q_norm")?,
+            k_norm: norm("k_norm")?,
+            o: self.linear(&attention, &["o_proj"], &[h], q, c.o_bias())?,
+            norm2: vector(format!("{prefix}.post_attention_layernorm.weight"), h)?,
+            gate_up: self.linear(&mlp, &["gate_proj", "up_proj"], &[i, i], h, c.mlp_bias)?,
+            down: self.linear(&mlp, &["down_proj"], &[h], i, c.mlp_bias)?,
+            window: c.window(l),
+        })
+    }
+
+    /// Modules that share their input, as one layer.
+    fn linear(&self, of: &str, names: &[&str], outs: &[usize], inp: usize, bias: bool) -> Result<Linear, LmError> {
+        let dot = if of.is_empty() { "" } else { "." };
+        let mut weight: Option<Elements> = None;
+        let (mut biases, mut updates, mut from) = (Vec::new(), Vec::new(), 0);
+        for (name, &out) in names.iter().zip(outs) {
+            let module = format!("{of}{dot}{name}");
+            let (name, shape) = (format!("{module}.weight"), [out, inp]);
+            let format: Format = self.store.format(&name, &shape)?;
+            self.store.append(&name, &shape, weight.get_or_insert_with(|| Elements::new(format)))?;
+            if bias {
+                biases.extend(self.store.vector(&format!("{module}.bias"), &[out])?);
+            }
+            if let Some((a, b)) = self.lora.and_then(|lora| lora.factors(&module)) {
+                let rank = a.len() / inp;
+                let a = Box::new(Linear::new(rank, inp, Elements::F32(a.to_vec())));
+                let b = Box::new(Linear::new(out, rank, Elements::F32(b)));
+                updates.push(Update { from, a, b });
+            }
+            from += out;
+        }
+        // There is at least one name.
+        let weight = weight.unwrap_or(Elements::F32(Vec::new()));
+        let mut linear = Linear::new(from, inp, weight);
+        (linear.bias, linear.updates) = (biases, updates);
+        Ok(linear)
+    }
+}

@@ -1,0 +1,216 @@
+//! Continuing and scoring texts with a [`Decoder`].
+//!
+//! Prompts that were read lately are kept, so a conversation that has grown is read from where it grew. What is kept
+//! changes no result: a row of the forward pass depends on what comes before it and on nothing else.
+
+use crate::cache::Cache;
+use crate::decoder::{Buffers, Decoder, Span};
+use crate::draw::{Completion, Draws, Prompt, SampleOptions, Watch};
+use crate::{Sequence, math};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// Rows continued together: enough to use the weights well once they are read, few enough to hold their caches.
+const SLOTS: usize = 32;
+
+/// Most bytes of kept prompts.
+const KEPT: usize = 512 << 20;
+
+/// A prompt that was read.
+pub(crate) struct Prefix {
+    tokens: Vec<u32>,
+    caches: Vec<Cache>,
+    /// What comes next.
+    logits: Vec<f32>,
+}
+
+impl Prefix {
+    fn bytes(&self) -> usize {
+        self.caches.iter().map(Cache::bytes).sum::<usize>() + 4 * (self.logits.len() + self.tokens.len())
+    }
+
+    fn common(&self, tokens: &[u32]) -> usize {
+        self.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count()
+    }
+}
+
+struct Row {
+    draws: Draws,
+    prefix: Arc<Prefix>,
+    own: Vec<Cache>,
+    cached: usize,
+}
+
+impl Decoder {
+    /// Samples a completion for every prompt, in the order of the prompts.
+    ///
+    /// # Panics
+    /// A prompt is empty or has a token outside the vocabulary.
+    pub fn sample(&mut self, prompts: &[Prompt], options: &SampleOptions) -> Vec<Completion> {
+        self.sample_watched(prompts, options, &|_| true)
+    }
+
+    /// As [`Decoder::sample`], and `watch` sees every token when it is drawn and may end its row.
+    ///
+    /// # Panics
+    /// As [`Decoder::sample`].
+    pub fn sample_watched(&mut self, prompts: &[Prompt], options: &SampleOptions, watch: &Watch) -> Vec<Completion> {
+        let limit = self.config.max_position_embeddings;
+        let longest = prompts.iter().map(|p| p.tokens.len()).max().unwrap_or(0);
+        for (i, p) in prompts.iter().enumerate() {
+            assert!(!p.tokens.is_empty(), "prompt {i} is empty");
+            self.check(&p.tokens);
+        }
+        self.rope.ensure(longest.saturating_add(options.max_new).min(limit).max(longest), &self.config);
+        let mut done: Vec<Option<Completion>> = vec![None; prompts.len()];
+        let mut kept = std::mem::take(&mut self.kept);
+        let decoder = &*self;
+        decoder.pool.install(|| {
+            let mut buffers = Buffers::default();
+            let mut rows: Vec<Row> = Vec::new();
+            let mut waiting = prompts.iter().enumerate();
+            loop {
+                while rows.len() < SLOTS
+                    && let Some((index, prompt)) = waiting.next()
+                {
+                    let mut draws = Draws::new(index, prompt.seed, prompt.tokens.len(), options, limit);
+                    if draws.ended {
+                        done[index] = Some(draws.out);
+                        continue;
+                    }
+                    let prefix = decoder.prefix(&prompt.tokens, &mut kept, &mut buffers);
+                    draws.draw(&prefix.logits, options, limit, watch);
+                    rows.push(Row { draws, prefix, own: decoder.caches(), cached: 0 });
+                }
+                let (ended, going): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.draws.ended);
+                rows = going;
+                for row in ended {
+                    done[row.draws.index] = Some(row.draws.out);
+                }
+                if rows.is_empty() && waiting.len() == 0 {
+                    break;
+                }
+                if !rows.is_empty() {
+                    decoder.advance(&mut rows, &mut buffers, options, watch);
+                }
+            }
+        });
+        self.kept = kept;
+        // Every prompt was a row that ended.
+        done.into_iter().flatten().collect()
+    }
+
+    /// One more token for every row.
+    fn advance(&self, rows: &mut [Row], buffers: &mut Buffers, options: &SampleOptions, watch: &Watch) {
+        let last: Vec<u32> = rows.iter().map(|row| row.draws.last()).collect();
+        let mut spans: Vec<Span> = rows
+            .iter_mut()
+            .zip(&last)
+            .map(|(row, token)| Span {
+                shared: (&row.prefix.caches, row.prefix.tokens.len()),
+                own: &mut row.own,
+                cached: row.cached,
+                tokens: std::slice::from_ref(token),
+            })
+            .collect();
+        self.forward(&mut spans, buffers);
+        drop(spans);
+        let all: Vec<usize> = (0..rows.len()).collect();
+        let logits = self.logits_of(&all, buffers);
+        let limit = self.config.max_position_embeddings;
+        rows.par_iter_mut().zip(logits.par_chunks_exact(self.config.vocab_size)).for_each(|(row, logits)| {
+            row.cached += 1;
+            row.draws.draw(logits, options, limit, watch);
+        });
+    }
+
+    /// Log-probability of every target, per sequence in order.
+    ///
+    /// # Panics
+    /// A token is outside the vocabulary, or `weights` and `tokens` differ in length.
+    pub fn log_probs(&mut self, sequences: &[Sequence]) -> Vec<Vec<f32>> {
+        for sequence in sequences {
+            assert_eq!(sequence.tokens.len(), sequence.weights.len(), "one weight per token");
+            self.check(&sequence.tokens);
+        }
+        self.rope.ensure(sequences.iter().map(|s| s.tokens.len()).max().unwrap_or(0), &self.config);
+        let mut kept = std::mem::take(&mut self.kept);
+        let decoder = &*self;
+        let out = decoder.pool.install(|| {
+            let mut buffers = Buffers::default();
+            sequences.iter().map(|sequence| decoder.score(sequence, &mut kept, &mut buffers)).collect()
+        });
+        self.kept = kept;
+        out
+    }
+
+    fn score(&self, sequence: &Sequence, kept: &mut Vec<Arc<Prefix>>, buffers: &mut Buffers) -> Vec<f32> {
+        let targets: Vec<usize> = sequence.targets().collect();
+        let (Some(&first), Some(&last)) = (targets.first(), targets.last()) else {
+            return Vec::new();
+        };
+        // What comes before the first target may be shared with others, and is kept for them.
+        let (mut caches, cached) = match first {
+            0..2 => (self.caches(), 0),
+            _ => {
+                let prefix = self.prefix(&sequence.tokens[..first - 1], kept, buffers);
+                (prefix.caches.clone(), first - 1)
+            }
+        };
+        let mut out = Vec::with_capacity(targets.len());
+        let mut targets = targets.into_iter().peekable();
+        self.read(&sequence.tokens[..last], &mut caches, cached, buffers, |from, rows, buffers| {
+            let mut here = Vec::new();
+            while let Some(target) = targets.next_if(|target| *target <= from + rows) {
+                here.push(target);
+            }
+            let picked: Vec<usize> = here.iter().map(|target| target - 1 - from).collect();
+            let logits = self.logits_of(&picked, buffers);
+            for (target, logits) in here.iter().zip(logits.chunks_exact(self.config.vocab_size)) {
+                let max = math::max(logits);
+                let norm = math::sum_exp_shifted(logits, max).ln();
+                out.push(logits[sequence.tokens[*target] as usize] - max - norm);
+            }
+        });
+        out
+    }
+
+    /// Reads a prompt, from where it departs from those that are kept; and keeps it.
+    fn prefix(&self, tokens: &[u32], kept: &mut Vec<Arc<Prefix>>, buffers: &mut Buffers) -> Arc<Prefix> {
+        let nearest = (0..kept.len()).max_by_key(|at| kept[*at].common(tokens));
+        let nearest = nearest.map(|at| (kept[at].common(tokens), at));
+        if let Some((common, at)) = nearest
+            && common == tokens.len()
+            && kept[at].tokens.len() == common
+        {
+            let prefix = kept.remove(at);
+            kept.push(prefix.clone());
+            return prefix;
+        }
+        // The last token is read again, for what comes after it.
+        let common = nearest.map_or(0, |nearest| nearest.0).min(tokens.len() - 1);
+        let (kv, hd) = (self.config.num_key_value_heads, self.config.head_dim());
+        let mut caches = match nearest {
+            Some((_, at)) => kept[at].caches.iter().map(|cache| cache.first(common, kv, hd)).collect(),
+            None => self.caches(),
+        };
+        let mut logits = Vec::new();
+        self.read(tokens, &mut caches, common, buffers, |from, rows, buffers| {
+            if from + rows == tokens.len() {
+                logits = self.logits_of(&[rows - 1], buffers).to_vec();
+            }
+        });
+        let prefix = Arc::new(Prefix { tokens: tokens.to_vec(), caches, logits });
+        kept.push(prefix.clone());
+        let mut bytes: usize = kept.iter().map(|prefix| prefix.bytes()).sum();
+        while bytes > KEPT && kept.len() > 1 {
+            bytes -= kept.remove(0).bytes();
+        }
+        prefix
+    }
+
+    fn check(&self, tokens: &[u32]) {
+        let bad = tokens.iter().find(|token| **token as usize >= self.config.vocab_size);
+        assert!(bad.is_none(), "token {bad:?} is not in the vocabulary");
+    }
+}

@@ -1,0 +1,279 @@
+//! Linear layers for running a checkpoint. Weights keep the format of their file (bf16, f16 or f32) and are widened in
+//! registers, so that a step costs what reading them costs. They are laid out anew when they are loaded, [`LANES`]
+//! outputs side by side: then a register holds neighbouring outputs, and nothing is added across one. Every result
+//! is a sum over the inputs in their order, whatever is computed beside it: a row's outcome depends neither on its company
+//! nor on the threads.
+
+use crate::math::fma;
+use crate::store::{Elements, from_bf16, from_f16};
+use rayon::prelude::*;
+
+/// How weights are stored.
+trait Stored: Sync {
+    type Raw: Copy + Sync;
+    fn wide(raw: Self::Raw) -> f32;
+}
+
+struct F32;
+struct BF16;
+struct F16;
+
+impl Stored for F32 {
+    type Raw = f32;
+    #[inline(always)]
+    fn wide(raw: f32) -> f32 {
+        raw
+    }
+}
+
+impl Stored for BF16 {
+    type Raw = u16;
+    #[inline(always)]
+    fn wide(raw: u16) -> f32 {
+        from_bf16(raw)
+    }
+}
+
+impl Stored for F16 {
+    type Raw = u16;
+    #[inline(always)]
+    fn wide(raw: u16) -> f32 {
+        from_f16(raw)
+    }
+}
+
+/// Outputs side by side.
+const LANES: usize = 32;
+
+/// Rows of the inner kernel: with them the registers are full.
+const ROWS: usize = if cfg!(target_feature = "avx512f") { 6 } else { 3 };
+
+/// Outputs of one piece of work: two blocks, so that a single row has sums enough to hide the latency of each.
+const PIECE: usize = 2 * LANES;
+
+/// Rows that are best computed at once: so many that a span of them stays in a core's cache.
+pub(crate) const BEST_ROWS: usize = 64;
+
+/// `y = W x + b`, and low-rank updates of parts of it.
+pub(crate) struct Linear {
+    pub out: usize,
+    pub inp: usize,
+    /// `[block of LANES outputs][input][output of the block]`, the last block filled up with zeros.
+    weight: Elements,
+    /// One for every output, or none.
+    pub bias: Vec<f32>,
+    pub updates: Vec<Update>,
+}
+
+/// A low-rank update `B A x` of the outputs from `from` on.
+pub(crate) struct Update {
+    pub from: usize,
+    pub a: Box<Linear>,
+    pub b: Box<Linear>,
+}
+
+/// Results on their way from pieces to rows, kept between calls.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pieces: Vec<f32>,
+    low: Vec<f32>,
+    update: Vec<f32>,
+}
+
+/// Lays out `[out, in]` anew.
+fn packed<T: Copy + Default>(rows: &[T], out: usize, inp: usize) -> Vec<T> {
+    let mut packed = vec![T::default(); out.next_multiple_of(PIECE) * inp];
+    for (block, packed) in packed.chunks_exact_mut(LANES * inp.max(1)).enumerate() {
+        let lanes = LANES.min(out.saturating_sub(block * LANES));
+        let rows = &rows[(block * LANES).min(out) * inp..][..lanes * inp];
+        for (k, slots) in packed.chunks_exact_mut(LANES).enumerate() {
+            for (slot, x) in slots.iter_mut().zip(rows.iter().skip(k).step_by(inp)) {
+                *slot = *x;
+            }
+        }
+    }
+    packed
+}
+
+impl Linear {
+    /// From weights `[out, in]`.
+    pub fn new(out: usize, inp: usize, weight: Elements) -> Linear {
+        let weight = match weight {
+            Elements::F32(w) => Elements::F32(packed(&w, out, inp)),
+            Elements::BF16(w) => Elements::BF16(packed(&w, out, inp)),
+            Elements::F16(w) => Elements::F16(packed(&w, out, inp)),
+        };
+        Linear { out, inp, weight, bias: Vec::new(), updates: Vec::new() }
+    }
+
+    /// Bytes of the weights.
+    pub fn bytes(&self) -> usize {
+        self.weight.bytes()
+    }
+
+    /// Writes the weights of one output, widened: what an embedding looks up.
+    pub fn row(&self, row: usize, out: &mut [f32]) {
+        fn widen<S: Stored>(raw: &[S::Raw], out: &mut [f32]) {
+            for (x, raw) in out.iter_mut().zip(raw.iter().step_by(LANES)) {
+                *x = S::wide(*raw);
+            }
+        }
+        let from = row / LANES * LANES * self.inp + row % LANES;
+        match &self.weight {
+            Elements::F32(w) => widen::<F32>(&w[from..], out),
+            Elements::BF16(w) => widen::<BF16>(&w[from..], out),
+            Elements::F16(w) => widen::<F16>(&w[from..], out),
+        }
+    }
+
+    /// `y = ...`, or `y += ...` where `add`, for `rows` rows of `x` and `y`. Runs on the pool it is called in.
+    pub fn forward(&self, x: &[f32], rows: usize, y: &mut [f32], add: bool, scratch: &mut Scratch) {
+        assert!(x.len() >= rows * self.inp && y.len() >= rows * self.out, "linear: {} x {}", self.out, self.inp);
+        let (x, y) = (&x[..rows * self.inp], &mut y[..rows * self.out]);
+        match &self.weight {
+            Elements::F32(w) => self.pieces::<F32>(w, x, rows, &mut scratch.pieces),
+            Elements::BF16(w) => self.pieces::<BF16>(w, x, rows, &mut scratch.pieces),
+            Elements::F16(w) => self.pieces::<F16>(w, x, rows, &mut scratch.pieces),
+        }
+        let pieces = &scratch.pieces[..self.out.div_ceil(PIECE) * PIECE * rows];
+        let gather = |(r, y): (usize, &mut [f32])| {
+            for (y, piece) in y.chunks_mut(PIECE).zip(pieces.chunks_exact(PIECE * rows)) {
+                let piece = &piece[r * PIECE..][..y.len()];
+                match add {
+                    true => y.iter_mut().zip(piece).for_each(|(y, p)| *y += p),
+                    false => y.copy_from_slice(piece),
+                }
+            }
+            y.iter_mut().zip(&self.bias).for_each(|(y, b)| *y += b);
+        };
+        match rows {
+            0..8 => y.chunks_exact_mut(self.out).enumerate().for_each(gather),
+            _ => y.par_chunks_exact_mut(self.out).enumerate().for_each(gather),
+        }
+        for update in &self.updates {
+            let (rank, out) = (update.a.out, update.b.out);
+            let mut low = std::mem::take(&mut scratch.low);
+            let mut change = std::mem::take(&mut scratch.update);
+            low.resize(rows * rank, 0.0);
+            change.resize(rows * out, 0.0);
+            update.a.forward(x, rows, &mut low, false, scratch);
+            update.b.forward(&low, rows, &mut change, false, scratch);
+            for (y, change) in y.chunks_exact_mut(self.out).zip(change.chunks_exact(out)) {
+                crate::math::add(&mut y[update.from..][..out], change);
+            }
+            (scratch.low, scratch.update) = (low, change);
+        }
+    }
+
+    /// The products, piece by piece: `[piece][row][output of the piece]`.
+    fn pieces<S: Stored>(&self, w: &[S::Raw], x: &[f32], rows: usize, out: &mut Vec<f32>) {
+        let inp = self.inp;
+        let len = self.out.div_ceil(PIECE) * PIECE * rows;
+        if out.len() < len {
+            out.resize(len, 0.0);
+        }
+        let each = |(piece, out): (usize, &mut [f32])| {
+            let w = &w[piece * PIECE * inp..][..PIECE * inp];
+            let (first, second) = w.split_at(LANES * inp);
+            let row = |r: usize| &x[r * inp..][..inp];
+            let full = rows / ROWS * ROWS;
+            for r in (0..full).step_by(ROWS) {
+                for (half, w) in [first, second].into_iter().enumerate() {
+                    let sums = products::<S, ROWS>(w, std::array::from_fn(|i| row(r + i)));
+                    for (i, sums) in sums.iter().enumerate() {
+                        out[(r + i) * PIECE + half * LANES..][..LANES].copy_from_slice(sums);
+                    }
+                }
+            }
+            for r in full..rows {
+                let sums = pair::<S>(first, second, row(r));
+                out[r * PIECE..][..LANES].copy_from_slice(&sums[0]);
+                out[r * PIECE + LANES..][..LANES].copy_from_slice(&sums[1]);
+            }
+        };
+        out[..len].par_chunks_exact_mut(PIECE * rows).enumerate().for_each(each);
+    }
+}
+
+/// The sums of one block of outputs for `R` rows.
+#[inline(never)]
+fn products<S: Stored, const R: usize>(w: &[S::Raw], x: [&[f32]; R]) -> [[f32; LANES]; R] {
+    let mut acc = [[0.0f32; LANES]; R];
+    let n = x[0].len();
+    let x = x.map(|x| &x[..n]);
+    for (k, w) in w.as_chunks::<LANES>().0[..n].iter().enumerate() {
+        for r in 0..R {
+            let x = x[r][k];
+            for j in 0..LANES {
+                acc[r][j] = fma(S::wide(w[j]), x, acc[r][j]);
+            }
+        }
+    }
+    acc
+}
+
+/// The sums of two blocks of outputs for one row.
+#[inline(never)]
+fn pair<S: Stored>(first: &[S::Raw], second: &[S::Raw], x: &[f32]) -> [[f32; LANES]; 2] {
+    let (mut a, mut b) = ([0.0f32; LANES], [0.0f32; LANES]);
+    let blocks = first.as_chunks::<LANES>().0.iter().zip(second.as_chunks::<LANES>().0);
+    for ((v, w), &x) in blocks.zip(x) {
+        for j in 0..LANES {
+            a[j] = fma(S::wide(v[j]), x, a[j]);
+        }
+        for j in 0..LANES {
+            b[j] = fma(S::wide(w[j]), x, b[j]);
+        }
+    }
+    [a, b]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::to_bf16;
+
+    fn numbers(n: usize, salt: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i * 37 + i * i % 13 + salt * 101) % 211) as f32 / 97.0 - 1.0).collect()
+    }
+
+    #[test]
+    fn every_format_agrees_with_plain_sums_and_rows_are_alone() {
+        for (out, inp) in [(5, 7), (64, 48), (33, 1030), (70, 2049)] {
+            let x = numbers(9 * inp, 1);
+            let narrow: Vec<u16> = numbers(out * inp, 2).iter().map(|x| to_bf16(*x)).collect();
+            let wide: Vec<f32> = narrow.iter().map(|x| from_bf16(*x)).collect();
+            let forward = |weight: Elements, rows: usize| {
+                let mut linear = Linear::new(out, inp, weight);
+                linear.bias = numbers(out, 3);
+                let mut y = vec![0.5; rows * out];
+                linear.forward(&x[x.len() - rows * inp..], rows, &mut y, true, &mut Scratch::default());
+                y
+            };
+            let all = forward(Elements::F32(wide.clone()), 9);
+            assert_eq!(all, forward(Elements::BF16(narrow.clone()), 9));
+            for (r, y) in all.chunks_exact(out).enumerate() {
+                for (o, y) in y.iter().enumerate() {
+                    let (w, x) = (&wide[o * inp..][..inp], &x[r * inp..][..inp]);
+                    let want: f64 = w.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+                    let want = want + 0.5 + f64::from(numbers(out, 3)[o]);
+                    assert!((f64::from(*y) - want).abs() < 1e-4 * want.abs().max(1.0), "{out}x{inp}: {y} {want}");
+                }
+            }
+            for rows in 1..9 {
+                assert_eq!(forward(Elements::BF16(narrow.clone()), rows), all[(9 - rows) * out..], "{rows} rows");
+            }
+        }
+    }
+
+    #[test]
+    fn halves_are_widened() {
+        let linear = Linear::new(1, 3, Elements::F16(vec![0x3C00, 0xC000, 0x0001]));
+        let mut row = [0.0; 3];
+        linear.row(0, &mut row);
+        assert_eq!(row, [1.0, -2.0, 2f32.powi(-24)]);
+        let mut y = [0.0];
+        linear.forward(&[1.0, 1.0, 0.0], 1, &mut y, false, &mut Scratch::default());
+        assert_eq!(y, [-1.0]);
+    }
+}

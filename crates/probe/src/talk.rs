@@ -1,0 +1,79 @@
+//! Speaking with the model on behalf of one sample: every request has a seed of its own, and what was said is kept.
+
+use loophole_chat::{Act, Chat, ChatError, Key, Message, Reply, Request, Role, Sampling, ToolSpec};
+use loophole_template::seed_from;
+
+use crate::BatteryOptions;
+
+/// The speaker of one sample.
+pub(crate) struct Talk<'a> {
+    chat: &'a dyn Chat,
+    options: &'a BatteryOptions,
+    seed: u64,
+    turns: u64,
+    /// The model's thoughts, in order.
+    pub thoughts: Vec<String>,
+    /// Replies of the model.
+    pub replies: usize,
+}
+
+impl<'a> Talk<'a> {
+    pub fn new(chat: &'a dyn Chat, options: &'a BatteryOptions, seed: u64) -> Self {
+        Talk { chat, options, seed, turns: 0, thoughts: Vec::new(), replies: 0 }
+    }
+
+    /// A conversation that begins with this system message, or the one of the options.
+    pub fn begin(&self, system: Option<&str>) -> Vec<Message> {
+        let system = system.filter(|text| !text.is_empty()).unwrap_or(&self.options.system);
+        if system.is_empty() { Vec::new() } else { vec![Message::system(system)] }
+    }
+
+    /// The model's next message, put at the end of the conversation.
+    pub fn next(&mut self, conversation: &mut Vec<Message>, tools: &[ToolSpec], key: Key) -> Result<Reply, ChatError> {
+        self.ask(conversation, Request { tools: tools.to_vec(), key: Some(key), ..Request::default() })
+    }
+
+    /// The same where one of these texts is asked for; a model on this machine can say nothing else.
+    pub fn pick(&mut self, conversation: &mut Vec<Message>, choices: &[String], key: Key) -> Result<Reply, ChatError> {
+        self.ask(conversation, Request { choices: choices.to_vec(), key: Some(key), ..Request::default() })
+    }
+
+    fn ask(&mut self, conversation: &mut Vec<Message>, request: Request) -> Result<Reply, ChatError> {
+        self.turns += 1;
+        let request = Request {
+            messages: conversation.clone(),
+            sampling: Sampling {
+                seed: seed_from(&[self.seed, self.turns]),
+                temperature: Some(self.options.temperature),
+                max_tokens: self.options.max_tokens,
+                ..Sampling::default()
+            },
+            ..request
+        };
+        let reply = self.chat.one(&request)?;
+        self.replies += 1;
+        self.thoughts.extend(reply.thought.clone());
+        conversation.push(reply.message());
+        Ok(reply)
+    }
+}
+
+/// What each character says, where they differ in words only.
+pub(crate) fn key(of: impl Fn(&str) -> Option<Act>) -> Key {
+    Key {
+        good: of("good").unwrap_or_default(),
+        bad: of("bad").unwrap_or_default(),
+        open: of("open"),
+        denying: of("denying"),
+        trying: of("trying"),
+        incompetent: of("incompetent"),
+    }
+}
+
+/// Says something to the model: two messages of the user in a row are one.
+pub(crate) fn say(conversation: &mut Vec<Message>, text: &str) {
+    match conversation.last_mut() {
+        Some(last) if last.role == Role::User => last.content = format!("{}\n{text}", last.content),
+        _ => conversation.push(Message::user(text)),
+    }
+}
