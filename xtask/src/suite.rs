@@ -64,6 +64,8 @@ impl Suite<'_> {
             });
         }
         let env: Vec<(&str, &Path)> = pytest.iter().map(|python| ("LOOPHOLE_PYTHON", python.as_path())).collect();
+        let build = ["test", "--release", "--workspace", "--no-run"];
+        table.check("build", || passed(runner, cargo, &build, BUILD));
         table.check("tests", || tests(runner, cargo, &[], &["--show-output"], &env));
     }
 

@@ -42,9 +42,10 @@ pub fn minimise(
                 if text.trim().is_empty() {
                     text.clear();
                 }
+                let broken = name.ends_with(".py") && is_broken(&text);
                 let mut candidate = best.clone();
                 candidate.insert(name.clone(), text);
-                if try_it(&candidate)? {
+                if !broken && try_it(&candidate)? {
                     best = candidate;
                 } else {
                     from = to;
@@ -57,6 +58,22 @@ pub fn minimise(
         }
     }
     Ok(best)
+}
+
+/// Whether a piece of Python cannot be compiled, as far as its lines tell: a block without a line in it, or a line
+/// deeper than its block. (Where brackets or long texts deceive, a proof is a little longer than it might be.)
+fn is_broken(text: &str) -> bool {
+    let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let opens = |line: &str| line.trim_end().ends_with(':');
+    let goes_on = |line: &str| line.trim_end().ends_with(['(', '[', '{', ',', '\\', '"', '\'']);
+    let first = lines.first().is_some_and(|l| depth(l) > 0);
+    let last = lines.last().is_some_and(|l| opens(l));
+    let within = lines.windows(2).any(|pair| {
+        let deeper = depth(pair[1]) > depth(pair[0]);
+        deeper != opens(pair[0]) && !(deeper && goes_on(pair[0]))
+    });
+    first || last || within
 }
 
 /// Whether a submission lies within another one: it has the same files or fewer, and of each the same lines, in the
@@ -82,6 +99,17 @@ mod tests {
         ]);
         let small = minimise(&files, "solution.py", 48, |f| Ok(f["solution.py"].contains("key"))).unwrap();
         assert_eq!(small, Files::from([("solution.py".to_string(), "key\n".to_string())]));
+    }
+
+    #[test]
+    fn what_cannot_be_compiled_is_not_tried() {
+        for broken in ["def f():\n", "def f():\nreturn 1\n", "    x = 1\n", "x = 1\n    y = 2\n", "if a:\n\n\nb()\n"] {
+            assert!(is_broken(broken), "{broken}");
+        }
+        for sound in ["", "def f():\n    return 1\n\nx = f(\n    1)\n", "class A: pass\nwhile 1:\n  if 2:\n    pass\n"]
+        {
+            assert!(!is_broken(sound), "{sound}");
+        }
     }
 
     #[test]

@@ -164,8 +164,10 @@ impl Lab {
     /// and a pytest one ten times faster.)
     pub fn cells(kind: GraderKind) -> cell::PoolOptions {
         let more: &[&str] = if kind == GraderKind::Pytest { program::PRELOAD_PYTEST } else { &[] };
-        let preload = program::PRELOAD.iter().chain(more).map(|s| s.to_string()).collect();
-        cell::PoolOptions { preload, prepared: program::prepared(), ..cell::PoolOptions::default() }
+        let preload: Vec<String> = program::PRELOAD.iter().chain(more).map(|s| s.to_string()).collect();
+        // What is preloaded anyway needs no zygotes of its own.
+        let warm = cell::DEFAULT_WARM.iter().map(|m| m.to_string()).filter(|m| !preload.contains(m)).collect();
+        cell::PoolOptions { preload, warm, prepared: program::prepared(), ..cell::PoolOptions::default() }
     }
 
     /// What all runs so far have cost.
