@@ -94,6 +94,8 @@ impl Table {
     pub fn check(&mut self, name: &str, check: impl FnOnce() -> Found) -> &Found {
         let began = Instant::now();
         let found = check();
+        // In its own tests this would count as a skip of theirs.
+        #[cfg(not(test))]
         match &found {
             Found::Skipped(why) => println!("SKIPPED {name}: {why}"),
             Found::Failed(why) | Found::Tests(_, Some(why)) => println!("FAILED {name}: {why}"),

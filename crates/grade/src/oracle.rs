@@ -180,7 +180,8 @@ impl Lab {
     }
 }
 
-/// Modules that hold functions and types, and nothing that a program could change to tell its next case.
+/// Modules that solutions import to compute. That one of them leads out after all does no harm: the process that a
+/// submission's cases share knows no expected value, as no process of the oracle does.
 const PLAIN_MODULES: [&str; 9] =
     ["typing", "math", "collections", "itertools", "functools", "heapq", "bisect", "string", "operator"];
 
