@@ -386,35 +386,19 @@ fn fresh(path: &[u8], size: u64) -> isize {
     sys(nr::OPENAT, (-100isize) as usize, place, DIRECTORY | CLOEXEC, 0)
 }
 
-/// Keeps the zygote and its process 1 on one processor, so that what is woken there finds its caches warm; programs
-/// start there too, and may then go anywhere. `slot` tells zygotes apart.
-fn settle(slot: usize) {
-    let s = state();
-    let size = size_of::<[u64; 16]>();
+/// Remembers which processors programs may use: the supervisor keeps the zygote and its process 1 on one of them, so
+/// that what is woken there finds its caches warm. Programs start there too, and may then go anywhere.
+fn remember_processors() {
     let mut mask = [0u64; 16];
-    if sys(nr::SCHED_GETAFFINITY, 0, size, mask.as_mut_ptr() as usize, 0) <= 0 {
-        return;
-    }
-    let count: u32 = mask.iter().map(|w| w.count_ones()).sum();
-    let (mut nth, mut one) = (slot % count.max(1) as usize, [0u64; 16]);
-    for i in 0..1024 {
-        if mask[i / 64] >> (i % 64) & 1 == 1 {
-            if nth == 0 {
-                one[i / 64] = 1 << (i % 64);
-                break;
-            }
-            nth -= 1;
-        }
-    }
-    if sys(nr::SCHED_SETAFFINITY, 0, size, one.as_ptr() as usize, 0) == 0 {
-        s.processors = mask;
+    if sys(nr::SCHED_GETAFFINITY, 0, size_of::<[u64; 16]>(), mask.as_mut_ptr() as usize, 0) > 0 {
+        state().processors = mask;
     }
 }
 
 /// Tells this library what it needs to know. `filter` is a `struct sock_fprog` that stays where it is.
 #[unsafe(no_mangle)]
-pub extern "C" fn cell_setup(secret: u64, slot: usize, length: usize, filter: usize) -> i32 {
-    settle(slot);
+pub extern "C" fn cell_setup(secret: u64, length: usize, filter: usize) -> i32 {
+    remember_processors();
     let s = state();
     s.secret = secret as usize;
     s.filter = [length, filter];

@@ -5,7 +5,7 @@ use crate::python::Python;
 use crate::session::Session;
 use crate::types::{Entry, InputFile, PoolOptions, Program, Record, SessionOptions, Tier, Verdict};
 use crate::zygote::{Setup, Zygote};
-use crate::{CellError, ground, imports, wire};
+use crate::{CellError, ground, imports, sys, wire};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -42,7 +42,8 @@ pub(crate) struct Shared {
 struct State {
     /// Waiting zygotes, the longest unused first.
     idle: Vec<(Flavour, Zygote)>,
-    running: usize,
+    /// Programs that run, by processor.
+    running: Vec<usize>,
     pids: BTreeSet<i32>,
 }
 
@@ -59,7 +60,7 @@ impl Pool {
             tier: options.tier.unwrap_or(Tier::Namespaces),
             cells: if options.cells == 0 { cores + 1 } else { options.cells },
             setups: Mutex::default(),
-            state: Mutex::default(),
+            state: Mutex::new(State { running: vec![0; sys::processors().len()], ..State::default() }),
             freed: Condvar::new(),
             options,
             python,
@@ -227,16 +228,24 @@ impl Shared {
     /// A zygote of a kind, once fewer programs run than may.
     fn take(&self, flavour: Flavour) -> Result<Taken<'_>, CellError> {
         let mut state = locked(&self.state);
-        while state.running >= self.cells {
+        while state.running.iter().sum::<usize>() >= self.cells {
             state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.running += 1;
-        let found = state.idle.iter().rposition(|(f, _)| *f == flavour).map(|i| state.idle.remove(i).1);
+        let State { idle, running, .. } = &mut *state;
+        // Among those of the kind the one whose processor has the least to do, else the one used last.
+        let load = |zygote: &Zygote| zygote.processor.map_or(0, |p| running[p]);
+        let of_kind = idle.iter().enumerate().rev().filter(|(_, (f, _))| *f == flavour);
+        let found = of_kind.min_by_key(|(_, (_, z))| load(z)).map(|(i, _)| i);
+        let least = (0..running.len()).min_by_key(|p| running[*p]).unwrap_or(0);
+        let own = found.and_then(|i| idle[i].1.processor).filter(|p| running[*p] == running[least]);
+        let processor = own.unwrap_or(least);
+        running[processor] += 1;
+        let found = found.map(|i| idle.remove(i).1);
         drop(state);
-        let mut taken = Taken { shared: self, flavour, zygote: found };
-        if taken.zygote.is_none() {
-            taken.zygote = Some(self.make(flavour)?);
-        }
+        let mut taken = Taken { shared: self, flavour, processor, zygote: found };
+        let mut zygote = taken.zygote.take().map_or_else(|| self.make(flavour), Ok)?;
+        zygote.keep_on(processor);
+        taken.zygote = Some(zygote);
         Ok(taken)
     }
 
@@ -251,16 +260,16 @@ impl Shared {
 
     /// Takes back a zygote that can run another program.
     pub(crate) fn give_back(&self, zygote: Zygote) {
-        self.shelve(Flavour::default(), Some(zygote), 0);
+        self.shelve(Flavour::default(), Some(zygote), None);
     }
 
     pub(crate) fn forget(&self, pid: i32) {
         locked(&self.state).pids.remove(&pid);
     }
 
-    fn shelve(&self, flavour: Flavour, zygote: Option<Zygote>, running: usize) {
+    fn shelve(&self, flavour: Flavour, zygote: Option<Zygote>, ran_on: Option<usize>) {
         let mut state = locked(&self.state);
-        state.running -= running;
+        ran_on.into_iter().for_each(|p| state.running[p] -= 1);
         state.idle.extend(zygote.map(|z| (flavour, z)));
         // A few of each kind; those not used for longest go.
         let spare = (state.idle.len() > 4 * self.cells).then(|| state.idle.remove(0));
@@ -277,6 +286,7 @@ impl Shared {
 struct Taken<'a> {
     shared: &'a Shared,
     flavour: Flavour,
+    processor: usize,
     zygote: Option<Zygote>,
 }
 
@@ -290,7 +300,7 @@ impl Taken<'_> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        self.shared.shelve(self.flavour, self.zygote.take(), 1);
+        self.shared.shelve(self.flavour, self.zygote.take(), Some(self.processor));
     }
 }
 
@@ -344,6 +354,10 @@ fn relative(path: &str) -> Result<(), CellError> {
     let normal = !path.contains("//") && !path.ends_with('/') && !path.contains("/./");
     if path.is_empty() || !plain || !normal || path.contains('\0') {
         return Err(CellError::BadProgram(format!("{path:?} is not a relative path below /box without `.` and `..`")));
+    }
+    if path.len() > 4000 || path.split('/').any(|name| name.len() > 255) {
+        let shown: String = path.chars().take(40).collect();
+        return Err(CellError::BadProgram(format!("the path {shown:?}... is longer than the system allows")));
     }
     Ok(())
 }

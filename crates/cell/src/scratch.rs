@@ -1,10 +1,15 @@
 //! `/box` and `/tmp` of a cell, seen through descriptors of their roots.
 //!
 //! Both are file systems of their own. A program that leaves them as they were costs the next one nothing; otherwise
-//! they are made anew. Whether they are as they were is read off the root: every entry made or removed and every
-//! change of mode or attributes leaves its mark there, and what hides elsewhere takes blocks or inodes.
+//! they are made anew, unless all it had there is what it was given. Whether they are as they were is read off the
+//! root: every entry made or removed and every change of mode or attributes leaves its mark there, and what hides
+//! elsewhere takes blocks or inodes.
 
+use crate::types::InputFile;
 use crate::{CellError, sys};
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
@@ -12,9 +17,20 @@ use std::sync::OnceLock;
 pub(crate) struct Place {
     pub(crate) root: OwnedFd,
     base: Mark,
+    given: Given,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+/// What a program was given.
+#[derive(Default)]
+struct Given {
+    files: Vec<CString>,
+    /// Parents before children.
+    folders: Vec<CString>,
+    /// Of the root and of these folders, before the program started.
+    marks: Vec<Mark>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Mark {
     mode: u32,
     owner: (u32, u32),
@@ -39,13 +55,72 @@ impl Mark {
             free: (fs.f_bfree, fs.f_ffree),
         })
     }
+
+    /// Equal but for the contents of files below.
+    fn same_entries(&self, other: &Mark) -> bool {
+        Mark { free: other.free, ..*self } == *other
+    }
 }
 
 impl Place {
     /// A place that was just made.
     pub(crate) fn new(root: OwnedFd) -> Result<Place, CellError> {
         let base = Mark::of(&root).map_err(|e| CellError::machine("looking at a new folder", &e))?;
-        Ok(Place { root, base })
+        Ok(Place { root, base, given: Given::default() })
+    }
+
+    /// Puts files here, for their owner the root's. Nothing of a program may be here or alive.
+    pub(crate) fn give(&mut self, files: &[InputFile]) -> io::Result<()> {
+        self.given = Given::default();
+        if files.is_empty() {
+            return Ok(());
+        }
+        let _owner = sys::MakingAs::user(self.base.owner);
+        let mut known = BTreeSet::new();
+        for file in files {
+            for (end, _) in file.path.match_indices('/') {
+                if known.insert(&file.path[..end]) {
+                    let folder = CString::new(&file.path[..end])?;
+                    sys::make_folder(&self.root, &folder, 0o755)?;
+                    self.given.folders.push(folder);
+                }
+            }
+            let path = CString::new(file.path.as_str())?;
+            sys::make_file(&self.root, &path, &file.content, if file.executable { 0o755 } else { 0o644 })?;
+            self.given.files.push(path);
+        }
+        self.given.marks = self.marks(&self.given.folders)?;
+        Ok(())
+    }
+
+    fn marks(&self, folders: &[CString]) -> io::Result<Vec<Mark>> {
+        let folder =
+            |path: &CString| Mark::of(&sys::open_beneath(&self.root, path, libc::O_RDONLY | libc::O_DIRECTORY)?);
+        std::iter::once(Mark::of(&self.root)).chain(folders.iter().map(folder)).collect()
+    }
+
+    /// Takes away what was given, if the program has made, removed and renamed nothing beside it. Whether the place is
+    /// then as good as new.
+    pub(crate) fn take_back(&mut self) -> bool {
+        let given = std::mem::take(&mut self.given);
+        // Where times are coarse, a change in the tick of the giving would not show.
+        !given.files.is_empty() && fine_times() && self.take(&given).unwrap_or(false)
+    }
+
+    fn take(&mut self, given: &Given) -> io::Result<bool> {
+        let now = self.marks(&given.folders)?;
+        if !now.iter().zip(&given.marks).all(|(now, before)| now.same_entries(before)) {
+            return Ok(false);
+        }
+        given.files.iter().try_for_each(|file| sys::remove_at(&self.root, file, 0))?;
+        let mut folders = given.folders.iter().rev();
+        folders.try_for_each(|folder| sys::remove_at(&self.root, folder, libc::AT_REMOVEDIR))?;
+        let long_ago = libc::timespec { tv_sec: 1, tv_nsec: 0 };
+        sys::set_times(&self.root, Some(&[long_ago, long_ago]))?;
+        let now = Mark::of(&self.root)?;
+        let clean = now.free == self.base.free && now.links == self.base.links;
+        self.base = now;
+        Ok(clean)
     }
 
     /// Whether nothing was done here since it was made, by a program that started at `started` (seconds of the

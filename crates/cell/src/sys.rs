@@ -4,6 +4,7 @@ use libc::{c_int, c_void};
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 
 pub(crate) fn check(ret: i64) -> io::Result<i64> {
     if ret < 0 { Err(io::Error::last_os_error()) } else { Ok(ret) }
@@ -187,7 +188,7 @@ pub(crate) fn set_times(file: &OwnedFd, times: Option<&[libc::timespec; 2]>) -> 
     check(unsafe { libc::utimensat(file.as_raw_fd(), c"".as_ptr(), times, libc::AT_EMPTY_PATH) }.into()).map(|_| ())
 }
 
-/// Gives the owner the missing permission to read; only called when nothing runs any more.
+/// Sets a mode; only called when nothing of a program runs.
 pub(crate) fn chmod_open(dir: &OwnedFd, mode: u32) -> io::Result<()> {
     // SAFETY: plain fchmod on a descriptor we own.
     check(unsafe { libc::fchmod(dir.as_raw_fd(), mode) }.into()).map(|_| ())
@@ -197,6 +198,62 @@ pub(crate) fn chmod_open(dir: &OwnedFd, mode: u32) -> io::Result<()> {
 pub(crate) fn chmod_at(dir: &OwnedFd, name: &CStr, mode: u32) -> io::Result<()> {
     // SAFETY: `name` is NUL-terminated.
     check(unsafe { libc::fchmodat(dir.as_raw_fd(), name.as_ptr(), mode, 0) }.into()).map(|_| ())
+}
+
+/// As long as it lives, this thread makes files for another user. Without the right to do so it makes its own.
+pub(crate) struct MakingAs(Option<(libc::uid_t, libc::gid_t)>);
+
+impl MakingAs {
+    pub(crate) fn user((uid, gid): (libc::uid_t, libc::gid_t)) -> MakingAs {
+        // SAFETY: these touch no memory, and change the calling thread alone.
+        let own = unsafe { (libc::geteuid(), libc::getegid()) };
+        if own == (uid, gid) {
+            return MakingAs(None);
+        }
+        // SAFETY: as above. The group first: without the user's rights it could not be changed.
+        unsafe {
+            libc::setfsgid(gid);
+            libc::setfsuid(uid);
+        }
+        MakingAs(Some(own))
+    }
+}
+
+impl Drop for MakingAs {
+    fn drop(&mut self) {
+        if let Some((uid, gid)) = self.0 {
+            // SAFETY: as above.
+            unsafe {
+                libc::setfsuid(uid);
+                libc::setfsgid(gid);
+            }
+        }
+    }
+}
+
+/// A new file with this content, whatever the umask.
+pub(crate) fn make_file(dir: &OwnedFd, path: &CStr, content: &[u8], mode: u32) -> io::Result<()> {
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // SAFETY: `path` is NUL-terminated; the descriptor is fresh.
+    let mut file = unsafe {
+        let fd = check(libc::openat(dir.as_raw_fd(), path.as_ptr(), flags, 0o600).into())?;
+        std::fs::File::from(OwnedFd::from_raw_fd(fd as RawFd))
+    };
+    io::Write::write_all(&mut file, content)?;
+    chmod_open(&OwnedFd::from(file), mode)
+}
+
+/// A new folder, whatever the umask.
+pub(crate) fn make_folder(dir: &OwnedFd, path: &CStr, mode: u32) -> io::Result<()> {
+    // SAFETY: `path` is NUL-terminated.
+    check(unsafe { libc::mkdirat(dir.as_raw_fd(), path.as_ptr(), 0o700) }.into())?;
+    chmod_at(dir, path, mode)
+}
+
+/// Removes a file, or with `AT_REMOVEDIR` an empty folder.
+pub(crate) fn remove_at(dir: &OwnedFd, path: &CStr, flags: c_int) -> io::Result<()> {
+    // SAFETY: `path` is NUL-terminated.
+    check(unsafe { libc::unlinkat(dir.as_raw_fd(), path.as_ptr(), flags) }.into()).map(|_| ())
 }
 
 /// Sends one message with descriptors; never raises SIGPIPE.
@@ -342,6 +399,32 @@ pub(crate) fn read_text(pid: i32, pointer: u64) -> Option<String> {
         }
     }
     None
+}
+
+/// The processors this process may use, as it was started.
+pub(crate) fn processors() -> &'static [usize] {
+    static ALL: OnceLock<Vec<usize>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        // SAFETY: a set of bits; the call fills no more than it.
+        let set = unsafe {
+            let mut set: libc::cpu_set_t = std::mem::zeroed();
+            libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set);
+            set
+        };
+        // SAFETY: the bit is within the set.
+        let found: Vec<usize> = (0..1024).filter(|i| unsafe { libc::CPU_ISSET(*i, &set) }).collect();
+        if found.is_empty() { vec![0] } else { found }
+    })
+}
+
+/// Keeps a process on the one of [`processors`] with this number.
+pub(crate) fn keep_on(pid: libc::pid_t, number: usize) -> io::Result<()> {
+    // SAFETY: a set of bits, of which one within it is set.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(processors()[number], &mut set);
+        check(libc::sched_setaffinity(pid, size_of::<libc::cpu_set_t>(), &raw const set).into()).map(|_| ())
+    }
 }
 
 /// A number nobody can guess.

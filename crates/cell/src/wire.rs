@@ -100,15 +100,6 @@ pub(crate) fn job(program: &Program, env: &[(String, String)], prepared: &[Strin
         }
     }
     job.tuple(pairs);
-    let mut files = Tuple::new();
-    for file in &program.files {
-        let mut one = Tuple::new();
-        one.text(&file.path);
-        one.bytes(&file.content);
-        one.int(if file.executable { 0o755 } else { 0o644 });
-        files.tuple(one);
-    }
-    job.tuple(files);
     job.tuple(first);
     let body = job.finish();
     let mut out = Vec::with_capacity(HEAD + body.len());

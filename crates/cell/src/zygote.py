@@ -15,9 +15,9 @@ def main():
     global PLACE, baseline
     ctl = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, 3)
     os.environ.pop("LD_BIND_NOW", None)
-    library, secret, slot, inner, preload, texts, paths, PLACE = marshal.loads(ctl.recv(1 << 20))
+    library, secret, inner, preload, texts, paths, PLACE = marshal.loads(ctl.recv(1 << 20))
     inside = ctypes.PyDLL(library)
-    inside.cell_setup.argtypes = (ctypes.c_uint64, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_void_p)
+    inside.cell_setup.argtypes = (ctypes.c_uint64, ctypes.c_size_t, ctypes.c_void_p)
     filter = ctypes.create_string_buffer(inner, len(inner))
     sys.path[:] = [p for p in sys.path if p not in ("", ".")] + list(paths)
     import _sitebuiltins
@@ -29,7 +29,7 @@ def main():
         prepared.append(compile(text, "<prepared>", "exec", dont_inherit=True))
         exec(prepared[-1], {"__name__": "<prepared>"})
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-    if inside.cell_setup(secret, slot, len(inner) // 8, ctypes.addressof(filter)):
+    if inside.cell_setup(secret, len(inner) // 8, ctypes.addressof(filter)):
         raise OSError("pidfd_open is refused")
     del secret, inner
     next_job, watch, enter, fork = inside.cell_next, inside.cell_watch, inside.cell_enter, os.fork
@@ -92,26 +92,10 @@ def find_files():
         pass
 
 
-def place(files):
-    made = set()
-    for path, content, mode in files:
-        folder = os.path.dirname(path)
-        if folder and folder not in made:
-            os.makedirs(folder, 0o755, exist_ok=True)
-            made.add(folder)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        view = memoryview(content)
-        while len(view):
-            view = view[os.write(fd, view):]
-        os.close(fd)
-
-
 def program(job, enter):
     try:
-        kind, source, argv, env, files, begins = marshal.loads(os.pread(job & 1023, job >> 10, 48))
+        kind, source, argv, env, begins = marshal.loads(os.pread(job & 1023, job >> 10, 48))
         os.chdir(PLACE)
-        if files:
-            place(files)
         if kind == 2:
             # An executed program gets back what Python set to "ignore".
             _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
@@ -122,7 +106,6 @@ def program(job, enter):
     except BaseException as e:
         os.write(3, b"E" + repr(e).encode()[:500])
         os._exit(70)
-    del files
     if kind == 2:
         try:
             os.execvpe(argv[0], argv, dict(env))

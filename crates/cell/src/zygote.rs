@@ -14,7 +14,6 @@ use crate::{CellError, filter, sys};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 mod run;
@@ -43,6 +42,8 @@ pub(crate) struct Setup {
 /// A warm interpreter in its cell. Dropping it ends it and all that runs in it.
 pub(crate) struct Zygote {
     pub(crate) pid: libc::pid_t,
+    /// The processor it is kept on, by number among those that may be used.
+    pub(crate) processor: Option<usize>,
     pidfd: OwnedFd,
     pub(crate) ctl: OwnedFd,
     listener: Option<OwnedFd>,
@@ -103,8 +104,6 @@ impl Zygote {
         let mut config = Tuple::new();
         config.text(&ground.as_ref().map_or_else(|| LIBRARY.to_owned(), Ground::library));
         config.int(started.secret);
-        static SLOT: AtomicU32 = AtomicU32::new(0);
-        config.int(u64::from(SLOT.fetch_add(1, Ordering::Relaxed)));
         config.bytes(&inner);
         let mut preload = Tuple::new();
         setup.preload.iter().for_each(|m| preload.text(m));
@@ -119,6 +118,7 @@ impl Zygote {
         sys::send(&started.ctl, &config.finish(), &[]).map_err(machine("configuring a zygote"))?;
         let mut zygote = Zygote {
             pid: started.pid,
+            processor: None,
             pidfd: started.pidfd,
             ctl: started.ctl,
             listener: started.listener,
@@ -273,6 +273,13 @@ impl Zygote {
             (_, true) => Heard::Zygote,
             _ => Heard::Nothing,
         })
+    }
+
+    /// Keeps it on a processor, which the programs it forks may leave.
+    pub(crate) fn keep_on(&mut self, processor: usize) {
+        if self.processor != Some(processor) && sys::keep_on(self.pid, processor).is_ok() {
+            self.processor = Some(processor);
+        }
     }
 
     /// What bounds it beside the limits of each process.

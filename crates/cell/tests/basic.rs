@@ -283,3 +283,52 @@ fn roots_lead_into_the_box() {
         assert!(matches!(start(&[taken]), Err(CellError::BadProgram(_))), "{taken}");
     }
 }
+
+/// A cell that takes back what it gave must not be handed on with anything else in it.
+#[test]
+fn nothing_of_a_program_with_files_is_left_for_the_next() {
+    let pool = Pool::start(PoolOptions { cells: 1, ..PoolOptions::default() }).unwrap();
+    let given = || vec![InputFile::new("a.py", "x = 1\n"), InputFile::new("deep/er/b.txt", "b")];
+    let look = "import os\n\
+                def say(p):\n    s = os.lstat(p)\n    print(p, oct(s.st_mode), s.st_size, s.st_nlink, os.listxattr(p))\n\
+                for top in ('/box', '/tmp'):\n    for d, _, files in os.walk(top):\n        say(d)\n        \
+                for f in files: say(d + '/' + f)\n";
+    let run = |source: &str| pool.run(&Program { files: given(), ..Program::python(source) }).unwrap();
+    let clean = run(look);
+    assert!(clean.files.is_empty());
+    for leaves in [
+        "",
+        "open('/box/a.py', 'a').write('y = 2\\n' * 100000)",
+        "open('/box/deep/er/b.txt', 'w')",
+        "os.unlink('/box/a.py')",
+        "os.unlink('/box/deep/er/b.txt')",
+        "os.unlink('/box/a.py'); open('/box/a.py', 'w').write('x = 1\\n')",
+        "open('/box/new', 'w')",
+        "open('/box/deep/new', 'w')",
+        "os.mkdir('/box/deep/er/more'); os.rmdir('/box/deep/er/more')",
+        "os.chmod('/box', 0o700)",
+        "os.chmod('/box/deep', 0)",
+        "os.chmod('/box/a.py', 0)",
+        "os.setxattr('/box', 'user.note', b'1')",
+        "os.setxattr('/box/deep', 'user.note', b'1')",
+        "os.link('/box/a.py', '/box/deep/c')",
+        "os.rename('/box/deep', '/box/deeper')",
+        "os.rename('/box/a.py', '/box/deep/er/b.txt')",
+        "os.symlink('/', '/box/deep/er/l')",
+        "os.utime('/box', (5, 5))",
+        "open('/tmp/x', 'w')",
+        "os.open('/box', os.O_TMPFILE | os.O_RDWR)",
+    ] {
+        run(&format!(
+            "import os\ntry:\n    {leaves}\nexcept OSError as e:\n    pass\n",
+            leaves = if leaves.is_empty() { "pass" } else { leaves }
+        ));
+        let after = run(look);
+        assert_eq!(String::from_utf8_lossy(&after.stdout), String::from_utf8_lossy(&clean.stdout), "after {leaves}");
+        assert!(after.files.is_empty(), "after {leaves}: {:?}", after.files);
+        let bare = pool
+            .run(&Program::python("import os; print(os.listdir('/box'), os.listdir('/tmp'), os.stat('/box').st_mtime)"))
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&bare.stdout), "[] [] 1.0\n", "after {leaves}");
+    }
+}

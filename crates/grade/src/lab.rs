@@ -167,7 +167,9 @@ impl Lab {
         let preload: Vec<String> = program::PRELOAD.iter().chain(more).map(|s| s.to_string()).collect();
         // What is preloaded anyway needs no zygotes of its own.
         let warm = cell::DEFAULT_WARM.iter().map(|m| m.to_string()).filter(|m| !preload.contains(m)).collect();
-        cell::PoolOptions { preload, warm, prepared: program::prepared(), ..cell::PoolOptions::default() }
+        // Graders compute and hardly ever wait: one more than there are processors would only push out their caches.
+        let cells = std::thread::available_parallelism().map_or(1, usize::from);
+        cell::PoolOptions { cells, preload, warm, prepared: program::prepared(), ..cell::PoolOptions::default() }
     }
 
     /// What all runs so far have cost.

@@ -98,7 +98,16 @@ impl Lab {
     ) -> Result<Vec<Answer>, GradeError> {
         let patience = self.patience(inputs.len());
         let order = order(inputs.len(), entry);
-        let asking = Asking { entry: entry_point, after, together: is_confined(entry), patience };
+        let asking = Asking { entry: entry_point, after, patience };
+        if is_confined(entry) {
+            let source = program::shared(&asking, &entry.source, inputs, &order);
+            let output_bytes = self.limits().file_bytes;
+            let limits = cell::Limits { output_bytes, ..self.limits() };
+            let record = self.run(&cell::Program { limits, ..cell::Program::python(source) })?;
+            if record.verdict == cell::Verdict::Exit && record.code == Some(0) {
+                return Ok(read(&record, inputs.len()));
+            }
+        }
         self.ask(program::functions(&asking, inputs, &order), inputs.len(), patience, entry)
     }
 
@@ -143,7 +152,7 @@ impl Lab {
         } else {
             let inputs: Vec<&[Value]> = cases.iter().map(|(args, _)| args.as_slice()).collect();
             let entry_point = &task.entry_point;
-            let asking = Asking { entry: entry_point, after: false, together: is_confined(entry), patience };
+            let asking = Asking { entry: entry_point, after: false, patience };
             program::functions(&asking, &inputs, &order)
         };
         Ok(Some(self.asking(source, patience, entry)))
@@ -152,32 +161,37 @@ impl Lab {
     /// Runs the oracle's program on a submission and reads its answers; an answer that did not come says why.
     fn ask(&self, source: String, cases: usize, patience: Patience, entry: &Entry) -> Result<Vec<Answer>, GradeError> {
         let record = self.run(&self.asking(source, patience, entry))?;
-        let mut answers: Vec<Answer> = vec![Err("no answer".into()); cases];
-        if record.verdict != cell::Verdict::Exit {
-            answers.fill(Err(format!("no answer before the end ({:?})", record.verdict)));
-        }
-        let mut seen = vec![false; cases];
-        for line in String::from_utf8_lossy(&record.stdout).lines() {
-            let Some((index, text)) = line.split_once(' ') else {
-                continue;
-            };
-            if index == "!" {
-                answers.fill(Err(format!("{text} while loading")));
-                break;
-            }
-            let Ok(i) = index.parse::<usize>() else {
-                continue;
-            };
-            if i >= cases || std::mem::replace(&mut seen[i], true) {
-                continue;
-            }
-            answers[i] = match text.strip_prefix('!') {
-                Some(why) => Err(why.to_string()),
-                None => Value::parse(text).map_err(|e| e.to_string()),
-            };
-        }
-        Ok(answers)
+        Ok(read(&record, cases))
     }
+}
+
+/// The answers in what the oracle's program has printed.
+fn read(record: &cell::Record, cases: usize) -> Vec<Answer> {
+    let mut answers: Vec<Answer> = vec![Err("no answer".into()); cases];
+    if record.verdict != cell::Verdict::Exit {
+        answers.fill(Err(format!("no answer before the end ({:?})", record.verdict)));
+    }
+    let mut seen = vec![false; cases];
+    for line in String::from_utf8_lossy(&record.stdout).lines() {
+        let Some((index, text)) = line.split_once(' ') else {
+            continue;
+        };
+        if index == "!" {
+            answers.fill(Err(format!("{text} while loading")));
+            break;
+        }
+        let Ok(i) = index.parse::<usize>() else {
+            continue;
+        };
+        if i >= cases || std::mem::replace(&mut seen[i], true) {
+            continue;
+        }
+        answers[i] = match text.strip_prefix('!') {
+            Some(why) => Err(why.to_string()),
+            None => Value::parse(text).map_err(|e| e.to_string()),
+        };
+    }
+    answers
 }
 
 /// Modules that solutions import to compute. That one of them leads out after all does no harm: the process that a

@@ -46,6 +46,9 @@ impl Zygote {
             self.wipe(BOX | TMP, bytes)?;
             self.made()?;
         }
+        if let Some(folder) = self.folders.first_mut() {
+            folder.give(&program.files).map_err(machine("placing the program's files"))?;
+        }
         let watched = !program.watch.is_empty();
         let watch = if watched { Some(Watch::new(&program.watch).map_err(machine("inotify"))?) } else { None };
         let no_input = program.stdin.is_empty() && terminal.is_none();
@@ -202,7 +205,7 @@ impl Zygote {
         let (stdout, out_size) = read(&running.stdout)?;
         let (stderr, err_size) = read(&running.stderr)?;
         let truncated = out_size.max(err_size) > limits.output_bytes;
-        let dirty: Vec<bool> = self.folders.iter().map(|f| !f.is_pristine(running.clock)).collect();
+        let mut dirty: Vec<bool> = self.folders.iter().map(|f| !f.is_pristine(running.clock)).collect();
         let failed = ended.status != 0;
         let full = failed && self.folders.iter().any(Place::is_full);
         let found = if dirty.first() == Some(&true) || !program.files.is_empty() {
@@ -214,6 +217,10 @@ impl Zygote {
             Some(group) if failed => group.hits(),
             _ => Hits::default(),
         };
+        // Elsewhere the file system is not the folder's own.
+        if let (true, Some(true), Some(folder)) = (self.ground.is_none(), dirty.first(), self.folders.first_mut()) {
+            dirty[0] = !folder.take_back();
+        }
         let which = dirty.iter().zip([BOX, TMP]).fold(0, |bits, (dirty, bit)| bits | if *dirty { bit } else { 0 });
         if which != 0 && !self.dead {
             // The next program's folders are made while this one's record is looked at.

@@ -24,7 +24,7 @@ use std::fmt::Write as _;
 pub(crate) use framework::TEST_FILE;
 pub(crate) use humaneval::{prepare, replay};
 pub(crate) use marks::Marks;
-pub(crate) use oracle::{Asking, Patience, functions, programs};
+pub(crate) use oracle::{Asking, Patience, functions, programs, shared};
 pub(crate) use preload::{PRELOAD, PRELOAD_PYTEST, prepared};
 pub(crate) use stdio::{same_output, stdio_cases, wrong_output};
 

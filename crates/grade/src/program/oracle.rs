@@ -1,11 +1,13 @@
-//! The programs that evaluate a submission on inputs alone: one fresh process a case.
+//! The programs that evaluate a submission on inputs alone.
 
 use super::stdio::RUN_PROGRAM;
 use super::{CANON, literal, tuple};
 use crate::value::Value;
 use std::fmt::Write as _;
 
+pub(super) const CALL: &str = include_str!("../python/call.py");
 pub(super) const ORACLE: &str = include_str!("../python/oracle.py");
+pub(super) const SHARED: &str = include_str!("../python/shared.py");
 
 /// How long one case and all together may take, in seconds.
 #[derive(Clone, Copy)]
@@ -27,21 +29,34 @@ pub(crate) struct Asking<'a> {
     pub entry: &'a str,
     /// For the arguments as the call left them, too.
     pub after: bool,
-    /// All cases in one process, if none of them ends it.
-    pub together: bool,
     pub patience: Patience,
 }
 
-/// Calls a function with each input. `order` picks the cases and their order.
-pub(crate) fn functions(asking: &Asking, inputs: &[&[Value]], order: &[usize]) -> String {
-    let Asking { entry, after, together, patience } = *asking;
-    let mut s = format!("{CANON}{ORACLE}_oracle([\n");
+impl Asking<'_> {
+    fn call(&self) -> String {
+        let after = if self.after { "True" } else { "False" };
+        format!("_call({}, _canon, {after})", literal(self.entry))
+    }
+}
+
+fn cases(inputs: &[&[Value]], order: &[usize]) -> String {
+    let mut s = String::from("[\n");
     for &i in order {
         let _ = writeln!(s, "    ({i}, {}),", tuple(inputs[i]));
     }
-    let python = |yes| if yes { "True" } else { "False" };
-    let (after, together) = (python(after), python(together));
-    s + &format!("], _call({}, _canon, {after}), {}, {together})\n", literal(entry), patience.python())
+    s + "]"
+}
+
+/// Calls a function with each input, one fresh process a case. `order` picks the cases and their order.
+pub(crate) fn functions(asking: &Asking, inputs: &[&[Value]], order: &[usize]) -> String {
+    let (cases, call) = (cases(inputs, order), asking.call());
+    format!("{CANON}{CALL}{ORACLE}_oracle({cases}, {call}, {})\n", asking.patience.python())
+}
+
+/// The same in one process, for a submission that can only compute; status 0 only if every case has an answer.
+pub(crate) fn shared(asking: &Asking, source: &str, inputs: &[&[Value]], order: &[usize]) -> String {
+    let (cases, call) = (cases(inputs, order), asking.call());
+    format!("{CANON}{CALL}{SHARED}_shared({cases}, {}, {call})\n", literal(source))
 }
 
 /// Runs the submission as a program with each input on standard input.

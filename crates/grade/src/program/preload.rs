@@ -12,7 +12,9 @@ pub(crate) fn prepared() -> Vec<String> {
         humaneval::LAUNDER,
         humaneval::WRONG,
         humaneval::HUMANEVAL,
+        oracle::CALL,
         oracle::ORACLE,
+        oracle::SHARED,
         stdio::RUN_PROGRAM,
     ];
     texts.map(str::to_owned).to_vec()

@@ -1,20 +1,11 @@
 # One fresh process a case, none of which holds an expected value. Whatever a case leaves behind (processes,
-# files) is gone before the next. A submission that has no way out of its own functions leaves nothing behind but
-# its module: all its cases share one process, each with a fresh module; should one of them end in any other way
-# than with a value or an error, all are asked again, apart.
+# files) is gone before the next.
 import math, os, resource, select, sys, time
 from _frozen_importlib import module_from_spec
 from importlib.machinery import ModuleSpec, SourceFileLoader
 
 
-def _call(entry, canon, after):
-    def answer(module, args):
-        value = canon(getattr(module, entry)(*args))
-        return '{"$tuple":[' + value + "," + canon(list(args), True) + "]}" if after else value
-    return answer
-
-
-def _oracle(cases, answer, patience, together=False):
+def _oracle(cases, answer, patience):
     sys.dont_write_bytecode = True
     case_cpu, case_wall, all_wall = patience
     path = "/box/solution.py"
@@ -82,24 +73,6 @@ def _oracle(cases, answer, patience, together=False):
         exec(code, module.__dict__)
         return module
 
-    def all_in_one():
-        # In a fresh process; what it says is said at its end, or not at all.
-        said = []
-        try:
-            sys.setrecursionlimit(sys.getrecursionlimit() + 60)
-            for i, args in cases:
-                module = load()
-                try:
-                    said.append("%d %s" % (i, answer(module, args)))
-                except (MemoryError, RecursionError):
-                    os._exit(1)
-                except Exception as e:
-                    said.append(failure(i, e))
-            say("\n".join(said))
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-
     def failure(i, e):
         kinds = [t.__name__ for t in type(e).__mro__ if t.__module__ == "builtins"]
         return "%d !%s %s" % (i, type(e).__name__, kinds[0])
@@ -143,12 +116,6 @@ def _oracle(cases, answer, patience, together=False):
                 return True, used
         return False, used
 
-    if together and cases:
-        pid = os.fork()
-        if pid == 0:
-            all_in_one()
-        if ended(pid, case_wall)[0] == 0:
-            os._exit(0)
     left_for_all, late = all_wall, False
     # Of very many cases a few share a process; which ones is drawn, as is their order.
     processes = len(cases) if run_program else min(len(cases), 40)
