@@ -409,6 +409,42 @@ pub extern "C" fn cell_setup(secret: u64, length: usize, filter: usize) -> i32 {
     if fd < 0 { fd as i32 } else { 0 }
 }
 
+/// Makes the folders anew that a message asks for.
+fn renew(message: &[u8; 32]) {
+    let mut word = [0u8; 8];
+    word.copy_from_slice(&message[8..16]);
+    let size = u64::from_le_bytes(word);
+    let mut made = [0i32; 2];
+    let mut count = 0;
+    for (bit, path) in [(1, &b"/box\0"[..]), (2, &b"/tmp\0"[..])] {
+        if message[1] & bit != 0 {
+            let fd = fresh(path, size);
+            if fd < 0 {
+                fail(b'm', fd);
+                exit(71);
+            }
+            made[count] = fd as i32;
+            count += 1;
+        }
+    }
+    send(b"M", &made[..count]);
+    made[..count].iter().for_each(|fd| {
+        sys(nr::CLOSE, *fd as usize, 0, 0, 0);
+    });
+}
+
+/// Waits for the first folders.
+#[unsafe(no_mangle)]
+pub extern "C" fn cell_folders() {
+    let mut message = [0u8; 32];
+    if receive(&mut message, &mut [-1; 5]) <= 0 {
+        exit(0);
+    }
+    if message[0] == b'W' {
+        renew(&message);
+    }
+}
+
 /// Waits for the next job and makes the namespace of its program; what the caller forks next is the program. Returns
 /// the descriptor of the job, below 1024, and times 1024 the length of what follows its head.
 #[unsafe(no_mangle)]
@@ -422,26 +458,7 @@ pub extern "C" fn cell_next() -> i64 {
             exit(0);
         }
         if message[0] == b'W' {
-            let mut word = [0u8; 8];
-            word.copy_from_slice(&message[8..16]);
-            let size = u64::from_le_bytes(word);
-            let mut made = [0i32; 2];
-            let mut count = 0;
-            for (bit, path) in [(1, &b"/box\0"[..]), (2, &b"/tmp\0"[..])] {
-                if message[1] & bit != 0 {
-                    let fd = fresh(path, size);
-                    if fd < 0 {
-                        fail(b'm', fd);
-                        exit(71);
-                    }
-                    made[count] = fd as i32;
-                    count += 1;
-                }
-            }
-            send(b"M", &made[..count]);
-            made[..count].iter().for_each(|fd| {
-                sys(nr::CLOSE, *fd as usize, 0, 0, 0);
-            });
+            renew(&message);
             continue;
         }
         if message[0] != b'J' {

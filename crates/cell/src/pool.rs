@@ -19,6 +19,8 @@ struct Flavour {
     /// Bits by position in [`PoolOptions::warm`].
     warm: u32,
     watch: bool,
+    /// One of [`Shared::checkpoints`].
+    checkpoint: Option<usize>,
 }
 
 /// Zygotes ready to run programs. [`run`](Pool::run) blocks; call it from many threads.
@@ -34,6 +36,8 @@ pub(crate) struct Shared {
     cells: usize,
     tier: Tier,
     setups: Mutex<BTreeMap<Flavour, Arc<Setup>>>,
+    /// The texts met so far.
+    checkpoints: Mutex<Vec<Arc<str>>>,
     state: Mutex<State>,
     freed: Condvar,
 }
@@ -60,6 +64,7 @@ impl Pool {
             tier: options.tier.unwrap_or(Tier::Namespaces),
             cells: if options.cells == 0 { cores + 1 } else { options.cells },
             setups: Mutex::default(),
+            checkpoints: Mutex::default(),
             state: Mutex::new(State { running: vec![0; sys::processors().len()], ..State::default() }),
             freed: Condvar::new(),
             options,
@@ -176,6 +181,15 @@ impl Shared {
         if self.options.shell_only || matches!(program.entry, Entry::Command(_)) {
             return bare;
         }
+        if let Some(text) = &program.checkpoint {
+            let mut known = locked(&self.checkpoints);
+            let found = known.iter().position(|t| t == text);
+            let checkpoint = found.unwrap_or_else(|| {
+                known.push(Arc::clone(text));
+                known.len() - 1
+            });
+            return Flavour { standard: true, checkpoint: Some(checkpoint), ..bare };
+        }
         let own = program.files.iter().filter_map(|f| f.path.split(['/', '.']).next());
         let mut found = imports::Found::beside(own);
         if let Entry::Python(source) = &program.entry {
@@ -186,7 +200,7 @@ impl Shared {
                 found.scan(source, &self.options.warm);
             }
         }
-        Flavour { standard: found.any, warm: found.warm, watch }
+        Flavour { standard: found.any, warm: found.warm, ..bare }
     }
 
     fn setup(&self, flavour: Flavour) -> Result<Arc<Setup>, CellError> {
@@ -199,6 +213,7 @@ impl Shared {
         let setup = Arc::new(Setup {
             plan: Plan::new(&self.python, &self.options)?,
             preload: standard.iter().chain(warm.map(|(_, m)| m)).cloned().collect(),
+            checkpoint: flavour.checkpoint.map(|i| Arc::clone(&locked(&self.checkpoints)[i])),
             prepared: self.options.prepared.as_slice().into(),
             site: self.python.site.clone(),
             env: environment(&self.python),
@@ -318,6 +333,9 @@ pub(crate) fn validate(program: &Program) -> Result<(), CellError> {
     };
     if let Some(w) = words.into_iter().chain(&program.args).find(|w| w.contains('\0')) {
         return bad(format!("NUL byte in argument {w:?}"));
+    }
+    if program.checkpoint.is_some() && !matches!(program.entry, Entry::Python(_)) {
+        return bad("a checkpoint needs Python source".to_owned());
     }
     let l = &program.limits;
     let times = [l.cpu_seconds, l.wall_seconds];

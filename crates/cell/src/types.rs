@@ -4,6 +4,7 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// How a [`Pool`](crate::Pool) is set up.
 #[derive(Debug, Clone)]
@@ -99,6 +100,11 @@ pub struct Program {
     pub read_back: Vec<String>,
     /// Files given whose every opening is to be told in [`Record::opened`].
     pub watch: Vec<String>,
+    /// A Python text of the caller's own around [`Entry::Python`]: it runs as `__main__` in a warm interpreter up to
+    /// where it calls `checkpoint()`. The program is forked there: in it the call runs the entry's source, in the same
+    /// namespace, and returns. What it had open by then is `/dev/null` in the program. One such interpreter is kept
+    /// for each text.
+    pub checkpoint: Option<Arc<str>>,
 }
 
 impl Program {
@@ -122,6 +128,7 @@ impl Program {
             limits: Limits::default(),
             read_back: Vec::new(),
             watch: Vec::new(),
+            checkpoint: None,
         }
     }
 

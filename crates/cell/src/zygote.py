@@ -12,10 +12,10 @@ UNPLAIN = (SyntaxError, RecursionError, getattr(builtins, "BaseExceptionGroup", 
 
 
 def main():
-    global PLACE, baseline
+    global PLACE
     ctl = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, 3)
     os.environ.pop("LD_BIND_NOW", None)
-    library, secret, inner, preload, texts, paths, PLACE = marshal.loads(ctl.recv(1 << 20))
+    library, secret, inner, preload, texts, begun, own_tier, paths, PLACE = marshal.loads(ctl.recv(1 << 20))
     inside = ctypes.PyDLL(library)
     inside.cell_setup.argtypes = (ctypes.c_uint64, ctypes.c_size_t, ctypes.c_void_p)
     filter = ctypes.create_string_buffer(inner, len(inner))
@@ -31,6 +31,8 @@ def main():
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     if inside.cell_setup(secret, len(inner) // 8, ctypes.addressof(filter)):
         raise OSError("pidfd_open is refused")
+    if own_tier:
+        inside.cell_folders()
     del secret, inner
     next_job, watch, enter, fork = inside.cell_next, inside.cell_watch, inside.cell_enter, os.fork
     next_job.restype = ctypes.c_long
@@ -40,23 +42,69 @@ def main():
     find_files()
     sys.path.insert(0, PLACE)
     sys.argv = ["<program>"]
-    baseline = len(sys.modules)
-    ctl.send(b"R" + repr(missing).encode())
-    ctl.detach()
-    gc.collect()
-    gc.freeze()
-    while True:
-        job = next_job()
-        try:
-            pid = fork()
-        except OSError as e:
-            pid = -e.errno
-        if pid == 0:
+
+    def serve():
+        # Comes back in forks alone, with their job.
+        global baseline
+        baseline = len(sys.modules)
+        ctl.send(b"R" + repr(missing).encode())
+        ctl.detach()
+        gc.collect()
+        gc.freeze()
+        while True:
+            job = next_job()
             try:
-                program(job, enter)
-            finally:
-                os._exit(70)
-        watch(pid)
+                pid = fork()
+            except OSError as e:
+                pid = -e.errno
+            if pid == 0:
+                return job
+            watch(pid)
+
+    try:
+        if begun:
+            begin(begun, serve, enter)
+        else:
+            program(serve(), enter)
+    finally:
+        os._exit(70)
+
+
+def begin(text, serve, enter):
+    # Runs a text to its `checkpoint()`, serves there, and in each fork goes on from there.
+    space = sys.modules["__main__"].__dict__
+
+    def is_open(fd):
+        try:
+            os.get_inheritable(fd)
+        except OSError:
+            return False
+        return True
+
+    before = [is_open(fd) for fd in range(256)]
+
+    def checkpoint():
+        os.chdir("/")
+        left_open = [fd for fd in range(256) if is_open(fd) and not before[fd]]
+        job = serve()
+        try:
+            _, source, _, _, begins = become(job, enter)
+            # What the text had open is gone; `/dev/null` stands in its place.
+            null = os.open(os.devnull, os.O_RDWR)
+            for fd in left_open:
+                os.dup2(null, fd, False)
+            if null not in left_open:
+                os.close(null)
+            space.pop("checkpoint", None)
+            gc.unfreeze()
+        except BaseException:
+            os._exit(70)
+        run(source, begins, space)
+
+    os.chdir(PLACE)
+    space["checkpoint"] = checkpoint
+    # A full collection would copy the whole interpreter.
+    finish(1, "<begun>", text, exec, compile(text, "<begun>", "exec", dont_inherit=True), space)
 
 
 def warm(preload):
@@ -92,9 +140,12 @@ def find_files():
         pass
 
 
-def program(job, enter):
+def become(job, enter):
+    # Reads the job and gives up every privilege.
     try:
         kind, source, argv, env, begins = marshal.loads(os.pread(job & 1023, job >> 10, 48))
+        if begins:
+            source = "\n" * begins[0] + source
         os.chdir(PLACE)
         if kind == 2:
             # An executed program gets back what Python set to "ignore".
@@ -106,49 +157,58 @@ def program(job, enter):
     except BaseException as e:
         os.write(3, b"E" + repr(e).encode()[:500])
         os._exit(70)
+    return kind, source, argv, env, begins
+
+
+def program(job, enter):
+    kind, source, argv, env, begins = become(job, enter)
     if kind == 2:
         try:
             os.execvpe(argv[0], argv, dict(env))
         except OSError as e:
             os.write(2, ("%s: %s\n" % (argv[0], e.strerror)).encode("utf-8", "replace"))
             os._exit(127 if e.errno == 2 else 126)
-    python(kind, source, argv, begins)
+    space = sys.modules["__main__"].__dict__
+    name = "<program>"
+    if kind == 1:
+        name = PLACE + "/" + source
+        sys.path[0] = os.path.dirname(name)
+        sys.argv[0] = name
+        space["__file__"] = name
+        space["__cached__"] = None
+        try:
+            with open(name, "rb") as f:
+                source = f.read()
+        except OSError as e:
+            os.write(2, ("python3: can't open file %r: %s\n" % (name, e)).encode())
+            os._exit(2)
+    sys.argv += argv
+    finish(2, name, source, run, source, begins, space, name)
 
 
-def python(kind, source, argv, begins):
+def run(source, begins, space, name="<program>"):
+    if name == "<program>" and "linecache" in sys.modules:
+        known(name, source)
+    code = compile(source, name, "exec", dont_inherit=True)
+    for i in begins[1:]:
+        exec(prepared[i], space)
+    exec(code, space)
+
+
+def finish(generation, name, source, body, *arguments):
+    # Runs a program and ends as an interpreter does.
     space = sys.modules["__main__"].__dict__
     code = 0
     try:
-        if kind == 1:
-            name = PLACE + "/" + source
-            sys.path[0] = os.path.dirname(name)
-            sys.argv[0] = name
-            space["__file__"] = name
-            space["__cached__"] = None
-            try:
-                with open(name, "rb") as f:
-                    source = f.read()
-            except OSError as e:
-                os.write(2, ("python3: can't open file %r: %s\n" % (name, e)).encode())
-                os._exit(2)
-        else:
-            name = "<program>"
-            if begins:
-                source = "\n" * begins[0] + source
-            if "linecache" in sys.modules:
-                known(name, source)
-        if argv:
-            sys.argv += argv
-        code = compile(source, name, "exec", dont_inherit=True)
-        for i in begins[1:]:
-            exec(prepared[i], space)
-        exec(code, space)
-        code = 0
+        body(*arguments)
     except SystemExit as e:
         code = leave(e)
     except BaseException:
         code = 1
         complain(name, source)
+    if not baseline:
+        # No fork at all: the text before a checkpoint has ended.
+        os._exit(70)
     try:
         if "threading" in sys.modules:
             sys.modules["threading"]._shutdown()
@@ -164,7 +224,7 @@ def python(kind, source, argv, begins):
         for n in list(islice(reversed(sys.modules), fresh)) if fresh > 0 else ():
             vars(sys.modules[n]).clear()
         space.clear()
-        gc.collect()
+        gc.collect(generation)
     except BaseException:
         pass
     try:
@@ -202,7 +262,8 @@ def complain(name, source):
         except BaseException:
             pass
         kind, value, tb = sys.exc_info()
-        tb = tb and tb.tb_next
+        while tb and tb.tb_frame.f_code.co_filename == complain.__code__.co_filename:
+            tb = tb.tb_next
         if sys.excepthook is not sys.__excepthook__:
             sys.excepthook(kind, value, tb)
         elif "traceback" not in sys.modules and is_plain(value):

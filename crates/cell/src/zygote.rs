@@ -30,6 +30,8 @@ const TMP: u8 = 2;
 pub(crate) struct Setup {
     pub(crate) plan: Plan,
     pub(crate) preload: Vec<String>,
+    /// [`Program::checkpoint`](crate::Program::checkpoint).
+    pub(crate) checkpoint: Option<Arc<str>>,
     /// [`PoolOptions::prepared`](crate::PoolOptions::prepared).
     pub(crate) prepared: Arc<[String]>,
     pub(crate) site: Vec<String>,
@@ -111,6 +113,8 @@ impl Zygote {
         let mut prepared = Tuple::new();
         setup.prepared.iter().for_each(|text| prepared.text(text));
         config.tuple(prepared);
+        config.text(setup.checkpoint.as_deref().unwrap_or(""));
+        config.int(u64::from(namespaces));
         let mut site = Tuple::new();
         setup.site.iter().for_each(|p| site.text(p));
         config.tuple(site);
@@ -141,7 +145,8 @@ impl Zygote {
             dead: false,
         };
         let mut buf = [0u8; 4096];
-        let ready = zygote.receive(&mut buf, PATIENCE, &mut Refused::default()).map(|(n, _)| n);
+        let folders = zygote.wipe(BOX | TMP, wire::scratch_bytes(&Limits::default())).and_then(|()| zygote.made());
+        let ready = folders.and_then(|()| zygote.receive(&mut buf, PATIENCE, &mut Refused::default()));
         if ready.is_err() || buf[0] != b'R' {
             let text = sys::read_at_most(&started.errors, 4096).unwrap_or_default();
             let text = String::from_utf8_lossy(&text);
@@ -154,7 +159,6 @@ impl Zygote {
             group.settle();
         }
         zygote.group = group;
-        zygote.wipe(BOX | TMP, wire::scratch_bytes(&Limits::default()))?;
         Ok(zygote)
     }
 

@@ -88,6 +88,30 @@ fn prepared_texts_change_nothing_but_the_time() {
 }
 
 #[test]
+fn a_program_goes_on_from_a_checkpoint() {
+    let pool = pool();
+    let text: std::sync::Arc<str> = "import os, tempfile\nmade = os.getpid()\nfile = open('/dev/null')\n\
+                def outer():\n    try:\n        checkpoint()\n        print(word, os.getcwd(), made == os.getpid())\n    \
+                finally:\n        print('after', file.read(3) == '')\nouter()\nprint(n)\nraise SystemExit(n)\n"
+        .into();
+    let run = |source: &str| {
+        pool.run(&Program { checkpoint: Some(text.clone()), ..Program::python(source) }.file("given.txt", "7")).unwrap()
+    };
+    for word in ["one", "two"] {
+        let r = run(&format!("word = '{word}'\nn = int(open('given.txt').read())\n"));
+        let wanted = format!("{word} /box False\nafter True\n7\n");
+        assert_eq!((r.stdout_text(), r.stderr_text(), r.code), (wanted, String::new(), Some(7)), "{r:?}");
+    }
+    let r = run("def f():\n    return 1 / 0\nf()\n");
+    assert_eq!((r.code, r.stdout_text().as_str()), (Some(1), "after True\n"), "{r:?}");
+    assert!(r.stderr_text().contains("File \"<program>\", line 2, in f"), "{}", r.stderr_text());
+    let r = pool.run(&Program { checkpoint: Some("1 / 0".into()), ..Program::python("") });
+    assert!(matches!(&r, Err(CellError::Machine(why)) if why.contains("ZeroDivisionError")), "{r:?}");
+    let r = pool.run(&Program { checkpoint: Some(text), ..Program::command(["true"]) });
+    assert!(matches!(r, Err(CellError::BadProgram(_))), "{r:?}");
+}
+
+#[test]
 fn input_files_arguments_and_folders() {
     let mut p = Program::python(
         "import sys, os, helper, pkg.mod\n\

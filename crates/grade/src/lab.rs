@@ -361,11 +361,18 @@ impl Lab {
             GraderKind::Shell => vec![MARKS_FILE.to_owned()],
             _ => Vec::new(),
         };
+        let (entry, checkpoint) = match &program.in_session {
+            Some(source) if entry.others.is_empty() => {
+                (cell::Entry::Python(source.clone()), Some(Arc::clone(&program::WARM_PYTEST_SESSION)))
+            }
+            _ => (program.entry.clone(), None),
+        };
         cell::Program {
             files: files.iter().map(|(path, text)| input(path, text)).collect(),
             limits: self.limits(),
             read_back,
-            ..cell::Program::new(program.entry.clone())
+            checkpoint,
+            ..cell::Program::new(entry)
         }
     }
 

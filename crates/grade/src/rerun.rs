@@ -2,6 +2,7 @@
 
 use crate::grader::Grader;
 use crate::lab::{Expecting, GradeError, Lab, lock};
+use crate::program::{PYTEST_SESSION, literal};
 use crate::task::{SOLUTION, Submission, Task};
 use crate::verdict::{Graded, OracleResult, Verdict};
 use loophole_cell::{Entry, Program};
@@ -28,7 +29,14 @@ impl Rerun {
     fn of(name: &'static str, what: &'static str, program: Program) -> Rerun {
         let mut files: Vec<_> = program.files.into_iter().map(|f| (f.path, f.content, f.executable)).collect();
         let command = match program.entry {
-            Entry::Python(source) => {
+            Entry::Python(mut source) => {
+                if program.checkpoint.is_some() {
+                    let text = PYTEST_SESSION;
+                    let quoted = literal(&source);
+                    source = format!(
+                        "def checkpoint():\n    exec(compile({quoted}, \"<program>\", \"exec\"), globals())\n{text}"
+                    );
+                }
                 files.push((MAIN.into(), source.into_bytes(), false));
                 vec!["python3".into(), MAIN.into()]
             }

@@ -3,9 +3,17 @@
 use super::{GraderProgram, Pair, Plan, tuple};
 use crate::family::Family;
 use std::fmt::Write as _;
+use std::sync::{Arc, LazyLock};
 
 /// The grader's test file.
 pub(crate) const TEST_FILE: &str = "test_solution.py";
+
+/// pytest up to where it looks for tests, with the arguments of every grader; `_end` is called with its status.
+pub(crate) const PYTEST_SESSION: &str = include_str!("../python/pytest_session.py");
+
+/// The same after a session of no consequence, which only makes it faster.
+pub(crate) static WARM_PYTEST_SESSION: LazyLock<Arc<str>> =
+    LazyLock::new(|| [include_str!("../python/pytest_warm.py"), PYTEST_SESSION].concat().into());
 
 impl Plan<'_> {
     pub(super) fn pytest(&self, cases: &[Pair]) -> GraderProgram {
@@ -56,7 +64,13 @@ impl Plan<'_> {
         if !self.marked() {
             s.push_str(&end);
         }
-        GraderProgram { files: vec![(TEST_FILE.into(), t)], ..GraderProgram::python(s, cases.len()) }
+        // What a spied run tells of its own end goes around pytest.
+        let in_session = (!self.spy).then(|| {
+            let mark = if self.marked() { "    _mark(\"end\", _count.ran)\n" } else { "" };
+            let head = self.prelude() + &self.grader_module();
+            format!("{head}def _end(status):\n{mark}    raise SystemExit(status)\n")
+        });
+        GraderProgram { files: vec![(TEST_FILE.into(), t)], in_session, ..GraderProgram::python(s, cases.len()) }
     }
 
     pub(super) fn unittest(&self, cases: &[Pair]) -> GraderProgram {

@@ -21,7 +21,7 @@ use loophole_cell::Entry;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
-pub(crate) use framework::TEST_FILE;
+pub(crate) use framework::{PYTEST_SESSION, TEST_FILE, WARM_PYTEST_SESSION};
 pub(crate) use humaneval::{prepare, replay};
 pub(crate) use marks::Marks;
 pub(crate) use oracle::{Asking, Patience, functions, programs, shared};
@@ -82,11 +82,14 @@ pub(crate) struct GraderProgram {
     pub files: Vec<(String, String)>,
     /// How many tests there are.
     pub tests: usize,
+    /// The same for a submission of one file, which cannot bear on how a framework starts: what runs where its session
+    /// has begun ([`framework::PYTEST_SESSION`]).
+    pub in_session: Option<String>,
 }
 
 impl GraderProgram {
     fn python(source: String, tests: usize) -> GraderProgram {
-        GraderProgram { entry: Entry::Python(source), files: Vec::new(), tests }
+        GraderProgram { entry: Entry::Python(source), files: Vec::new(), tests, in_session: None }
     }
 }
 

@@ -51,6 +51,7 @@ impl Plan<'_> {
         };
         script.push_str(&line);
         GraderProgram {
+            in_session: None,
             entry: Entry::Command(["bash", "-c", &script].map(str::to_owned).to_vec()),
             files: vec![(RUNNER.into(), runner), (CASES_FILE.into(), self.list(cases))],
             tests: cases.len(),
