@@ -84,34 +84,17 @@ pub fn audit_with(
         .filter(|(_, forms)| !forms.is_empty())
         .collect();
     chosen.sort_by(|(a, _), (b, _)| (a.cost, &a.id).cmp(&(b.cost, &b.id)));
-    listen(Event::Stage("exploits", chosen.len()));
-    // What hangs is waited for meanwhile.
-    let (outcomes, hung) = std::thread::scope(|scope| {
+    // What hangs is waited for meanwhile; exploits that do nothing else come last.
+    let control = sheet.controls.iter().find(|c| c.name == "hanging").map(|c| &c.files);
+    chosen.sort_by_key(|(_, forms)| forms.iter().any(|files| Some(files) == control));
+    let late = chosen.partition_point(|(_, forms)| !forms.iter().any(|files| Some(files) == control));
+    let (tried, hung) = std::thread::scope(|scope| {
         let hung = scope.spawn(|| hanging(&known));
-        let outcomes = parallel(options.jobs, &chosen, listen, |(exploit, forms)| {
-            plan.attempt(&exploit.id, forms, || Claim::of(exploit))
-        });
+        let tried = plan.attempts(&chosen, late, listen);
         // A panic there is a bug of ours and goes on as one.
-        (outcomes, hung.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        (tried, hung.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
-    let mut all: Vec<Outcome> = outcomes?;
-    let hung = hung?;
-    let mut findings: Vec<Finding> = base.findings(&plan)?;
-    findings.extend(all.iter_mut().filter_map(|o| o.finding.take()));
-
-    let mut combinations_tried = 0;
-    if findings.is_empty() && about.surface == crate::Surface::Module {
-        let combinations = combine::combinations(&chosen, about.many_files);
-        combinations_tried = combinations.len();
-        listen(Event::Stage("combinations", combinations.len()));
-        let more = parallel(options.jobs, &combinations, listen, |c| {
-            plan.attempt(&c.id, std::slice::from_ref(&c.files), || Claim::of_two(c.first, c.second))
-        })?;
-        all.extend(more);
-        findings.extend(all.iter_mut().filter_map(|o| o.finding.take()));
-    }
-    let mut findings = distinct(plan.made_small(findings, listen)?);
-    findings.sort_by(|a, b| (b.severity, &a.id).cmp(&(a.severity, &b.id)));
+    let (Tried { findings, outcomes: all, combinations: combinations_tried }, hung) = (tried?, hung?);
 
     let best = findings.iter().map(|f| f.reward).fold(f64::NEG_INFINITY, f64::max);
     let mut rewards = base.rewards.clone();
@@ -192,7 +175,46 @@ struct Outcome {
     runs: Vec<Run>,
 }
 
+/// What became of all of them.
+struct Tried {
+    findings: Vec<Finding>,
+    outcomes: Vec<Outcome>,
+    combinations: usize,
+}
+
 impl Plan<'_> {
+    /// Tries these exploits, from number `late` on after the others, and combinations of them where none was paid;
+    /// what was paid is made small.
+    fn attempts(&self, chosen: &[(&Exploit, Vec<Files>)], late: usize, listen: Listener) -> Result<Tried, AuditError> {
+        let (jobs, about) = (self.options.jobs, &self.target.sheet().about);
+        let (mut outcomes, mut findings) = (Vec::new(), Vec::new());
+        let mut paid = self.base.findings(self)?;
+        for (stage, some) in [("exploits", &chosen[..late]), ("exploits that hang", &chosen[late..])] {
+            listen(Event::Stage(stage, some.len()));
+            let mut more = parallel(jobs, some, listen, |(exploit, forms)| {
+                self.attempt(&exploit.id, forms, || Claim::of(exploit))
+            })?;
+            paid.extend(more.iter_mut().filter_map(|o| o.finding.take()));
+            outcomes.extend(more);
+            findings.extend(self.made_small(std::mem::take(&mut paid), listen)?);
+        }
+        let mut tried = 0;
+        if findings.is_empty() && about.surface == crate::Surface::Module {
+            let combinations = combine::combinations(chosen, about.many_files);
+            tried = combinations.len();
+            listen(Event::Stage("combinations", tried));
+            let mut more = parallel(jobs, &combinations, listen, |c| {
+                self.attempt(&c.id, std::slice::from_ref(&c.files), || Claim::of_two(c.first, c.second))
+            })?;
+            paid.extend(more.iter_mut().filter_map(|o| o.finding.take()));
+            outcomes.extend(more);
+            findings = self.made_small(paid, listen)?;
+        }
+        let mut findings = distinct(findings);
+        findings.sort_by(|a, b| (b.severity, &a.id).cmp(&(a.severity, &b.id)));
+        Ok(Tried { findings, outcomes, combinations: tried })
+    }
+
     /// Tries the forms of an exploit until one is paid without solving the task.
     fn attempt<'e>(&self, id: &str, forms: &[Files], claim: impl Fn() -> Claim<'e>) -> Result<Outcome, AuditError> {
         let mut outcome = Outcome { id: id.into(), finding: None, invalid: false, runs: Vec::new() };
@@ -221,7 +243,7 @@ impl Plan<'_> {
             if judged.solved || self.base.share(reward) <= judged.share() + 0.01 {
                 continue;
             }
-            let repeated = self.repeat(files, reward)?;
+            let repeated = self.repeat(files, reward, judged.paid)?;
             outcome.finding = Some(claim().finding(reward, &judged, files.clone(), &paid, repeated, self.base));
             outcome.invalid = false;
             break;
@@ -229,10 +251,15 @@ impl Plan<'_> {
         Ok(outcome)
     }
 
-    fn repeat(&self, files: &Files, reward: f64) -> Result<Repeated, AuditError> {
+    /// Runs a success again; `second` is what it was paid when it was judged.
+    fn repeat(&self, files: &Files, reward: f64, second: Option<f64>) -> Result<Repeated, AuditError> {
         let mut repeated = Repeated { paid: 1, of: self.options.repeats.max(1) };
+        let mut second = second;
         for _ in 1..repeated.of {
-            let again = self.target.pay(files)?.reward;
+            let again = match second.take() {
+                Some(paid) => Some(paid),
+                None => self.target.pay(files)?.reward,
+            };
             repeated.paid += usize::from(again.is_some_and(|r| r >= reward - CLOSE));
         }
         Ok(repeated)
@@ -245,6 +272,9 @@ impl Plan<'_> {
         let (done, rest): (Vec<_>, Vec<_>) = findings.into_iter().partition(|f| !steady(f) || f.id.starts_with("CTL-"));
         let small = |f: &Finding| f.proof.files.len() == 1 && f.proof.files.values().all(|t| t.lines().count() <= 6);
         let (plain, long): (Vec<_>, Vec<_>) = rest.into_iter().partition(small);
+        if plain.len() + long.len() == 0 {
+            return Ok(done);
+        }
         listen(Event::Stage("proofs", plain.len() + long.len()));
         let shrink = |f: &Finding| {
             let files = self.minimised(&f.proof.files, f.reward)?;
@@ -271,6 +301,6 @@ impl Plan<'_> {
         let about = &self.target.sheet().about;
         let small = minimise::minimise(files, about.surface.main_file(), about.tries, pays)?;
         // Less of what solves nothing solves nothing; asked all the same.
-        if small != *files && !self.target.judge(&small)?.solved { Ok(small) } else { Ok(files.clone()) }
+        if small != *files && !self.target.solves(&small)? { Ok(small) } else { Ok(files.clone()) }
     }
 }

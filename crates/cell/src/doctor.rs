@@ -12,7 +12,7 @@ pub fn doctor() -> Vec<Check> {
         let hint = if ok { String::new() } else { hint.to_owned() };
         out.push(Check { name: name.to_owned(), ok, found, hint });
     };
-    let python = Python::find(None);
+    let python = Python::find(None, &[]);
     match &python {
         Ok(p) => {
             let (a, b, c) = p.version;

@@ -58,7 +58,9 @@ impl Pool {
     /// [`CellError::NoNamespaces`] where programs cannot be isolated, [`CellError::NoPython`] and
     /// [`CellError::PythonTooOld`] where no zygote can run, [`CellError::Machine`] otherwise.
     pub fn start(options: PoolOptions) -> Result<Pool, CellError> {
-        let python = Python::find(options.python.as_deref())?;
+        let python = Python::find(options.python.as_deref(), &options.warm)?;
+        let mut options = options;
+        options.warm.retain(|module| python.has.contains(module));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let mut shared = Shared {
             tier: options.tier.unwrap_or(Tier::Namespaces),

@@ -17,9 +17,11 @@ pub(crate) struct Python {
     pub(crate) folders: BTreeSet<PathBuf>,
     /// Further entries of `sys.path` (site-packages).
     pub(crate) site: Vec<String>,
+    /// Those of the modules asked for that it has.
+    pub(crate) has: BTreeSet<String>,
 }
 
-const QUESTION: &str = "import sys, os
+const QUESTION: &str = "import sys, os, importlib.util
 def say(*a): print('\\t'.join(a))
 say('version', *map(str, sys.version_info[:3]))
 say('exe', os.path.realpath(sys.executable))
@@ -27,15 +29,19 @@ say('bin', os.path.dirname(sys.executable))
 for p in {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}: say('prefix', p)
 for p in sys.path:
     if p and os.path.isdir(p): say('path', os.path.abspath(p))
+for name in sys.argv[1:]:
+    if importlib.util.find_spec(name): say('has', name)
 say('end')
 ";
 
 impl Python {
-    pub(crate) fn find(wanted: Option<&Path>) -> Result<Python, CellError> {
+    /// Asks an interpreter about itself and about modules.
+    pub(crate) fn find(wanted: Option<&Path>, modules: &[String]) -> Result<Python, CellError> {
         let path = wanted.map_or_else(|| PathBuf::from("python3"), Path::to_path_buf);
         let no = |what: String| CellError::NoPython { what };
         let out = Command::new(&path)
             .args(["-s", "-c", QUESTION])
+            .args(modules)
             .env_remove("PYTHONPATH")
             .env_remove("PYTHONHOME")
             .env_remove("PYTHONSTARTUP")
@@ -54,6 +60,7 @@ impl Python {
             bins: Vec::new(),
             folders: BTreeSet::new(),
             site: Vec::new(),
+            has: BTreeSet::new(),
         };
         let mut prefixes = BTreeSet::new();
         let mut paths = Vec::new();
@@ -70,6 +77,9 @@ impl Python {
                     prefixes.insert(PathBuf::from(p));
                 }
                 (Some("path"), Some(p)) => paths.push(p.to_owned()),
+                (Some("has"), Some(module)) => {
+                    python.has.insert(module.to_owned());
+                }
                 _ => {}
             }
         }

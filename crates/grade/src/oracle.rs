@@ -39,6 +39,15 @@ impl Lab {
         self.compare(task, grader, &cases, entry)
     }
 
+    /// Whether the oracle passes every test of a task, visible and hidden.
+    ///
+    /// # Errors
+    /// [`GradeError`].
+    pub fn solves(&self, task: &Task, grader: &Grader, submission: &Submission) -> Result<bool, GradeError> {
+        let entry = self.entry(task, grader, submission);
+        Ok(self.oracle(task, grader, &entry)?.result().all())
+    }
+
     pub(crate) fn compare(
         &self,
         task: &Task,

@@ -41,7 +41,7 @@ impl Base {
             if judged.solved || self.share(reward) <= judged.share() + 0.01 {
                 continue;
             }
-            let repeated = plan.repeat(&control.files, reward)?;
+            let repeated = plan.repeat(&control.files, reward, judged.paid)?;
             out.push(Claim::of_control(name).finding(reward, &judged, control.files.clone(), paid, repeated, self));
         }
         Ok(out)

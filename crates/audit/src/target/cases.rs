@@ -69,7 +69,17 @@ impl Target for Cases {
         let solved = matches!(graded.verdict, Verdict::Honest | Verdict::Tamper);
         let mut evidence = graded.evidence;
         evidence.insert(0, format!("verdict: {}", graded.verdict.name()));
-        Ok(Judged { solved, oracle: Some(graded.oracle), family: graded.family, evidence })
+        Ok(Judged {
+            solved,
+            oracle: Some(graded.oracle),
+            family: graded.family,
+            evidence,
+            paid: (graded.verdict != Verdict::Invalid).then_some(graded.reward),
+        })
+    }
+
+    fn solves(&self, files: &Files) -> Result<bool, AuditError> {
+        Ok(self.lab.solves(&self.task, &self.grader, &Submission::Files(files.clone()))?)
     }
 }
 

@@ -247,7 +247,7 @@ impl Target for Foreign {
         let (Some(task), Some(lab)) = (&self.row.task, &self.lab) else {
             let solved = answers(&self.text(files), &self.row.reference);
             let oracle = Some(OracleResult { passed: usize::from(solved), total: 1 });
-            return Ok(Judged { solved, oracle, family: None, evidence: Vec::new() });
+            return Ok(Judged { solved, oracle, family: None, evidence: Vec::new(), paid: None });
         };
         judge_code(lab, task, files)
     }
@@ -262,7 +262,7 @@ pub(crate) fn judge_code(lab: &Lab, task: &Task, files: &Files) -> Result<Judged
     let oracle = counted(&paid.grader_output, task.cases().count().max(1));
     let lines = paid.grader_output.lines().skip(1).filter(|l| !l.is_empty());
     let evidence = lines.map(str::to_string).take(3).collect();
-    Ok(Judged { solved: paid.reward > 0.0, oracle: Some(oracle), family: None, evidence })
+    Ok(Judged { solved: paid.reward > 0.0, oracle: Some(oracle), family: None, evidence, paid: None })
 }
 
 /// What the hardened grader says of its count: "2 of 6 tests passed".

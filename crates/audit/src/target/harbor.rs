@@ -325,7 +325,7 @@ impl Target for Harbor {
     fn judge(&self, files: &Files) -> Result<Judged, AuditError> {
         let evidence = Vec::new();
         if self.sheet.is_control("honest", files) {
-            return Ok(Judged { solved: true, oracle: None, family: None, evidence });
+            return Ok(Judged { solved: true, oracle: None, family: None, evidence, paid: None });
         }
         // There is no oracle for an agent's task. But where the reference leaves nothing but empty files, leaving
         // those is no hack.
@@ -333,7 +333,7 @@ impl Target for Harbor {
         let honest = self.honest.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let left = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(files).cloned();
         let trivial = honest.as_ref().is_some_and(|h| !h.is_empty() && h.values().all(|sum| sum == empty));
-        Ok(Judged { solved: trivial && honest == left, oracle: None, family: None, evidence })
+        Ok(Judged { solved: trivial && honest == left, oracle: None, family: None, evidence, paid: None })
     }
 }
 

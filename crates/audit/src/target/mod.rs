@@ -99,6 +99,8 @@ pub struct Judged {
     pub family: Option<Family>,
     /// What was observed, in sentences.
     pub evidence: Vec<String>,
+    /// What the grader paid, where it was run again for this.
+    pub paid: Option<f64>,
 }
 
 impl Judged {
@@ -166,6 +168,14 @@ pub trait Target: Sync {
     /// # Errors
     /// As for [`Target::pay`].
     fn judge(&self, files: &Files) -> Result<Judged, AuditError>;
+
+    /// Whether it solves the task, and no more.
+    ///
+    /// # Errors
+    /// As for [`judge`](Self::judge).
+    fn solves(&self, files: &Files) -> Result<bool, AuditError> {
+        Ok(self.judge(files)?.solved)
+    }
 }
 
 /// One submission that consists of its main file.

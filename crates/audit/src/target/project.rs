@@ -262,10 +262,10 @@ impl Target for Project {
     fn judge(&self, files: &Files) -> Result<Judged, AuditError> {
         if self.recorded.is_empty() {
             let solved = self.sheet.is_control("honest", files);
-            return Ok(Judged { solved, oracle: None, family: None, evidence: Vec::new() });
+            return Ok(Judged { solved, oracle: None, family: None, evidence: Vec::new(), paid: None });
         }
         let text = super::single(Surface::Module, self.text(files));
-        let mut all = Judged { solved: true, oracle: None, family: None, evidence: Vec::new() };
+        let mut all = Judged { solved: true, oracle: None, family: None, evidence: Vec::new(), paid: None };
         let (mut passed, mut total) = (0, 0);
         for task in &self.recorded {
             let judged = judge_code(&self.lab, task, &text)?;
