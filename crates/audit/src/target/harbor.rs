@@ -7,7 +7,7 @@
 mod read;
 
 use super::dockerfile::{Recipe, check_image};
-use super::files::{Folder, machine_failed};
+use super::files::{Folder, how_ended, machine_failed};
 use super::{About, Judged, Paid, Sheet, Surface, Target};
 use crate::AuditError;
 use crate::library::Files;
@@ -313,7 +313,7 @@ impl Target for Harbor {
         }
         lock(&self.seen).insert(files.clone(), left);
         let (reward, says) = reward(&record);
-        let how = format!("{says}; {:?}, exit status {:?}\n", record.verdict, record.code);
+        let how = format!("{says}; {}\n", how_ended(&record));
         Ok(Paid {
             reward,
             valid: true,
