@@ -4,6 +4,7 @@
 //! as Harbor does it, the tests are copied in and `tests/test.sh` is run. What lies in `/logs/verifier` when every
 //! process is dead is the reward.
 
+mod hints;
 mod read;
 
 use super::dockerfile::{Recipe, check_image};
@@ -12,7 +13,8 @@ use super::{About, Judged, Paid, Sheet, Surface, Target};
 use crate::AuditError;
 use crate::library::Files;
 use loophole_cell::{FileKind, InputFile, Pool, PoolOptions, Program, Record, Verdict};
-use read::{controls, hints, outputs, quoted, slots};
+use hints::hints;
+use read::{controls, outputs, quoted, slots};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
