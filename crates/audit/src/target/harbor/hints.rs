@@ -52,12 +52,17 @@ pub(super) fn hints(task: &Folder, toml: &toml::Table, separate: bool) -> Vec<Hi
         );
     }
     if let Some(path) = leaked(task) {
-        hint("agent-image-test-leak", format!("the agent can read {path}, which belongs to the verifier or the solution"));
+        hint(
+            "agent-image-test-leak",
+            format!("the agent can read {path}, which belongs to the verifier or the solution"),
+        );
     }
     let mode = |section: &str| toml.get(section)?.get("network_mode")?.as_str();
     match mode("agent").or_else(|| mode("environment")).unwrap_or("public") {
         "no-network" => {}
-        mode => hint("network-on", format!("the agent has the network: `network_mode` is {mode:?}, not \"no-network\"")),
+        mode => {
+            hint("network-on", format!("the agent has the network: `network_mode` is {mode:?}, not \"no-network\""))
+        }
     }
     hints
 }
@@ -66,7 +71,10 @@ pub(super) fn hints(task: &Folder, toml: &toml::Table, separate: bool) -> Vec<Hi
 fn commands(text: &str) -> Vec<String> {
     let joined = text.replace("\\\n", " ");
     let lines = joined.lines().map(|l| l.split(" #").next().unwrap_or(l).trim());
-    lines.filter(|l| !l.is_empty() && !l.starts_with('#')).map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    lines
+        .filter(|l| !l.is_empty() && !l.starts_with('#'))
+        .map(|l| l.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect()
 }
 
 fn downloads(line: &str) -> bool {
@@ -138,7 +146,8 @@ fn leaked(task: &Folder) -> Option<String> {
         let script = name.ends_with(".sh") || name.starts_with("test_") || name.ends_with("_test.py");
         let answers = ANSWERS.iter().any(|word| name.contains(word));
         theirs.iter().any(|(other, bytes)| {
-            (script && *other == name) || (!content.is_empty() && *bytes == content && (script || answers || other.ends_with(".sh")))
+            (script && *other == name)
+                || (!content.is_empty() && *bytes == content && (script || answers || other.ends_with(".sh")))
         })
     };
     let environment = task.files.iter().filter(|(path, _)| path.starts_with("environment/"));
