@@ -21,6 +21,8 @@ pub(crate) struct Compared {
     pub differences: Vec<String>,
     /// A visible test failed by more than the type of its answer.
     pub by_order: bool,
+    /// In HumanEval form: `check` with wrong expected values where these answers failed.
+    pub mutated: Option<String>,
 }
 
 impl Compared {
@@ -47,7 +49,7 @@ impl Lab {
         entry: &Entry,
     ) -> Result<Compared, GradeError> {
         let mut compared =
-            Compared { right: Vec::with_capacity(cases.len()), differences: Vec::new(), by_order: false };
+            Compared { right: Vec::with_capacity(cases.len()), differences: Vec::new(), by_order: false, mutated: None };
         let mut add = |right: bool, difference: &dyn Fn() -> String| {
             compared.right.push(right);
             if !right && compared.differences.len() < DIFFERENCES {
