@@ -116,6 +116,8 @@ pub(crate) enum Expecting<'a> {
     Right,
     /// Every one is wrong.
     Wrong,
+    /// Those of the hidden tests are wrong.
+    HiddenWrong,
     /// Those are wrong that the oracle's answers do not meet.
     WrongWhereFailed(&'a Compared),
     /// The first test comes once more at the end, and there its value is wrong.
@@ -291,14 +293,14 @@ impl Lab {
         };
         match expecting {
             Expecting::Right => {}
-            Expecting::Wrong => {
-                cases.iter_mut().enumerate().for_each(|(i, (_, expected))| *expected = wrong(i, expected));
-            }
-            Expecting::WrongWhereFailed(answers) => {
-                for (i, ((_, expected), right)) in cases.iter_mut().zip(&answers.right).enumerate() {
-                    if !right {
-                        *expected = wrong(i, expected);
-                    }
+            Expecting::Wrong | Expecting::HiddenWrong | Expecting::WrongWhereFailed(_) => {
+                let spoils = |i: usize| match expecting {
+                    Expecting::HiddenWrong => i >= task.visible.len(),
+                    Expecting::WrongWhereFailed(answers) => answers.right.get(i) == Some(&false),
+                    _ => true,
+                };
+                for (i, (_, expected)) in cases.iter_mut().enumerate().filter(|(i, _)| spoils(*i)) {
+                    *expected = wrong(i, expected);
                 }
             }
             Expecting::Contradiction => {

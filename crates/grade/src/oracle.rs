@@ -48,8 +48,12 @@ impl Lab {
         cases: &[Pair],
         entry: &Entry,
     ) -> Result<Compared, GradeError> {
-        let mut compared =
-            Compared { right: Vec::with_capacity(cases.len()), differences: Vec::new(), by_order: false, mutated: None };
+        let mut compared = Compared {
+            right: Vec::with_capacity(cases.len()),
+            differences: Vec::new(),
+            by_order: false,
+            mutated: None,
+        };
         let mut add = |right: bool, difference: &dyn Fn() -> String| {
             compared.right.push(right);
             if !right && compared.differences.len() < DIFFERENCES {
