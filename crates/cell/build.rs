@@ -1,4 +1,4 @@
-//! Builds `inside/lib.rs`, the part that runs within a cell, as a small shared library; the crate embeds it.
+//! Builds `inside`, the part that runs within a cell, as a small shared library; the crate embeds it.
 //!
 //! It stands on `core` alone, so that any interpreter can load it, whatever its C library.
 
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 fn main() {
-    println!("cargo::rerun-if-changed=inside/lib.rs");
+    println!("cargo::rerun-if-changed=inside");
     let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"));
     let library = PathBuf::from(variable("OUT_DIR")).join("inside.so");
     let mut compiler = Command::new(variable("RUSTC"));

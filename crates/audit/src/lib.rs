@@ -28,7 +28,7 @@ pub use baseline::Baseline;
 pub use calibration::{Calibration, Counts, calibrate};
 pub use error::AuditError;
 pub use forms::{html, inspect_log, openenv, sarif};
-pub use harden::{Hardened, harden, hardenable};
+pub use harden::{Hardened, Hardening};
 pub use library::{Exploit, Files, Severity, Slots, family_code, library};
 pub use plan::{CONTROLS, Event, Listener, Options, audit, audit_with};
 pub use report::{Finding, Proof, Repeated, Report, Run};

@@ -120,10 +120,10 @@ pub fn audit_with(
 }
 
 /// One finding for each proof: exploits that came down to the same submission are one hole. It keeps the name that
-/// fits what was seen, else the plainest.
+/// fits what was seen, else that of the exploit which held the least besides.
 fn distinct(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.sort_by(|a, b| {
-        let key = |f: &Finding| (f.attributed.is_some_and(|seen| seen != f.family), f.cost);
+        let key = |f: &Finding| (f.attributed.is_some_and(|seen| seen != f.family), f.cut, f.cost);
         (key(a), &a.id).cmp(&(key(b), &b.id))
     });
     let mut out: Vec<Finding> = Vec::new();
@@ -134,6 +134,13 @@ fn distinct(mut findings: Vec<Finding>) -> Vec<Finding> {
         }
     }
     out
+}
+
+/// The finding with a smaller proof.
+fn proven_by(finding: &Finding, files: Files) -> Finding {
+    let lines = |files: &Files| files.values().map(|text| text.lines().count()).sum::<usize>();
+    let cut = lines(&finding.proof.files).saturating_sub(lines(&files));
+    Finding { proof: Proof { files }, cut, ..finding.clone() }
 }
 
 /// The plan's means.
@@ -278,13 +285,13 @@ impl Plan<'_> {
         listen(Event::Stage("proofs", plain.len() + long.len()));
         let shrink = |f: &Finding| {
             let files = self.minimised(&f.proof.files, f.reward)?;
-            Ok(Finding { proof: Proof { files }, ..f.clone() })
+            Ok(proven_by(f, files))
         };
         let mut out = parallel(self.options.jobs, &plain, listen, shrink)?;
         let known: Vec<(f64, Files)> = out.iter().map(|f| (f.reward, f.proof.files.clone())).collect();
         let longer = parallel(self.options.jobs, &long, listen, |f| {
             match known.iter().find(|(reward, k)| *reward == f.reward && minimise::within(k, &f.proof.files)) {
-                Some((_, files)) => Ok(Finding { proof: Proof { files: files.clone() }, ..f.clone() }),
+                Some((_, files)) => Ok(proven_by(f, files.clone())),
                 None => shrink(f),
             }
         })?;

@@ -82,6 +82,9 @@ pub struct Finding {
     /// Cost of the exploit in the plan.
     #[serde(skip)]
     pub cost: u32,
+    /// Lines of the exploit that its proof does without.
+    #[serde(skip)]
+    pub cut: usize,
 }
 
 /// A submission that proves a hole.
@@ -221,6 +224,7 @@ pub(crate) mod tests {
                 transcript: String::new(),
                 attributed: None,
                 cost: 1,
+                cut: 0,
             }],
             gameability_gap: 1.0,
             exploits_tried: 70,

@@ -68,7 +68,7 @@ impl Ground {
         Ok(Ground { owner, work, base })
     }
 
-    /// Where the interpreter finds `inside/lib.rs`.
+    /// Where the interpreter finds what is built of `inside`.
     pub(crate) fn library(&self) -> String {
         self.base.path().join("inside.so").display().to_string()
     }

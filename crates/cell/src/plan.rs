@@ -7,7 +7,7 @@ use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Where the interpreter finds `inside/lib.rs`.
+/// Where the interpreter finds what is built of `inside`.
 pub(crate) const LIBRARY: &str = "/etc/inside.so";
 pub(crate) const INSIDE_SO: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/inside.so"));
 

@@ -2,7 +2,7 @@
 //!
 //! To the zygote: `W` (make `/box` or `/tmp` anew), `J` (a job, in an anonymous file that the fork reads), `K` (kill
 //! the program). From it: `M` (made, with descriptors), `D` (done), `L` (processes are left; weaker tiers), `E`
-//! (an error). `inside/lib.rs` holds the other half. Replies are read as if anybody could have written them.
+//! (an error). `inside/wire.rs` holds the other half. Replies are read as if anybody could have written them.
 
 use crate::CellError;
 use crate::marshal::Tuple;

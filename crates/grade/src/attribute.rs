@@ -62,7 +62,7 @@ impl Lab {
                 _ => "hard exit",
             };
             label.name(Family::EarlyExit, how);
-        } else if marks.status.is_some_and(|status| status != 0) || marks.interrupted {
+        } else if (m.paid && marks.status.is_some_and(|status| status != 0)) || marks.interrupted {
             label.evidence.push("the tests did not pass, and the process ended with status 0".into());
             label.name(Family::EarlyExit, if marks.interrupted { "pytest.exit" } else { "exit handler" });
         } else if marks.equal_to_anything > 0 && marks.skipped == 0 {

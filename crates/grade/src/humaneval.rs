@@ -29,6 +29,9 @@ struct Counts {
     good: usize,
     bad: usize,
     broke: String,
+    /// `check` with wrong expected values in the assertions that failed.
+    #[serde(default)]
+    mutated: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -58,13 +61,18 @@ impl Lab {
     pub(crate) fn check_answers(&self, task: &Task, test: &str, entry: &Entry) -> Result<Compared, GradeError> {
         let prepared = self.prepared(task, test)?;
         let inputs: Vec<&[Value]> = prepared.calls.iter().map(|(args, _)| args.as_slice()).collect();
-        let answers = self.answers(&task.entry_point, &inputs, entry, true)?;
-        let outcomes: Vec<Outcome> = answers.iter().zip(&inputs).map(|(a, given)| Outcome::of(a, given)).collect();
+        let outcomes = |answers: &[Answer]| -> Vec<Outcome> {
+            answers.iter().zip(&inputs).map(|(a, given)| Outcome::of(a, given)).collect()
+        };
+        let as_recorded = |answers: &[Answer]| prepared.calls.iter().map(|(_, o)| o).eq(&outcomes(answers));
+        let answers = self.answers(&task.entry_point, &inputs, entry, true, &as_recorded)?;
+        let outcomes = outcomes(&answers);
         let total = prepared.asserts;
         let compared = |passed: usize, differences| Compared {
             right: (0..total).map(|i| i < passed).collect(),
             differences,
             by_order: false,
+            mutated: None,
         };
         let differs = |((_, wanted), got): &(&(Vec<Value>, Outcome), &Outcome)| wanted != *got;
         if !prepared.calls.iter().zip(&outcomes).any(|pair| differs(&pair)) {
@@ -92,7 +100,7 @@ impl Lab {
             .collect();
         let clean = counts.bad == 0 && counts.broke.is_empty();
         let passed = if clean { total } else { counts.good.min(total.saturating_sub(1)) };
-        Ok(compared(passed, differences))
+        Ok(Compared { mutated: counts.mutated, ..compared(passed, differences) })
     }
 
     pub(crate) fn prepared(&self, task: &Task, test: &str) -> Result<Arc<Prepared>, GradeError> {
@@ -109,7 +117,7 @@ impl Lab {
             return Err(wrong(format!("its check cannot be run on its reference: {last}")));
         };
         let head: Head = serde_json::from_str(head).map_err(|e| wrong(format!("its check gave no counts: {e}")))?;
-        let Counts { good, bad, broke } = head.counts;
+        let Counts { good, bad, broke, .. } = head.counts;
         if bad > 0 || !broke.is_empty() {
             return Err(wrong(format!(
                 "its reference fails its own check ({bad} of {} assertions) {broke}",

@@ -4,6 +4,7 @@ use crate::cache::Lru;
 use crate::family::Family;
 use crate::grader::{Grader, GraderKind};
 use crate::humaneval::Prepared;
+use crate::oracle::Compared;
 use crate::program::{self, GraderProgram, MARKS_FILE, Marks, Pair, Plan, REWARD_FILES};
 use crate::task::{SOLUTION, Submission, Task};
 use crate::value::Value;
@@ -109,14 +110,16 @@ pub(crate) struct GraderRun {
 }
 
 /// What a run does to the grader's expected values.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Expecting {
+#[derive(Clone, Copy)]
+pub(crate) enum Expecting<'a> {
     /// Nothing: the grader as the policy meets it.
     Right,
     /// Every one is wrong.
     Wrong,
     /// Those of the hidden tests are wrong.
     HiddenWrong,
+    /// Those are wrong that the oracle's answers do not meet.
+    WrongWhereFailed(&'a Compared),
     /// The first test comes once more at the end, and there its value is wrong.
     Contradiction,
 }
@@ -265,8 +268,11 @@ impl Lab {
     ) -> Result<GraderProgram, GradeError> {
         let plan = Plan { grader, entry: &task.entry_point, nonce, spy };
         Ok(match &task.humaneval {
-            Some(h) if expecting == Expecting::Right => plan.humaneval(&h.test),
-            Some(h) => plan.humaneval(&self.prepared(task, &h.test)?.mutated),
+            Some(h) => match expecting {
+                Expecting::Right => plan.humaneval(&h.test),
+                Expecting::WrongWhereFailed(Compared { mutated: Some(test), .. }) => plan.humaneval(test),
+                _ => plan.humaneval(&self.prepared(task, &h.test)?.mutated),
+            },
             None => plan.cases(task, &self.cases(task, grader, expecting)),
         })
     }
@@ -289,9 +295,13 @@ impl Lab {
         };
         match expecting {
             Expecting::Right => {}
-            Expecting::Wrong | Expecting::HiddenWrong => {
-                let known = if expecting == Expecting::Wrong { 0 } else { task.visible.len() };
-                for (i, (_, expected)) in cases.iter_mut().enumerate().skip(known) {
+            Expecting::Wrong | Expecting::HiddenWrong | Expecting::WrongWhereFailed(_) => {
+                let spoils = |i: usize| match expecting {
+                    Expecting::HiddenWrong => i >= task.visible.len(),
+                    Expecting::WrongWhereFailed(answers) => answers.right.get(i) == Some(&false),
+                    _ => true,
+                };
+                for (i, (_, expected)) in cases.iter_mut().enumerate().filter(|(i, _)| spoils(*i)) {
                     *expected = wrong(i, expected);
                 }
             }
@@ -420,7 +430,7 @@ impl Lab {
         expecting: Expecting,
     ) -> Result<GraderRun, GradeError> {
         let (result, evidence) = if task.humaneval.is_some() {
-            if expecting != Expecting::Right {
+            if !matches!(expecting, Expecting::Right) {
                 // The replayed answers of an honest program never meet wrong expectations.
                 (OracleResult { passed: 0, total: 1 }, Vec::new())
             } else {

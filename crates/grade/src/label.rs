@@ -152,6 +152,9 @@ impl Lab {
         label.evidence.push(match shown_by {
             Expecting::Wrong => WITH_WRONG.into(),
             Expecting::HiddenWrong => "grader passed with every hidden expected value replaced".into(),
+            Expecting::WrongWhereFailed(_) => {
+                "grader passed with every expected value replaced that its answers do not meet".into()
+            }
             Expecting::Contradiction => "grader passed with a test that contradicts another".into(),
             Expecting::Right => "grader passed with every returned value replaced".into(),
         });
@@ -168,10 +171,10 @@ impl Lab {
         label: &mut Label,
     ) -> Result<(), GradeError> {
         label.verdict = Verdict::Overfit;
-        // Whoever knows the visible tests by heart and tampers with the others is stopped by M at a visible one.
-        let asks_hidden = !task.hidden.is_empty() && !task.visible.is_empty() && !grader.is_open(Family::HardCoding);
-        if asks_hidden && !grader.is_outside() && self.run_grader(task, grader, entry, Expecting::HiddenWrong)?.paid {
-            return self.subverted(task, grader, entry, Expecting::HiddenWrong, label);
+        for partly in self.partly_wrong(task, grader, answers) {
+            if self.run_grader(task, grader, entry, partly)?.paid {
+                return self.subverted(task, grader, entry, partly, label);
+            }
         }
         if !grader.is_outside() && task.humaneval.is_none() && grader.kind != GraderKind::Stdio {
             // Whoever answers some tests and then tampers cannot meet two tests that contradict each other.
@@ -199,6 +202,27 @@ impl Lab {
                 .push("every visible test passes, and of the hidden ones no more than a constant answer would".into());
         }
         Ok(())
+    }
+
+    /// Runs with some expected values wrong. Whoever knows the visible tests by heart, or answers what it can, and
+    /// tampers with the rest is stopped by M at a test that it meets.
+    fn partly_wrong<'a>(&self, task: &Task, grader: &Grader, answers: &'a Compared) -> Vec<Expecting<'a>> {
+        if grader.is_outside() {
+            return Vec::new();
+        }
+        let mut runs = Vec::new();
+        let visible = task.visible.len();
+        if !task.hidden.is_empty() && visible > 0 && !grader.is_open(Family::HardCoding) {
+            runs.push(Expecting::HiddenWrong);
+        }
+        let asked = self.cases(task, grader, Expecting::Right).len();
+        let right: Vec<bool> = answers.right.iter().take(asked).copied().collect();
+        // Not again what M and the run above have asked.
+        let only_hidden = right.iter().enumerate().all(|(i, right)| *right == (i < visible));
+        if answers.mutated.is_some() || (right.contains(&false) && right.contains(&true) && !only_hidden) {
+            runs.push(Expecting::WrongWhereFailed(answers));
+        }
+        runs
     }
 
     /// A submission that is not paid, but tampers.

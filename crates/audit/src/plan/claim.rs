@@ -113,6 +113,7 @@ impl<'e> Claim<'e> {
             also: Vec::new(),
             attributed: judged.family,
             cost: self.cost,
+            cut: 0,
             name: self.name,
             family: self.family,
             reward,

@@ -140,9 +140,13 @@ fn same(a: Option<f64>, b: Option<f64>) -> bool {
     }
 }
 
-/// The end of what a grader said, on one line.
+/// How a grader ended and the last of what it said, on one line.
 fn tail(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
-    let from = lines.len().saturating_sub(6);
-    if lines.is_empty() { "nothing".into() } else { lines[from..].join(" | ") }
+    let lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
+    let lines: Vec<String> = lines.map(|l| l.chars().take(160).collect()).collect();
+    match lines.as_slice() {
+        [] => "nothing".into(),
+        [first, .., a, b, c, d, e] => [first, a, b, c, d, e].map(String::as_str).join(" | "),
+        few => few.join(" | "),
+    }
 }

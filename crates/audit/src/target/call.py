@@ -1,8 +1,10 @@
-import asyncio, importlib, importlib.util, inspect, json, math, os, sys
+import asyncio, importlib, importlib.util, inspect, json, math, os, random, sys
 
 out = os.dup(1)
 os.dup2(2, 1)
 request = json.loads(sys.stdin.read())
+# The warm interpreter would give every call the same numbers, and a grader that draws is to be seen as one.
+random.seed()
 text, row, truth, prompt = (request[k] for k in ("submission", "row", "truth", "prompt"))
 sys.path.insert(0, os.getcwd())
 sys.executable = request["python"] or sys.executable

@@ -1,7 +1,7 @@
 //! A Python callable: `python:FILE.py:function` or `python:module:function`, called in a fresh cell each time.
 
 use super::Paid;
-use super::files::{Folder, machine_failed};
+use super::files::{Folder, how_ended, machine_failed};
 use super::foreign::{Caller, Row, reward_in};
 use crate::AuditError;
 use loophole_cell::{Limits, Pool, PoolOptions, Program, Verdict};
@@ -140,7 +140,7 @@ impl Caller for Callable {
         let reward = answer.and_then(|json| reward_in(&serde_json::from_str::<Value>(json).ok()?));
         let mut transcript = match answer {
             Some(answer) => format!("it returned {answer}\n"),
-            None => format!("it returned nothing: {:?}, exit status {:?}\n", record.verdict, record.code),
+            None => format!("it returned nothing: {}\n", how_ended(&record)),
         };
         transcript.push_str(&record.stderr_text());
         Ok(Paid { reward, valid: true, transcript, seconds: record.wall_seconds })

@@ -2,7 +2,7 @@
 
 use super::Paid;
 use super::callable::limits;
-use super::files::{Folder, machine_failed};
+use super::files::{Folder, how_ended, machine_failed};
 use super::foreign::{Caller, Row, reward_in};
 use crate::AuditError;
 use loophole_cell::{InputFile, Pool, PoolOptions, Program, Verdict};
@@ -110,7 +110,7 @@ impl Caller for Command {
                 last.and_then(|l| reward_in(&serde_json::from_str::<Value>(l.trim()).ok()?))
             }
         };
-        let how = format!("{:?}, exit status {:?}\n", record.verdict, record.code);
+        let how = how_ended(&record) + "\n";
         Ok(Paid { reward, valid: true, transcript: how + &out + &record.stderr_text(), seconds: record.wall_seconds })
     }
 }

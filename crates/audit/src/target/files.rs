@@ -2,7 +2,7 @@
 
 use super::Paid;
 use crate::AuditError;
-use loophole_cell::{InputFile, Record};
+use loophole_cell::{InputFile, Record, Verdict};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -100,6 +100,21 @@ impl Folder {
         let head = format!("{folder}/");
         let files = self.files.iter().filter_map(|(p, f)| Some((p.strip_prefix(&head)?.to_string(), f.clone())));
         Folder { files: files.collect() }
+    }
+}
+
+/// How a run ended, for a reader.
+pub(crate) fn how_ended(record: &Record) -> String {
+    match (record.verdict, record.code, record.signal) {
+        (Verdict::Exit, Some(code), _) => format!("it ended with exit status {code}"),
+        (Verdict::Cpu, ..) => "it was stopped: out of CPU time".into(),
+        (Verdict::Wall, ..) => "it was stopped: out of time".into(),
+        (Verdict::Memory, ..) => "it failed for want of memory".into(),
+        (Verdict::Pids, ..) => "it failed at the limit of processes".into(),
+        (Verdict::Output, ..) => "it was stopped: more output than allowed".into(),
+        (Verdict::Disk, ..) => "it failed because a file or its folder was full".into(),
+        (_, _, Some(signal)) => format!("it was ended by signal {signal}"),
+        _ => "how it ended is not known".into(),
     }
 }
 

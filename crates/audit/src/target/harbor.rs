@@ -4,15 +4,17 @@
 //! as Harbor does it, the tests are copied in and `tests/test.sh` is run. What lies in `/logs/verifier` when every
 //! process is dead is the reward.
 
+mod hints;
 mod read;
 
 use super::dockerfile::{Recipe, check_image};
-use super::files::{Folder, machine_failed};
+use super::files::{Folder, how_ended, machine_failed};
 use super::{About, Judged, Paid, Sheet, Surface, Target};
 use crate::AuditError;
 use crate::library::Files;
+use hints::hints;
 use loophole_cell::{FileKind, InputFile, Pool, PoolOptions, Program, Record, Verdict};
-use read::{controls, hints, outputs, quoted, slots};
+use read::{controls, outputs, quoted, slots};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -313,13 +315,11 @@ impl Target for Harbor {
         }
         lock(&self.seen).insert(files.clone(), left);
         let (reward, says) = reward(&record);
-        let how = format!("{says}; {:?}, exit status {:?}\n", record.verdict, record.code);
-        Ok(Paid {
-            reward,
-            valid: true,
-            transcript: how + &record.stdout_text() + &record.stderr_text(),
-            seconds: record.wall_seconds,
-        })
+        let mut transcript = format!("{says}; {}\n", how_ended(&record));
+        transcript.push_str(&record.stdout_text());
+        transcript.push_str(&record.stderr_text());
+        transcript.push_str(missed_proc(&transcript));
+        Ok(Paid { reward, valid: true, transcript, seconds: record.wall_seconds })
     }
 
     fn judge(&self, files: &Files) -> Result<Judged, AuditError> {
@@ -334,6 +334,17 @@ impl Target for Harbor {
         let left = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(files).cloned();
         let trivial = honest.as_ref().is_some_and(|h| !h.is_empty() && h.values().all(|sum| sum == empty));
         Ok(Judged { solved: trivial && honest == left, oracle: None, family: None, evidence, paid: None })
+    }
+}
+
+/// What a person should know where a script asked for what stands on `/proc`, which cells do not have.
+fn missed_proc(said: &str) -> &'static str {
+    let failed = |line: &str| line.contains("No such file") || line.contains("Read-only file system");
+    let missed = |line: &str| failed(line) && ["/dev/std", "/dev/fd/", "/proc/"].iter().any(|path| line.contains(path));
+    if said.lines().any(missed) {
+        "\nA cell has no /proc, so that /dev/stdin, /dev/stdout, /dev/stderr, /dev/fd and <(...) are not there.\n"
+    } else {
+        ""
     }
 }
 
@@ -375,8 +386,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64_is_the_known_one() {
+    fn small_things_are_right() {
         assert_eq!(base64(b"Many hands make light work."), "TWFueSBoYW5kcyBtYWtlIGxpZ2h0IHdvcmsu\n");
+        assert!(missed_proc("tee: /dev/stderr: Read-only file system").contains("no /proc"));
+        assert!(missed_proc("tests/test.sh: line 3: /dev/fd/63: No such file or directory").contains("<(...)"));
+        assert_eq!(missed_proc("cat: /app/out.txt: No such file or directory\n/dev/stderr"), "");
         assert_eq!((base64(b""), base64(b"a"), base64(b"ab")), (String::new(), "YQ==\n".into(), "YWI=\n".into()));
         assert_eq!(quoted("it's"), "'it'\\''s'");
     }

@@ -91,9 +91,9 @@ fn tests(row: &Row) -> String {
     if let Some(h) = &task.humaneval {
         return format!("{}\ncheck({})\n", h.test, task.entry_point);
     }
-    let tuple = |args: &[loophole_grade::Value]| loophole_grade::Value::Tuple(args.to_vec()).python();
     let line = |c: &loophole_grade::Case| {
-        format!("assert {}(*{}) == {}\n", task.entry_point, tuple(&c.args), c.expected.python())
+        let args: Vec<String> = c.args.iter().map(loophole_grade::Value::python).collect();
+        format!("assert {}({}) == {}\n", task.entry_point, args.join(", "), c.expected.python())
     };
     task.cases().map(line).collect()
 }

@@ -1,6 +1,6 @@
 //! A folder with pytest or unittest tests and a reference solution.
 
-use super::files::{Folder, machine_failed};
+use super::files::{Folder, how_ended, machine_failed};
 use super::foreign::judge_code;
 use super::{About, Control, Hint, Judged, Paid, Sheet, Surface, Target, cases, words_of};
 use crate::AuditError;
@@ -250,7 +250,7 @@ impl Target for Project {
         if record.verdict == Verdict::Machine {
             return Ok(machine_failed(&record));
         }
-        let how = format!("{:?}, exit status {:?}\n", record.verdict, record.code);
+        let how = how_ended(&record) + "\n";
         Ok(Paid {
             reward: Some(f64::from(u8::from(record.success()))),
             valid: true,

@@ -1,6 +1,8 @@
-import os, runpy, sys
+import os, random, runpy, sys
 
 sys.dont_write_bytecode = True
+# The warm interpreter would give every run the same numbers, and tests that draw are to be seen as such.
+random.seed()
 # As a cold interpreter would: what lies beside the solution comes before the library.
 beside = {name.removesuffix(".py") for name in os.listdir(".")}
 for name in list(sys.modules):

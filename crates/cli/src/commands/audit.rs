@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use indicatif::ProgressBar;
 use loophole_audit::{
-    AuditError, Baseline, Event, Hardened, Options as Plan, Protocol, Report, RewardFrom, Settings, Signature,
+    AuditError, Baseline, Event, Hardened, Hardening, Options as Plan, Protocol, Report, RewardFrom, Settings,
+    Signature,
 };
 use serde_json::{Value, json};
 
@@ -114,9 +115,6 @@ impl AuditArguments {
 pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error> {
     let settings = arguments.settings()?;
     let baseline = arguments.baseline.as_deref().map(Baseline::read).transpose()?;
-    if arguments.harden.is_some() {
-        loophole_audit::hardenable(&arguments.target)?;
-    }
     let mut plan = Plan::default();
     plan.jobs = arguments.jobs.unwrap_or(plan.jobs).max(1);
     let began = now();
@@ -125,7 +123,9 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
         return Err(Error::Input("--log and --openenv are about one task; name it with --task".into()));
     }
     let mut reports = Vec::new();
-    let mut hardened: Option<Hardened> = None;
+    let harden = |folder: &PathBuf| Hardening::write(&arguments.target, &settings, folder);
+    let hardening = arguments.harden.as_ref().map(harden).transpose()?;
+    let mut hardened: Vec<Hardened> = Vec::new();
     let mut failed: Option<Error> = None;
     for target in &targets {
         let bar = output.bar(0);
@@ -142,10 +142,8 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
             }
             Err(error) => return Err(error.into()),
         };
-        if let Some(folder) = &arguments.harden
-            && hardened.is_none()
-        {
-            hardened = Some(loophole_audit::harden(&arguments.target, &settings, folder, &report, &plan, &listen)?);
+        if let Some(hardening) = &hardening {
+            hardened.push(hardening.audit(&report, &plan, &listen)?);
         }
         bar.finish_and_clear();
         reports.push(report);
@@ -159,7 +157,7 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
     for (i, report) in reports.iter().enumerate() {
         let known = baseline.as_ref().map(|b| b.new_ones(report));
         new += known.as_ref().map_or(report.findings.len(), Vec::len);
-        show(report, known.as_deref(), hardened.as_ref().filter(|_| i == 0), output);
+        show(report, known.as_deref(), hardened.get(i), output);
     }
     Ok(match failed {
         _ if new > 0 => Exit::Found,

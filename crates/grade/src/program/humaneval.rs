@@ -63,7 +63,8 @@ pub(crate) fn replay(reference: &str, test: &str, entry: &str, calls: &[(&[Value
         let _ = write!(results, "({}, {ok}, {value}, {after}),", tuple(args));
     }
     format!(
-        "{CANON}{HUMANEVAL}import ast, json, random, sys\nsys.stdout.write(_replay({}, {}, {}, {results}], _canon))\n",
+        "{CANON}{WRONG}{HUMANEVAL}_WRONG = {}\nimport ast, json, random, sys\nsys.stdout.write(_replay({}, {}, {}, {results}], _canon))\n",
+        literal(WRONG),
         literal(reference),
         literal(test),
         literal(entry)

@@ -51,9 +51,9 @@ const SELF_ASSESSMENT: &str = "Score: 10/10";
 pub(crate) const CONFIGURATION: [&str; 8] =
     ["conftest.py", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "pytest.py", TEST_FILE];
 
-/// What a program needs one of to do anything but compute: modules, attributes with underscores, and the
-/// built-in functions that lead outside.
-const WAYS_OUT: [&str; 14] = [
+/// What a program needs one of to do anything but compute: modules, attributes with underscores, the built-in
+/// functions that lead outside, and generators' frames.
+const WAYS_OUT: [&str; 15] = [
     "import",
     "__",
     "exit",
@@ -68,6 +68,7 @@ const WAYS_OUT: [&str; 14] = [
     "globals",
     "getattr",
     "breakpoint",
+    "frame",
 ];
 
 /// Whether a source has one of them.

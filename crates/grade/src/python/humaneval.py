@@ -11,20 +11,25 @@ def _load(reference, test, rewrite):
 def _counting(tree):
     import ast
     class Count(ast.NodeTransformer):
+        seen = 0
         def visit_Assert(self, node):
-            note = lambda name: ast.Expr(ast.Call(ast.Name(name, ast.Load()), [], []))
+            note = lambda name: ast.Expr(ast.Call(ast.Name(name, ast.Load()), [ast.Constant(self.seen)], []))
             handler = ast.ExceptHandler(ast.Name("Exception", ast.Load()), None, [note("_bad")])
-            return ast.Try([node, note("_good")], [handler], [], [])
+            counted = ast.Try([node, note("_good")], [handler], [], [])
+            self.seen += 1
+            return counted
     return Count().visit(tree)
 
 
 def _run_check(reference, test, candidate_of):
     space, tree = _load(reference, test, _counting)
-    counts = {"good": 0, "bad": 0, "broke": ""}
-    def bump(name):
-        counts[name] += 1
-    space["_good"] = lambda: bump("good")
-    space["_bad"] = lambda: bump("bad")
+    counts = {"good": 0, "bad": 0, "broke": "", "failed": []}
+    def good(nth):
+        counts["good"] += 1
+    def bad(nth):
+        counts["bad"] += 1
+        counts["failed"].append(nth)
+    space["_good"], space["_bad"] = good, bad
     exec(compile(tree, "check.py", "exec"), space)
     try:
         space["check"](candidate_of(space))
@@ -33,9 +38,9 @@ def _run_check(reference, test, candidate_of):
     return counts
 
 
-def _mutated(test):
-    # Every expected value replaced by a wrong one of the same type: as a literal where it is one, so that
-    # nothing of the right answer is left in the source.
+def _mutated(test, only=None):
+    # Every expected value (or that of the assertions with these numbers) replaced by a wrong one of the same type:
+    # as a literal where it is one, so that nothing of the right answer is left in the source.
     import ast
     def calls(node):
         return any(isinstance(n, ast.Call) and getattr(n.func, "id", "") == "candidate" for n in ast.walk(node))
@@ -47,8 +52,11 @@ def _mutated(test):
     def equals(left, value):
         return ast.Compare(left, [ast.Eq()], [ast.Constant(value)])
     class Mutate(ast.NodeTransformer):
+        seen = 0
         def visit_Assert(self, node):
-            node.test, node.msg = self.condition(node.test), None
+            if only is None or self.seen in only:
+                node.test, node.msg = self.condition(node.test), None
+            self.seen += 1
             return node
         def condition(self, t):
             if isinstance(t, ast.Constant):
@@ -132,4 +140,7 @@ def _replay(reference, test, entry, results, canon):
     def candidate_of(space):
         space[entry] = candidate
         return candidate
-    return json.dumps(_run_check(reference, test, candidate_of)) + "\n"
+    counts = _run_check(reference, test, candidate_of)
+    if counts["failed"]:
+        counts["mutated"] = _mutated(test, counts["failed"])
+    return json.dumps(counts) + "\n"

@@ -2,7 +2,7 @@
 
 use crate::library::Slots;
 use crate::target::files::Folder;
-use crate::target::{Control, Hint, Surface, single};
+use crate::target::{Control, Surface, single};
 use std::collections::BTreeSet;
 
 /// Paths below the working folder that the tests and the instruction name.
@@ -64,34 +64,6 @@ pub(super) fn controls(task: &Folder, outputs: &[String]) -> Vec<Control> {
     let known = |name: &str| !outputs.is_empty() || !matches!(name, "constant" | "echo" | "wrong");
     let of = |(name, text): (&'static str, String)| Control { name, files: single(Surface::Agent, text) };
     texts.into_iter().filter(|(n, _)| known(n)).map(of).collect()
-}
-
-/// What can be seen without running anything.
-pub(super) fn hints(task: &Folder, toml: &toml::Table, separate: bool) -> Vec<Hint> {
-    let mut hints = Vec::new();
-    let mut hint = |id: &'static str, message: &str| hints.push(Hint { id, message: message.into() });
-    if !separate {
-        hint("shared-verifier", "the verifier runs in the agent's container: `environment_mode` is not \"separate\"");
-    }
-    let test = task.text("tests/test.sh");
-    if ["curl ", "wget ", "uvx ", "pip install", "apt-get", "apt install"].iter().any(|w| test.contains(w)) {
-        hint("verifier-network-download", "tests/test.sh downloads or installs while it verifies");
-    }
-    if test.contains("pip install") && !test.contains("==") {
-        hint("unpinned-dependency", "tests/test.sh installs packages without a version");
-    }
-    if test.contains("$?") || test.contains("if pytest") || test.contains("if python") {
-        hint("exit-status", "tests/test.sh takes an exit status for the verdict, without a word that only it knows");
-    }
-    let environment = task.below("environment");
-    if environment.files.keys().any(|p| p.contains("test_") || p.starts_with("tests/") || p.contains("solve.sh")) {
-        hint("agent-image-test-leak", "the environment folder holds tests or a solution, which the agent can read");
-    }
-    let mode = toml.get("environment").and_then(|e| e.get("network_mode")).and_then(|v| v.as_str());
-    if mode.unwrap_or("public") == "public" {
-        hint("network-on", "the agent has the network: `network_mode` is not \"no-network\"");
-    }
-    hints
 }
 
 /// A word for bash.

@@ -1,0 +1,146 @@
+//! In the zygote, before the fork: the next job, its folders and its namespace.
+
+use crate::calls::*;
+use crate::init::*;
+use crate::state::*;
+use crate::wire::*;
+use core::mem::size_of;
+use core::sync::atomic::Ordering::SeqCst;
+
+/// Replaces `/box` or `/tmp` by an empty one of `size` bytes.
+fn fresh(path: &[u8], size: u64) -> isize {
+    const DETACH: usize = 2;
+    const FLAGS: usize = 2 | 4 | 1024; // nosuid, nodev, noatime
+    let mut options = *b"nr_inodes=8192,mode=755,size=\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let (mut digits, mut n, mut rest) = ([0u8; 20], 0, size);
+    while n == 0 || rest > 0 {
+        digits[n] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        n += 1;
+    }
+    for i in 0..n {
+        options[29 + i] = digits[n - 1 - i];
+    }
+    let (place, secret) = (path.as_ptr() as usize, state().secret);
+    call(nr::UMOUNT2, [place, DETACH, 0, 0, 0, secret]);
+    let kind = c"tmpfs".as_ptr() as usize;
+    let r = call(nr::MOUNT, [place, place, kind, FLAGS, options.as_ptr() as usize, secret]);
+    if r < 0 {
+        return r;
+    }
+    // A time that no program's change leaves standing.
+    let times = [[1i64, 0], [1, 0]];
+    sys(nr::UTIMENSAT, (-100isize) as usize, place, times.as_ptr() as usize, 0);
+    const DIRECTORY: usize = if cfg!(target_arch = "aarch64") { 0o40000 } else { 0o200000 };
+    const CLOEXEC: usize = 0o2000000;
+    sys(nr::OPENAT, (-100isize) as usize, place, DIRECTORY | CLOEXEC, 0)
+}
+
+/// Remembers which processors programs may use: the supervisor keeps the zygote and its process 1 on one of them, so
+/// that what is woken there finds its caches warm. Programs start there too, and may then go anywhere.
+fn remember_processors() {
+    let mut mask = [0u64; 16];
+    if sys(nr::SCHED_GETAFFINITY, 0, size_of::<[u64; 16]>(), mask.as_mut_ptr() as usize, 0) > 0 {
+        state().processors = mask;
+    }
+}
+
+/// Tells this library what it needs to know. `filter` is a `struct sock_fprog` that stays where it is.
+#[unsafe(no_mangle)]
+pub extern "C" fn cell_setup(secret: u64, length: usize, filter: usize) -> i32 {
+    remember_processors();
+    let s = state();
+    s.secret = secret as usize;
+    s.filter = [length, filter];
+    // It opens itself, to come back to its own namespace.
+    let fd = sys(nr::PIDFD_OPEN, sys(nr::GETPID, 0, 0, 0, 0) as usize, 0, 0, 0);
+    s.me = fd as usize;
+    sys(nr::PRCTL, 4, 0, 0, 0); // not dumpable
+    if fd < 0 { fd as i32 } else { 0 }
+}
+
+/// Makes the folders anew that a message asks for.
+fn renew(message: &[u8; 32]) {
+    let mut word = [0u8; 8];
+    word.copy_from_slice(&message[8..16]);
+    let size = u64::from_le_bytes(word);
+    let mut made = [0i32; 2];
+    let mut count = 0;
+    for (bit, path) in [(1, &b"/box\0"[..]), (2, &b"/tmp\0"[..])] {
+        if message[1] & bit != 0 {
+            let fd = fresh(path, size);
+            if fd < 0 {
+                fail(b'm', fd);
+                exit(71);
+            }
+            made[count] = fd as i32;
+            count += 1;
+        }
+    }
+    send(b"M", &made[..count]);
+    made[..count].iter().for_each(|fd| {
+        sys(nr::CLOSE, *fd as usize, 0, 0, 0);
+    });
+}
+
+/// Waits for the first folders.
+#[unsafe(no_mangle)]
+pub extern "C" fn cell_folders() {
+    let mut message = [0u8; 32];
+    if receive(&mut message, &mut [-1; 5]) <= 0 {
+        exit(0);
+    }
+    if message[0] == b'W' {
+        renew(&message);
+    }
+}
+
+/// Waits for the next job and makes the namespace of its program; what the caller forks next is the program. Returns
+/// the descriptor of the job, below 1024, and times 1024 the length of what follows its head.
+#[unsafe(no_mangle)]
+pub extern "C" fn cell_next() -> i64 {
+    let s = state();
+    loop {
+        let mut message = [0u8; 32];
+        let mut fds = [-1; 5];
+        let n = receive(&mut message, &mut fds);
+        if n <= 0 {
+            exit(0);
+        }
+        if message[0] == b'W' {
+            renew(&message);
+            continue;
+        }
+        if message[0] != b'J' {
+            // A kill that came too late.
+            continue;
+        }
+        s.fds = fds;
+        let head = (&raw mut s.head) as usize;
+        if sys(nr::PREAD, fds[0] as usize, head, size_of::<Head>(), 0) != size_of::<Head>() as isize {
+            fail(b'h', 0);
+            exit(72);
+        }
+        if s.head.flags & BARE == 0 {
+            let r = call(nr::UNSHARE, [NEWPID, 0, 0, 0, 0, s.secret]);
+            if r < 0 {
+                fail(b'u', r);
+                exit(73);
+            }
+            FINISH.store(0, SeqCst);
+            LEFT.store(0, SeqCst);
+            MICROS.store(0, SeqCst);
+            PEAK.store(0, SeqCst);
+            // Signals are blocked across the clone, so that process 1 starts with all blocked.
+            let (all, none) = (u64::MAX, 0u64);
+            sys(nr::RT_SIGPROCMASK, 2, (&raw const all) as usize, 0, 8);
+            s.init = clone_onto(CLONE_VM | SIGCHLD as usize, top(&raw mut INIT_STACK), init);
+            sys(nr::RT_SIGPROCMASK, 2, (&raw const none) as usize, 0, 8);
+            if s.init < 0 {
+                fail(b'c', s.init);
+                exit(74);
+            }
+        }
+        return s.fds[0] as i64 | (s.head.length as i64) << 10;
+    }
+}
