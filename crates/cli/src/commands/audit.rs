@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use indicatif::ProgressBar;
 use loophole_audit::{
-    AuditError, Baseline, Event, Hardened, Hardening, Options as Plan, Protocol, Report, RewardFrom, Settings, Signature,
+    AuditError, Baseline, Event, Hardened, Hardening, Options as Plan, Protocol, Report, RewardFrom, Settings,
+    Signature,
 };
 use serde_json::{Value, json};
 
