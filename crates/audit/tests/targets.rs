@@ -148,9 +148,12 @@ fn what_cannot_be_audited_says_why() {
     };
     not(&callable("moody"), &questions(), "not deterministic");
     let short = Settings { timeout: Some(2.0), ..questions() };
-    for (name, says) in
-        [("hangs", "Wall"), ("floods", "Output"), ("kills", "gets no reward"), ("raises", "ZeroDivisionError")]
-    {
+    for (name, says) in [
+        ("hangs", "out of time"),
+        ("floods", "more output than allowed"),
+        ("kills", "gets no reward"),
+        ("raises", "ZeroDivisionError"),
+    ] {
         not(&callable(name), &short, says);
     }
     not("http://127.0.0.1:9/", &Settings { protocol: Protocol::Openrlhf, ..questions() }, "is it running");

@@ -100,9 +100,9 @@ def apart(submission, task):
 
 # Plain: says another thing every time.
 def moody(submission, task):
-    import os
+    import random
 
-    return os.urandom(1)[0] / 256
+    return random.random()
 
 
 # Plain: never ends.
