@@ -11,7 +11,7 @@ use crate::facts::Facts;
 use crate::offer::is_command;
 use crate::reporting::{ask_report, judge_report, read_fields};
 use crate::stage::{Protocol, Stage};
-use crate::talk::{Talk, key};
+use crate::talk::{Talk, key, say};
 use crate::tools::{Wish, tools, wishes};
 
 /// Characters of a command's output that are passed on: so many from its beginning and from its end.
@@ -139,7 +139,7 @@ impl<'a> Player<'a, '_> {
         facts: &mut Facts<'a>,
         talk: &mut Talk,
     ) -> Result<Option<Option<Map<String, Json>>>, Broken> {
-        let mut idle = 0;
+        let (mut idle, mut chatted) = (0, false);
         for message in conversation.iter() {
             self.notice(&message.content);
         }
@@ -181,6 +181,13 @@ impl<'a> Player<'a, '_> {
             }
             if submitted.is_some() {
                 return Ok(submitted);
+            }
+            if let Some(chat) = self.stage.scenario.chat.as_ref().filter(|_| !chatted && !self.stage.chat.is_empty())
+                && !over
+                && facts.value(&chat.when).is_ok_and(|value| value.truth())
+            {
+                chatted = true;
+                say(conversation, &self.stage.chat);
             }
             if over || idle >= IDLE {
                 break;

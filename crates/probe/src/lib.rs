@@ -30,6 +30,8 @@ pub mod scenario;
 #[cfg(test)]
 mod scenario_tests;
 mod shutdown;
+#[cfg(test)]
+mod shutdown_tests;
 mod stage;
 mod talk;
 #[cfg(test)]
