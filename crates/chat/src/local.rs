@@ -50,9 +50,17 @@ impl Local {
     /// # Errors
     /// Something is missing there, broken or not supported.
     pub fn open(dir: &Path, adapter: Option<&Path>, threads: usize) -> Result<Self, ChatError> {
+        Self::open_beside(dir, dir, adapter, threads)
+    }
+
+    /// The same with the tokenizer of another folder.
+    ///
+    /// # Errors
+    /// As [`Local::open`].
+    pub fn open_beside(dir: &Path, beside: &Path, adapter: Option<&Path>, threads: usize) -> Result<Self, ChatError> {
         let name = dir.display().to_string();
         let failed = |error: LmError| ChatError::Model { model: name.clone(), reason: error.to_string() };
-        let checkpoint = Checkpoint::open(dir, adapter, threads).map_err(failed)?;
+        let checkpoint = Checkpoint::open_beside(dir, beside, adapter, threads).map_err(failed)?;
         let Checkpoint { tokenizer, stop, config, template, runner } = checkpoint;
         if Format::is_own(&tokenizer) {
             let stop = tokenizer.id(&Format::own().end).into_iter().collect();
