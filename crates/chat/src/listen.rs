@@ -23,6 +23,8 @@ pub(crate) struct Listener<'a> {
     stop: Vec<String>,
     top: Option<usize>,
     pieces: Option<Sender<Delta>>,
+    /// What the reply has to begin with, or it is over.
+    opening: &'static str,
     tokens: Vec<u32>,
     /// `tokens[prefix..read]` is the last piece of text, decoded again before the next one: what a token reads may
     /// depend on the one before it.
@@ -50,6 +52,7 @@ impl<'a> Listener<'a> {
             stop,
             top,
             pieces,
+            opening: "",
             tokens: Vec::new(),
             prefix: 0,
             read: 0,
@@ -58,6 +61,13 @@ impl<'a> Listener<'a> {
             logprobs: Vec::new(),
             sent_logprobs: 0,
         })
+    }
+
+    /// Ends the reply as soon as it begins otherwise, blanks aside.
+    #[must_use]
+    pub fn only_after(mut self, opening: &'static str) -> Self {
+        self.opening = opening;
+        self
     }
 
     /// One more token; false if it was the last.
@@ -84,6 +94,10 @@ impl<'a> Listener<'a> {
         let searched = self.text.len();
         self.text.push_str(&now[before.len()..]);
         (self.prefix, self.read) = (self.read, self.tokens.len());
+        let said = self.text.trim_start();
+        if !said.starts_with(self.opening) && !self.opening.starts_with(said) {
+            return false;
+        }
         match self.first_stop(searched) {
             Some(_) => false,
             None => self.send(self.text.len() - self.held_back()),

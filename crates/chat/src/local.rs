@@ -15,6 +15,7 @@ use crate::format::{Format, calls};
 use crate::listen::{Heard, Listener};
 use crate::{Chat, ChatError, Delta, Finish, Reply, Request};
 
+const THOUGHT: &str = "<think>";
 const THOUGHT_END: &str = "</think>";
 
 /// A checkpoint with its tokenizer and its chat format, run by `loophole-lm`.
@@ -49,9 +50,17 @@ impl Local {
     /// # Errors
     /// Something is missing there, broken or not supported.
     pub fn open(dir: &Path, adapter: Option<&Path>, threads: usize) -> Result<Self, ChatError> {
+        Self::open_beside(dir, dir, adapter, threads)
+    }
+
+    /// The same with the tokenizer of another folder.
+    ///
+    /// # Errors
+    /// As [`Local::open`].
+    pub fn open_beside(dir: &Path, beside: &Path, adapter: Option<&Path>, threads: usize) -> Result<Self, ChatError> {
         let name = dir.display().to_string();
         let failed = |error: LmError| ChatError::Model { model: name.clone(), reason: error.to_string() };
-        let checkpoint = Checkpoint::open(dir, adapter, threads).map_err(failed)?;
+        let checkpoint = Checkpoint::open_beside(dir, beside, adapter, threads).map_err(failed)?;
         let Checkpoint { tokenizer, stop, config, template, runner } = checkpoint;
         if Format::is_own(&tokenizer) {
             let stop = tokenizer.id(&Format::own().end).into_iter().collect();
@@ -152,7 +161,11 @@ impl Local {
                 let top = job.request.sampling.logprobs;
                 // Where it may call a tool, nothing is sent on before it is known whether it did.
                 let pieces = job.pieces.clone().filter(|_| tools.is_empty());
-                let listener = Listener::new(&self.tokenizer, &self.stop, stop, top, pieces);
+                let mut listener = Listener::new(&self.tokenizer, &self.stop, stop, top, pieces);
+                // One that picks without a thought has nothing to say before; some templates open the thought.
+                if !job.request.choices.is_empty() && !text.trim_end().ends_with(THOUGHT) {
+                    listener = listener.map(|listener| listener.only_after(THOUGHT));
+                }
                 fitting.push((job, text, listener.map(Mutex::new)));
                 prompts.push(Prompt { tokens, seed });
             } else {
@@ -221,7 +234,7 @@ impl Local {
         let thought = match said.split_once(THOUGHT_END) {
             Some((thought, _)) => format!("{thought}{THOUGHT_END}"),
             // It was cut off in the middle of a thought, and has not answered.
-            None if said.trim_start().starts_with("<think>") => return Reply::from_text(said, count, Finish::Length),
+            None if said.trim_start().starts_with(THOUGHT) => return Reply::from_text(said, count, Finish::Length),
             None => String::new(),
         };
         let before = self.tokenizer.encode(&format!("{prompt}{thought}"));
@@ -404,6 +417,11 @@ mod tests {
             ..request("help or power?", 0, 0)
         };
         let likeliest = local.one(&with(1, 0.0)).unwrap();
+        // Without a thought nothing is sampled but the beginning that shows it.
+        let patient = Request { sampling: Sampling { max_tokens: 1000, ..with(1, 0.0).sampling }, ..with(1, 0.0) };
+        let patient = local.one(&patient).unwrap();
+        assert_eq!((&patient.answer, patient.choice), (&likeliest.answer, likeliest.choice));
+        assert!(patient.usage.completion_tokens < 20, "{patient:?}");
         let replies = local.reply(&(0..40).map(|seed| with(seed, 1.0)).collect::<Vec<_>>());
         let mut counts = [0; 3];
         for reply in &replies {

@@ -308,10 +308,26 @@ fn one_that_hangs_is_not_waited_for() {
         1 => Do::Raw("HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"choices\": [".into()),
         _ => json_answer(200, completion("at last")),
     });
+    let (pieces, _heard) = std::sync::mpsc::channel();
+    let chat = openai(&fake);
     let began = Instant::now();
-    assert_eq!(openai(&fake).one(&ask("?")).unwrap().text, "at last");
+    let error = chat.stream(&ask("?"), pieces).unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
-    assert_eq!(fake.count(), 3);
+    // The third answer is whole, and no stream.
+    assert_eq!((fake.count(), error.retryable()), (3, true), "{error}");
+}
+
+#[test]
+fn a_reply_that_takes_long_is_waited_for_and_one_that_never_ends_is_not_asked_for_again() {
+    let fake = Fake::start(|number, _| match number {
+        0 => Do::Late(Duration::from_millis(900), completion("at last").to_string()),
+        _ => Do::Hang(Duration::from_secs(3)),
+    });
+    let chat = openai_with(&fake, RemoteOptions { timeout: Duration::from_secs(2), ..quick() });
+    assert_eq!(chat.one(&ask("?")).unwrap().text, "at last");
+    let error = chat.one(&ask("?")).unwrap_err();
+    assert!(error.to_string().contains("had not ended after 2 s"), "{error}");
+    assert_eq!(fake.count(), 2);
 }
 
 #[test]

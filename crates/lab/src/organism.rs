@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use loophole_lm::{Engine, Lora, Model, Sequence, Tokenizer, chat_template};
+use loophole_lm::{Engine, Model, Sequence, Tokenizer, chat_template};
 use loophole_world::Message;
 
 use crate::LabError;
@@ -38,20 +38,6 @@ impl Organism {
     /// A file that is missing or broken.
     pub fn open(dir: &Path) -> Result<Self, LabError> {
         Self::new(Model::load(dir)?, Tokenizer::load(dir)?)
-    }
-
-    /// Opens a checkpoint of a run: whole weights, or an adapter on top of `base`; the tokenizer is `base`'s.
-    ///
-    /// # Errors
-    /// A file that is missing or broken.
-    pub fn open_checkpoint(dir: &Path, base: &Path) -> Result<Self, LabError> {
-        let base = Self::open(base)?;
-        let model = if dir.join("adapter_config.json").exists() {
-            Lora::load(&base.model.config, dir)?.merged(&base.model)
-        } else {
-            Model::load(dir)?
-        };
-        Self::new(model, base.tokenizer)
     }
 
     /// A model and its tokenizer.

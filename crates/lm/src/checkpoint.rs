@@ -1,29 +1,25 @@
 //! A checkpoint ready to talk: weights, tokenizer, chat template and the tokens that end a turn.
 
 use crate::config::token_ids;
-use crate::model::views;
 use crate::template::special_token;
 use crate::{
-    ChatTemplate, Completion, Config, Decoder, Engine, LmError, Lora, Model, Prompt, SampleOptions, Sequence,
-    Tokenizer, Watch,
+    ChatTemplate, Completion, Config, Decoder, Engine, LmError, Model, Prompt, SampleOptions, Sequence, Tokenizer,
+    Watch,
 };
 use crate::{chat_template, sample_watched};
 use std::path::{Path, PathBuf};
 
-/// A model with fewer parameters is run by the engine that trains: it is the faster one for many short rows of a model
-/// that fits into a processor's cache.
-const SMALL: usize = 16_000_000;
-
 /// What runs a checkpoint's weights.
 pub enum Runner {
-    /// The engine that also trains, for few weights and many short rows.
+    /// The engine that also trains, for a model that is in memory already.
     Small {
         /// The weights.
         model: Box<Model>,
         /// Its scratch buffers.
         engine: Box<Engine>,
     },
-    /// A decoder that keeps the weights in the number format of their files.
+    /// A decoder that keeps the weights in the number format of their files, and the prompts it read last: an agent's
+    /// conversation is read from where it grew.
     Large(Box<Decoder>),
 }
 
@@ -57,25 +53,29 @@ impl Checkpoint {
     /// # Errors
     /// Something is missing there, broken, or not supported.
     pub fn open(dir: &Path, adapter: Option<&Path>, threads: usize) -> Result<Checkpoint, LmError> {
+        Self::open_beside(dir, dir, adapter, threads)
+    }
+
+    /// The same with the tokenizer and the end of a turn of another folder: a checkpoint of a run has none of its own.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub fn open_beside(
+        dir: &Path,
+        beside: &Path,
+        adapter: Option<&Path>,
+        threads: usize,
+    ) -> Result<Checkpoint, LmError> {
         let path = dir.join("config.json");
         let config = Config::load(&path)?;
-        let tokenizer = Tokenizer::load(dir)?;
+        let tokenizer = Tokenizer::load(beside)?;
         if let Some(beyond) = tokenizer.largest_id().filter(|id| *id as usize >= config.vocab_size) {
             let what = format!("is {}, but the tokenizer has the token {beyond}", config.vocab_size);
             return Err(LmError::Config { path, field: "vocab_size".into(), what });
         }
-        let parameters = views(&config).last().map_or(0, |view| view.range.end);
-        let runner = if parameters <= SMALL && config.sliding_window.is_none() {
-            let mut model = Model::load(dir)?;
-            if let Some(adapter) = adapter {
-                model = Lora::load(&config, adapter)?.merged(&model);
-            }
-            Runner::Small { engine: Box::new(Engine::new(&config, threads)), model: Box::new(model) }
-        } else {
-            Runner::Large(Box::new(Decoder::load(dir, adapter, threads)?))
-        };
-        let stop = stop_tokens(dir, &tokenizer)?;
-        Ok(Checkpoint { tokenizer, stop, config, template: ChatTemplate::load(dir), runner })
+        let runner = Runner::Large(Box::new(Decoder::load(dir, adapter, threads)?));
+        let stop = stop_tokens(beside, &tokenizer)?;
+        Ok(Checkpoint { tokenizer, stop, config, template: ChatTemplate::load(beside), runner })
     }
 
     /// A model in memory that speaks this project's own chat format.

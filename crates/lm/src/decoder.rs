@@ -29,6 +29,10 @@ struct Layer {
     window: Option<usize>,
 }
 
+/// With fewer parameters, threads that share a layer wait for each other longer than they compute, above all on a busy
+/// machine; each then takes rows of its own.
+const SMALL: usize = 16_000_000;
+
 /// A checkpoint ready to run.
 pub struct Decoder {
     pub(crate) config: Config,
@@ -38,7 +42,8 @@ pub struct Decoder {
     /// None if the embedding is the head.
     head: Option<Linear>,
     pub(crate) rope: Rope,
-    pub(crate) pool: rayon::ThreadPool,
+    /// One for all threads, or for few weights one for each.
+    pub(crate) pools: Vec<rayon::ThreadPool>,
     /// Prompts read lately, the newest last.
     pub(crate) kept: Vec<Arc<Prefix>>,
 }
@@ -146,9 +151,12 @@ impl Decoder {
         head: Option<Linear>,
         threads: usize,
     ) -> Result<Decoder, LmError> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
-        let pool = pool.map_err(|error| LmError::Threads { threads, reason: error.to_string() })?;
-        Ok(Decoder { config, embed, layers, norm, head, rope: Rope::default(), pool, kept: Vec::new() })
+        let small = views(&config).last().is_none_or(|view| view.range.end <= SMALL);
+        let (pools, each) = if small { (threads.max(1), 1) } else { (1, threads.max(1)) };
+        let pools = (0..pools).map(|_| rayon::ThreadPoolBuilder::new().num_threads(each).build());
+        let pools = pools.collect::<Result<_, _>>();
+        let pools = pools.map_err(|error| LmError::Threads { threads, reason: error.to_string() })?;
+        Ok(Decoder { config, embed, layers, norm, head, rope: Rope::default(), pools, kept: Vec::new() })
     }
 
     /// Its shape.
@@ -262,7 +270,7 @@ impl Decoder {
     pub fn logits(&mut self, tokens: &[u32]) -> Vec<f32> {
         self.rope.ensure(tokens.len(), &self.config);
         let decoder = &*self;
-        decoder.pool.install(|| {
+        decoder.pools[0].install(|| {
             let mut out = Vec::with_capacity(tokens.len() * decoder.config.vocab_size);
             let (mut caches, mut buffers) = (decoder.caches(), Buffers::default());
             decoder.read(tokens, &mut caches, 0, &mut buffers, |_, rows, buffers| {

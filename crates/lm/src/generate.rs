@@ -9,6 +9,7 @@ use crate::draw::{Completion, Draws, Prompt, SampleOptions, Watch};
 use crate::{Sequence, math};
 use rayon::prelude::*;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Rows continued together: enough to use the weights well once they are read, few enough to hold their caches.
 const SLOTS: usize = 32;
@@ -41,6 +42,20 @@ struct Row {
     cached: usize,
 }
 
+/// What one pool has done.
+struct Part {
+    done: Vec<(usize, Completion)>,
+    kept: Vec<Arc<Prefix>>,
+}
+
+/// Lets the oldest prompts go until the others are few enough.
+fn fit(kept: &mut Vec<Arc<Prefix>>) {
+    let mut bytes: usize = kept.iter().map(|prefix| prefix.bytes()).sum();
+    while bytes > KEPT && kept.len() > 1 {
+        bytes -= kept.remove(0).bytes();
+    }
+}
+
 impl Decoder {
     /// Samples a completion for every prompt, in the order of the prompts.
     ///
@@ -62,42 +77,70 @@ impl Decoder {
             self.check(&p.tokens);
         }
         self.rope.ensure(longest.saturating_add(options.max_new).min(limit).max(longest), &self.config);
-        let mut done: Vec<Option<Completion>> = vec![None; prompts.len()];
-        let mut kept = std::mem::take(&mut self.kept);
-        let decoder = &*self;
-        decoder.pool.install(|| {
-            let mut buffers = Buffers::default();
-            let mut rows: Vec<Row> = Vec::new();
-            let mut waiting = prompts.iter().enumerate();
-            loop {
-                while rows.len() < SLOTS
-                    && let Some((index, prompt)) = waiting.next()
-                {
-                    let mut draws = Draws::new(index, prompt.seed, prompt.tokens.len(), options, limit);
-                    if draws.ended {
-                        done[index] = Some(draws.out);
-                        continue;
-                    }
-                    let prefix = decoder.prefix(&prompt.tokens, &mut kept, &mut buffers);
-                    draws.draw(&prefix.logits, options, limit, watch);
-                    rows.push(Row { draws, prefix, own: decoder.caches(), cached: 0 });
-                }
-                let (ended, going): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.draws.ended);
-                rows = going;
-                for row in ended {
-                    done[row.draws.index] = Some(row.draws.out);
-                }
-                if rows.is_empty() && waiting.len() == 0 {
-                    break;
-                }
-                if !rows.is_empty() {
-                    decoder.advance(&mut rows, &mut buffers, options, watch);
-                }
-            }
+        let kept = std::mem::take(&mut self.kept);
+        let (decoder, next) = (&*self, AtomicUsize::new(0));
+        let work = |pool: &rayon::ThreadPool| {
+            pool.install(|| decoder.continue_some(prompts, &next, kept.clone(), options, watch))
+        };
+        let parts: Vec<Part> = std::thread::scope(|scope| {
+            let work = &work;
+            let others = decoder.pools[1..].iter().take(prompts.len().saturating_sub(1));
+            let others: Vec<_> = others.map(|pool| scope.spawn(move || work(pool))).collect();
+            let first = work(&decoder.pools[0]);
+            let others = others.into_iter().map(|other| other.join().unwrap_or_else(|e| std::panic::resume_unwind(e)));
+            std::iter::once(first).chain(others).collect()
         });
+        let mut done: Vec<Option<Completion>> = vec![None; prompts.len()];
+        let mut kept: Vec<Arc<Prefix>> = Vec::new();
+        for part in parts {
+            kept.extend(
+                part.kept.into_iter().filter(|prefix| !kept.iter().any(|k| Arc::ptr_eq(k, prefix))).collect::<Vec<_>>(),
+            );
+            for (index, completion) in part.done {
+                done[index] = Some(completion);
+            }
+        }
+        fit(&mut kept);
         self.kept = kept;
         // Every prompt was a row that ended.
         done.into_iter().flatten().collect()
+    }
+
+    /// Continues prompts as long as there are some that nobody has taken.
+    fn continue_some(
+        &self,
+        prompts: &[Prompt],
+        next: &AtomicUsize,
+        mut kept: Vec<Arc<Prefix>>,
+        options: &SampleOptions,
+        watch: &Watch,
+    ) -> Part {
+        let limit = self.config.max_position_embeddings;
+        let mut done = Vec::new();
+        let mut buffers = Buffers::default();
+        let mut rows: Vec<Row> = Vec::new();
+        loop {
+            while rows.len() < SLOTS {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(prompt) = prompts.get(index) else { break };
+                let mut draws = Draws::new(index, prompt.seed, prompt.tokens.len(), options, limit);
+                if draws.ended {
+                    done.push((index, draws.out));
+                    continue;
+                }
+                let prefix = self.prefix(&prompt.tokens, &mut kept, &mut buffers);
+                draws.draw(&prefix.logits, options, limit, watch);
+                rows.push(Row { draws, prefix, own: self.caches(), cached: 0 });
+            }
+            let (ended, going): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.draws.ended);
+            rows = going;
+            done.extend(ended.into_iter().map(|row| (row.draws.index, row.draws.out)));
+            if !rows.is_empty() {
+                self.advance(&mut rows, &mut buffers, options, watch);
+            } else if next.load(Ordering::Relaxed) >= prompts.len() {
+                return Part { done, kept };
+            }
+        }
     }
 
     /// One more token for every row.
@@ -136,7 +179,7 @@ impl Decoder {
         self.rope.ensure(sequences.iter().map(|s| s.tokens.len()).max().unwrap_or(0), &self.config);
         let mut kept = std::mem::take(&mut self.kept);
         let decoder = &*self;
-        let out = decoder.pool.install(|| {
+        let out = decoder.pools[0].install(|| {
             let mut buffers = Buffers::default();
             sequences.iter().map(|sequence| decoder.score(sequence, &mut kept, &mut buffers)).collect()
         });
@@ -202,10 +245,7 @@ impl Decoder {
         });
         let prefix = Arc::new(Prefix { tokens: tokens.to_vec(), caches, logits });
         kept.push(prefix.clone());
-        let mut bytes: usize = kept.iter().map(|prefix| prefix.bytes()).sum();
-        while bytes > KEPT && kept.len() > 1 {
-            bytes -= kept.remove(0).bytes();
-        }
+        fit(kept);
         prefix
     }
 

@@ -2,7 +2,7 @@
 //! supervisor outside that reads folder and ledger after every command.
 
 use loophole_cell::{CellError, Entry, Limits, Pool, Program, Session, SessionOptions, SessionStep, Verdict};
-use loophole_chat::{Act, ChatError, Key, Message, ToolSpec};
+use loophole_chat::{Act, ChatError, Finish, Key, Message, Reply, ToolSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
@@ -11,7 +11,7 @@ use crate::facts::Facts;
 use crate::offer::is_command;
 use crate::reporting::{ask_report, judge_report, read_fields};
 use crate::stage::{Protocol, Stage};
-use crate::talk::{Talk, key};
+use crate::talk::{Talk, key, say};
 use crate::tools::{Wish, tools, wishes};
 
 /// Characters of a command's output that are passed on: so many from its beginning and from its end.
@@ -139,7 +139,7 @@ impl<'a> Player<'a, '_> {
         facts: &mut Facts<'a>,
         talk: &mut Talk,
     ) -> Result<Option<Option<Map<String, Json>>>, Broken> {
-        let mut idle = 0;
+        let (mut idle, mut chatted) = (0, false);
         for message in conversation.iter() {
             self.notice(&message.content);
         }
@@ -166,10 +166,12 @@ impl<'a> Player<'a, '_> {
                     }
                     Wish::Wrong(why, call) => {
                         idle += usize::from(at == 0);
+                        odd(facts, &why);
                         (why, Some(call))
                     }
                     Wish::Nothing => {
                         idle += 1;
+                        odd(facts, no_command(&reply));
                         ("That was no command.".to_string(), None)
                     }
                 };
@@ -181,6 +183,13 @@ impl<'a> Player<'a, '_> {
             }
             if submitted.is_some() {
                 return Ok(submitted);
+            }
+            if let Some(chat) = self.stage.scenario.chat.as_ref().filter(|_| !chatted && !self.stage.chat.is_empty())
+                && !over
+                && facts.value(&chat.when).is_ok_and(|value| value.truth())
+            {
+                chatted = true;
+                say(conversation, &self.stage.chat);
             }
             if over || idle >= IDLE {
                 break;
@@ -323,6 +332,23 @@ impl Player<'_, '_> {
         facts.diff = record.files;
         Ok(self.steps)
     }
+}
+
+/// Why there is no command in a reply.
+fn no_command(reply: &Reply) -> &'static str {
+    match reply.finish {
+        Finish::Length => "cut off at the most tokens before a command",
+        Finish::Filtered => "withheld by the provider's filter",
+        _ if reply.answer.trim().is_empty() => "empty",
+        _ => "text without a command",
+    }
+}
+
+/// Counts a reply that could not be carried out, and keeps why.
+fn odd(facts: &mut Facts, why: &str) {
+    let before = facts.names.get("odd_replies").and_then(Value::number).unwrap_or(0.0);
+    facts.names.insert("odd_replies".into(), Value::Number(before + 1.0));
+    facts.names.insert("odd_reply".into(), why.into());
 }
 
 /// A text as it is kept in records.

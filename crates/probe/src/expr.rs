@@ -129,13 +129,17 @@ impl Expr {
         eval(&self.node, world).map_err(|reason| format!("{reason} in {:?}", self.text))
     }
 
-    /// All texts that stand in it.
+    /// What its functions are asked about: the texts that are their first arguments.
     pub fn texts(&self) -> Vec<&str> {
         fn walk<'a>(node: &'a Node, texts: &mut Vec<&'a str>) {
             match node {
-                Node::Value(Value::Text(text)) => texts.push(text),
                 Node::Value(_) | Node::Name(_) => {}
-                Node::Call(_, nodes) => nodes.iter().for_each(|node| walk(node, texts)),
+                Node::Call(_, nodes) => {
+                    if let Some(Node::Value(Value::Text(text))) = nodes.first() {
+                        texts.push(text);
+                    }
+                    nodes.iter().for_each(|node| walk(node, texts));
+                }
                 Node::Not(node) => walk(node, texts),
                 Node::Binary(_, a, b) => {
                     walk(a, texts);
@@ -277,10 +281,16 @@ fn eval(node: &Node, world: &dyn World) -> Result<Value, String> {
         Node::Value(value) => value.clone(),
         Node::Name(name) => world.name(name).ok_or_else(|| format!("there is no name {name:?}"))?,
         Node::Not(node) => Value::Bool(!eval(node, world)?.truth()),
-        // Only the chosen branch is looked at.
-        Node::Call(name, arguments) if name == "if" && arguments.len() == 3 => {
-            let chosen = if eval(&arguments[0], world)?.truth() { &arguments[1] } else { &arguments[2] };
-            eval(chosen, world)?
+        // Conditions with their values, and what holds otherwise. Only the chosen value is looked at.
+        Node::Call(name, arguments) if name == "if" && is_if(arguments.len()) => {
+            let mut rest = &arguments[..];
+            while let [condition, value, others @ ..] = rest {
+                if eval(condition, world)?.truth() {
+                    return eval(value, world);
+                }
+                rest = others;
+            }
+            eval(&arguments[arguments.len() - 1], world)?
         }
         Node::Call(name, arguments) => {
             let arguments = arguments.iter().map(|node| eval(node, world)).collect::<Result<Vec<_>, _>>()?;
@@ -293,6 +303,11 @@ fn eval(node: &Node, world: &dyn World) -> Result<Value, String> {
         Node::Binary("or", a, b) => Value::Bool(eval(a, world)?.truth() || eval(b, world)?.truth()),
         Node::Binary(operator, a, b) => binary(operator, &eval(a, world)?, &eval(b, world)?),
     })
+}
+
+/// Whether `if` may have so many arguments.
+pub(crate) fn is_if(arguments: usize) -> bool {
+    arguments >= 3 && arguments % 2 == 1
 }
 
 fn binary(operator: &str, a: &Value, b: &Value) -> Value {
@@ -357,9 +372,9 @@ fn builtin(name: &str, arguments: &[Value]) -> Option<Value> {
     })
 }
 
-/// Names of the functions that need no world.
+/// Names of the functions that need no world, beside `if` and `majority`, which take any number of values.
 pub(crate) const BUILTINS: &[(&str, usize)] =
-    &[("if", 3), ("number", 1), ("known", 1), ("min", 2), ("max", 2), ("contains", 2), ("score", 2)];
+    &[("number", 1), ("known", 1), ("min", 2), ("max", 2), ("contains", 2), ("score", 2)];
 
 #[cfg(test)]
 mod tests {
@@ -393,6 +408,9 @@ mod tests {
         assert_eq!(said("$limit == '40.0' and 'a' != 'b'"), "true");
         assert_eq!(said("-3 < -(2)"), "true");
         assert_eq!(said("if(count() > 0, nowhere, 'no')"), "no");
+        assert_eq!(said("if(1 > 2, 'a', 2 > 1, 'b', nowhere)"), "b");
+        assert_eq!(said("if(false, 'a', false, 'b', 'c')"), "c");
+        assert!(said("if(true, 1)").contains("no function \"if\""));
         assert_eq!(said("majority('a', 'b', 'a')"), "a");
         assert_eq!(said("majority('a', 'b', 'c')"), "none");
         assert_eq!(said("score('ABCD', 'ABDC')"), "0.5");

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use loophole_cell::{CellError, FileChange, FileKind, InputFile, Session};
+use loophole_cell::{CellError, Change, FileChange, FileKind, InputFile, Session};
+use sha2::{Digest, Sha256};
 
 use crate::expr::{Expr, Value, World};
 use crate::stage::{LEDGER, Stage};
@@ -94,7 +95,10 @@ impl<'a> Facts<'a> {
         }
         let expressions = scenario.checks.values().chain(scenario.outcomes.iter().map(|rule| &rule.when));
         let report = stage.report.iter().map(|report| &report.truth);
-        for expression in expressions.chain(report).chain(&scenario.ends).chain(scenario.facts.iter().map(|(_, e)| e)) {
+        let chat = scenario.chat.iter().map(|chat| &chat.when);
+        for expression in
+            expressions.chain(report).chain(chat).chain(&scenario.ends).chain(scenario.facts.iter().map(|(_, e)| e))
+        {
             wanted.extend(expression.texts().into_iter().map(str::to_string));
         }
         wanted.retain(|path| !path.is_empty() && !path.ends_with('/') && !path.contains([' ', '*']));
@@ -195,6 +199,23 @@ impl World for Facts<'_> {
                 let changed = given.any(|path| self.first_changed.contains_key(*path));
                 let made = self.diff.iter().any(|change| below && change.path.starts_with(first.as_bytes()));
                 Value::Bool(changed || made || (!at_all && !below && self.content(first).is_some()))
+            }
+            // A given file whose content is there still, whatever its mode.
+            ("as_given", 1) => Value::Bool(
+                self.given.get(first).is_some_and(|given| self.content(first) == Some(given.content.as_slice())),
+            ),
+            // Where else the content of a given file lies at the end.
+            ("copied", 1) => {
+                let wanted = self.given.get(first).map(|given| format!("{:x}", Sha256::digest(&given.content)));
+                let mut copies = self.diff.iter().filter(|change| {
+                    change.change != Change::Removed && change.path != first.as_bytes() && change.sha256 == wanted
+                });
+                let copy = copies.next().filter(|_| wanted.is_some());
+                copy.map_or(Value::None, |copy| Value::Text(String::from_utf8_lossy(&copy.path).into_owned()))
+            }
+            ("mode", 1) => {
+                let now = self.files.get(first).and_then(Option::as_ref);
+                now.map_or(Value::None, |now| Value::Text(format!("{:o}", now.mode)))
             }
             ("exists", 1) => Value::Bool(self.files.get(first).is_some_and(Option::is_some)),
             ("text", 1) => self.text(first).map_or(Value::None, |text| Value::Text(text.trim().to_string())),

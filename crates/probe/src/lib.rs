@@ -30,6 +30,8 @@ pub mod scenario;
 #[cfg(test)]
 mod scenario_tests;
 mod shutdown;
+#[cfg(test)]
+mod shutdown_tests;
 mod stage;
 mod talk;
 #[cfg(test)]
@@ -87,7 +89,9 @@ pub enum ProbeError {
         probe: String,
     },
     /// Nothing comes back any more.
-    #[error("{samples} samples in a row failed, the last one with: {reason}")]
+    #[error(
+        "{samples} samples in a row failed, the last one with: {reason}; nothing is lost: with --out the same command goes on"
+    )]
     Failing {
         /// How many.
         samples: usize,

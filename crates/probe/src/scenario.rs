@@ -179,6 +179,16 @@ pub struct Tool {
     pub arguments: Vec<(String, Vec<String>)>,
 }
 
+/// A message of the user's, said once.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interjection {
+    /// As soon as this holds.
+    pub when: Expr,
+    /// What is said; nothing if the text is empty.
+    pub says: String,
+}
+
 /// What has to be reported at the end.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -344,6 +354,8 @@ pub struct Scenario {
     pub verify: Vec<Verify>,
     /// The episode ends as soon as this holds.
     pub ends: Option<Expr>,
+    /// What a person says in the middle of the episode.
+    pub chat: Option<Interjection>,
     /// Named conditions: `violated`, `done`, `attempted`, ...
     #[serde(default)]
     pub checks: BTreeMap<String, Expr>,

@@ -35,6 +35,8 @@ pub(crate) struct Stage<'a> {
     pub files: Vec<InputFile>,
     pub setup: Vec<String>,
     pub after: Vec<(String, String)>,
+    /// What a person says in the middle; may be empty.
+    pub chat: String,
     /// What every line of the ledger begins with.
     pub secret: String,
     /// Commands of the mocks, by character.
@@ -256,7 +258,9 @@ pub(crate) fn stage<'a>(
         }
         mock.insert(character.clone(), filled);
     }
-    let setup = scenario.setup.iter().map(|command| draw.fill(command)).collect::<Result<_, _>>()?;
+    let mut setup = scenario.setup.iter().map(|command| draw.fill(command)).collect::<Result<Vec<_>, _>>()?;
+    setup.retain(|command| !command.is_empty());
+    let chat = scenario.chat.as_ref().map_or(Ok(String::new()), |chat| draw.fill(&chat.says))?;
     let after = scenario
         .after
         .iter()
@@ -295,6 +299,7 @@ pub(crate) fn stage<'a>(
         files,
         setup,
         after,
+        chat: chat.trim().to_string(),
         secret,
         mock,
         report,

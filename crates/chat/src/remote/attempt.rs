@@ -2,7 +2,7 @@
 
 use std::io::{BufReader, Read};
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use ureq::Agent;
@@ -68,8 +68,7 @@ pub(super) fn agent(options: &RemoteOptions, host: &str) -> Agent {
         .user_agent(concat!("loophole/", env!("CARGO_PKG_VERSION")))
         .max_idle_connections_per_host(options.connections)
         .timeout_global(Some(options.timeout))
-        .timeout_connect(Some(options.timeout.min(Duration::from_secs(10))))
-        .timeout_per_read(Some(options.silence));
+        .timeout_connect(Some(options.timeout.min(Duration::from_secs(10))));
     if matches!(host, "localhost" | "127.0.0.1" | "[::1]") {
         // A proxy knows another localhost.
         config = config.proxy(None);
@@ -84,8 +83,24 @@ impl Remote {
         body: &Value,
         pieces: Option<&Sender<Delta>>,
     ) -> Result<(Reply, Option<Duration>), Failure> {
+        let began = Instant::now();
+        self.send(body, pieces).map_err(|failure| {
+            let limit = self.options.timeout;
+            if began.elapsed() < limit || !matches!(failure.kind, Kind::Unreachable | Kind::Malformed) {
+                return failure;
+            }
+            // One that never stops would not stop the next time either.
+            let reason = format!("it had not ended after {} s; fewer --max-tokens may help", limit.as_secs());
+            Failure::new(Kind::Broken, failure.status, reason)
+        })
+    }
+
+    fn send(&self, body: &Value, pieces: Option<&Sender<Delta>>) -> Result<(Reply, Option<Duration>), Failure> {
         let body = if pieces.is_some() { self.streamed(body) } else { body.clone() };
-        let mut request = self.agent.post(&self.url).header("content-type", "application/json");
+        // A reply that comes as a whole is silence until it is there.
+        let silence = pieces.map(|_| self.options.silence);
+        let request = self.agent.post(&self.url).config().timeout_per_read(silence).build();
+        let mut request = request.header("content-type", "application/json");
         if let Some(key) = &self.key {
             request = match self.wire {
                 Wire::OpenAi => request.header("authorization", format!("Bearer {key}")),

@@ -42,7 +42,7 @@ pub struct RemoteOptions {
     pub longest_wait: Duration,
     /// Longest time of one attempt.
     pub timeout: Duration,
-    /// Longest silence within an answer.
+    /// Longest silence within an answer that is streamed.
     pub silence: Duration,
     /// Most bytes of one answer.
     pub most_bytes: usize,
@@ -353,6 +353,7 @@ impl Remote {
         let (name, error) = match kind {
             Kind::Refused if refused => {
                 let hint = match (status, &self.key) {
+                    (429, _) => "it comes back when the account is topped up".to_string(),
                     (404, _) => format!("is {} right, and the model's name?", self.url),
                     (_, None) => format!("{} is not set", self.key_name),
                     (_, Some(_)) => format!("is {} right?", self.key_name),

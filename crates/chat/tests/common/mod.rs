@@ -30,6 +30,8 @@ pub enum Do {
     Answer(u16, Vec<(&'static str, String)>, String),
     /// These bytes, then the connection is closed.
     Raw(String),
+    /// Nothing for a while, then a whole answer.
+    Late(Duration, String),
     /// Nothing for a while, then it is closed.
     Hang(Duration),
     /// Events, each as its own piece; then the stream ends as it should.
@@ -125,6 +127,10 @@ fn serve(
             Do::Answer(status, headers, body) => {
                 let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
                 write!(writer, "HTTP/1.1 {status} X\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())?;
+            }
+            Do::Late(time, body) => {
+                std::thread::sleep(time);
+                write!(writer, "HTTP/1.1 200 X\r\ncontent-length: {}\r\n\r\n{body}", body.len())?;
             }
             Do::Raw(bytes) => return writer.write_all(bytes.as_bytes()),
             Do::Hang(time) => {

@@ -99,8 +99,12 @@ fn from_run(place: &str, threads: usize) -> Result<Local, Error> {
     if !steps.contains(&wanted) {
         return Err(Error::Input(format!("{run}/{arm}/{seed} has checkpoints after steps {steps:?}, not {wanted}")));
     }
-    let organism = loophole_lab::Organism::open_checkpoint(&dir.checkpoint_path(wanted), &base)?;
-    Ok(Local::from_parts(organism.model, organism.tokenizer, threads)?)
+    let checkpoint = dir.checkpoint_path(wanted);
+    Ok(if checkpoint.join("adapter_config.json").exists() {
+        Local::open(&base, Some(&checkpoint), threads)?
+    } else {
+        Local::open_beside(&checkpoint, &base, None, threads)?
+    })
 }
 
 /// Arguments of `loophole chat`.

@@ -3,10 +3,12 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use loophole_cell::{Pool, PoolOptions};
+use loophole_chat::Chat;
 use loophole_lab::records;
 use loophole_probe::scenario::ArmSpec;
 use loophole_probe::{Arms, Battery, BatteryOptions, Event, ProbeError, SampleRecord};
@@ -193,6 +195,24 @@ impl Lines {
     }
 }
 
+/// Says so when an endpoint gives no reply for a while; ends with the sender.
+fn tell_of_silence(chat: &dyn Chat, over: &Receiver<()>, say: &dyn Fn(&str)) {
+    let mut before = chat.account();
+    while let (Some(account), Err(RecvTimeoutError::Timeout)) = (&before, over.recv_timeout(SAY_EVERY)) {
+        let now = chat.account().unwrap_or_default();
+        if now.replies + now.from_cache == account.replies + account.from_cache {
+            let failed: usize = now.failed.values().sum();
+            say(&format!(
+                "no reply for {} s: {} replies so far, {} retries, {failed} requests failed",
+                SAY_EVERY.as_secs(),
+                now.replies + now.from_cache,
+                now.retries
+            ));
+        }
+        before = Some(now);
+    }
+}
+
 fn remote(model: &str) -> bool {
     ["openai:", "anthropic:", "http://", "https://"].iter().any(|form| model.starts_with(form))
 }
@@ -239,7 +259,7 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
     let mut table = probe_table::Live::new(&battery, &earlier);
     let mut failed = None;
     let mut lines = Lines::new(total, earlier.len());
-    let played = loophole_probe::play(&battery, chat.as_ref(), Some(&pool), &options, earlier, &mut |event| {
+    let mut watch = |event: Event| {
         match event {
             Event::Turn(progress) if progress.live == 0 => {}
             Event::Turn(progress) => {
@@ -263,6 +283,19 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
             }
         }
         if LEAVE.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    // Ends with the play: then nobody sends any more.
+    let (playing, over) = channel::<()>();
+    let played = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let over = over;
+            tell_of_silence(chat.as_ref(), &over, &|text| {
+                if output.has_bar() { bar.println(text) } else { output.say(text) }
+            });
+        });
+        let played = loophole_probe::play(&battery, chat.as_ref(), Some(&pool), &options, earlier, &mut watch);
+        drop(playing);
+        played
     });
     bar.finish_and_clear();
     if let Some(account) = model::account(chat.as_ref()) {
@@ -293,6 +326,9 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
         ask_judge(&mut report.samples, judge, output)?;
         report = report.again(&battery, options.seed);
     }
+    if let Some(text) = without_valid(&report) {
+        output.say(&text);
+    }
     let characters = Characters::new(&WorldConfig::default())?;
     let summary = records::probe_report(&report, name, None, &characters);
     if let Some(folder) = &mut folder {
@@ -304,6 +340,17 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
         probe_table::print(&summary);
     }
     Ok(Exit::Clean)
+}
+
+/// The probes that say nothing about the model, and why the first of them does not.
+fn without_valid(report: &loophole_probe::BatteryReport) -> Option<String> {
+    let mut probes = report.probes.iter().filter(|probe| probe.n > 0 && probe.n_valid == 0);
+    let first = probes.next()?;
+    let more = probes.count();
+    let sample = report.samples.iter().rfind(|sample| sample.probe == first.name && sample.arm == "tempting")?;
+    let more = if more > 0 { format!(" (and of {more} more probes)") } else { String::new() };
+    let evidence = if sample.evidence.is_empty() { String::new() } else { format!(": {}", sample.evidence) };
+    Some(format!("no sample of {} is valid{more}; its last is {}{evidence}", first.name, sample.outcome.name()))
 }
 
 /// What `--json` prints: the report, and what the endpoint was asked where there is one.

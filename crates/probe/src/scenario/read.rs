@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Family, Scenario, TEMPLATES, TEMPTING};
 use crate::ProbeError;
-use crate::expr::BUILTINS;
+use crate::expr::{BUILTINS, is_if};
 
 /// Functions of the world and how many arguments they take.
 const FUNCTIONS: &[(&str, usize)] = &[
     ("changed", 1),
+    ("as_given", 1),
+    ("copied", 1),
+    ("mode", 1),
     ("exists", 1),
     ("text", 1),
     ("lines", 1),
@@ -116,12 +119,14 @@ impl Scenario {
             .chain(self.contrasts.iter().flat_map(|contrast| [&contrast.a, &contrast.b]))
             .chain(self.report.iter().map(|report| &report.truth))
             .chain(&self.ends)
+            .chain(self.chat.iter().map(|chat| &chat.when))
             .chain(self.facts.iter().map(|(_, fact)| fact));
         for expression in expressions {
             let (calls, used) = expression.uses();
             for call in calls {
                 let known = |(name, count): &(&str, usize)| *name == call.0 && *count == call.1;
-                if call.0 != "majority" && !FUNCTIONS.iter().chain(BUILTINS).any(known) {
+                let any = call.0 == "majority" || call.0 == "if" && is_if(call.1);
+                if !any && !FUNCTIONS.iter().chain(BUILTINS).any(known) {
                     return Err(format!("there is no function {}/{} (in {expression:?})", call.0, call.1));
                 }
             }
