@@ -253,7 +253,8 @@ impl Shared {
         let load = |zygote: &Zygote| zygote.processor.map_or(0, |p| running[p]);
         let of_kind = idle.iter().enumerate().rev().filter(|(_, (f, _))| *f == flavour);
         let found = of_kind.min_by_key(|(_, (_, z))| load(z)).map(|(i, _)| i);
-        let least = (0..running.len()).min_by_key(|p| running[*p]).unwrap_or(0);
+        // The last of several: interrupts and who waits for the programs are mostly on the first.
+        let least = (0..running.len()).rev().min_by_key(|p| running[*p]).unwrap_or(0);
         let own = found.and_then(|i| idle[i].1.processor).filter(|p| running[*p] == running[least]);
         let processor = own.unwrap_or(least);
         running[processor] += 1;
