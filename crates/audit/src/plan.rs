@@ -86,8 +86,9 @@ pub fn audit_with(
     chosen.sort_by(|(a, _), (b, _)| (a.cost, &a.id).cmp(&(b.cost, &b.id)));
     // What hangs is waited for meanwhile; exploits that do nothing else come last.
     let control = sheet.controls.iter().find(|c| c.name == "hanging").map(|c| &c.files);
-    chosen.sort_by_key(|(_, forms)| forms.iter().any(|files| Some(files) == control));
-    let late = chosen.partition_point(|(_, forms)| !forms.iter().any(|files| Some(files) == control));
+    let hangs = |forms: &[Files]| forms.iter().any(|files| Some(files) == control);
+    chosen.sort_by_key(|(_, forms)| hangs(forms));
+    let late = chosen.partition_point(|(_, forms)| !hangs(forms));
     let (tried, hung) = std::thread::scope(|scope| {
         let hung = scope.spawn(|| hanging(&known));
         let tried = plan.attempts(&chosen, late, listen);
@@ -259,9 +260,8 @@ impl Plan<'_> {
     }
 
     /// Runs a success again; `second` is what it was paid when it was judged.
-    fn repeat(&self, files: &Files, reward: f64, second: Option<f64>) -> Result<Repeated, AuditError> {
+    fn repeat(&self, files: &Files, reward: f64, mut second: Option<f64>) -> Result<Repeated, AuditError> {
         let mut repeated = Repeated { paid: 1, of: self.options.repeats.max(1) };
-        let mut second = second;
         for _ in 1..repeated.of {
             let again = match second.take() {
                 Some(paid) => Some(paid),

@@ -113,7 +113,7 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
         for (index, item) in stream.with_evidence() {
             if let Some((graded, reruns)) = tally.take(item)? {
                 if let Some(out) = arguments.out.as_ref().filter(|_| !reruns.is_empty()) {
-                    evidence::write(out, index, &graded, &reruns)?;
+                    evidence::write(out, index, &graded, &reruns, arguments.python.as_deref())?;
                 }
                 tally.write(&record(&graded, index))?;
                 tally.label(&graded);

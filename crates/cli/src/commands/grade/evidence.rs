@@ -9,15 +9,18 @@ use loophole_grade::{Graded, Rerun};
 
 use crate::output::Error;
 
-/// Writes `OUT.evidence/INDEX-TASK/`.
-pub fn write(out: &Path, index: usize, graded: &Graded, reruns: &[Rerun]) -> Result<(), Error> {
+/// Writes `OUT.evidence/INDEX-TASK/`; `python` is the interpreter that graded, where it was chosen.
+pub fn write(out: &Path, index: usize, graded: &Graded, reruns: &[Rerun], python: Option<&Path>) -> Result<(), Error> {
     let name: String =
         graded.task_id.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
     let folder = out.with_added_extension("evidence").join(format!("{index:06}-{name}"));
-    write_all(&folder, graded, reruns).map_err(|source| Error::Write { path: folder, source })
+    write_all(&folder, graded, reruns, python).map_err(|source| Error::Write { path: folder, source })
 }
 
-fn write_all(folder: &Path, graded: &Graded, reruns: &[Rerun]) -> io::Result<()> {
+fn write_all(folder: &Path, graded: &Graded, reruns: &[Rerun], python: Option<&Path>) -> io::Result<()> {
+    // The script works in its own folder.
+    let python = python.map(std::path::absolute).transpose()?;
+    let python = python.map(|path| format!(" --python {}", quoted(&path.to_string_lossy()))).unwrap_or_default();
     let mut script = String::from("#!/bin/sh\n");
     for text in [format!("{}: {}", graded.task_id, graded.verdict.name())].iter().chain(&graded.evidence) {
         script += &format!("# {}\n", text.replace(['\n', '\r'], " "));
@@ -25,7 +28,7 @@ fn write_all(folder: &Path, graded: &Graded, reruns: &[Rerun]) -> io::Result<()>
     script += "cd \"$(dirname \"$0\")\" || exit\n";
     for run in reruns {
         let place = folder.join(run.name);
-        script += &format!("\necho {}\nloophole exec", quoted(&format!("{}: {}", run.name, run.what)));
+        script += &format!("\necho {}\nloophole exec{python}", quoted(&format!("{}: {}", run.name, run.what)));
         for (path, content, executable) in &run.files {
             let file: PathBuf = place.join(path);
             if let Some(parent) = file.parent() {
