@@ -10,7 +10,7 @@ pub const TEST: &str = "scripts/requirements.txt";
 /// What opens our files.
 pub const FOREIGN: &str = "crates/log/tests/foreign/requirements.txt";
 /// Clients that speak to `loophole serve`.
-pub const CLIENTS: &str = "crates/endpoint/tests/clients/requirements.txt";
+pub const CLIENTS: &str = "crates/serve/tests/clients/requirements.txt";
 /// What makes the golden logits.
 pub const GOLDEN: &str = "scripts/requirements-golden.txt";
 /// What opens our adapters.

@@ -146,7 +146,7 @@ impl Suite<'_> {
                 venv.clone().and_then(|python| python::install(runner, &python, python::CLIENTS, 240).map(|()| python));
             match ready {
                 Ok(python) => {
-                    let script = Path::new("crates/endpoint/tests/clients/check_clients.py");
+                    let script = Path::new("crates/serve/tests/clients/check_clients.py");
                     passed(runner, &python.to_string_lossy(), &[script, &built(runner, "loophole")], 300)
                 }
                 Err(why) => Found::Skipped(why),
@@ -249,7 +249,7 @@ impl Suite<'_> {
                     found => return found,
                 }
                 let shots = made.join(format!("{test}-pictures"));
-                passed(runner, "crates/serve/tests/browser/shots.sh", &[&shots, &page], 180)
+                passed(runner, "crates/page/tests/browser/shots.sh", &[&shots, &page], 180)
             });
         }
     }

@@ -13,8 +13,8 @@ use loophole_chat::ChatError;
 use loophole_grade::GradeError;
 use loophole_lab::LabError;
 use loophole_log::LogError;
+use loophole_page::ReportError;
 use loophole_probe::ProbeError;
-use loophole_serve::ReportError;
 use loophole_world::WorldError;
 use serde::Serialize;
 
@@ -93,7 +93,7 @@ pub enum Error {
     Read(#[from] loophole_grade::ReadError),
     /// The report.
     #[error(transparent)]
-    Report(#[from] loophole_serve::ReportError),
+    Report(#[from] loophole_page::ReportError),
     /// A model.
     #[error(transparent)]
     Chat(#[from] loophole_chat::ChatError),

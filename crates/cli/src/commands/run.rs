@@ -117,7 +117,7 @@ pub fn train(arguments: &TrainArguments, output: &Options) -> Result<Exit, Error
 /// Writes the page of a run.
 pub fn report(arguments: &ReportArguments, output: &Options) -> Result<Exit, Error> {
     let out = arguments.out.clone().unwrap_or_else(|| arguments.run.join("report.html"));
-    loophole_serve::write_report(&arguments.run, &out)?;
+    loophole_page::write_report(&arguments.run, &out)?;
     if output.json {
         output::json(&serde_json::json!({ "report": out }));
     } else {
@@ -176,7 +176,7 @@ fn make(recipe: &Recipe, options: &RunOptions, output: &Options) -> Result<Exit,
         }
         Outcome::Finished(summary) => {
             let page = options.out.join("report.html");
-            loophole_serve::write_report(&options.out, &page)?;
+            loophole_page::write_report(&options.out, &page)?;
             if output.json {
                 output::json(&summary);
             } else {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use loophole_endpoint::{Endpoint, Page};
-use loophole_serve::ReportData;
+use loophole_page::ReportData;
+use loophole_serve::{Endpoint, Page};
 
 use super::model;
 use crate::output::{self, Error, Exit, Options};
@@ -83,7 +83,6 @@ fn page(run: &Path) -> Result<Page, Error> {
     loophole_log::RunDir::open(run)?;
     let name = run.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
     let run = run.to_path_buf();
-    let render =
-        move || ReportData::from_run(&run).map(|data| loophole_serve::render(&data)).map_err(|e| e.to_string());
+    let render = move || ReportData::from_run(&run).map(|data| loophole_page::render(&data)).map_err(|e| e.to_string());
     Ok(Page { name: name.unwrap_or_else(|| "run".to_string()), render: Box::new(render) })
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{HOSTILE, example};
-use loophole_serve::{ReportData, data::*, render};
+use loophole_page::{ReportData, data::*, render};
 
 /// Panics at the first tag that closes another than the one that is open. Knows void elements, skips raw text.
 fn assert_balanced(page: &str) {

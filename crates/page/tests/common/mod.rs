@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use loophole_serve::data::*;
+use loophole_page::data::*;
 
 /// Text a hostile model might write.
 pub const HOSTILE: &str = "</pre></details><script>alert('owned')</script><img src=x onerror=\"alert(1)\"> \

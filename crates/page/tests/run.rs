@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::{HOSTILE, example};
 use loophole_log::*;
-use loophole_serve::{ReportData, ReportError, write_report};
+use loophole_page::{ReportData, ReportError, write_report};
 
 const RECIPE: &str = r#"
 name = "made-up"
@@ -32,7 +32,7 @@ id = "X1"
 text = "A claim of this recipe's own."
 "#;
 
-fn estimate(interval: Option<loophole_serve::data::Interval>) -> Estimate {
+fn estimate(interval: Option<loophole_page::data::Interval>) -> Estimate {
     interval.map(|i| Estimate { mean: i.mean, low: i.low, high: i.high }).unwrap_or_default()
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Opens the example page in Chromium, checks it and takes pictures of it.
-#   crates/serve/tests/browser/shots.sh [FOLDER FOR THE PICTURES] [PAGE]
+#   crates/page/tests/browser/shots.sh [FOLDER FOR THE PICTURES] [PAGE]
 # Needs chromium and python3. Exit 1: the page is not as it should be; 3: no chromium.
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
@@ -15,6 +15,6 @@ if [ $# -ge 2 ]; then
     page=$2
 else
     page=$shots/example.html
-    (cd "$here" && LOOPHOLE_PAGE_OUT="$page" cargo test --quiet --release -p loophole-serve --test page -- --ignored write_example)
+    (cd "$here" && LOOPHOLE_PAGE_OUT="$page" cargo test --quiet --release -p loophole-page --test page -- --ignored write_example)
 fi
 exec python3 "$here/check.py" "$browser" "$page" "$shots"

@@ -11,7 +11,7 @@ use loophole_chat::{
     Chat, ChatError, Delta, Finish, Message, Mock, Remote, RemoteOptions, Reply, Request, Role, Sampling, Scripted,
     TokenLogprob, ToolCall, ToolSpec,
 };
-use loophole_endpoint::{Endpoint, Page};
+use loophole_serve::{Endpoint, Page};
 use serde_json::{Value, json};
 
 /// Starts an endpoint; its address.

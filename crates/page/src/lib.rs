@@ -1,0 +1,35 @@
+//! The report of a run: one HTML file with everything in it.
+//!
+//! [`ReportData`] is what the page says, as plain data; [`render`] turns it into the page; [`write_report`] does both
+//! for a run folder and puts the file in place in one step. The page fetches nothing: style, script and drawings are
+//! inline, and its own Content-Security-Policy forbids everything else. What models wrote is hostile text: `maud`
+//! escapes it, control characters are made visible, and only the page's own script may run.
+//!
+//! Where things are: `data` (the view), `from_run` and `choose` (from the folder to the view), `series` (means over seeds), `chart` (the drawing board), `sections/*`
+//! (one file a part of the page, in reading order), `page` (the frame around them), `assets` (style and script).
+
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+
+mod chart;
+mod choose;
+pub mod data;
+mod from_run;
+mod html;
+mod page;
+mod sections;
+mod series;
+
+use std::path::Path;
+
+pub use data::ReportData;
+pub use from_run::ReportError;
+pub use page::render;
+
+/// Makes the report of the run in the folder `run` and puts it at `out` as a whole, or not at all.
+///
+/// # Errors
+/// If `run` is no run, one of its files is broken, or `out` cannot be written.
+pub fn write_report(run: &Path, out: &Path) -> Result<(), ReportError> {
+    let page = render(&ReportData::from_run(run)?);
+    Ok(loophole_log::write_atomic(out, page.as_bytes())?)
+}
