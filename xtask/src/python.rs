@@ -2,22 +2,70 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use crate::command::Runner;
 
 /// What the pytest grader needs.
-pub const TEST: &str = "scripts/requirements.txt";
+const TEST: &str = "scripts/requirements.txt";
 /// What opens our files.
-pub const FOREIGN: &str = "crates/log/tests/foreign/requirements.txt";
+const FOREIGN: &str = "crates/log/tests/foreign/requirements.txt";
 /// Clients that speak to `loophole serve`.
-pub const CLIENTS: &str = "crates/serve/tests/clients/requirements.txt";
+const CLIENTS: &str = "crates/serve/tests/clients/requirements.txt";
 /// What makes the golden logits.
-pub const GOLDEN: &str = "scripts/requirements-golden.txt";
+const GOLDEN: &str = "scripts/requirements-golden.txt";
 /// What opens our adapters.
-pub const PEFT: &str = "scripts/requirements-peft.txt";
+const PEFT: &str = "scripts/requirements-peft.txt";
+
+/// Seconds that the big installation (torch) may take.
+const BIG: u64 = 6 * 60;
+
+/// What the checks need from elsewhere, got while the workspace is built. Each is the interpreter of `.venv` once the
+/// packages are there (`chromium`: nothing), or why they are not.
+#[derive(Default)]
+pub struct Fetched {
+    pub pytest: OnceLock<Result<PathBuf, String>>,
+    pub foreign: OnceLock<Result<PathBuf, String>>,
+    pub clients: OnceLock<Result<PathBuf, String>>,
+    pub golden: OnceLock<Result<PathBuf, String>>,
+    pub chromium: OnceLock<Result<(), String>>,
+}
+
+impl Fetched {
+    /// Gets one after the other, those that are wanted first at first.
+    pub fn fetch(&self, runner: &Runner, own_pytest: bool, own_torch: bool, slow: bool) {
+        let venv = if own_pytest && !slow { Err("not needed".to_owned()) } else { venv(runner) };
+        let with = |requirements: &str, limit| {
+            venv.clone().and_then(|python| install(runner, &python, requirements, limit).map(|()| python))
+        };
+        if !own_pytest {
+            let _ = self.pytest.set(with(TEST, 180));
+        }
+        if !slow {
+            return;
+        }
+        let _ = self.foreign.set(with(FOREIGN, 240));
+        let _ = self.clients.set(with(CLIENTS, 240));
+        let _ = self.chromium.set(chromium(runner));
+        if !own_torch {
+            let golden = with(GOLDEN, BIG);
+            if let Ok(python) = &golden
+                && let Err(why) = install(runner, python, PEFT, 120)
+            {
+                println!("SKIPPED: adapters are not opened with PEFT: {why}");
+            }
+            let _ = self.golden.set(golden);
+        }
+    }
+}
+
+fn chromium(runner: &Runner) -> Result<(), String> {
+    let names = "command -v chromium || command -v chromium-browser || command -v google-chrome";
+    if quiet("sh", &["-c", names]) { Ok(()) } else { apt(runner, "chromium") }
+}
 
 /// The interpreter of `.venv`, which is made if it is missing; else why there is none.
-pub fn venv(runner: &Runner) -> Result<PathBuf, String> {
+fn venv(runner: &Runner) -> Result<PathBuf, String> {
     let python = runner.root.join(".venv/bin/python");
     let has_pip = || quiet(&python.to_string_lossy(), &["-m", "pip", "--version"]);
     if has_pip() {
@@ -32,14 +80,14 @@ pub fn venv(runner: &Runner) -> Result<PathBuf, String> {
 }
 
 /// Installs a requirements file within `limit` seconds; else why not.
-pub fn install(runner: &Runner, python: &Path, requirements: &str, limit: u64) -> Result<(), String> {
+fn install(runner: &Runner, python: &Path, requirements: &str, limit: u64) -> Result<(), String> {
     let arguments = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements];
     let ended = runner.run(&python.to_string_lossy(), &arguments, &[], limit);
     if ended.good() { Ok(()) } else { Err(format!("{requirements} cannot be installed: {}", ended.why)) }
 }
 
 /// Installs a Debian package, where this is Debian and one may; else why not.
-pub fn apt(runner: &Runner, package: &str) -> Result<(), String> {
+fn apt(runner: &Runner, package: &str) -> Result<(), String> {
     if !quiet("sh", &["-c", "test \"$(id -u)\" = 0 && command -v apt-get"]) {
         return Err(format!("{package} is not there, and it cannot be installed without being root on Debian"));
     }
@@ -50,7 +98,7 @@ pub fn apt(runner: &Runner, package: &str) -> Result<(), String> {
 }
 
 /// Whether a program can be started and ends with 0; what it prints is not shown.
-pub fn quiet(program: &str, arguments: &[&str]) -> bool {
+fn quiet(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())

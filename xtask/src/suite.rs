@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::command::Runner;
+use crate::deps;
 use crate::outcome::{Found, Table, Tests};
-use crate::{deps, python};
+use crate::python::Fetched;
 
 /// Everything is over after this many seconds, whatever hangs.
 const ALL: u64 = 29 * 60;
-/// Seconds that the big installation (torch) may take.
-const BIG: u64 = 6 * 60;
 /// More failed tests than this are not run again.
 const AGAIN: usize = 4;
 /// Seconds for what builds the workspace.
@@ -19,17 +18,25 @@ const BUILD: u64 = 15 * 60;
 /// Makes all checks and prints the table; whether none failed.
 pub fn run(root: &Path, slow: bool) -> bool {
     let runner = Runner { root, deadline: Instant::now() + Duration::from_secs(ALL) };
-    let mut suite = Suite { runner, table: Table::default(), cargo: env("CARGO").unwrap_or_else(|| "cargo".into()) };
-    suite.fast();
-    if slow {
-        suite.slow();
-    }
+    let cargo = env("CARGO").unwrap_or_else(|| "cargo".into());
+    let fetched = Fetched::default();
+    let mut suite = Suite { runner: &runner, fetched: &fetched, table: Table::default(), cargo };
+    let own = |name| env(name).is_some();
+    std::thread::scope(|scope| {
+        // Mostly a matter of waiting: it is done while the workspace is built.
+        scope.spawn(|| fetched.fetch(&runner, own("LOOPHOLE_PYTHON"), own("LOOPHOLE_TORCH_PYTHON"), slow));
+        suite.fast();
+        if slow {
+            suite.slow();
+        }
+    });
     println!("{}", suite.table.text());
     suite.table.counts().1 == 0
 }
 
 struct Suite<'a> {
-    runner: Runner<'a>,
+    runner: &'a Runner<'a>,
+    fetched: &'a Fetched,
     table: Table,
     cargo: String,
 }
@@ -41,7 +48,7 @@ fn env(name: &str) -> Option<String> {
 
 impl Suite<'_> {
     fn fast(&mut self) {
-        let Suite { runner, table, cargo } = self;
+        let Suite { runner, fetched, table, cargo } = self;
         table.check("format", || passed(runner, cargo, &["fmt", "--all", "--check"], 60));
         table.check("dependencies", || match deps::check(runner.root) {
             found if found.is_empty() => Found::Passed,
@@ -49,28 +56,24 @@ impl Suite<'_> {
         });
         let clippy = ["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"];
         table.check("clippy", || passed(runner, cargo, &clippy, BUILD));
+        let build = ["test", "--release", "--workspace", "--no-run"];
+        table.check("build", || passed(runner, cargo, &build, BUILD));
         let mut pytest = env("LOOPHOLE_PYTHON").map(PathBuf::from);
         if pytest.is_none() {
-            table.check("pytest", || {
-                let got = python::venv(runner)
-                    .and_then(|python| python::install(runner, &python, python::TEST, 180).map(|()| python));
-                match got {
-                    Ok(python) => {
-                        pytest = Some(python);
-                        Found::Passed
-                    }
-                    Err(why) => Found::Skipped(format!("{why}; the pytest grader is not tested")),
+            table.check("pytest", || match fetched.pytest.wait() {
+                Ok(python) => {
+                    pytest = Some(python.clone());
+                    Found::Passed
                 }
+                Err(why) => Found::Skipped(format!("{why}; the pytest grader is not tested")),
             });
         }
         let env: Vec<(&str, &Path)> = pytest.iter().map(|python| ("LOOPHOLE_PYTHON", python.as_path())).collect();
-        let build = ["test", "--release", "--workspace", "--no-run"];
-        table.check("build", || passed(runner, cargo, &build, BUILD));
         table.check("tests", || tests(runner, cargo, &[], &["--show-output"], &env));
     }
 
     fn slow(&mut self) {
-        let Suite { runner, table, cargo } = self;
+        let Suite { runner, table, cargo, .. } = self;
         table.check("slow tests", || {
             let names = slow_tests(runner.root);
             if names.is_empty() {
@@ -91,10 +94,9 @@ impl Suite<'_> {
             table.check("slow checks", || Found::Failed(format!("{}: {error}", made.display())));
             return;
         }
-        let venv = python::venv(runner);
-        self.foreign(&made, &venv);
-        self.clients(&venv);
-        self.golden(&made, &venv);
+        self.foreign(&made);
+        self.clients();
+        self.golden(&made);
         self.browser(&made);
         // Files of a failed check are worth a look.
         if self.table.counts().1 == 0 {
@@ -103,10 +105,9 @@ impl Suite<'_> {
     }
 
     /// Our files, opened by Inspect and pyarrow.
-    fn foreign(&mut self, made: &Path, venv: &Result<PathBuf, String>) {
-        let Suite { runner, table, .. } = self;
-        let ready =
-            venv.clone().and_then(|python| python::install(runner, &python, python::FOREIGN, 240).map(|()| python));
+    fn foreign(&mut self, made: &Path) {
+        let Suite { runner, fetched, table, .. } = self;
+        let ready = fetched.foreign.wait();
         let run = made.join("run");
         table.check("sample run", || match example(runner, "sample_run", &[&run]) {
             Ok(()) => Found::Passed,
@@ -139,34 +140,24 @@ impl Suite<'_> {
     }
 
     /// `loophole serve`, spoken to by the official clients and by Inspect.
-    fn clients(&mut self, venv: &Result<PathBuf, String>) {
-        let Suite { runner, table, .. } = self;
-        table.check("API clients", || {
-            let ready =
-                venv.clone().and_then(|python| python::install(runner, &python, python::CLIENTS, 240).map(|()| python));
-            match ready {
-                Ok(python) => {
-                    let script = Path::new("crates/serve/tests/clients/check_clients.py");
-                    passed(runner, &python.to_string_lossy(), &[script, &built(runner, "loophole")], 300)
-                }
-                Err(why) => Found::Skipped(why),
+    fn clients(&mut self) {
+        let Suite { runner, fetched, table, .. } = self;
+        table.check("API clients", || match fetched.clients.wait() {
+            Ok(python) => {
+                let script = Path::new("crates/serve/tests/clients/check_clients.py");
+                passed(runner, &python.to_string_lossy(), &[script, &built(runner, "loophole")], 300)
             }
+            Err(why) => Found::Skipped(why.clone()),
         });
     }
 
     /// The golden logits, made anew by transformers.
-    fn golden(&mut self, made: &Path, venv: &Result<PathBuf, String>) {
-        let Suite { runner, table, cargo } = self;
+    fn golden(&mut self, made: &Path) {
+        let Suite { runner, fetched, table, cargo } = self;
         // Torch is big: one who has it somewhere need not install it again.
         let ready = match env("LOOPHOLE_TORCH_PYTHON") {
             Some(python) => Ok(python),
-            None => venv.clone().and_then(|python| {
-                python::install(runner, &python, python::GOLDEN, BIG)?;
-                if let Err(why) = python::install(runner, &python, python::PEFT, 120) {
-                    println!("SKIPPED: adapters are not opened with PEFT: {why}");
-                }
-                Ok(python.to_string_lossy().into_owned())
-            }),
+            None => fetched.golden.wait().clone().map(|python| python.to_string_lossy().into_owned()),
         };
         let fixtures = made.join("golden");
         table.check("golden logits", || match &ready {
@@ -221,14 +212,8 @@ impl Suite<'_> {
 
     /// The pages, in Chromium.
     fn browser(&mut self, made: &Path) {
-        let Suite { runner, table, cargo } = self;
-        let there = || {
-            python::quiet(
-                "sh",
-                &["-c", "command -v chromium || command -v chromium-browser || command -v google-chrome"],
-            )
-        };
-        let ready = if there() { Ok(()) } else { python::apt(runner, "chromium") };
+        let Suite { runner, fetched, table, cargo } = self;
+        let ready = fetched.chromium.wait();
         for (name, test, function) in
             [("example page", "page", "write_example"), ("page of a run", "run", "write_example_run")]
         {
