@@ -3,8 +3,6 @@
 //! `kinds` are the programs and what must come of them, `gauge` reads what must stay flat. Programs run in legs; between
 //! two legs nothing runs and the gauges are read. Which programs run follows from the seed alone.
 
-#![allow(dead_code, reason = "the test and the example use different parts")]
-
 mod gauge;
 mod kinds;
 

@@ -1,10 +1,8 @@
 //! The abuse suite: what hostile programs try, as data, and what must be seen from outside.
 //!
-//! `*.toml` hold the attempts, `attempt` reads them, `expect` is the language in which they say what must be seen,
+//! `data/*.toml` hold the attempts, `attempt` reads them, `expect` is the language in which they say what must be seen,
 //! `canary` is what stands outside and must stay untouched, `runner` runs one attempt after the other in the same
 //! cell and looks at cell and canaries after each, `table` prints what came of it.
-
-#![allow(dead_code, reason = "the tests and the example use different parts")]
 
 pub mod attempt;
 pub mod canary;

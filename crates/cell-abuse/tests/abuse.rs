@@ -1,17 +1,14 @@
-//! What hostile programs try (`abuse/*.toml`), carried out in every tier this machine offers, as this user and as an
-//! ordinary one. `cargo run -p loophole-cell --example abuse` prints the table.
+//! What hostile programs try (`data/*.toml`), carried out in every tier this machine offers, as this user and as an
+//! ordinary one. `cargo run -p loophole-cell-abuse --bin abuse` prints the table.
 
-#[path = "abuse/suite.rs"]
-mod suite;
-
-use suite::{Which, attempt, table};
+use loophole_cell_abuse::attempts::{self, Which, attempt, table};
 
 /// Copies of this program run the attempts; they are told which by their environment.
 fn carry_out(test: &str, which: Which<'_>) {
-    if suite::copy() {
+    if attempts::copy() {
         return;
     }
-    let rows = suite::run(&[test, "--exact", "--nocapture", "--include-ignored"], which);
+    let rows = attempts::run(&[test, "--exact", "--nocapture", "--include-ignored"], which);
     print!("{}", table::totals(&rows));
     table::skipped(&rows).iter().for_each(|line| println!("SKIPPED {line}"));
     table::at_first(&rows).iter().for_each(|line| println!("HELD ONLY ALONE {line}"));
@@ -35,16 +32,16 @@ fn there_are_many_attempts_and_the_page_lists_them() {
     let names: Vec<String> = attempt::all().into_iter().map(|a| a.name).collect();
     assert!(names.len() >= 110, "{} attempts", names.len());
     let listed = table::listed().unwrap();
-    assert!(listed == names, "docs/cells.md is behind: `cargo run -p loophole-cell --example abuse -- --write`");
+    assert!(listed == names, "docs/cells.md is behind: `cargo run -p loophole-cell-abuse --bin abuse -- --write`");
 }
 
 /// An expectation that nothing can fail would prove nothing.
 #[test]
 fn without_isolation_they_get_through() {
-    if suite::copy() {
+    if attempts::copy() {
         return;
     }
-    let rows = suite::run(&["without_isolation_they_get_through", "--exact", "--nocapture"], Which::Open);
+    let rows = attempts::run(&["without_isolation_they_get_through", "--exact", "--nocapture"], Which::Open);
     let held: Vec<&str> = rows.iter().filter(|r| r.outcome == table::Outcome::Held).map(|r| r.name.as_str()).collect();
     match table::skipped(&rows).first() {
         Some(why) => println!("SKIPPED {why}"),

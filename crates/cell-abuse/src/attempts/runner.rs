@@ -281,7 +281,7 @@ impl Cell {
 
     /// What the next program finds that imports nothing (0), or something (1).
     fn look(&self, zygote: usize) -> Result<BTreeMap<String, serde_json::Value>, String> {
-        let mut view = include_str!("view.py")
+        let mut view = include_str!("../../data/view.py")
             .replace("{{GETDENTS}}", &libc::SYS_getdents64.to_string())
             .replace("{{IOPRIO_GET}}", &libc::SYS_ioprio_get.to_string())
             .replace("{{TIER}}", &self.tier.to_string());

@@ -102,7 +102,7 @@ fn lines(rows: &[Row], why: impl Fn(&Outcome) -> Option<&str>) -> Vec<String> {
     rows.iter().filter_map(of).collect()
 }
 
-const BEGIN: &str = "<!-- attempts: cargo run -p loophole-cell --example abuse -- --write -->\n";
+const BEGIN: &str = "<!-- attempts: cargo run -p loophole-cell-abuse --bin abuse -- --write -->\n";
 const END: &str = "<!-- end of attempts -->\n";
 
 fn page() -> PathBuf {

@@ -8,16 +8,16 @@ use std::collections::BTreeMap;
 
 /// The files in the order in which the table shows them.
 pub const FILES: &[(&str, &str)] = &[
-    ("processes", include_str!("processes.toml")),
-    ("kernel", include_str!("kernel.toml")),
-    ("network", include_str!("network.toml")),
-    ("files", include_str!("files.toml")),
-    ("watch", include_str!("watch.toml")),
-    ("collection", include_str!("collection.toml")),
-    ("resources", include_str!("resources.toml")),
-    ("forging", include_str!("forging.toml")),
-    ("persistence", include_str!("persistence.toml")),
-    ("sessions", include_str!("sessions.toml")),
+    ("processes", include_str!("../../data/processes.toml")),
+    ("kernel", include_str!("../../data/kernel.toml")),
+    ("network", include_str!("../../data/network.toml")),
+    ("files", include_str!("../../data/files.toml")),
+    ("watch", include_str!("../../data/watch.toml")),
+    ("collection", include_str!("../../data/collection.toml")),
+    ("resources", include_str!("../../data/resources.toml")),
+    ("forging", include_str!("../../data/forging.toml")),
+    ("persistence", include_str!("../../data/persistence.toml")),
+    ("sessions", include_str!("../../data/sessions.toml")),
 ];
 
 #[derive(Deserialize)]
@@ -187,7 +187,7 @@ impl Attempt {
 
 /// A program in Python with the prelude before it, on line 1 all the same.
 pub fn python(source: &str, fill: &dyn Fn(&str) -> String) -> Program {
-    let prelude = include_str!("prelude.py").replace("{{NUMBERS}}", &numbers());
+    let prelude = include_str!("../../data/prelude.py").replace("{{NUMBERS}}", &numbers());
     Program::python(format!("{prelude}{}", fill(source)))
 }
 

@@ -1,14 +1,12 @@
 //! Very many programs of mixed kinds, 5 % of them hostile:
-//! `cargo run --release -p loophole-cell --example soak -- [--programs N] [--seed N] [--cells N] [--kill-every N] [--json]`.
+//! `cargo run --release -p loophole-cell-abuse --bin soak -- [--programs N] [--seed N] [--cells N] [--kill-every N] [--json]`.
 //!
 //! Without options it runs a million programs on one cell more than there are cores and kills a zygote every 5,000.
 //! It ends with status 1 if a program did not end as it must, or if descriptors, memory, mounts, cgroups, zombies or
 //! processes grew.
 
-#[path = "../tests/soak/run.rs"]
-mod soak;
-
 use loophole_cell::PoolOptions;
+use loophole_cell_abuse::soak;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -1,21 +1,18 @@
-//! The abuse suite as a table: `cargo run -p loophole-cell --example abuse [-- OPTIONS] [NAME]`.
+//! The abuse suite as a table: `cargo run -p loophole-cell-abuse --bin abuse [-- OPTIONS] [NAME]`.
 //!
 //! `--write` writes the table into `docs/cells.md`, `--slow` shows how long each attempt took; with a NAME only the
 //! attempts that have it in their names are carried out.
 
-#[path = "../tests/abuse/suite.rs"]
-mod suite;
-
+use loophole_cell_abuse::attempts::{self, attempt, table};
 use std::process::ExitCode;
-use suite::{attempt, table};
 
 fn main() -> ExitCode {
-    if suite::copy() {
+    if attempts::copy() {
         return ExitCode::SUCCESS;
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let only = arguments.iter().find(|a| !a.starts_with("--")).map_or("", String::as_str);
-    let mut rows = suite::run(&[], suite::Which::Named(only));
+    let mut rows = attempts::run(&[], attempts::Which::Named(only));
     let failures = table::failures(&rows);
     print!("{}", table::totals(&rows));
     table::skipped(&rows).iter().for_each(|line| println!("SKIPPED {line}"));
