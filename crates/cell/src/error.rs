@@ -30,6 +30,14 @@ pub enum CellError {
     /// A program that cannot be placed in a cell as described (bad path, too large, NUL byte).
     #[error("the program cannot be placed in a cell: {0}")]
     BadProgram(String),
+    /// A file of a session could not be written, read, listed or removed.
+    #[error("{path}: {source}")]
+    File {
+        /// The path as it was asked for.
+        path: String,
+        /// What the kernel said, or why it was not asked.
+        source: std::io::Error,
+    },
     /// The session's bash has ended; no further command can run in it.
     #[error("the session has ended ({0}); start a new one")]
     SessionEnded(String),

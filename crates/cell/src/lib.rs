@@ -45,5 +45,5 @@ pub use background::in_background;
 pub use doctor::doctor;
 pub use error::CellError;
 pub use pool::Pool;
-pub use session::Session;
+pub use session::{EXEC_OUTPUT, ExecRequest, FolderEntry, Session};
 pub use types::*;

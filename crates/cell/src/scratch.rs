@@ -75,7 +75,7 @@ impl Place {
         if files.is_empty() {
             return Ok(());
         }
-        let _owner = sys::MakingAs::user(self.base.owner);
+        let _owner = self.as_owner();
         let mut known = BTreeSet::new();
         for file in files {
             for (end, _) in file.path.match_indices('/') {
@@ -130,6 +130,11 @@ impl Place {
         let tick = if fine_times() { 0.0 } else { 0.02 };
         let made = self.base.changed.0 as f64 + self.base.changed.1 as f64 * 1e-9;
         started >= made + tick && Mark::of(&self.root).is_ok_and(|now| now == self.base)
+    }
+
+    /// As long as it lives, this thread acts on files as the user that programs run as.
+    pub(crate) fn as_owner(&self) -> sys::MakingAs {
+        sys::MakingAs::user(self.base.owner)
     }
 
     /// Whether no block or no inode is left.

@@ -10,17 +10,23 @@ use crate::types::{Entry, FileState, Program, Record, SessionOptions, SessionSte
 use crate::verdict::{CPU, WALL};
 use crate::zygote::{Heard, Running, Zygote};
 use crate::{CellError, state, sys, tree};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+mod exec;
+mod files;
+pub use exec::{EXEC_OUTPUT, ExecRequest};
+pub use files::FolderEntry;
 
 /// In POSIX mode `unset` cannot be a function; with it, functions in place of what is used here are done away with.
 const DRIVER: &str = r#"
 while IFS= read -r -d '' -u 250 _n && IFS= read -r -d '' -u 250 _c; do
   eval "$_c" 250<&- STDIN
   _s=$? POSIXLY_CORRECT=1
-  unset -f eval printf read
+  unset -f eval exec printf read
   unset POSIXLY_CORRECT
   printf '%d %d\0' "$_n" "$_s" >&250
 done
@@ -115,17 +121,23 @@ impl Session {
         if command.contains('\0') {
             return Err(CellError::BadProgram("NUL byte in a command".to_owned()));
         }
+        self.step(command, self.step_wall, self.program.limits.output_bytes)
+    }
+
+    /// The same with limits of its own.
+    fn step(&mut self, command: &str, step_wall: f64, limit: u64) -> Result<SessionStep, CellError> {
         if let Some(record) = &self.over {
             return Err(CellError::SessionEnded(format!("verdict {:?}", record.verdict)));
         }
         self.steps += 1;
+        let refused_before = self.refused();
         self.restore_output()?;
         let message = [self.steps.to_string().as_bytes(), b"\0", command.as_bytes(), b"\0"].concat();
         self.send(&message)?;
         // The limit is the command's: what it took to start bash and to stop others on a busy machine is not in it.
         let started = Instant::now();
         let mut verdict = Verdict::Exit;
-        let mut end = started + secs(self.step_wall);
+        let mut end = started + secs(step_wall);
         let mut first_kill = None;
         let mut late = false;
         let code = loop {
@@ -155,7 +167,7 @@ impl Session {
             }
             // A terminal that nobody reads makes its writers wait.
             let wait = if self.terminal.is_some() { wait.min(0.01) } else { wait.min(LOOK) };
-            self.read_terminal();
+            self.read_terminal(limit);
             match self.listen(wait)? {
                 Heard::Other => {
                     let mut buf = [0u8; 4096];
@@ -176,7 +188,7 @@ impl Session {
                 Heard::Nothing => {}
             }
         };
-        self.read_terminal();
+        self.read_terminal(limit);
         let wall_seconds = started.elapsed().as_secs_f64();
         let printed = std::mem::take(&mut self.printed);
         let Some(running) = &self.running else {
@@ -184,34 +196,41 @@ impl Session {
             let record = self.over.as_ref().ok_or_else(|| CellError::SessionEnded("without an end".to_owned()))?;
             let verdict = if verdict == Verdict::Exit { record.verdict } else { verdict };
             let (stdout, stderr) = ([printed, record.stdout.clone()].concat(), record.stderr.clone());
-            return Ok(SessionStep { stdout, stderr, code: record.code, verdict, wall_seconds, background: 0 });
+            let (code, truncated) = (record.code, record.truncated);
+            let refused = since(&refused_before, &record.refused);
+            return Ok(SessionStep { stdout, stderr, truncated, code, verdict, wall_seconds, background: 0, refused });
         };
-        let limit = self.program.limits.output_bytes;
+        let mut truncated = false;
         let mut take = |fd: &OwnedFd| -> io::Result<Vec<u8>> {
             let bytes = sys::read_at_most(fd, limit as usize)?;
-            if sys::stat_fd(fd)?.st_size as u64 > limit && verdict == Verdict::Exit {
-                verdict = Verdict::Output;
-            }
+            truncated |= sys::stat_fd(fd)?.st_size as u64 > limit;
             sys::truncate(fd)?;
             Ok(bytes)
         };
         let mut stdout = take(&running.stdout).map_err(machine("reading output"))?;
         let stderr = take(&running.stderr).map_err(machine("reading output"))?;
         if self.terminal.is_some() {
-            if printed.len() as u64 > limit && verdict == Verdict::Exit {
-                verdict = Verdict::Output;
-            }
+            truncated |= printed.len() as u64 > limit;
             stdout = printed;
             stdout.truncate(limit as usize);
         }
+        if truncated && verdict == Verdict::Exit {
+            verdict = Verdict::Output;
+        }
+        let refused = since(&refused_before, &running.refused.names());
+        // What was just killed may take a moment to go.
+        let end = Instant::now() + Duration::from_millis(200);
+        while verdict == Verdict::Wall && Instant::now() < end && !self.processes()?.is_empty() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let background = self.processes()?.len() as u32;
-        Ok(SessionStep { stdout, stderr, code, verdict, wall_seconds, background })
+        Ok(SessionStep { stdout, stderr, truncated, code, verdict, wall_seconds, background, refused })
     }
 
     /// Takes what has come over the terminal; what is beyond the limit is counted and let go.
-    fn read_terminal(&mut self) {
+    fn read_terminal(&mut self, limit: u64) {
         let Some(terminal) = &self.terminal else { return };
-        let limit = self.program.limits.output_bytes as usize + 1;
+        let limit = limit as usize + 1;
         while let Some(bytes) = sys::read_some(terminal) {
             self.printed.extend(bytes);
             self.printed.truncate(limit);
@@ -346,13 +365,30 @@ impl Session {
         Ok(())
     }
 
-    /// Content of a regular file of `/box` (relative, or beginning with `/box/`) right now;
-    /// `None` if there is none. Links are not followed.
+    /// System calls that the filter refused so far, by name.
+    pub fn refused(&self) -> BTreeMap<String, u64> {
+        let over = || self.over.as_ref().map(|record| record.refused.clone()).unwrap_or_default();
+        self.running.as_ref().map_or_else(over, |running| running.refused.names())
+    }
+
+    /// How many processes are alive in the cell, beside bash itself and the cell's own.
+    ///
+    /// # Errors
+    /// [`CellError::SessionEnded`] once the cell is gone.
+    pub fn alive(&self) -> Result<u32, CellError> {
+        if self.running.is_none() { Ok(0) } else { Ok(self.processes()?.len() as u32) }
+    }
+
+    /// Content of a regular file of `/box` (relative, or beginning with `/box/`) or `/tmp` right now;
+    /// `None` if there is none. Links are not followed. What the user may not read is read all the same.
     ///
     /// # Errors
     /// [`CellError::Machine`] if it cannot be read, [`CellError::SessionEnded`] once bash is gone.
     pub fn read_file(&self, path: &str) -> Result<Option<Vec<u8>>, CellError> {
-        state::read(self.folder()?, path)
+        match path.strip_prefix("/tmp/") {
+            Some(below) => state::read(&self.zygote()?.place(1)?.root, below),
+            None => state::read(self.folder()?, path),
+        }
     }
 
     /// What is at a path of `/box` right now; a link is told as a link.
@@ -392,6 +428,15 @@ impl Drop for Session {
             self.shared.forget(zygote.pid);
         }
     }
+}
+
+/// What came to be refused between two counts.
+fn since(before: &BTreeMap<String, u64>, now: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let more = |(name, n): (&String, &u64)| {
+        let more = n.saturating_sub(before.get(name).copied().unwrap_or(0));
+        (more > 0).then(|| (name.clone(), more))
+    };
+    now.iter().filter_map(more).collect()
 }
 
 fn secs(s: f64) -> Duration {

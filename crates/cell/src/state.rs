@@ -41,7 +41,7 @@ struct Walk<'a> {
     bytes: usize,
 }
 
-fn kind(mode: u32) -> FileKind {
+pub(crate) fn kind(mode: u32) -> FileKind {
     match mode & libc::S_IFMT {
         libc::S_IFREG => FileKind::File,
         libc::S_IFDIR => FileKind::Folder,
@@ -109,7 +109,7 @@ pub(crate) fn look(root: &OwnedFd, program: &Program) -> Result<Found, CellError
 }
 
 /// Names in a folder, without `.` and `..`, sorted.
-fn names(dir: OwnedFd) -> io::Result<(Vec<CString>, OwnedFd)> {
+pub(crate) fn names(dir: OwnedFd) -> io::Result<(Vec<CString>, OwnedFd)> {
     let copy = dir.try_clone()?.into_raw_fd();
     // SAFETY: `copy` is an open descriptor of a folder; fdopendir takes it over.
     let stream = unsafe { libc::fdopendir(copy) };

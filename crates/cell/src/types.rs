@@ -395,6 +395,8 @@ pub struct SessionStep {
     pub stdout: Vec<u8>,
     /// Standard error of this command.
     pub stderr: Vec<u8>,
+    /// Whether one of them was cut.
+    pub truncated: bool,
     /// Exit status as bash tells it.
     pub code: Option<i32>,
     /// `Exit`, `Wall`, `Output`, or how the whole session ended.
@@ -403,6 +405,8 @@ pub struct SessionStep {
     pub wall_seconds: f64,
     /// Processes alive when it ended, beside bash itself.
     pub background: u32,
+    /// System calls that the filter refused during this command, by name.
+    pub refused: BTreeMap<String, u64>,
 }
 
 /// What is at a path of `/box`, read by the supervisor.

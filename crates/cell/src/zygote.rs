@@ -206,6 +206,23 @@ impl Zygote {
         self.folders.first().map(|p| &p.root).ok_or_else(gone)
     }
 
+    /// `/box`, or `/tmp` with number 1.
+    pub(crate) fn place(&self, number: usize) -> Result<&Place, CellError> {
+        self.folders.get(number).ok_or_else(|| CellError::Machine("the cell has no folders".to_owned()))
+    }
+
+    /// How programs call a path: relative ones are below `/box`, which lies elsewhere in the weaker tiers, as does `/tmp`.
+    pub(crate) fn path_inside(&self, path: &str) -> String {
+        let below = |top: &str| path.strip_prefix(top).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        let (name, rest) = match (below("/box"), below("/tmp")) {
+            (Some(rest), _) => ("box", rest.to_owned()),
+            (_, Some(rest)) => ("tmp", rest.to_owned()),
+            _ if path.starts_with('/') => return path.to_owned(),
+            _ => ("box", if path.is_empty() { String::new() } else { format!("/{path}") }),
+        };
+        self.ground.as_ref().map_or_else(|| format!("/{name}"), |ground| ground.path(name)) + &rest
+    }
+
     /// One message of the zygote; meanwhile, refused calls are answered.
     fn receive(&self, buf: &mut [u8], seconds: f64, refused: &mut Refused) -> Result<(usize, Vec<OwnedFd>), CellError> {
         let end = Instant::now() + Duration::from_secs_f64(seconds);
