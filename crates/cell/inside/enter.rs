@@ -1,6 +1,7 @@
 //! In the fork, before it becomes the program.
 
 use crate::calls::*;
+use crate::head::*;
 use crate::state::*;
 use core::mem::size_of;
 

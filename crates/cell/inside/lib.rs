@@ -9,6 +9,7 @@
 
 mod calls;
 mod enter;
+mod head;
 mod init;
 mod next;
 mod state;

@@ -1,6 +1,7 @@
 //! In the zygote, before the fork: the next job, its folders and its namespace.
 
 use crate::calls::*;
+use crate::head::*;
 use crate::init::*;
 use crate::state::*;
 use crate::wire::*;

@@ -1,6 +1,7 @@
 //! In the zygote, after the fork: the end of the program and of all it left behind.
 
 use crate::calls::*;
+use crate::head::*;
 use crate::init::*;
 use crate::state::*;
 use crate::wire::*;

@@ -1,8 +1,9 @@
 //! What this machine offers for cells.
 
-use crate::python::Python;
+use crate::Pool;
+use crate::enclosure::python::Python;
+use crate::enclosure::{ground, plan};
 use crate::types::{Check, PoolOptions, Program, Tier};
-use crate::{Pool, ground, plan};
 use std::process::{Command, Stdio};
 
 /// Looks for everything cells need or can use. Isolation is tried, not guessed: a cell is made.

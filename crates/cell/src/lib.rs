@@ -10,35 +10,22 @@
 //! unconfined. `docs/cells.md` tells how it works and what remains possible.
 //!
 //! The path through the code: [`Pool`] picks a zygote, `zygote` hands it the program, `zygote.py`
-//! (inside) forks and watches it, `state` reads what is left. `outer` builds the enclosure.
+//! (inside) forks it and waits for its end, `watch` sees what it opened, was refused and left behind.
+//! `enclosure` is what stands around all of them; `inside/` is the native part within.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 #![allow(unsafe_code, reason = "isolation is made of system calls")]
 
 mod background;
 mod doctor;
+mod enclosure;
 mod error;
-mod filter;
-mod ground;
-mod group;
-mod imports;
-mod marshal;
-mod meta;
-mod notify;
-mod outer;
-mod plan;
 mod pool;
-mod python;
-mod root;
-mod scratch;
 mod session;
-mod state;
 mod sys;
-mod tree;
 mod types;
 mod verdict;
 mod watch;
-mod wire;
 mod zygote;
 
 pub use background::in_background;

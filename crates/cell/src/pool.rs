@@ -1,11 +1,13 @@
 //! The pool: warm zygotes of several kinds, each running one program at a time.
 
-use crate::plan::{Plan, environment};
-use crate::python::Python;
+use crate::enclosure::ground;
+use crate::enclosure::plan::{Plan, environment};
+use crate::enclosure::python::Python;
 use crate::session::Session;
 use crate::types::{Entry, InputFile, PoolOptions, Program, Record, SessionOptions, Tier, Verdict};
 use crate::zygote::{Setup, Zygote};
-use crate::{CellError, ground, imports, sys, wire};
+use crate::zygote::{imports, wire};
+use crate::{CellError, sys};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -8,8 +8,9 @@
 use crate::pool::{Shared, validate};
 use crate::types::{Entry, FileState, Program, Record, SessionOptions, SessionStep, Verdict};
 use crate::verdict::{CPU, WALL};
+use crate::watch::{state, tree};
 use crate::zygote::{Heard, Running, Zygote};
-use crate::{CellError, state, sys, tree};
+use crate::{CellError, sys};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;

@@ -1,8 +1,8 @@
 //! From what was observed to the name of how a program ended.
 
-use crate::group::Hits;
+use crate::enclosure::group::Hits;
 use crate::types::{Limits, Verdict};
-use crate::wire::Ended;
+use crate::zygote::wire::Ended;
 
 /// Why a program was told to end.
 pub(crate) const WALL: u8 = 1;

@@ -5,9 +5,15 @@
 //! it. An opening that only the first has seen, or that several may have made, is told without a name: a program can hide
 //! who, but not that.
 
-use crate::notify::Call;
+use crate::enclosure::filter;
+use crate::sys;
 use crate::types::Opened;
-use crate::{filter, sys, tree};
+use crate::watch::notify::Call;
+
+pub(crate) mod meta;
+pub(crate) mod notify;
+pub(crate) mod state;
+pub(crate) mod tree;
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -1,22 +1,28 @@
 //! One zygote seen from the supervisor: its start, its folders, and what it says.
 
-use crate::ground::{self, Ground};
-use crate::group::Group;
-use crate::marshal::Tuple;
-use crate::notify::{Call, Refused};
-use crate::outer::{self, Mapping};
-use crate::plan::{LIBRARY, Plan};
-use crate::scratch::Place;
+use self::marshal::Tuple;
+use self::scratch::Place;
+use self::wire::Reply;
+use crate::enclosure::filter;
+use crate::enclosure::ground::{self, Ground};
+use crate::enclosure::group::Group;
+use crate::enclosure::outer::{self, Mapping};
+use crate::enclosure::plan::{LIBRARY, Plan};
 use crate::types::{Limits, Tier};
 use crate::watch::Watch;
-use crate::wire::{self, Reply};
-use crate::{CellError, filter, sys};
+use crate::watch::notify::{Call, Refused};
+use crate::{CellError, sys};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(crate) mod imports;
+mod marshal;
 mod run;
+pub(crate) mod scratch;
+pub(crate) mod wire;
+
 pub(crate) use run::Running;
 
 /// How long a zygote may take to start, and to answer.

@@ -1,14 +1,15 @@
 //! One run of a program in a fork of a zygote: from the job that is handed over to the record of what was seen.
 
 use super::{BOX, Heard, PATIENCE, TMP, Zygote, machine};
-use crate::group::Hits;
-use crate::notify::Refused;
-use crate::scratch::Place;
+use crate::enclosure::group::Hits;
 use crate::types::{Limits, Program, Record, Tier};
 use crate::verdict::{CPU, DISK, Facts, MEMORY, WALL};
 use crate::watch::Watch;
-use crate::wire::{self, Ended, Head, Reply};
-use crate::{CellError, state, sys, tree};
+use crate::watch::notify::Refused;
+use crate::watch::{state, tree};
+use crate::zygote::scratch::Place;
+use crate::zygote::wire::{self, Ended, Reply};
+use crate::{CellError, sys};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -64,7 +65,7 @@ impl Zygote {
         if let Some(uid) = self.shares_user {
             beside += tree::threads_of(uid);
         }
-        let head = Head::new(&program.limits, beside, flags);
+        let head = wire::head(&program.limits, beside, flags);
         let source = sys::memfd(false).map_err(machine("memfd_create"))?;
         sys::fill(&source, &wire::job(program, &self.env, &self.prepared, &head))
             .map_err(machine("writing the program"))?;

@@ -1,27 +1,27 @@
 //! The root of a cell: a tiny read-only file system, made in the child's own mount namespace.
 
-use crate::outer::{INSIDE, become_user, step};
-use crate::plan::Plan;
+use crate::enclosure::outer::{INSIDE, become_user};
+use crate::enclosure::plan::Plan;
+use crate::enclosure::step::{Failed, Step, step};
 use std::ffi::c_long;
 use std::os::fd::RawFd;
 
-/// Mounts the root and moves into it; tells whether user namespaces could be forbidden. An error is the number of a
-/// step of `outer`.
+/// Mounts the root and moves into it; tells whether user namespaces could be forbidden. An error is the step
+/// that failed.
 ///
 /// # Safety
 /// Only for the freshly cloned child, see `outer`. `opened` has room for every bind.
-pub(crate) unsafe fn build(plan: &Plan, privileged: bool, opened: &mut [RawFd]) -> Result<bool, i32> {
+pub(crate) unsafe fn build(plan: &Plan, privileged: bool, opened: &mut [RawFd]) -> Result<bool, Failed> {
     // SAFETY: system calls on memory prepared by the parent, of which this process has its own copy.
     unsafe {
         // Sources are opened while this is still the user who may see them.
         for (i, bind) in plan.binds.iter().enumerate() {
-            let n = 1 | (i as i32) << 8;
             let flags = 1 /* OPEN_TREE_CLONE */ | libc::O_CLOEXEC | libc::AT_RECURSIVE;
             let fd = libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, bind.source.as_ptr(), flags);
             if fd < 0 && bind.optional {
                 continue;
             }
-            opened[i] = step(n, fd)? as RawFd;
+            opened[i] = of_bind(Step::Open, i, fd)? as RawFd;
             let mut attr: libc::mount_attr = std::mem::zeroed();
             // A device can be written to all the same, but its times and mode, which all share, stay as they are.
             attr.attr_set = libc::MOUNT_ATTR_NOSUID
@@ -29,8 +29,9 @@ pub(crate) unsafe fn build(plan: &Plan, privileged: bool, opened: &mut [RawFd]) 
                 | if bind.device { libc::MOUNT_ATTR_NOEXEC } else { libc::MOUNT_ATTR_NODEV };
             attr.propagation = libc::MS_PRIVATE;
             let at = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
-            step(
-                n,
+            of_bind(
+                Step::Open,
+                i,
                 libc::syscall(
                     libc::SYS_mount_setattr,
                     opened[i],
@@ -44,7 +45,7 @@ pub(crate) unsafe fn build(plan: &Plan, privileged: bool, opened: &mut [RawFd]) 
         become_user(privileged, INSIDE, INSIDE)?;
         let none = std::ptr::null();
         let private = libc::MS_REC | libc::MS_PRIVATE;
-        step(3, libc::mount(none, c"/".as_ptr(), none, private, none.cast()).into())?;
+        step(Step::MakePrivate, libc::mount(none, c"/".as_ptr(), none, private, none.cast()).into())?;
         // Where possible, no user namespace can be made inside; the filter refuses them as well.
         let mut limited = false;
         let limit = libc::open(c"/proc/sys/user/max_user_namespaces".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
@@ -54,7 +55,7 @@ pub(crate) unsafe fn build(plan: &Plan, privileged: bool, opened: &mut [RawFd]) 
         }
         let fixed = libc::MS_NOSUID | libc::MS_NODEV;
         step(
-            4,
+            Step::MountRoot,
             libc::mount(
                 c"root".as_ptr(),
                 c"/tmp".as_ptr(),
@@ -64,23 +65,24 @@ pub(crate) unsafe fn build(plan: &Plan, privileged: bool, opened: &mut [RawFd]) 
             )
             .into(),
         )?;
-        step(4, libc::chdir(c"/tmp".as_ptr()).into())?;
+        step(Step::MountRoot, libc::chdir(c"/tmp".as_ptr()).into())?;
         for folder in &plan.folders {
-            step(5, libc::mkdir(folder.as_ptr(), 0o755).into())?;
+            step(Step::MakeFolder, libc::mkdir(folder.as_ptr(), 0o755).into())?;
         }
         for (to, name) in &plan.links {
-            step(6, libc::symlink(to.as_ptr(), name.as_ptr()).into())?;
+            step(Step::MakeFile, libc::symlink(to.as_ptr(), name.as_ptr()).into())?;
         }
         for (name, content) in &plan.files {
             let flags = libc::O_CREAT | libc::O_WRONLY | libc::O_EXCL | libc::O_CLOEXEC;
-            let fd = step(6, libc::open(name.as_ptr(), flags, 0o644).into())? as RawFd;
-            step(6, libc::write(fd, content.as_ptr().cast(), content.len()) as c_long)?;
+            let fd = step(Step::MakeFile, libc::open(name.as_ptr(), flags, 0o644).into())? as RawFd;
+            step(Step::MakeFile, libc::write(fd, content.as_ptr().cast(), content.len()) as c_long)?;
             libc::close(fd);
         }
         for (i, bind) in plan.binds.iter().enumerate() {
             if opened[i] >= 0 {
-                step(
-                    7 | (i as i32) << 8,
+                of_bind(
+                    Step::Place,
+                    i,
                     libc::syscall(
                         libc::SYS_move_mount,
                         opened[i],
@@ -92,12 +94,17 @@ pub(crate) unsafe fn build(plan: &Plan, privileged: bool, opened: &mut [RawFd]) 
                 )?;
             }
         }
-        step(8, libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()))?;
-        step(8, libc::umount2(c".".as_ptr(), libc::MNT_DETACH).into())?;
-        step(8, libc::chdir(c"/".as_ptr()).into())?;
+        step(Step::Pivot, libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()))?;
+        step(Step::Pivot, libc::umount2(c".".as_ptr(), libc::MNT_DETACH).into())?;
+        step(Step::Pivot, libc::chdir(c"/".as_ptr()).into())?;
         let again = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | fixed;
-        step(9, libc::mount(none, c"/".as_ptr(), none, again, none.cast()).into())?;
+        step(Step::MakeReadOnly, libc::mount(none, c"/".as_ptr(), none, again, none.cast()).into())?;
         libc::sethostname(c"cell".as_ptr(), 4);
         Ok(limited)
     }
+}
+
+/// A step for one of the binds.
+fn of_bind(step: Step, bind: usize, ret: c_long) -> Result<c_long, Failed> {
+    if ret < 0 { Err(Failed { step, bind: Some(bind as u16) }) } else { Ok(ret) }
 }

@@ -1,8 +1,8 @@
 //! Where programs work in the weaker tiers: a folder of this machine, and Landlock's rules around it.
 
-use crate::meta::Own;
-use crate::plan::{INSIDE_SO, Plan};
-use crate::scratch::Place;
+use crate::enclosure::plan::{INSIDE_SO, Plan};
+use crate::watch::meta::Own;
+use crate::zygote::scratch::Place;
 use crate::{CellError, sys};
 use landlock::{ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope};
 use std::collections::HashSet;

@@ -4,11 +4,13 @@
 //! threads, everything it needs is prepared beforehand; between clone and exec it only makes
 //! system calls, allocates nothing and takes no lock.
 
-use crate::ground::{self, Ground};
-use crate::group::Group;
-use crate::plan::{self, Plan, hint};
+use crate::enclosure::ground::{self, Ground};
+use crate::enclosure::group::Group;
+use crate::enclosure::plan::{self, Plan, hint};
+use crate::enclosure::step::{Failed, Step, step, step_name};
+use crate::enclosure::{filter, root};
 use crate::types::Tier;
-use crate::{CellError, filter, root, sys};
+use crate::{CellError, sys};
 use libc::{c_char, c_int, c_long};
 use std::ffi::CString;
 use std::io;
@@ -26,6 +28,10 @@ const NAMESPACES: c_int = libc::CLONE_NEWUSER
 /// The user a program sees itself as.
 pub(crate) const INSIDE: u32 = 1000;
 const SYS_ADMIN: u32 = 1 << 21;
+
+/// The child's descriptors as the interpreter finds them, beside the three standard ones.
+const SOCKET: RawFd = 3;
+const RULES: RawFd = 4;
 
 /// A started zygote, not yet told what to preload.
 pub(crate) struct Started {
@@ -200,10 +206,11 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Started, CellError> {
                 return Ok(Started { pid, pidfd, ctl, errors, listener, secret, no_user_namespaces });
             }
             let err = io::Error::from_raw_os_error(n(4));
-            let what = format!("{} failed", step_name(n(0), start.plan));
-            fail(match (namespaces, n(0)) {
+            let (step, name) = step_name(n(0), start.plan);
+            let what = format!("{name} failed");
+            fail(match (namespaces, step) {
                 (true, _) => no_namespaces(&what, &err),
-                (false, 12) => CellError::NoPython {
+                (false, Some(Step::StartInterpreter)) => CellError::NoPython {
                     what: format!("the user that programs run as cannot reach {:?} ({err})", start.plan.argv[0]),
                 },
                 (false, _) => CellError::Machine(format!("{what}: {err}")),
@@ -223,38 +230,6 @@ fn write_maps(pid: libc::pid_t, map: &Mapping) -> io::Result<()> {
     std::fs::write(file("gid_map"), format!("{INSIDE} {} 1", map.gid))
 }
 
-const STEPS: [&str; 15] = [
-    "",
-    "opening",
-    "changing the user",
-    "making mounts private",
-    "mounting the root",
-    "making a folder",
-    "making a file",
-    "placing",
-    "pivot_root",
-    "making the root read-only",
-    "dropping privileges",
-    "installing the seccomp filter",
-    "starting the interpreter",
-    "arranging descriptors",
-    "restricting access to files",
-];
-
-fn step_name(step: i32, plan: &Plan) -> String {
-    let name = STEPS.get((step & 0xff) as usize).copied().unwrap_or("set-up");
-    let of = plan.binds.get((step >> 8) as usize).map(|b| b.source.to_string_lossy());
-    match (step & 0xff, of) {
-        (1 | 7, Some(path)) => format!("{name} {path}"),
-        _ => name.to_owned(),
-    }
-}
-
-/// A step of the set-up: an error is its number (see [`STEPS`]).
-pub(crate) fn step(n: i32, ret: c_long) -> Result<c_long, i32> {
-    if ret < 0 { Err(n) } else { Ok(ret) }
-}
-
 /// Runs in the child; see the head of this file for what it may do.
 fn child(orders: &Orders<'_>, opened: &mut [RawFd]) -> ! {
     // SAFETY: only system calls on memory prepared by the parent, of which this process has its
@@ -265,16 +240,16 @@ fn child(orders: &Orders<'_>, opened: &mut [RawFd]) -> ! {
         if libc::recv(orders.sock, (&raw mut byte).cast(), 1, 0) != 1 {
             libc::_exit(1);
         }
-        let step = match steps(orders, opened) {
+        let failed = match steps(orders, opened) {
             Ok((listener, limited)) => {
-                report(3, 0, limited.into(), listener);
+                report(SOCKET, 0, limited.into(), listener);
                 libc::execve(orders.argv[0], orders.argv.as_ptr(), orders.envp.as_ptr());
                 libc::_exit(2)
             }
-            Err(step) => step,
+            Err(failed) => failed,
         };
-        let to = if matches!(step, 10..=12 | 14) { 3 } else { orders.sock };
-        report(to, step, io::Error::last_os_error().raw_os_error().unwrap_or(0), -1);
+        let to = if failed.step.is_late() { SOCKET } else { orders.sock };
+        report(to, failed.number(), io::Error::last_os_error().raw_os_error().unwrap_or(0), -1);
         libc::_exit(1)
     }
 }
@@ -283,14 +258,14 @@ fn child(orders: &Orders<'_>, opened: &mut [RawFd]) -> ! {
 ///
 /// # Safety
 /// Only for the freshly cloned child.
-pub(crate) unsafe fn become_user(privileged: bool, uid: u32, gid: u32) -> Result<(), i32> {
+pub(crate) unsafe fn become_user(privileged: bool, uid: u32, gid: u32) -> Result<(), Failed> {
     // SAFETY: plain system calls; libc's versions would look for the threads of the parent.
     unsafe {
         if privileged {
-            step(2, libc::syscall(libc::SYS_setgroups, 0, 0))?;
+            step(Step::ChangeUser, libc::syscall(libc::SYS_setgroups, 0, 0))?;
         }
-        step(2, libc::syscall(libc::SYS_setresgid, gid, gid, gid))?;
-        step(2, libc::syscall(libc::SYS_setresuid, uid, uid, uid))?;
+        step(Step::ChangeUser, libc::syscall(libc::SYS_setresgid, gid, gid, gid))?;
+        step(Step::ChangeUser, libc::syscall(libc::SYS_setresuid, uid, uid, uid))?;
         libc::umask(0o022);
     }
     Ok(())
@@ -326,7 +301,7 @@ unsafe fn report(sock: RawFd, step: i32, number: i32, fd: RawFd) {
 ///
 /// # Safety
 /// Only for the freshly cloned child.
-unsafe fn steps(orders: &Orders<'_>, opened: &mut [RawFd]) -> Result<(RawFd, bool), i32> {
+unsafe fn steps(orders: &Orders<'_>, opened: &mut [RawFd]) -> Result<(RawFd, bool), Failed> {
     // SAFETY: as for `child`.
     unsafe {
         let limited = if orders.tier == Tier::Namespaces {
@@ -341,18 +316,20 @@ unsafe fn steps(orders: &Orders<'_>, opened: &mut [RawFd]) -> Result<(RawFd, boo
             false
         };
         // Descriptors: 0 and 1 are /dev/null, 2 is the error file, 3 the socket, and no other.
-        let null = step(13, libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC).into())? as RawFd;
+        let null =
+            step(Step::ArrangeDescriptors, libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC).into())?
+                as RawFd;
         let mut high = [null, null, orders.errors, orders.sock, orders.rules, orders.scope];
         let count = high.iter().position(|fd| *fd < 0).unwrap_or(high.len());
         for fd in &mut high[..count] {
-            *fd = step(13, libc::fcntl(*fd, libc::F_DUPFD_CLOEXEC, 64).into())? as RawFd;
+            *fd = step(Step::ArrangeDescriptors, libc::fcntl(*fd, libc::F_DUPFD_CLOEXEC, 64).into())? as RawFd;
         }
         for (to, from) in high[..count].iter().enumerate() {
-            step(13, libc::dup2(*from, to as c_int).into())?;
+            step(Step::ArrangeDescriptors, libc::dup2(*from, to as c_int).into())?;
         }
-        step(13, libc::syscall(libc::SYS_close_range, count as u32, u32::MAX, 0u32))?;
+        step(Step::ArrangeDescriptors, libc::syscall(libc::SYS_close_range, count as u32, u32::MAX, 0u32))?;
         let files = libc::rlimit { rlim_cur: 1024, rlim_max: 1024 };
-        step(13, libc::setrlimit(libc::RLIMIT_NOFILE, &raw const files).into())?;
+        step(Step::ArrangeDescriptors, libc::setrlimit(libc::RLIMIT_NOFILE, &raw const files).into())?;
         for signal in 1..=64 {
             libc::signal(signal, libc::SIG_DFL);
         }
@@ -364,10 +341,10 @@ unsafe fn steps(orders: &Orders<'_>, opened: &mut [RawFd]) -> Result<(RawFd, boo
         libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong);
         privileges(if orders.tier == Tier::Namespaces { SYS_ADMIN } else { 0 })?;
         if orders.rules >= 0 {
-            step(14, libc::syscall(libc::SYS_landlock_restrict_self, 4, 0))?;
-            libc::close(4);
+            step(Step::RestrictFiles, libc::syscall(libc::SYS_landlock_restrict_self, RULES, 0))?;
+            libc::close(RULES);
         }
-        step(12, libc::access(orders.argv[0], libc::X_OK).into())?;
+        step(Step::StartInterpreter, libc::access(orders.argv[0], libc::X_OK).into())?;
         if orders.tier == Tier::None {
             return Ok((-1, limited));
         }
@@ -377,7 +354,10 @@ unsafe fn steps(orders: &Orders<'_>, opened: &mut [RawFd]) -> Result<(RawFd, boo
         let listener = libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flag, &raw const telling);
         if listener < 0 {
             let silent = program(&orders.filters.silent);
-            step(11, libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const silent).into())?;
+            step(
+                Step::InstallFilter,
+                libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const silent).into(),
+            )?;
         }
         Ok((listener as RawFd, limited))
     }
@@ -387,26 +367,26 @@ unsafe fn steps(orders: &Orders<'_>, opened: &mut [RawFd]) -> Result<(RawFd, boo
 ///
 /// # Safety
 /// Only for the freshly cloned child.
-unsafe fn privileges(keep: u32) -> Result<(), i32> {
+unsafe fn privileges(keep: u32) -> Result<(), Failed> {
     let header: [u32; 2] = [0x2008_0522, 0];
     // SAFETY: capset reads a header of two and data of six words; prctl takes plain numbers.
     unsafe {
         let capset = |data: &[u32; 6]| libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr());
         let mut now = [0u32; 6];
-        step(10, libc::syscall(libc::SYS_capget, header.as_ptr(), now.as_mut_ptr()))?;
+        step(Step::DropPrivileges, libc::syscall(libc::SYS_capget, header.as_ptr(), now.as_mut_ptr()))?;
         now[2] = keep;
         now[5] = 0;
-        step(10, capset(&now))?;
+        step(Step::DropPrivileges, capset(&now))?;
         if keep != 0 {
-            step(10, libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, 21, 0, 0).into())?;
+            step(Step::DropPrivileges, libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, 21, 0, 0).into())?;
             // NOROOT, NO_SETUID_FIXUP, NO_CAP_AMBIENT_RAISE, each locked.
-            step(10, libc::prctl(libc::PR_SET_SECUREBITS, 0b1100_1111, 0, 0, 0).into())?;
+            step(Step::DropPrivileges, libc::prctl(libc::PR_SET_SECUREBITS, 0b1100_1111, 0, 0, 0).into())?;
         }
         for cap in 0..64 {
             libc::prctl(libc::PR_CAPBSET_DROP, cap, 0, 0, 0);
         }
-        step(10, capset(&[keep, keep, keep, 0, 0, 0]))?;
-        step(10, libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).into())?;
+        step(Step::DropPrivileges, capset(&[keep, keep, keep, 0, 0, 0]))?;
+        step(Step::DropPrivileges, libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).into())?;
     }
     Ok(())
 }

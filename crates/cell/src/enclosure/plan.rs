@@ -1,7 +1,7 @@
 //! What a cell shows of the machine, prepared before the process is cloned that may no longer allocate.
 
 use crate::CellError;
-use crate::python::Python;
+use crate::enclosure::python::Python;
 use crate::types::PoolOptions;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -134,7 +134,7 @@ impl Plan {
         if python.version >= (3, 11, 0) {
             plan.argv.push(c("-P")?);
         }
-        plan.argv.extend([c("-c")?, c(include_str!("zygote.py"))?]);
+        plan.argv.extend([c("-c")?, c(include_str!("../zygote/zygote.py"))?]);
         Ok(plan)
     }
 

@@ -3,7 +3,7 @@
 //! See `seccomp_unotify(2)`. The caller of a refused system call waits until it is answered here, so the supervisor
 //! listens as long as a program runs.
 
-use crate::{filter, sys};
+use crate::{enclosure::filter, sys};
 use std::collections::BTreeMap;
 use std::ffi::c_long;
 use std::io;

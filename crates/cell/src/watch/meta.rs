@@ -5,8 +5,8 @@
 //! tells the supervisor, which carries out what concerns the program's own folders. What is acted on is a descriptor
 //! that was opened beneath them, so that nothing the program does meanwhile leads elsewhere.
 
-use crate::notify::Call;
 use crate::sys;
+use crate::watch::notify::Call;
 use libc::{c_int, c_long};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;

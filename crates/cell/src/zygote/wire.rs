@@ -5,41 +5,22 @@
 //! (an error). `inside/wire.rs` holds the other half. Replies are read as if anybody could have written them.
 
 use crate::CellError;
-use crate::marshal::Tuple;
 use crate::types::{Entry, Limits, Program};
+use crate::zygote::marshal::Tuple;
 
-/// The head of a job: numbers that the fork needs before it can read Python's format.
-pub(crate) const HEAD: usize = 48;
+#[path = "../../inside/head.rs"]
+mod head;
+pub(crate) use head::{BARE, Head, INNER_FILTER, NO_INPUT, SCOPED, WATCHED};
 
-/// [`Head::flags`]: programs install a filter of their own.
-pub(crate) const INNER_FILTER: u64 = 1;
-/// [`Head::flags`]: the program waits until its files are watched.
-pub(crate) const WATCHED: u64 = 2;
-/// [`Head::flags`]: no namespace is made.
-pub(crate) const BARE: u64 = 4;
-/// [`Head::flags`]: the program is kept from sending signals to others.
-pub(crate) const SCOPED: u64 = 8;
-/// [`Head::flags`]: there is no standard input.
-pub(crate) const NO_INPUT: u64 = 16;
-
-/// Numbers for one program.
-pub(crate) struct Head {
-    pub(crate) memory: u64,
-    pub(crate) processes: u64,
-    pub(crate) file: u64,
-    pub(crate) seconds: u64,
-    pub(crate) flags: u64,
-}
-
-impl Head {
-    pub(crate) fn new(limits: &Limits, beside: u64, flags: u64) -> Head {
-        Head {
-            memory: limits.memory_bytes.min(1 << 46),
-            processes: u64::from(limits.processes) + beside,
-            file: limits.file_bytes.max(limits.output_bytes).min(1 << 46),
-            seconds: (limits.cpu_seconds.ceil() as u64).max(1),
-            flags,
-        }
+/// The numbers for a program with these limits; `length` is filled in by [`job`].
+pub(crate) fn head(limits: &Limits, beside: u64, flags: u64) -> Head {
+    Head {
+        memory: limits.memory_bytes.min(1 << 46),
+        processes: u64::from(limits.processes) + beside,
+        file: limits.file_bytes.max(limits.output_bytes).min(1 << 46),
+        seconds: (limits.cpu_seconds.ceil() as u64).max(1),
+        flags,
+        ..Head::NONE
     }
 }
 
@@ -102,9 +83,10 @@ pub(crate) fn job(program: &Program, env: &[(String, String)], prepared: &[Strin
     job.tuple(pairs);
     job.tuple(first);
     let body = job.finish();
-    let mut out = Vec::with_capacity(HEAD + body.len());
-    for n in [head.memory, head.processes, head.file, head.seconds, head.flags, body.len() as u64] {
-        out.extend(n.to_le_bytes());
+    let Head { memory, processes, file, seconds, flags, .. } = *head;
+    let mut out = Vec::with_capacity(size_of::<Head>() + body.len());
+    for n in [memory, processes, file, seconds, flags, body.len() as u64] {
+        out.extend(n.to_ne_bytes());
     }
     out.extend(body);
     out
