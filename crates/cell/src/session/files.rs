@@ -4,9 +4,10 @@
 //! and nothing is done with more rights than the user has as whom the program runs.
 
 use super::Session;
-use crate::scratch::Place;
 use crate::types::FileKind;
-use crate::{CellError, state, sys};
+use crate::watch::state;
+use crate::zygote::scratch::Place;
+use crate::{CellError, sys};
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::OwnedFd;
