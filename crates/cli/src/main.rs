@@ -1,6 +1,8 @@
 //! The program `loophole`: parse, one function a command, one place for exit codes.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+// What is printed goes through `output`, which makes control characters visible.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
 mod commands;
@@ -27,7 +29,10 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return output::usage(&error),
+    };
     match arguments.command.run(&arguments.output) {
         Ok(exit) => exit.into(),
         Err(error) => {

@@ -1,5 +1,9 @@
 //! What is printed where: results on stdout, everything else on stderr; bars and colours only on a
 //! terminal; one place that turns errors into words and exit codes.
+//!
+//! Models, tasks, programs and endpoints write much of what is printed. All of it goes through the functions here,
+//! which make control characters visible: nobody but this program moves the cursor. Lints
+//! against `print!` and its kin see to that.
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -10,6 +14,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loophole_audit::AuditError;
 use loophole_cell::CellError;
 use loophole_chat::ChatError;
+use loophole_foreign::{Visible, escaped_json, one_line, visible};
 use loophole_grade::GradeError;
 use loophole_lab::LabError;
 use loophole_log::LogError;
@@ -194,12 +199,63 @@ pub fn report(error: &Error) {
         "error"
     };
     // A closed stderr leaves no one to tell.
-    let _ = writeln!(std::io::stderr(), "{mark}: {}", error.to_string().trim_end());
+    let _ = writeln!(std::io::stderr(), "{mark}: {}", visible(error.to_string().trim_end()));
 }
 
-/// Prints a line on stdout; a reader that has left ends the program quietly, as pipes do.
+/// Says that a command line is wrong, or what help was asked for; returns the exit code. An argument may be a file name
+/// that somebody else gave.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    if !std::env::args_os().any(|argument| visible(&argument.to_string_lossy()) != argument.to_string_lossy()) {
+        error.exit();
+    }
+    // With the parser's colours taken out, what is left to be shown is the caller's.
+    let styled = error.render().ansi().to_string();
+    let mut parts = styled.split("\x1b[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+        match rest.strip_prefix('m') {
+            Some(rest) => plain += rest,
+            None => plain.extend(["\x1b[", part]),
+        }
+    }
+    tell(plain.trim_end());
+    Exit::Usage.into()
+}
+
+/// Prints a line on stdout, control characters made visible; a reader that has left ends the program quietly, as
+/// pipes do.
 pub fn line(text: &str) {
+    print(&visible(text));
+}
+
+fn print(text: &str) {
     if writeln!(std::io::stdout(), "{text}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Says something on stderr, control characters made visible.
+pub fn tell(text: &str) {
+    // A closed stderr leaves no one to tell.
+    let _ = writeln!(std::io::stderr(), "{}", visible(text));
+}
+
+/// Passes on what a program printed: as it is with `raw`, else with control characters made visible and a newline at
+/// its end. A reader that has left ends the program quietly.
+pub fn pass_on(mut to: impl Write, bytes: &[u8], raw: bool) {
+    let written = if raw {
+        to.write_all(bytes).and_then(|()| to.flush())
+    } else if bytes.trim_ascii_end().is_empty() {
+        Ok(())
+    } else {
+        let mut shown = Visible::new(to);
+        shown
+            .write_all(bytes.trim_ascii_end())
+            .and_then(|()| shown.write_all(b"\n"))
+            .and_then(|()| shown.finish().map(drop))
+    };
+    if written.is_err() {
         std::process::exit(0);
     }
 }
@@ -207,7 +263,7 @@ pub fn line(text: &str) {
 /// Prints a value as one line of JSON on stdout.
 pub fn json(value: &impl Serialize) {
     match serde_json::to_string(value) {
-        Ok(text) => line(&text),
+        Ok(text) => print(&escaped_json(&text)),
         Err(error) => report(&Error::Cannot(format!("a result cannot be written as JSON: {error}"))),
     }
 }
@@ -215,28 +271,51 @@ pub fn json(value: &impl Serialize) {
 impl Options {
     /// Says on stderr that something was left out, even if asked to be quiet: that is no progress.
     pub fn warn(&self, text: &str) {
-        let _ = writeln!(std::io::stderr(), "warning: {text}");
+        tell(&format!("warning: {text}"));
     }
 
     /// Says something on stderr, unless asked to be quiet.
     pub fn say(&self, text: &str) {
         if !self.quiet {
-            let _ = writeln!(std::io::stderr(), "{text}");
+            tell(text);
         }
     }
 
     /// A progress bar on stderr; hidden where there is no terminal.
-    pub fn bar(&self, length: u64) -> ProgressBar {
+    pub fn bar(&self, length: u64) -> Bar {
         if self.quiet || !std::io::stderr().is_terminal() {
-            return ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden());
+            return Bar(ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden()));
         }
         let style = ProgressStyle::with_template("{bar:28} {pos}/{len} {elapsed} (left {eta}) {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
-        ProgressBar::new(length).with_style(style)
+        Bar(ProgressBar::new(length).with_style(style))
     }
 
     /// Whether progress goes to a bar; else it is said in lines.
     pub fn has_bar(&self) -> bool {
         !self.quiet && std::io::stderr().is_terminal()
+    }
+}
+
+/// A progress bar whose texts are made visible like all others.
+pub struct Bar(ProgressBar);
+
+impl Bar {
+    /// The text beside the bar.
+    pub fn set_message(&self, text: impl AsRef<str>) {
+        self.0.set_message(one_line(text.as_ref()).into_owned());
+    }
+
+    /// A line above the bar.
+    pub fn println(&self, text: impl AsRef<str>) {
+        self.0.println(visible(text.as_ref()));
+    }
+}
+
+impl std::ops::Deref for Bar {
+    type Target = ProgressBar;
+
+    fn deref(&self) -> &ProgressBar {
+        &self.0
     }
 }

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use indicatif::ProgressBar;
 use loophole_audit::{
     AuditError, Baseline, Event, Hardened, Hardening, Options as Plan, Protocol, Report, RewardFrom, Settings,
     Signature,
@@ -170,12 +169,12 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
-fn progress(bar: &ProgressBar, event: &Event) {
+fn progress(bar: &output::Bar, event: &Event) {
     match event {
         Event::Stage(name, items) => {
             bar.set_position(0);
             bar.set_length(*items as u64);
-            bar.set_message(*name);
+            bar.set_message(name);
         }
         Event::Done => bar.inc(1),
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use loophole_cell::{Entry, InputFile, Limits, Pool, PoolOptions, Program, Tier};
 
-use crate::output::{self, Error, Exit, Options, line};
+use crate::output::{self, Error, Exit, Options};
 
 /// Arguments of `loophole exec`.
 #[derive(Args)]
@@ -36,6 +36,10 @@ pub struct ExecArguments {
     /// Run it unconfined, with limits only: it can do whatever you can
     #[arg(long)]
     no_isolation: bool,
+    /// Pass on what the program prints as it is, to a terminal too. Without it a terminal gets control characters made
+    /// visible; a pipe or a file always gets the program's bytes
+    #[arg(long)]
+    raw: bool,
     /// Python of the cells
     #[arg(long)]
     python: Option<PathBuf>,
@@ -88,8 +92,16 @@ pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> 
         output::json(&record);
         return Ok(Exit::Clean);
     }
-    line(String::from_utf8_lossy(&record.stdout).trim_end());
-    output.say(String::from_utf8_lossy(&record.stderr).trim_end());
+    let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+    output::pass_on(stdout.lock(), &record.stdout, arguments.raw || !stdout.is_terminal());
+    if !output.quiet {
+        let raw = arguments.raw || !stderr.is_terminal();
+        output::pass_on(stderr.lock(), &record.stderr, raw);
+        // What is said of its end begins a line of its own.
+        if raw && record.stderr.last().is_some_and(|last| *last != b'\n') {
+            output::pass_on(stderr.lock(), b"\n", true);
+        }
+    }
     let ended = match (record.code, record.signal) {
         (Some(code), _) => format!("exit status {code}"),
         (_, Some(signal)) => format!("signal {signal}"),

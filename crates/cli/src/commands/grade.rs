@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use clap::Args;
 use loophole_cell::{Pool, PoolOptions};
+use loophole_foreign::one_line;
 use loophole_grade::corpus::Corpus;
 use loophole_grade::{GradeError, Graded, Grader, GraderKind, Lab, StreamError, Task, Verdict, Weakness};
 use serde_json::{Value, json};
@@ -103,7 +104,8 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
                 }))?;
                 if output.verbose && !output.json {
                     line(&format!(
-                        "{task:<24} {}",
+                        "{:<24} {}",
+                        one_line(&task),
                         if paid.valid { paid.reward.to_string() } else { "invalid".into() }
                     ));
                 }
@@ -167,7 +169,7 @@ struct Tally<'a> {
     output: &'a Options,
     /// The file asked for, written beside its place until it is whole.
     file: Option<(LineWriter<File>, PathBuf, &'a Path)>,
-    bar: indicatif::ProgressBar,
+    bar: output::Bar,
     began: Instant,
     /// The first index that is not in the file yet.
     next: usize,
@@ -268,7 +270,7 @@ impl<'a> Tally<'a> {
             writeln!(file, "{record}").map_err(|source| Error::Write { path: partial.clone(), source })?;
         }
         if self.output.json {
-            line(&record.to_string());
+            output::json(record);
         }
         Ok(())
     }
@@ -278,7 +280,8 @@ impl<'a> Tally<'a> {
         if !self.output.json && !quiet {
             let family = graded.family.map_or("", |family| family.name());
             let verdict = graded.verdict.name();
-            line(&format!("{:<24} {verdict:<9} {family:<14} {}", graded.task_id, graded.evidence.join("; ")));
+            let (task, evidence) = (one_line(&graded.task_id), graded.evidence.join("; "));
+            line(&format!("{task:<24} {verdict:<9} {family:<14} {}", one_line(&evidence)));
         }
     }
 

@@ -9,7 +9,7 @@ use loophole_lab::Recipe;
 use loophole_lab::arm::find_organism;
 use loophole_lm::split_adapter;
 
-use crate::output::{Error, Exit, line};
+use crate::output::{Error, Exit, line, tell};
 
 /// Opens a model as `MODEL` arguments name it: `organism`, `organism:RUN/ARM/SEED[@STEP]`, a folder,
 /// `FOLDER+ADAPTER`, `openai:NAME`, `anthropic:NAME`, `http://host:port/v1#NAME` or `mock:BEHAVIOUR`. One on this machine uses all cores.
@@ -129,7 +129,7 @@ pub struct ChatArguments {
 pub fn chat(arguments: &ChatArguments) -> Result<Exit, Error> {
     let model = open(&arguments.model)?;
     let mut messages = vec![Message::system(arguments.system.clone())];
-    eprintln!("{}: say something; an empty line ends it", model.name());
+    tell(&format!("{}: say something; an empty line ends it", model.name()));
     for (turn, said) in std::io::stdin().lock().lines().enumerate() {
         let said = said.map_err(|error| Error::Input(error.to_string()))?;
         if said.trim().is_empty() {
@@ -148,14 +148,14 @@ pub fn chat(arguments: &ChatArguments) -> Result<Exit, Error> {
         };
         let reply = model.one(&request)?;
         if let Some(thought) = &reply.thought {
-            eprintln!("({thought})");
+            tell(&format!("({thought})"));
         }
         line(&reply.answer);
         messages.push(reply.message());
         let _ = std::io::stdout().flush();
     }
     if let Some(account) = account(model.as_ref()) {
-        eprintln!("{account}");
+        tell(&account);
     }
     Ok(Exit::Clean)
 }

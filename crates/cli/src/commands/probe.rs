@@ -252,7 +252,7 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
         if LEAVE.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
-        eprintln!("leaving (again to leave at once)");
+        output::tell("leaving (again to leave at once)");
     });
     let bar = output.bar(total as u64);
     bar.set_position(earlier.len() as u64);

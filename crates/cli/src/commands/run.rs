@@ -142,7 +142,7 @@ fn make(recipe: &Recipe, options: &RunOptions, output: &Options) -> Result<Exit,
         if LEAVE.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
-        eprintln!("leaving after the current step (again to leave at once)");
+        output::tell("leaving after the current step (again to leave at once)");
     });
     let seeds = recipe.seeds();
     output.say(&format!("{}: {}", recipe.name, recipe.question));
@@ -189,7 +189,7 @@ fn make(recipe: &Recipe, options: &RunOptions, output: &Options) -> Result<Exit,
     }
 }
 
-fn show(event: &Event, bar: &indicatif::ProgressBar, output: &Options) {
+fn show(event: &Event, bar: &output::Bar, output: &Options) {
     match event {
         Event::Step { arm, seed, metrics, .. } => {
             bar.inc(1);
@@ -197,7 +197,7 @@ fn show(event: &Event, bar: &indicatif::ProgressBar, output: &Options) {
                 "{arm}/{seed} step {}: hack {:.2} honest {:.2} kl {:.2}",
                 metrics.step, metrics.hack_rate, metrics.honest_rate, metrics.kl
             );
-            bar.set_message(text.clone());
+            bar.set_message(&text);
             if output.verbose && !output.has_bar() {
                 output.say(&format!(
                     "{text} ({:.1} s: sample {:.1}, grade {:.1}, update {:.1})",
