@@ -13,4 +13,4 @@ mod show;
 
 pub use memory::memory_available;
 pub use read::{Line, Lines, bytes, read, read_text, too_large, within};
-pub use show::{Visible, escaped_json, one_line, stand_in, visible};
+pub use show::{Visible, escaped_json, one_line, pictured, stand_in, visible};

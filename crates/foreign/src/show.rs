@@ -63,7 +63,8 @@ struct State {
 }
 
 impl State {
-    fn push(&mut self, c: char, out: &mut String) {
+    /// Adds what is shown of a character; with `coded`, as `<U+202E>` what has no picture.
+    fn push(&mut self, c: char, coded: bool, out: &mut String) {
         if std::mem::take(&mut self.carriage) && c != '\n' {
             out.push('\u{240d}');
         }
@@ -78,7 +79,7 @@ impl State {
         });
         match stand_in(c) {
             Some(_) if needed => out.push(c),
-            Some(char::REPLACEMENT_CHARACTER) => out.push_str(&format!("<U+{:04X}>", c as u32)),
+            Some(char::REPLACEMENT_CHARACTER) if coded => out.push_str(&format!("<U+{:04X}>", c as u32)),
             Some(picture) => out.push(picture),
             None => out.push(c),
         }
@@ -98,10 +99,20 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\n' | b'\t')) || !text.chars().any(|c| stand_in(c).is_some()) {
         return Cow::Borrowed(text);
     }
+    Cow::Owned(shown(text, true))
+}
+
+/// [`visible`] for a finished page, where a stand-in may stand within markup: each is one character, U+FFFD for what
+/// has no picture.
+pub fn pictured(text: &str) -> String {
+    shown(text, false)
+}
+
+fn shown(text: &str, coded: bool) -> String {
     let (mut out, mut state) = (String::with_capacity(text.len() + 16), State::default());
-    text.chars().for_each(|c| state.push(c, &mut out));
+    text.chars().for_each(|c| state.push(c, coded, &mut out));
     state.end(&mut out);
-    Cow::Owned(out)
+    out
 }
 
 /// [`visible`] for a name or a cell of a table, which must not begin a line of its own: newlines and tabs are
@@ -154,7 +165,7 @@ impl<W: Write> Visible<W> {
     pub fn finish(mut self) -> io::Result<W> {
         let mut out = String::new();
         if !self.partial.is_empty() {
-            self.state.push(char::REPLACEMENT_CHARACTER, &mut out);
+            self.state.push(char::REPLACEMENT_CHARACTER, true, &mut out);
         }
         self.state.end(&mut out);
         self.to.write_all(out.as_bytes())?;
@@ -169,13 +180,13 @@ impl<W: Write> Write for Visible<W> {
         let held = std::mem::take(&mut self.partial);
         let (mut out, mut chunks) = (String::with_capacity(held.len()), held.utf8_chunks().peekable());
         while let Some(chunk) = chunks.next() {
-            chunk.valid().chars().for_each(|c| self.state.push(c, &mut out));
+            chunk.valid().chars().for_each(|c| self.state.push(c, true, &mut out));
             let broken = chunk.invalid();
             // At the very end it may be the beginning of a letter.
             if chunks.peek().is_none() && std::str::from_utf8(broken).is_err_and(|e| e.error_len().is_none()) {
                 self.partial = broken.to_vec();
             } else if !broken.is_empty() {
-                self.state.push(char::REPLACEMENT_CHARACTER, &mut out);
+                self.state.push(char::REPLACEMENT_CHARACTER, true, &mut out);
             }
         }
         self.to.write_all(out.as_bytes())?;
@@ -206,6 +217,7 @@ mod tests {
             assert_eq!(visible(text), shown);
         }
         assert!(matches!(visible("plain\ntext π"), Cow::Borrowed(_)));
+        assert_eq!(pictured("<b title='\u{202e}\u{1b}'>\r\n"), "<b title='\u{fffd}␛'>\n");
         assert_eq!(one_line("t1\nt2 honest\u{1b}[A"), "t1␊t2 honest␛[A");
     }
 

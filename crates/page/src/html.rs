@@ -2,30 +2,6 @@
 
 use sha2::{Digest, Sha256};
 
-/// Replaces what a browser, an editor or a reader could be fooled by: control characters become their visible
-/// pictures (U+2400 block), bidirectional overrides and non-characters become U+FFFD. Newlines and tabs stay.
-/// Applied once to the whole finished page, so that no section can forget it.
-pub fn visible(page: &str) -> String {
-    page.chars()
-        .map(|c| match c {
-            '\n' | '\t' => c,
-            '\0'..='\u{1f}' => char::from_u32(0x2400 + c as u32).unwrap_or('\u{fffd}'),
-            '\u{7f}' => '\u{2421}',
-            '\u{80}'..='\u{9f}'
-            | '\u{200e}'
-            | '\u{200f}'
-            | '\u{2028}'
-            | '\u{2029}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
-            | '\u{feff}'
-            | '\u{fdd0}'..='\u{fdef}' => '\u{fffd}',
-            _ if c as u32 & 0xfffe == 0xfffe => '\u{fffd}',
-            _ => c,
-        })
-        .collect()
-}
-
 /// A share as a percentage: `97 %`, `0.4 %` below one per cent, with a no-break space.
 pub fn percent(share: f64) -> String {
     let value = share * 100.0;
@@ -133,11 +109,6 @@ pub fn csp_hash(script: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hostile_characters_become_visible() {
-        assert_eq!(visible("a\0b\x1b[31m\r\n\t\u{202e}x\u{ffff}\x7f"), "a␀b␛[31m␍\n\t\u{fffd}x\u{fffd}␡");
-    }
 
     #[test]
     fn numbers_read_well() {

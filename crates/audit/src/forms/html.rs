@@ -39,7 +39,7 @@ pub fn html(reports: &[Report]) -> String {
             }
         }
     };
-    visible(&page.into_string())
+    loophole_foreign::pictured(&page.into_string())
 }
 
 fn one(report: &Report) -> Markup {
@@ -109,15 +109,6 @@ fn shorten(text: &str) -> String {
     }
     let head: String = text.chars().take(LIMIT).collect();
     format!("{head}\n[… {} characters more]", count - LIMIT)
-}
-
-/// What was printed may hold anything; control characters are made harmless.
-fn visible(text: &str) -> String {
-    let bad = |c: char| {
-        (c.is_control() && !matches!(c, '\n' | '\t'))
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
-    };
-    text.chars().map(|c| if bad(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
