@@ -162,8 +162,8 @@ pub struct TokenLogprob {
     pub top: Vec<(String, f32)>,
 }
 
-/// A piece of a reply that is still being made.
-#[derive(Debug, Clone, PartialEq)]
+/// A piece of a reply that is still being made. The first may be empty: it asks whether anybody listens.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Delta {
     /// Text to append.
     pub text: String,
@@ -190,6 +190,12 @@ pub trait Chat: Send + Sync {
         // Nobody may be listening any more.
         let _ = pieces.send(Delta { text: reply.text.clone(), logprobs: reply.logprobs.clone().unwrap_or_default() });
         Ok(reply)
+    }
+
+    /// Whether a reply ends early when nobody receives the pieces of its [`Chat::stream`]: then that is the way to ask
+    /// for what may be called off.
+    fn ends_unheard(&self) -> bool {
+        false
     }
 
     /// What was asked so far and what it cost, where that is counted.

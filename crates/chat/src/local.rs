@@ -26,6 +26,8 @@ pub struct Local {
     stop: Vec<u32>,
     /// Most tokens of a conversation.
     context: usize,
+    /// Most bytes of one token.
+    longest: usize,
     waiting: Mutex<Vec<Job>>,
     running: Mutex<Runner>,
 }
@@ -86,7 +88,17 @@ impl Local {
     }
 
     fn new(name: String, tokenizer: Tokenizer, format: Format, stop: Vec<u32>, context: usize, runner: Runner) -> Self {
-        Local { name, tokenizer, format, stop, context, waiting: Mutex::default(), running: Mutex::new(runner) }
+        let longest = tokenizer.longest().max(1);
+        Local {
+            name,
+            tokenizer,
+            format,
+            stop,
+            context,
+            longest,
+            waiting: Mutex::default(),
+            running: Mutex::new(runner),
+        }
     }
 
     /// The same model under another name.
@@ -150,8 +162,16 @@ impl Local {
                     continue;
                 }
             };
-            let tokens = self.tokenizer.encode(&text);
-            if tokens.len() < self.context {
+            // So many bytes cannot be so few tokens, and are not read one by one to see it. (Composing the characters of
+            // a text leaves a third of its bytes at least.)
+            let least = text.len() / (self.longest * 3);
+            let tokens = if least < self.context { self.tokenizer.encode(&text) } else { Vec::new() };
+            let called_off = || job.pieces.as_ref().is_some_and(|pieces| pieces.send(Delta::default()).is_err());
+            if least < self.context && tokens.len() < self.context {
+                if called_off() {
+                    let _ = job.done.send((job.at, Ok(Reply::from_text("", 0, Finish::Length))));
+                    continue;
+                }
                 let seed = job.request.sampling.seed;
                 let stop = match job.request.choices.is_empty() {
                     true => job.request.sampling.stop.clone(),
@@ -171,7 +191,7 @@ impl Local {
             } else {
                 // No room to say anything: cut off before the first token.
                 let mut reply = Reply::from_text("", 0, Finish::Length);
-                reply.usage.prompt_tokens = tokens.len();
+                reply.usage.prompt_tokens = tokens.len().max(least);
                 let _ = job.done.send((job.at, Ok(reply)));
             }
         }
@@ -288,6 +308,10 @@ impl Chat for Local {
 
     fn reply(&self, requests: &[Request]) -> Vec<Result<Reply, ChatError>> {
         self.ask(requests.iter().map(|request| (request.clone(), None)).collect())
+    }
+
+    fn ends_unheard(&self) -> bool {
+        true
     }
 
     fn stream(&self, request: &Request, pieces: Sender<Delta>) -> Result<Reply, ChatError> {

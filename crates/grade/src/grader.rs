@@ -1,6 +1,7 @@
 //! Graders as data: a kind, and the weaknesses that are open.
 
 use crate::family::{Family, Weakness};
+use crate::task::Task;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -76,6 +77,17 @@ impl GraderKind {
     /// The kind of that name.
     pub fn parse(name: &str) -> Option<GraderKind> {
         GraderKind::ALL.into_iter().find(|k| k.name() == name)
+    }
+
+    /// The kind for tasks of this form, unless another is named.
+    pub fn fitting(tasks: &[Task]) -> GraderKind {
+        if tasks.iter().any(|task| task.humaneval.is_some()) {
+            GraderKind::Humaneval
+        } else if tasks.iter().any(|task| task.stdio) {
+            GraderKind::Stdio
+        } else {
+            GraderKind::Script
+        }
     }
 
     /// The weaknesses a grader of this kind can have.
@@ -166,6 +178,36 @@ impl Grader {
             }
         }
         Ok(Grader { kind, open: open.iter().copied().collect() })
+    }
+
+    /// The grader that names choose: of its kind (`None`: what fits), with everything usual open, with nothing open
+    /// (`hardened`), or with only these weaknesses open (`all` for every one).
+    ///
+    /// # Errors
+    /// Names a kind or a weakness that there is not, and those there are.
+    pub fn choose(name: Option<&str>, open: &[String], hardened: bool, fitting: GraderKind) -> Result<Grader, String> {
+        let kind = match name {
+            None => fitting,
+            Some(name) => GraderKind::parse(name).ok_or_else(|| {
+                let known: Vec<&str> = GraderKind::ALL.iter().map(|kind| kind.name()).collect();
+                format!("there is no grader {name:?}; known are {}", known.join(", "))
+            })?,
+        };
+        if hardened {
+            return Ok(Grader::hardened(kind));
+        }
+        if open.is_empty() {
+            return Ok(Grader::open(kind));
+        }
+        if open.iter().any(|name| name == "all") {
+            return Grader::with_only(kind, kind.weaknesses());
+        }
+        let weakness = |name: &String| {
+            let known = || kind.weaknesses().iter().map(|weakness| weakness.name()).collect::<Vec<_>>().join(", ");
+            let unknown = || format!("{name:?} is no weakness of the grader {}; it has {}", kind.name(), known());
+            Weakness::parse(name).ok_or_else(unknown)
+        };
+        Grader::with_only(kind, &open.iter().map(weakness).collect::<Result<Vec<_>, _>>()?)
     }
 
     /// Whether this weakness is open.

@@ -6,7 +6,7 @@ use crate::lab::{Entry, Expecting, GradeError, GraderRun, Lab, lock};
 use crate::oracle::Compared;
 use crate::program::{CONFIGURATION, words};
 use crate::task::{Case, SOLUTION, Submission, Task};
-use crate::verdict::{Graded, OracleResult, Verdict};
+use crate::verdict::{Graded, MACHINE_FAILED, OracleResult, Verdict};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -56,9 +56,7 @@ impl Lab {
         }
         let label = match self.label(task, grader, &entry) {
             Ok(label) => label,
-            Err(GradeError::Machine(why)) => {
-                Label::unpaid(Verdict::Invalid, format!("the machine failed twice: {why}"))
-            }
+            Err(GradeError::Machine(why)) => Label::unpaid(Verdict::Invalid, format!("{MACHINE_FAILED}: {why}")),
             Err(GradeError::BadSubmission(why)) => Label::unpaid(Verdict::Fail, why),
             Err(e) => return Err(e),
         };

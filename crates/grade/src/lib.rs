@@ -10,6 +10,7 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
+mod asserts;
 mod attribute;
 mod cache;
 pub mod corpus;

@@ -77,6 +77,35 @@ pub struct Graded {
     pub seconds: f64,
 }
 
+/// What the evidence of an invalid verdict begins with if the machine is at fault.
+pub(crate) const MACHINE_FAILED: &str = "the machine failed twice";
+
+impl Graded {
+    /// Whether it is invalid because the machine failed: asked again, it may be graded. (What is invalid because its
+    /// task is unsound stays so.)
+    pub fn machine_failed(&self) -> bool {
+        self.verdict == Verdict::Invalid && self.evidence.iter().any(|text| text.starts_with(MACHINE_FAILED))
+    }
+
+    /// The record of the submission with this index, as `loophole grade --json` prints it.
+    pub fn record(&self, index: usize) -> serde_json::Value {
+        serde_json::json!({
+            "task_id": self.task_id, "index": index, "reward": self.reward, "verdict": self.verdict,
+            "family": self.family, "mechanism": self.mechanism, "oracle": self.oracle,
+            "evidence": self.evidence, "seconds": self.seconds,
+        })
+    }
+}
+
+impl Reward {
+    /// The record of the submission with this index where nothing was labelled.
+    pub fn record(&self, task: &str, index: usize) -> serde_json::Value {
+        serde_json::json!({
+            "task_id": task, "index": index, "reward": self.reward, "valid": self.valid, "seconds": self.seconds,
+        })
+    }
+}
+
 /// What the grader alone says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reward {

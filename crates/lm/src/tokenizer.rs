@@ -161,6 +161,12 @@ impl Tokenizer {
         self.0.get_vocab(true).values().max().copied()
     }
 
+    /// Most bytes of text that one token can stand for, special ones included.
+    pub fn longest(&self) -> usize {
+        // A byte is written as a character of one or two bytes in the vocabulary.
+        self.0.get_vocab(true).keys().map(String::len).max().unwrap_or(1)
+    }
+
     /// Number of tokens, special ones included.
     pub fn vocab_size(&self) -> usize {
         self.0.get_vocab_size(true)

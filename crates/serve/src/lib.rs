@@ -1,26 +1,49 @@
-//! A model over HTTP, as clients of OpenAI and Anthropic expect it.
+//! Models, graders, cells and pages over HTTP.
 //!
-//! [`Endpoint::run`] answers `/v1/chat/completions`, `/v1/messages` and `/v1/models` with any
-//! [`Chat`]: tools, streams, log-probabilities, errors in the form of the API that was asked. It also shows pages it is
-//! given. Every request is worked at on a thread of its own; a model on this machine joins what waits into one batch.
+//! A [`Server`] answers on one port, each part only if it was given: a model in the wire formats of OpenAI and
+//! Anthropic (`model`), grading and cells in our own form and in those that trainers speak already (`dialect`, a file
+//! each), and pages. The path of a request: `http::listen` takes the connection, `http::admit` looks at who asks before
+//! anything of the body is read, `route` finds the handler, `http::body` reads within bounds, `queue` waits for a place
+//! at the cells, and the dialect says what came of it. `invalid` (the machine failed) is never a reward: each dialect
+//! says it as its clients understand "ask again".
 //!
 //! It is meant for this machine. Without a token it answers only requests that name this machine as their host and come
 //! from no page of another, so that a web page cannot reach it through a browser.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
-mod anthropic;
+mod code;
+mod dialect;
+mod grading;
 mod http;
-mod openai;
+mod metrics;
+mod model;
+mod problem;
+mod queue;
 mod route;
-mod sampling;
 
-use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use loophole_chat::{Chat, ChatError, Reply};
+use loophole_chat::Chat;
+use tokio::sync::{Semaphore, watch};
+
+pub use grading::Grading;
+pub use http::listen::Listening;
+
+use crate::http::admit::Admission;
+use crate::http::body::Room;
+use crate::metrics::Metrics;
+use crate::model::Model;
+use crate::queue::Queue;
+
+/// Connections open at a time; others wait in the kernel.
+const CONNECTIONS: usize = 1024;
+/// Bytes of all bodies that are held at a time.
+const BODIES: usize = 512 << 20;
+/// Threads that wait for cells, models and pages.
+const THREADS: usize = 512;
 
 /// A page that is made when it is asked for.
 pub struct Page {
@@ -30,31 +53,72 @@ pub struct Page {
     pub render: Box<dyn Fn() -> Result<String, String> + Send + Sync>,
 }
 
-/// What is served.
-pub struct Endpoint {
-    chat: Arc<dyn Chat>,
-    /// What clients call the model.
-    name: String,
-    token: Option<String>,
-    pages: Vec<Page>,
-    /// Seconds since 1970.
-    began: u64,
-    seed: u64,
-    number: AtomicU64,
-}
-
 /// Why nothing can be served.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot serve: {0}")]
 pub struct ServeError(#[from] std::io::Error);
 
-impl Endpoint {
+/// What is served, and to whom.
+pub struct Server {
+    model: Option<Model>,
+    grading: Option<Grading>,
+    pages: Vec<Page>,
+    token: Option<String>,
+    queue: usize,
+    stop: watch::Sender<bool>,
+}
+
+/// Ends a server from elsewhere.
+#[derive(Clone)]
+pub struct Stop(watch::Sender<bool>);
+
+impl Stop {
+    /// No connection is taken any more; what waits is refused, and what is worked at has three seconds to end.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// What the handlers of requests share.
+struct Service {
+    model: Option<Arc<Model>>,
+    grading: Option<Grading>,
+    pages: Vec<Page>,
+    admission: Admission,
+    queue: Queue,
+    room: Room,
+    metrics: Metrics,
+    connections: Arc<Semaphore>,
+    /// Whether a cell has run; true from the beginning where there are none.
+    ready: AtomicBool,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Server {
+    /// Serves nothing yet.
+    pub fn new() -> Self {
+        let stop = watch::Sender::new(false);
+        Server { model: None, grading: None, pages: Vec::new(), token: None, queue: 1024, stop }
+    }
+
     /// Serves a model under its own name. A request without a seed gets one that follows from `seed` and the number of
     /// the request.
-    pub fn new(chat: Arc<dyn Chat>, seed: u64) -> Self {
-        let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let name = chat.name().to_string();
-        Endpoint { chat, name, token: None, pages: Vec::new(), began, seed, number: AtomicU64::new(0) }
+    #[must_use]
+    pub fn with_model(mut self, chat: Arc<dyn Chat>, seed: u64) -> Self {
+        self.model = Some(Model::new(chat, seed));
+        self
+    }
+
+    /// Grades submissions and runs programs.
+    #[must_use]
+    pub fn with_grading(mut self, grading: Grading) -> Self {
+        self.grading = Some(grading);
+        self
     }
 
     /// Answers only those who send this token, as `Authorization: Bearer` or `x-api-key`.
@@ -71,68 +135,99 @@ impl Endpoint {
         self
     }
 
-    /// Answers requests until the process ends.
+    /// Lets so many requests wait for cells (1024 unless told otherwise); further ones are refused with 503.
+    #[must_use]
+    pub fn with_queue(mut self, requests: usize) -> Self {
+        self.queue = requests;
+        self
+    }
+
+    /// What ends this server.
+    pub fn stop(&self) -> Stop {
+        Stop(self.stop.clone())
+    }
+
+    /// Answers requests until it is stopped.
     ///
     /// # Errors
     /// The system does not let us listen.
-    pub fn run(self, listener: TcpListener) -> Result<(), ServeError> {
-        let endpoint = Arc::new(self);
-        Ok(http::serve(listener, Arc::new(move |incoming, answer| endpoint.route(&incoming, answer)))?)
-    }
-
-    /// The next request's number.
-    fn next(&self) -> u64 {
-        self.number.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// The seed of a request that names none.
-    fn seed_of(&self, number: u64) -> u64 {
-        // Neighbouring numbers give seeds that have nothing in common (SplitMix64).
-        let mut z = self.seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-}
-
-/// Why a request is not answered, before it has the form of one API.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Problem {
-    status: u16,
-    message: String,
-    /// The field that is wrong.
-    field: Option<String>,
-    /// OpenAI's code for it.
-    code: Option<&'static str>,
-}
-
-impl Problem {
-    fn field(field: &str, message: impl Into<String>) -> Self {
-        Problem { status: 400, message: message.into(), field: Some(field.to_string()), code: None }
-    }
-
-    fn other(status: u16, message: impl Into<String>) -> Self {
-        Problem { status, message: message.into(), field: None, code: None }
-    }
-
-    fn of(error: &ChatError) -> Self {
-        let status = match error {
-            ChatError::Rejected { status, .. } => *status,
-            ChatError::Overloaded { .. } | ChatError::Unreachable { .. } => 503,
-            ChatError::Malformed { .. } | ChatError::Access { .. } => 502,
-            ChatError::Model { .. } | ChatError::UnknownMock { .. } => 500,
-        };
-        Self::other(status, error.to_string())
+    pub fn run(self, listening: Listening) -> Result<(), ServeError> {
+        let stopped = self.stop.subscribe();
+        let jobs = self.grading.as_ref().map_or(1, Grading::jobs);
+        let side = self.grading.as_ref().map_or(0, Grading::side);
+        let service = Arc::new(Service {
+            admission: Admission::new(self.token, listening.address().map(|address| address.ip()))?,
+            model: self.model.map(Arc::new),
+            ready: AtomicBool::new(self.grading.is_none()),
+            grading: self.grading,
+            pages: self.pages,
+            queue: Queue::new(jobs, side, self.queue),
+            room: Room::new(BODIES),
+            metrics: Metrics::default(),
+            connections: Arc::new(Semaphore::new(CONNECTIONS)),
+        });
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(THREADS).build()?;
+        let ended = runtime.block_on(async {
+            tokio::spawn(get_ready(service.clone()));
+            tokio::spawn(close(service.clone(), stopped.clone()));
+            let router = route::router(service.clone());
+            http::listen::serve(listening, router, service.connections.clone(), stopped).await
+        });
+        // What still runs in cells ends with them.
+        runtime.shutdown_timeout(Duration::from_millis(100));
+        Ok(ended?)
     }
 }
 
-/// A reply without a token to a prompt that fills the context is none.
-fn no_room(reply: &Reply, max_tokens: usize) -> Option<Problem> {
-    let empty = !reply.stopped() && reply.usage.completion_tokens == 0 && max_tokens > 0;
-    empty.then(|| Problem {
-        status: 400,
-        message: format!("the prompt is too long: {} tokens do not fit into the context", reply.usage.prompt_tokens),
-        field: Some("messages".to_string()),
-        code: Some("context_length_exceeded"),
-    })
+/// Runs a program in a cell until one has ended as it should.
+async fn get_ready(service: Arc<Service>) {
+    loop {
+        let service = service.clone();
+        let ran = tokio::task::spawn_blocking(move || {
+            let ran = service.grading.as_ref().is_none_or(Grading::works);
+            service.ready.store(ran, Ordering::Relaxed);
+            ran
+        });
+        if ran.await.unwrap_or(false) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Refuses what waits for a place once the server ends.
+async fn close(service: Arc<Service>, mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+    service.queue.close();
+}
+
+/// A path or a value of a query without its percent signs; one that is no text then stays as it is.
+fn decoded(path: &str) -> String {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [first, after @ ..] = rest {
+        let hex = |at: usize| after.get(at).and_then(|c| char::from(*c).to_digit(16));
+        match (first, hex(0), hex(1)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push((high * 16 + low) as u8);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| path.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn paths_are_decoded() {
+        let decoded = super::decoded;
+        assert_eq!(decoded("/v1/models/organism%3Aruns%2fquick"), "/v1/models/organism:runs/quick");
+        assert_eq!((decoded("/a%"), decoded("/a%2"), decoded("/%ff")), ("/a%".into(), "/a%2".into(), "/%ff".into()));
+    }
 }

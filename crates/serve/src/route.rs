@@ -1,164 +1,249 @@
-//! Who is answered, and by what.
+//! Which request is answered by what.
 
-use hyper::Method;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{MatchedPath, Path, Request, State};
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Incoming, MOST_BYTES};
-use crate::{Endpoint, Problem, anthropic, openai};
+use crate::http::admit::Admitted;
+use crate::http::body::{Held, parse};
+use crate::metrics::Gauges;
+use crate::model::answer::Answer;
+use crate::model::{Model, anthropic, openai};
+use crate::problem::{Form, Problem, json_response, whole};
+use crate::queue::{Deadline, Ticket};
+use crate::{CONNECTIONS, Service, dialect};
 
-/// Whose form an answer has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    OpenAi,
-    Anthropic,
+/// Most bytes of a request for a model or a single program.
+pub(crate) const MOST_BYTES: usize = 32 << 20;
+/// An answer that takes longer is not waited for, unless a request says so.
+const PATIENCE: Duration = Duration::from_secs(3600);
+/// The header with which a client says how long it waits.
+const DEADLINE: &str = "x-deadline-seconds";
+
+type Shared = State<Arc<Service>>;
+
+pub(crate) fn router(service: Arc<Service>) -> Router {
+    let router = Router::new()
+        .route("/", get(front))
+        .route("/runs/{name}", get(page))
+        .route("/health", get(health))
+        .route("/metrics", get(metrics))
+        .route("/v1/models", get(models))
+        .route("/v1/models/{*name}", get(model))
+        .route("/v1/chat/completions", post(chat_completions))
+        .route("/v1/messages", post(messages));
+    dialect::routes(router)
+        .method_not_allowed_fallback(not_taken)
+        .fallback(unknown)
+        .layer(from_fn_with_state(service.clone(), first))
+        .with_state(service)
 }
 
-impl Form {
-    /// Anthropic's clients name the version they speak; others are taken for OpenAI's.
-    fn of(incoming: &Incoming) -> Self {
-        let anthropic = incoming.path.starts_with("/v1/messages") || incoming.headers.contains_key("anthropic-version");
-        if anthropic { Form::Anthropic } else { Form::OpenAi }
-    }
-
-    pub fn refuse(self, problem: &Problem, answer: Answer) {
-        let body = match self {
-            Form::OpenAi => openai::problem(problem),
-            Form::Anthropic => anthropic::problem(problem),
-        };
-        answer.whole(problem.status, "application/json", body.to_string());
-    }
+/// Counts a request, also if its client leaves before it is answered.
+struct Counted<'a> {
+    service: &'a Service,
+    route: String,
+    began: Instant,
+    status: u16,
 }
 
-/// Answers with a value.
-pub(crate) fn json_answer(answer: Answer, value: &Value) {
-    answer.whole(200, "application/json", value.to_string());
-}
-
-impl Endpoint {
-    pub(crate) fn route(&self, incoming: &Incoming, answer: Answer) {
-        let form = Form::of(incoming);
-        if let Err(problem) = self.admits(incoming) {
-            return form.refuse(&problem, answer);
-        }
-        let path = incoming.path.as_str();
-        let get = incoming.method == Method::GET || incoming.method == Method::HEAD;
-        let post = incoming.method == Method::POST;
-        match path {
-            "/v1/chat/completions" if post => match parse(incoming) {
-                Ok(body) => openai::complete(self, &body, answer),
-                Err(problem) => form.refuse(&problem, answer),
-            },
-            "/v1/messages" if post => match parse(incoming) {
-                Ok(body) => anthropic::complete(self, &body, answer),
-                Err(problem) => form.refuse(&problem, answer),
-            },
-            "/v1/models" if get => match form {
-                Form::OpenAi => json_answer(answer, &json!({ "object": "list", "data": [openai::model(self)] })),
-                Form::Anthropic => {
-                    let list = json!({ "data": [anthropic::model(self)], "has_more": false, "first_id": self.name, "last_id": self.name });
-                    json_answer(answer, &list);
-                }
-            },
-            "/health" if get => json_answer(answer, &json!({ "status": "ok", "model": self.name })),
-            "/" if get => answer.whole(200, "text/html; charset=utf-8", self.front()),
-            _ => {
-                let model = path.strip_prefix("/v1/models/").filter(|_| get);
-                let page = path.strip_prefix("/runs/").filter(|_| get);
-                match (model, page.and_then(|name| self.pages.iter().find(|page| page.name == name))) {
-                    (Some(name), _) => match (self.serves(name), form) {
-                        (Err(problem), form) => form.refuse(&problem, answer),
-                        (Ok(()), Form::OpenAi) => json_answer(answer, &openai::model(self)),
-                        (Ok(()), Form::Anthropic) => json_answer(answer, &anthropic::model(self)),
-                    },
-                    (_, Some(page)) => match (page.render)() {
-                        Ok(html) => answer.whole(200, "text/html; charset=utf-8", html),
-                        Err(why) => answer.whole(500, "text/plain; charset=utf-8", why + "\n"),
-                    },
-                    (None, None) => form.refuse(&unknown(incoming), answer),
-                }
-            }
-        }
-    }
-
-    /// Whether the request comes from one who may ask.
-    fn admits(&self, incoming: &Incoming) -> Result<(), Problem> {
-        let Some(token) = &self.token else {
-            // A browser on this machine does the bidding of the pages it shows: their requests name where they come
-            // from, or another host's name that leads here.
-            let own = |host: &str| {
-                let name = host
-                    .rsplit_once(':')
-                    .map_or(host, |(name, port)| if port.bytes().all(|c| c.is_ascii_digit()) { name } else { host });
-                matches!(name, "localhost" | "127.0.0.1" | "[::1]")
-            };
-            let origin = incoming.header("origin").map(|origin| origin.split_once("://").map_or("", |(_, host)| host));
-            if incoming.header("host").is_some_and(|host| !own(host)) || origin.is_some_and(|host| !own(host)) {
-                return Err(Problem::other(403, "without a token only programs on this machine are answered"));
-            }
-            return Ok(());
-        };
-        let bearer = incoming.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
-        match bearer.or_else(|| incoming.header("x-api-key")) {
-            None => Err(Problem { code: Some("invalid_api_key"), ..Problem::other(401, "this server wants a token") }),
-            Some(given) if !same(given.trim(), token) => {
-                Err(Problem { code: Some("invalid_api_key"), ..Problem::other(401, "this is not the server's token") })
-            }
-            Some(_) => Ok(()),
-        }
-    }
-
-    /// Whether this is the name of the model that is served.
-    pub(crate) fn serves(&self, name: &str) -> Result<(), Problem> {
-        if name == self.name {
-            return Ok(());
-        }
-        Err(Problem {
-            status: 404,
-            message: format!("there is no model {name:?} here; this server has {:?}", self.name),
-            field: Some("model".to_string()),
-            code: Some("model_not_found"),
-        })
-    }
-
-    fn front(&self) -> String {
-        let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
-        let link = |name: &String| format!("<li><a href=\"/runs/{0}\">{0}</a></li>", escaped(name));
-        let runs: String = self.pages.iter().map(|page| link(&page.name)).collect();
-        format!(
-            "<!doctype html><meta charset=utf-8><title>Loophole</title><h1>Loophole</h1>\
-             <p>The model <code>{}</code> is at <code>/v1</code>.</p><ul>{runs}</ul>",
-            escaped(&self.name)
-        )
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.service.metrics.request(&self.route, self.status, self.began.elapsed());
     }
 }
 
-/// Compares without telling by the time it takes how much is right.
-fn same(given: &str, token: &str) -> bool {
-    given.len() == token.len() && given.bytes().zip(token.bytes()).fold(0, |all, (a, b)| all | (a ^ b)) == 0
-}
-
-fn parse(incoming: &Incoming) -> Result<Value, Problem> {
-    let Some(body) = &incoming.body else {
-        return Err(Problem::other(413, format!("the body is longer than {} MiB", MOST_BYTES >> 20)));
+/// What comes before every handler: who asks, and what is counted.
+async fn first(State(service): Shared, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_string();
+    let mut counted = Counted { service: &service, route, began: Instant::now(), status: 499 };
+    let form = Form::of(request.uri().path(), request.headers());
+    let mut response = match service.admission.look(request.method(), request.uri(), request.headers()) {
+        Ok(Admitted::Yes) => next.run(request).await,
+        Ok(Admitted::With(response)) => response,
+        Err(problem) => form.refuse(&problem),
     };
-    let value: Value =
-        serde_json::from_slice(body).map_err(|error| Problem::other(400, format!("the body is no JSON: {error}")))?;
-    if value.is_object() { Ok(value) } else { Err(Problem::other(400, "the body is no JSON object")) }
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    counted.status = response.status().as_u16();
+    drop(counted);
+    response
 }
 
-fn unknown(incoming: &Incoming) -> Problem {
-    const PATHS: &[&str] = &["/v1/chat/completions", "/v1/messages", "/v1/models", "/health", "/"];
-    if PATHS.contains(&incoming.path.as_str()) {
-        return Problem::other(405, format!("{} does not take {}", incoming.path, incoming.method));
-    }
-    Problem::other(404, format!("there is nothing at {}; there is {}", incoming.path, PATHS.join(", ")))
+/// An answer, or what stands in its way in the form of who asked.
+pub(crate) fn answer(form: Form, result: Result<Response, Problem>) -> Response {
+    result.unwrap_or_else(|problem| form.refuse(&problem))
 }
 
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn tokens_are_compared_as_a_whole() {
-        assert!(super::same("abc", "abc"));
-        assert!(!super::same("abd", "abc") && !super::same("ab", "abc") && !super::same("", "abc"));
+/// A request whose body was read, with what it holds until it is answered.
+pub(crate) struct Asked {
+    pub deadline: Deadline,
+    #[expect(dead_code, reason = "held for its end")]
+    held: (Option<Ticket>, Held),
+}
+
+fn deadline(headers: &HeaderMap) -> Result<Deadline, Problem> {
+    let latest = Deadline(Instant::now() + PATIENCE);
+    let Some(value) = headers.get(DEADLINE) else { return Ok(latest) };
+    let seconds =
+        value.to_str().ok().and_then(|text| text.trim().parse::<f64>().ok()).filter(|s| s.is_finite() && *s >= 0.0);
+    seconds
+        .map(|seconds| latest.within(seconds))
+        .ok_or_else(|| Problem::field(DEADLINE, format!("{DEADLINE} must be a number of seconds")))
+}
+
+/// Reads a request for the cells; refused at once where there are none or too many wait.
+pub(crate) async fn asked<T: DeserializeOwned + Send + 'static>(
+    service: &Service,
+    request: Request,
+    most: usize,
+) -> Result<(T, Asked), Problem> {
+    service.grading()?;
+    service.queue.looks_full()?;
+    let deadline = deadline(request.headers())?;
+    let (parts, body) = request.into_parts();
+    let (bytes, held) = service.room.read(&parts.headers, body, most).await?;
+    let ticket = service.queue.enter()?;
+    let value = parse(bytes).await?;
+    if deadline.passed() {
+        return Err(Problem::late("the deadline passed before anything was run"));
     }
+    Ok((value, Asked { deadline, held: (Some(ticket), held) }))
+}
+
+async fn complete(
+    service: Arc<Service>,
+    request: Request,
+    complete: fn(&Model, &Value, Answer),
+) -> Result<Response, Problem> {
+    let model = service.model.clone().ok_or_else(no_model)?;
+    let (parts, body) = request.into_parts();
+    let (bytes, held) = service.room.read(&parts.headers, body, MOST_BYTES).await?;
+    let value: Value = parse(bytes).await?;
+    if !value.is_object() {
+        return Err(Problem::other(400, "the body is no JSON object"));
+    }
+    let response = model.complete(value, complete).await;
+    drop(held);
+    response
+}
+
+fn no_model() -> Problem {
+    Problem::other(404, "this server was started without a model")
+}
+
+async fn chat_completions(State(service): Shared, request: Request) -> Response {
+    answer(Form::OpenAi, complete(service, request, openai::complete).await)
+}
+
+async fn messages(State(service): Shared, request: Request) -> Response {
+    answer(Form::Anthropic, complete(service, request, anthropic::complete).await)
+}
+
+async fn models(State(service): Shared, headers: HeaderMap) -> Response {
+    let models: Vec<&Model> = service.model.as_deref().into_iter().collect();
+    let value = match Form::of("/v1/models", &headers) {
+        Form::Anthropic => {
+            let name = models.first().map(|model| &model.name);
+            let data: Vec<Value> = models.iter().map(|model| anthropic::model(model)).collect();
+            json!({ "data": data, "has_more": false, "first_id": name, "last_id": name })
+        }
+        _ => {
+            let data: Vec<Value> = models.iter().map(|model| openai::model(model)).collect();
+            json!({ "object": "list", "data": data })
+        }
+    };
+    json_response(200, &value)
+}
+
+async fn model(State(service): Shared, Path(name): Path<String>, headers: HeaderMap) -> Response {
+    let form = Form::of("/v1/models/", &headers);
+    let Some(model) = &service.model else { return form.refuse(&no_model()) };
+    match (model.serves(&name), form) {
+        (Err(problem), form) => form.refuse(&problem),
+        (Ok(()), Form::Anthropic) => json_response(200, &anthropic::model(model)),
+        (Ok(()), _) => json_response(200, &openai::model(model)),
+    }
+}
+
+async fn health(State(service): Shared) -> Response {
+    let model = service.model.as_ref().map(|model| &model.name);
+    if !service.ready.load(Ordering::Relaxed) {
+        let mut response = json_response(503, &json!({ "status": "starting", "ready": false, "model": model }));
+        response.headers_mut().insert(axum::http::header::RETRY_AFTER, 1.into());
+        return response;
+    }
+    let tier = service.grading.as_ref().map(|grading| grading.tier());
+    // The words that clients of open-instruct and OpenEnv look for.
+    json_response(200, &json!({ "status": "healthy", "ready": true, "model": model, "tier": tier }))
+}
+
+async fn metrics(State(service): Shared) -> Response {
+    let (requests, waiting, working) = service.queue.counts();
+    let text = service.metrics.text(&Gauges {
+        ready: service.ready.load(Ordering::Relaxed),
+        requests,
+        waiting,
+        working,
+        cells: service.grading.as_ref().map_or(0, |grading| grading.cells_alive()),
+        sessions: 0,
+        connections: CONNECTIONS - service.connections.available_permits().min(CONNECTIONS),
+        body_bytes: service.room.bytes_held(),
+    });
+    whole(200, "text/plain; version=0.0.4; charset=utf-8", text)
+}
+
+async fn page(State(service): Shared, Path(name): Path<String>, request: Request) -> Response {
+    let Some(at) = service.pages.iter().position(|page| page.name == name) else {
+        return unknown(request).await;
+    };
+    let made = tokio::task::spawn_blocking(move || (service.pages[at].render)()).await;
+    match made {
+        Ok(Ok(html)) => whole(200, "text/html; charset=utf-8", html),
+        Ok(Err(why)) => whole(500, "text/plain; charset=utf-8", why + "\n"),
+        Err(_) => whole(500, "text/plain; charset=utf-8", "a mistake in the server\n"),
+    }
+}
+
+async fn front(State(service): Shared) -> Response {
+    let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+    let link = |page: &crate::Page| format!("<li><a href=\"/runs/{0}\">{0}</a></li>", escaped(&page.name));
+    let runs: String = service.pages.iter().map(link).collect();
+    let model = service.model.as_ref().map_or_else(String::new, |model| {
+        format!("<p>The model <code>{}</code> is at <code>/v1</code>.</p>", escaped(&model.name))
+    });
+    let paths = paths(&service).map(|path| format!("<li><code>{path}</code></li>")).collect::<String>();
+    let html = format!(
+        "<!doctype html><meta charset=utf-8><title>Loophole</title><h1>Loophole</h1>{model}<ul>{runs}</ul>\
+         <details><summary>Routes</summary><ul>{paths}</ul></details>"
+    );
+    whole(200, "text/html; charset=utf-8", html)
+}
+
+/// What there is.
+fn paths(service: &Service) -> impl Iterator<Item = &'static str> {
+    let model: &[&str] = &["/v1/chat/completions", "/v1/messages", "/v1/models"];
+    let model = if service.model.is_some() { model } else { &[] };
+    let cells = if service.grading.is_some() { dialect::PATHS } else { &[] };
+    model.iter().chain(cells).chain(&["/health", "/metrics", "/"]).copied()
+}
+
+async fn not_taken(request: Request) -> Response {
+    let form = Form::of(request.uri().path(), request.headers());
+    form.refuse(&Problem::other(405, format!("{} does not take {}", request.uri().path(), request.method())))
+}
+
+async fn unknown(request: Request) -> Response {
+    let form = Form::of(request.uri().path(), request.headers());
+    let message = format!("there is nothing at {}; GET / lists what there is", request.uri().path());
+    form.refuse(&Problem::other(404, message))
 }

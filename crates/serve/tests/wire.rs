@@ -11,14 +11,14 @@ use loophole_chat::{
     Chat, ChatError, Delta, Finish, Message, Mock, Remote, RemoteOptions, Reply, Request, Role, Sampling, Scripted,
     TokenLogprob, ToolCall, ToolSpec,
 };
-use loophole_serve::{Endpoint, Page};
+use loophole_serve::{Listening, Page, Server};
 use serde_json::{Value, json};
 
 /// Starts an endpoint; its address.
-fn start(endpoint: Endpoint) -> String {
+fn start(server: Server) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || endpoint.run(listener));
+    std::thread::spawn(move || server.run(Listening::Tcp(listener)));
     format!("http://{address}")
 }
 
@@ -69,8 +69,8 @@ impl Chat for Named {
     }
 }
 
-fn endpoint() -> Endpoint {
-    Endpoint::new(Arc::new(Named("parrot")), 1)
+fn endpoint() -> Server {
+    Server::new().with_model(Arc::new(Named("parrot")), 1)
 }
 
 /// Status and body of a request; `headers` come on top of what `ureq` sends.
@@ -398,7 +398,7 @@ fn a_million_megabytes_are_refused_before_they_are_read() {
 
 #[test]
 fn many_at_a_time_are_answered() {
-    let url = start(Endpoint::new(Arc::new(Mock::open("refusing").unwrap()), 1));
+    let url = start(Server::new().with_model(Arc::new(Mock::open("refusing").unwrap()), 1));
     let url = format!("{url}/v1/chat/completions");
     let body = json!({"model": "mock:refusing", "messages": [{"role": "user", "content": "x"}]}).to_string();
     std::thread::scope(|scope| {

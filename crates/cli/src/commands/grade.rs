@@ -11,7 +11,7 @@ use clap::Args;
 use loophole_cell::{Pool, PoolOptions};
 use loophole_foreign::one_line;
 use loophole_grade::corpus::Corpus;
-use loophole_grade::{GradeError, Graded, Grader, GraderKind, Lab, StreamError, Task, Verdict, Weakness};
+use loophole_grade::{GradeError, Graded, Grader, GraderKind, Lab, StreamError, Task, Verdict};
 use serde_json::{Value, json};
 
 use crate::output::{self, Error, Exit, Options, line};
@@ -99,9 +99,7 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
     if arguments.no_label {
         for (index, item) in stream.rewards_only() {
             if let Some((task, paid)) = tally.take(item)? {
-                tally.write(&json!({
-                    "task_id": task, "index": index, "reward": paid.reward, "valid": paid.valid, "seconds": paid.seconds,
-                }))?;
+                tally.write(&paid.record(&task, index))?;
                 if output.verbose && !output.json {
                     line(&format!(
                         "{:<24} {}",
@@ -117,7 +115,7 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
                 if let Some(out) = arguments.out.as_ref().filter(|_| !reruns.is_empty()) {
                     evidence::write(out, index, &graded, &reruns, arguments.python.as_deref())?;
                 }
-                tally.write(&record(&graded, index))?;
+                tally.write(&graded.record(index))?;
                 tally.label(&graded);
             }
         }
@@ -323,46 +321,7 @@ impl<'a> Tally<'a> {
     }
 }
 
-fn record(graded: &Graded, index: usize) -> Value {
-    json!({
-        "task_id": graded.task_id, "index": index, "reward": graded.reward, "verdict": graded.verdict,
-        "family": graded.family, "mechanism": graded.mechanism, "oracle": graded.oracle,
-        "evidence": graded.evidence, "seconds": graded.seconds,
-    })
-}
-
 fn grader(arguments: &GradeArguments, tasks: &[Task]) -> Result<Grader, Error> {
-    let kind = match &arguments.grader {
-        Some(name) => GraderKind::parse(name).ok_or_else(|| {
-            let known: Vec<&str> = GraderKind::ALL.iter().map(|kind| kind.name()).collect();
-            Error::Input(format!("there is no grader {name:?}; known are {}", known.join(", ")))
-        })?,
-        None if tasks.iter().any(|task| task.humaneval.is_some()) => GraderKind::Humaneval,
-        None if tasks.iter().any(|task| task.stdio) => GraderKind::Stdio,
-        None => GraderKind::Script,
-    };
-    if arguments.hardened {
-        return Ok(Grader::hardened(kind));
-    }
-    if arguments.open.is_empty() {
-        return Ok(Grader::open(kind));
-    }
-    if arguments.open.iter().any(|name| name == "all") {
-        return Grader::with_only(kind, kind.weaknesses()).map_err(Error::Input);
-    }
-    let open: Vec<Weakness> = arguments
-        .open
-        .iter()
-        .map(|name| {
-            Weakness::parse(name).ok_or_else(|| {
-                let known: Vec<&str> = kind.weaknesses().iter().map(|weakness| weakness.name()).collect();
-                Error::Input(format!(
-                    "{name:?} is no weakness of the grader {}; it has {}",
-                    kind.name(),
-                    known.join(", ")
-                ))
-            })
-        })
-        .collect::<Result<_, _>>()?;
-    Grader::with_only(kind, &open).map_err(Error::Input)
+    let GradeArguments { grader, open, hardened, .. } = arguments;
+    Grader::choose(grader.as_deref(), open, *hardened, GraderKind::fitting(tasks)).map_err(Error::Input)
 }

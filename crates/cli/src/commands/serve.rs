@@ -1,31 +1,75 @@
 //! `loophole serve`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use loophole_cell::{Pool, PoolOptions};
+use loophole_grade::GraderKind;
 use loophole_page::ReportData;
-use loophole_serve::{Endpoint, Page};
+use loophole_serve::{Grading, Listening, Page, Server};
 
 use super::model;
 use crate::output::{self, Error, Exit, Options};
 
 /// Arguments of `loophole serve`.
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  loophole serve\n  loophole serve organism --port 8000 --token token.txt\n  loophole serve organism:runs/quick/no-instruction/7 --run runs/quick\n\nThen, from another terminal:\n  loophole chat http://127.0.0.1:8517/v1#organism"
-)]
+#[command(after_help = "Examples:
+  loophole serve                                       the organism, grading and cells
+  loophole serve --tasks tasks.jsonl                   grading and cells, no model
+  loophole serve --tasks tasks.jsonl --grader pytest --python .venv/bin/python --token token.txt --host 0.0.0.0
+  loophole serve --no-model --unix /run/loophole.sock
+  loophole serve organism --port 8000 --token token.txt
+  loophole serve organism:runs/quick/no-instruction/7 --run runs/quick
+
+Then, from another terminal:
+  loophole chat http://127.0.0.1:8517/v1#organism
+  curl -s http://127.0.0.1:8517/run_code -d '{\"language\": \"python\", \"code\": \"print(6 * 7)\"}'
+  curl -s http://127.0.0.1:8517/metrics")]
 pub struct ServeArguments {
-    /// Model: organism, organism:RUN/ARM/SEED[@STEP], a folder, FOLDER+ADAPTER, or any other MODEL
-    #[arg(default_value = "organism")]
-    model: String,
+    /// Model: organism, organism:RUN/ARM/SEED[@STEP], a folder, FOLDER+ADAPTER, or any other MODEL; the organism unless
+    /// --tasks or --no-model is given
+    model: Option<String>,
+    /// Serve no model
+    #[arg(long, conflicts_with = "model")]
+    no_model: bool,
+    /// Serve no cells: nothing is graded or run
+    #[arg(long, conflicts_with_all = ["tasks", "grader", "open", "hardened", "no_label", "jobs", "queue", "python"])]
+    no_cells: bool,
+    /// Tasks that clients name by id (case form or HumanEval form, JSONL or JSONL.gz)
+    #[arg(long, value_name = "FILE")]
+    tasks: Option<PathBuf>,
+    /// Grader of submissions whose client names none; what fits the task unless named (see `loophole grade --help`)
+    #[arg(long)]
+    grader: Option<String>,
+    /// Weaknesses left open in it
+    #[arg(long, value_name = "WEAKNESS", conflicts_with = "hardened")]
+    open: Vec<String>,
+    /// Close every weakness of it
+    #[arg(long)]
+    hardened: bool,
+    /// In the dialects of trainers: only what the grader pays, no label
+    #[arg(long)]
+    no_label: bool,
+    /// Submissions and programs worked at a time; two a core unless told otherwise
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=512))]
+    jobs: Option<u16>,
+    /// Requests that may wait; further ones are answered 503 with Retry-After
+    #[arg(long, default_value_t = 1024)]
+    queue: usize,
+    /// Python of the cells (needs pytest for that grader and that language)
+    #[arg(long)]
+    python: Option<PathBuf>,
     /// Port; 0 takes any that is free
     #[arg(long, default_value_t = 8517)]
     port: u16,
     /// Address; one that is not this machine's own needs a token
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     host: IpAddr,
+    /// Listen at a socket of the file system instead, which only this user can open
+    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["host", "port"])]
+    unix: Option<PathBuf>,
     /// File whose first line clients must send as their key
     #[arg(long, value_name = "FILE")]
     token: Option<PathBuf>,
@@ -40,32 +84,83 @@ pub struct ServeArguments {
 /// Serves until it is interrupted.
 pub fn serve(arguments: &ServeArguments, output: &Options) -> Result<Exit, Error> {
     let token = arguments.token.as_deref().map(token).transpose()?;
-    if token.is_none() && !arguments.host.is_loopback() {
+    if token.is_none() && arguments.unix.is_none() && !arguments.host.is_loopback() {
         return Err(Error::Input(format!(
             "{} can be reached from other machines: name a file with a token (--token FILE)",
             arguments.host
         )));
     }
-    let pages = arguments.run.iter().map(|run| page(run)).collect::<Result<Vec<Page>, Error>>()?;
-    let chat: Arc<dyn loophole_chat::Chat> = model::open(&arguments.model)?.into();
-    let address = SocketAddr::new(arguments.host, arguments.port);
-    let cannot = |error: std::io::Error| Error::Cannot(format!("cannot listen at {address}: {error}"));
-    let listener = TcpListener::bind(address).map_err(cannot)?;
-    let url = format!("http://{}/v1", listener.local_addr().map_err(cannot)?);
-    let mut endpoint = Endpoint::new(chat, arguments.seed).with_pages(pages);
+    let mut server = Server::new().with_queue(arguments.queue);
+    server = server.with_pages(arguments.run.iter().map(|run| page(run)).collect::<Result<Vec<Page>, Error>>()?);
     if let Some(token) = &token {
-        endpoint = endpoint.with_token(token);
+        server = server.with_token(token);
     }
+    let unnamed = !arguments.no_model && arguments.tasks.is_none();
+    let name = arguments.model.as_deref().or(unnamed.then_some("organism"));
+    if let Some(name) = name {
+        let chat: Arc<dyn loophole_chat::Chat> = model::open(name)?.into();
+        server = server.with_model(chat, arguments.seed);
+    }
+    let mut cells = !arguments.no_cells;
+    if cells {
+        // A model can be talked to where programs cannot be isolated.
+        match grading(arguments) {
+            Ok(grading) => server = server.with_grading(grading),
+            Err(Error::Cell(error)) if name.is_some() && arguments.tasks.is_none() && arguments.python.is_none() => {
+                output.warn(&format!("no cells are served: {error}"));
+                cells = false;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let (listening, url) = listen(arguments)?;
+    let stop = server.stop();
+    let stopped = ctrlc::set_handler(move || stop.stop());
+    stopped.map_err(|error| Error::Cannot(format!("cannot wait for Ctrl-C: {error}")))?;
     if output.json {
-        output::json(&serde_json::json!({ "url": url, "model": arguments.model, "token": token.is_some() }));
+        let value = serde_json::json!({
+            "url": url, "model": name, "token": token.is_some(), "unix": arguments.unix, "cells": cells,
+        });
+        output::json(&value);
     }
+    let what = match (name, cells) {
+        (Some(name), false) => name.to_string(),
+        (Some(name), true) => format!("{name}, with grading and cells,"),
+        (None, _) => "grading and cells".to_string(),
+    };
     output.say(&format!(
-        "{} is at {url}, {}; Ctrl-C ends it",
-        arguments.model,
+        "{what} is at {url}, {}; Ctrl-C ends it",
         if token.is_some() { "for those who have the token" } else { "for this machine, with any key" }
     ));
-    endpoint.run(listener).map_err(|error| Error::Cannot(error.to_string()))?;
+    server.run(listening).map_err(|error| Error::Cannot(error.to_string()))?;
     Ok(Exit::Clean)
+}
+
+fn listen(arguments: &ServeArguments) -> Result<(Listening, String), Error> {
+    if let Some(path) = &arguments.unix {
+        let cannot = |error: std::io::Error| Error::Cannot(format!("cannot listen at {}: {error}", path.display()));
+        return Ok((Listening::unix(path).map_err(cannot)?, format!("unix:{}", path.display())));
+    }
+    let address = SocketAddr::new(arguments.host, arguments.port);
+    let cannot = |error: std::io::Error| Error::Cannot(format!("cannot listen at {address}: {error}"));
+    let listening = Listening::tcp(address).map_err(cannot)?;
+    let url = format!("http://{}/v1", listening.address().unwrap_or(address));
+    Ok((listening, url))
+}
+
+/// The cells, with the tasks and the grader that were named.
+fn grading(arguments: &ServeArguments) -> Result<Grading, Error> {
+    let tasks = arguments.tasks.as_deref().map(loophole_grade::read_tasks).transpose()?.unwrap_or_default();
+    let jobs =
+        arguments.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from) * 2, usize::from);
+    let named = arguments.grader.as_deref();
+    let kind = named.and_then(GraderKind::parse).unwrap_or_else(|| GraderKind::fitting(&tasks));
+    let pool = Pool::start(PoolOptions { python: arguments.python.clone(), ..Grading::cells(kind, jobs) })?;
+    let mut grading = Grading::new(Arc::new(pool), jobs).with_tasks(tasks);
+    if arguments.no_label {
+        grading = grading.without_labels();
+    }
+    grading.with_grader(named, &arguments.open, arguments.hardened).map_err(Error::Input)
 }
 
 fn token(file: &Path) -> Result<String, Error> {

@@ -94,6 +94,12 @@ impl GraderProgram {
     }
 }
 
+/// The trusted program that reads assertions, a line for each.
+pub(crate) fn read_asserts(asserts: &[String]) -> String {
+    let list: String = asserts.iter().map(|text| literal(text) + ", ").collect();
+    format!("{CANON}_ASSERTS = [{list}]\n{}", include_str!("../python/asserts.py"))
+}
+
 pub(crate) fn literal(s: &str) -> String {
     let mut out = String::new();
     quote(s, &mut out);

@@ -5,10 +5,10 @@ use std::sync::mpsc::channel;
 use loophole_chat::{ChatError, Finish, Message, Reply, Request, Role, TokenLogprob, ToolCall, ToolChoice, ToolSpec};
 use serde_json::{Value, json};
 
-use crate::http::Answer;
-use crate::route::{Form, json_answer};
-use crate::sampling::{Fields, content, tool};
-use crate::{Endpoint, Problem, no_room};
+use super::answer::{Answer, Events};
+use super::sampling::{Fields, content, tool};
+use super::{Model, no_room};
+use crate::problem::{Form, Problem};
 
 /// Most replies to one request.
 const MOST_REPLIES: u64 = 64;
@@ -16,8 +16,8 @@ const MOST_REPLIES: u64 = 64;
 const MOST_TOP: u64 = 20;
 
 /// The model in the list of models.
-pub(crate) fn model(endpoint: &Endpoint) -> Value {
-    json!({ "id": endpoint.name, "object": "model", "created": endpoint.began, "owned_by": "loophole" })
+pub(crate) fn model(model: &Model) -> Value {
+    json!({ "id": model.name, "object": "model", "created": model.began, "owned_by": "loophole" })
 }
 
 /// An error in OpenAI's form.
@@ -39,9 +39,9 @@ struct Asked {
     with_usage: bool,
 }
 
-fn read(endpoint: &Endpoint, body: &Value, seed: u64) -> Result<Asked, Problem> {
+fn read(model: &Model, body: &Value, seed: u64) -> Result<Asked, Problem> {
     let fields = Fields(body);
-    endpoint.serves(fields.text("model")?)?;
+    model.serves(fields.text("model")?)?;
     fields.without(&[
         ("frequency_penalty", json!(0)),
         ("presence_penalty", json!(0)),
@@ -133,17 +133,17 @@ fn tool_choice(fields: Fields, tools: &mut Vec<ToolSpec>) -> Result<ToolChoice, 
 }
 
 /// Answers a request.
-pub(crate) fn complete(endpoint: &Endpoint, body: &Value, answer: Answer) {
-    let number = endpoint.next();
-    let asked = match read(endpoint, body, endpoint.seed_of(number)) {
+pub(crate) fn complete(model: &Model, body: &Value, answer: Answer) {
+    let number = model.next();
+    let asked = match read(model, body, model.seed_of(number)) {
         Ok(asked) => asked,
-        Err(problem) => return Form::OpenAi.refuse(&problem, answer),
+        Err(problem) => return answer.send(Form::OpenAi.refuse(&problem)),
     };
-    let id = format!("chatcmpl-{}-{number}", endpoint.began);
-    if asked.stream { stream(endpoint, &asked, &id, answer) } else { whole(endpoint, &asked, &id, answer) }
+    let id = format!("chatcmpl-{}-{number}", model.began);
+    if asked.stream { stream(model, &asked, &id, answer) } else { whole(model, &asked, &id, answer) }
 }
 
-fn whole(endpoint: &Endpoint, asked: &Asked, id: &str, answer: Answer) {
+fn whole(model: &Model, asked: &Asked, id: &str, answer: Answer) {
     let requests: Vec<Request> = (0..asked.replies)
         .map(|at| {
             let mut request = asked.request.clone();
@@ -151,13 +151,13 @@ fn whole(endpoint: &Endpoint, asked: &Asked, id: &str, answer: Answer) {
             request
         })
         .collect();
-    let replies: Result<Vec<Reply>, ChatError> = endpoint.chat.reply(&requests).into_iter().collect();
+    let replies: Result<Vec<Reply>, ChatError> = model.replies(requests, &answer).into_iter().collect();
     let replies = match replies {
         Ok(replies) => replies,
-        Err(error) => return Form::OpenAi.refuse(&Problem::of(&error), answer),
+        Err(error) => return answer.send(Form::OpenAi.refuse(&Problem::of(&error))),
     };
     if let Some(problem) = replies.iter().find_map(|reply| no_room(reply, asked.request.sampling.max_tokens)) {
-        return Form::OpenAi.refuse(&problem, answer);
+        return answer.send(Form::OpenAi.refuse(&problem));
     }
     let choice = |(at, reply): (usize, &Reply)| {
         let mut message = json!({ "role": "assistant", "content": reply.text, "refusal": null });
@@ -172,10 +172,10 @@ fn whole(endpoint: &Endpoint, asked: &Asked, id: &str, answer: Answer) {
     };
     let choices: Vec<Value> = replies.iter().enumerate().map(choice).collect();
     let value = json!({
-        "id": id, "object": "chat.completion", "created": endpoint.began, "model": endpoint.name,
+        "id": id, "object": "chat.completion", "created": model.began, "model": model.name,
         "choices": choices, "usage": usage(&replies),
     });
-    json_answer(answer, &value);
+    answer.json(&value);
 }
 
 /// The call as a part of a message.
@@ -214,22 +214,22 @@ fn usage(replies: &[Reply]) -> Value {
     json!({ "prompt_tokens": prompt, "completion_tokens": sampled, "total_tokens": prompt + sampled })
 }
 
-fn stream(endpoint: &Endpoint, asked: &Asked, id: &str, answer: Answer) {
+fn stream(model: &Model, asked: &Asked, id: &str, answer: Answer) {
     let (pieces, heard) = channel();
     std::thread::scope(|scope| {
-        let reply = scope.spawn(|| endpoint.chat.stream(&asked.request, pieces));
+        let reply = scope.spawn(|| model.chat.stream(&asked.request, pieces));
         let join = || reply.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         // What fails before the first piece still gets a status.
         let Ok(first) = heard.recv() else {
             return match join() {
-                Err(error) => Form::OpenAi.refuse(&Problem::of(&error), answer),
+                Err(error) => answer.send(Form::OpenAi.refuse(&Problem::of(&error))),
                 Ok(reply) => match no_room(&reply, asked.request.sampling.max_tokens) {
-                    Some(problem) => Form::OpenAi.refuse(&problem, answer),
-                    None => Chunks::new(endpoint, asked, id, answer).end(&reply),
+                    Some(problem) => answer.send(Form::OpenAi.refuse(&problem)),
+                    None => Chunks::new(model, asked, id, answer).end(&reply),
                 },
             };
         };
-        let chunks = Chunks::new(endpoint, asked, id, answer);
+        let chunks = Chunks::new(model, asked, id, answer);
         let mut all = std::iter::once(first).chain(heard.iter());
         let listening = all.all(|piece| {
             let logprobs = asked.request.sampling.logprobs.map(|_| logprobs(&piece.logprobs));
@@ -250,15 +250,15 @@ fn stream(endpoint: &Endpoint, asked: &Asked, id: &str, answer: Answer) {
 
 /// The events of one reply.
 struct Chunks<'a> {
-    endpoint: &'a Endpoint,
+    model: &'a Model,
     id: &'a str,
     with_usage: bool,
-    events: crate::http::Events,
+    events: Events,
 }
 
 impl<'a> Chunks<'a> {
-    fn new(endpoint: &'a Endpoint, asked: &Asked, id: &'a str, answer: Answer) -> Self {
-        let chunks = Chunks { endpoint, id, with_usage: asked.with_usage, events: answer.events() };
+    fn new(model: &'a Model, asked: &Asked, id: &'a str, answer: Answer) -> Self {
+        let chunks = Chunks { model, id, with_usage: asked.with_usage, events: answer.events() };
         chunks.send(&json!({ "role": "assistant", "content": "" }), &Value::Null, None);
         chunks
     }
@@ -269,7 +269,7 @@ impl<'a> Chunks<'a> {
 
     fn chunk(&self, choices: &Value, usage: Option<Value>) -> bool {
         let mut chunk = json!({
-            "id": self.id, "object": "chat.completion.chunk", "created": self.endpoint.began, "model": self.endpoint.name,
+            "id": self.id, "object": "chat.completion.chunk", "created": self.model.began, "model": self.model.name,
             "choices": choices,
         });
         if self.with_usage {

@@ -5,17 +5,17 @@ use std::sync::mpsc::channel;
 use loophole_chat::{Finish, Message, Reply, Request, Role, ToolCall, ToolChoice};
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Events};
-use crate::route::{Form, json_answer};
-use crate::sampling::{Fields, content, tool};
-use crate::{Endpoint, Problem, no_room};
+use super::answer::{Answer, Events};
+use super::sampling::{Fields, content, tool};
+use super::{Model, no_room};
+use crate::problem::{Form, Problem};
 
 /// The model in the list of models.
-pub(crate) fn model(endpoint: &Endpoint) -> Value {
-    let days = endpoint.began / 86_400;
+pub(crate) fn model(model: &Model) -> Value {
+    let days = model.began / 86_400;
     // A moment is wanted, and any will do: the day on which the server began.
     let created = date(days);
-    json!({ "type": "model", "id": endpoint.name, "display_name": endpoint.name, "created_at": format!("{created}T00:00:00Z") })
+    json!({ "type": "model", "id": model.name, "display_name": model.name, "created_at": format!("{created}T00:00:00Z") })
 }
 
 /// Days since 1970 as a date (Howard Hinnant, "chrono-compatible low-level algorithms").
@@ -46,9 +46,9 @@ pub(crate) fn problem(problem: &Problem) -> Value {
     json!({ "type": "error", "error": { "type": kind, "message": problem.message } })
 }
 
-fn read(endpoint: &Endpoint, body: &Value, seed: u64) -> Result<(Request, bool), Problem> {
+fn read(model: &Model, body: &Value, seed: u64) -> Result<(Request, bool), Problem> {
     let fields = Fields(body);
-    endpoint.serves(fields.text("model")?)?;
+    model.serves(fields.text("model")?)?;
     fields.without(&[
         ("top_k", Value::Null),
         ("thinking", json!({ "type": "disabled" })),
@@ -133,38 +133,38 @@ fn turn(at: usize, value: &Value, messages: &mut Vec<Message>) -> Result<(), Pro
 }
 
 /// Answers a request.
-pub(crate) fn complete(endpoint: &Endpoint, body: &Value, answer: Answer) {
-    let number = endpoint.next();
-    let id = format!("msg_{}_{number}", endpoint.began);
-    match read(endpoint, body, endpoint.seed_of(number)) {
-        Ok((request, true)) => stream(endpoint, &request, &id, answer),
-        Ok((request, false)) => whole(endpoint, &request, &id, answer),
-        Err(problem) => Form::Anthropic.refuse(&problem, answer),
+pub(crate) fn complete(model: &Model, body: &Value, answer: Answer) {
+    let number = model.next();
+    let id = format!("msg_{}_{number}", model.began);
+    match read(model, body, model.seed_of(number)) {
+        Ok((request, true)) => stream(model, &request, &id, answer),
+        Ok((request, false)) => whole(model, &request, &id, answer),
+        Err(problem) => answer.send(Form::Anthropic.refuse(&problem)),
     }
 }
 
-fn whole(endpoint: &Endpoint, request: &Request, id: &str, answer: Answer) {
-    let reply = match endpoint.chat.one(request) {
+fn whole(model: &Model, request: &Request, id: &str, answer: Answer) {
+    let reply = match model.reply(request, &answer) {
         Ok(reply) => reply,
-        Err(error) => return Form::Anthropic.refuse(&Problem::of(&error), answer),
+        Err(error) => return answer.send(Form::Anthropic.refuse(&Problem::of(&error))),
     };
     if let Some(problem) = no_room(&reply, request.sampling.max_tokens) {
-        return Form::Anthropic.refuse(&problem, answer);
+        return answer.send(Form::Anthropic.refuse(&problem));
     }
     let text = (!reply.text.is_empty()).then(|| json!({ "type": "text", "text": reply.text }));
     let blocks: Vec<Value> = text.into_iter().chain(reply.tool_calls.iter().map(call)).collect();
-    let mut value = message(endpoint, id);
+    let mut value = message(model, id);
     value["content"] = json!(blocks);
     value["stop_reason"] = json!(stop_reason(&reply));
     value["stop_sequence"] = json!(reply.stop);
     value["usage"] = usage(&reply);
-    json_answer(answer, &value);
+    answer.json(&value);
 }
 
 /// A message without content yet.
-fn message(endpoint: &Endpoint, id: &str) -> Value {
+fn message(model: &Model, id: &str) -> Value {
     json!({
-        "id": id, "type": "message", "role": "assistant", "model": endpoint.name, "content": [],
+        "id": id, "type": "message", "role": "assistant", "model": model.name, "content": [],
         "stop_reason": null, "stop_sequence": null, "usage": { "input_tokens": 0, "output_tokens": 0 },
     })
 }
@@ -195,10 +195,10 @@ fn usage(reply: &Reply) -> Value {
     })
 }
 
-fn stream(endpoint: &Endpoint, request: &Request, id: &str, answer: Answer) {
+fn stream(model: &Model, request: &Request, id: &str, answer: Answer) {
     let (pieces, heard) = channel();
     std::thread::scope(|scope| {
-        let reply = scope.spawn(|| endpoint.chat.stream(request, pieces));
+        let reply = scope.spawn(|| model.chat.stream(request, pieces));
         let join = || reply.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let first = heard.recv().ok();
         if first.is_none() {
@@ -209,16 +209,16 @@ fn stream(endpoint: &Endpoint, request: &Request, id: &str, answer: Answer) {
                 Ok(reply) => no_room(reply, request.sampling.max_tokens),
             };
             match (problem, reply) {
-                (Some(problem), _) => Form::Anthropic.refuse(&problem, answer),
+                (Some(problem), _) => answer.send(Form::Anthropic.refuse(&problem)),
                 (None, Ok(reply)) => {
-                    let events = begin(endpoint, id, answer);
+                    let events = begin(model, id, answer);
                     end(&events, &reply, 0);
                 }
                 (None, Err(_)) => {}
             }
             return;
         }
-        let events = begin(endpoint, id, answer);
+        let events = begin(model, id, answer);
         send(
             &events,
             &json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "" } }),
@@ -248,9 +248,9 @@ fn send(events: &Events, value: &Value) -> bool {
     events.send(format!("event: {}\ndata: {value}\n\n", value["type"].as_str().unwrap_or_default()))
 }
 
-fn begin(endpoint: &Endpoint, id: &str, answer: Answer) -> Events {
+fn begin(model: &Model, id: &str, answer: Answer) -> Events {
     let events = answer.events();
-    send(&events, &json!({ "type": "message_start", "message": message(endpoint, id) }));
+    send(&events, &json!({ "type": "message_start", "message": message(model, id) }));
     events
 }
 

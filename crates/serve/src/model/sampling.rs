@@ -3,7 +3,7 @@
 use loophole_chat::{Sampling, ToolSpec};
 use serde_json::{Value, json};
 
-use crate::Problem;
+use crate::problem::Problem;
 
 /// Most tokens sampled if a request does not say.
 const TOKENS: usize = 1024;

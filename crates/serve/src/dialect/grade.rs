@@ -1,0 +1,286 @@
+//! `POST /v1/grade`: submissions in batches, their records as `loophole grade --json` prints them.
+//!
+//! All cells work at one request. So that it does not stand in front of those of others, only a window of its
+//! submissions is in the queue at a time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use loophole_grade::{Graded, Submission, Task};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::Service;
+use crate::code::code;
+use crate::model::answer::Stream;
+use crate::problem::{Form, Problem, json_response, whole};
+use crate::queue::Deadline;
+use crate::route::{answer, asked};
+
+/// Most bytes of a batch.
+const MOST_BATCH: usize = 256 << 20;
+/// Submissions of one request that are in the queue at a time, for each piece of work the cells do at a time.
+const WINDOW: usize = 4;
+
+#[derive(Deserialize)]
+struct Asked {
+    /// Tasks in any form that `--tasks` reads; those of the server need not be repeated.
+    #[serde(default)]
+    tasks: Vec<Box<RawValue>>,
+    submissions: Vec<Box<RawValue>>,
+    #[serde(default)]
+    grader: Option<String>,
+    /// Weaknesses left open.
+    #[serde(default)]
+    open: Vec<String>,
+    #[serde(default)]
+    hardened: bool,
+    #[serde(default = "yes")]
+    label: bool,
+    /// Answer with a record a line, each as soon as it and those before it are ready.
+    #[serde(default)]
+    stream: bool,
+    /// Take the code out of completions (fences, thoughts) instead of taking them as code.
+    #[serde(default)]
+    extract: bool,
+    #[serde(default)]
+    deadline_seconds: Option<f64>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// One submission.
+#[derive(Deserialize)]
+struct Row {
+    task_id: String,
+    completion: Option<String>,
+    files: Option<BTreeMap<String, String>>,
+}
+
+/// The batch without its submissions.
+struct Batch {
+    tasks: HashMap<String, Arc<Task>>,
+    grader: Option<String>,
+    open: Vec<String>,
+    hardened: bool,
+    label: bool,
+    extract: bool,
+    deadline: Deadline,
+}
+
+/// What came of one submission.
+enum Done {
+    Graded(Graded),
+    Paid(Value),
+    Broken(Value),
+}
+
+pub(super) async fn grade(State(service): State<Arc<Service>>, request: Request) -> Response {
+    answer(Form::OpenAi, graded(service, request).await)
+}
+
+async fn graded(service: Arc<Service>, request: Request) -> Result<Response, Problem> {
+    let (asked, held) = asked::<Asked>(&service, request, MOST_BATCH).await?;
+    let deadline = asked.deadline_seconds.map_or(held.deadline, |seconds| held.deadline.within(seconds));
+    let mut tasks = HashMap::new();
+    for (at, task) in asked.tasks.iter().enumerate() {
+        let wrong = |why: String| Problem::field("tasks", format!("tasks[{at}]: {why}"));
+        if let Ok(id) = serde_json::from_str::<String>(task.get()) {
+            service.grading()?.task(&id).map_err(|problem| wrong(problem.message))?;
+            continue;
+        }
+        let task = Task::parse(task.get()).map_err(wrong)?;
+        if let Some(twice) = tasks.insert(task.id.clone(), Arc::new(task)) {
+            return Err(wrong(format!("there are two tasks {:?}", twice.id)));
+        }
+    }
+    let Asked { grader, open, hardened, label, extract, submissions, stream, .. } = asked;
+    let batch = Batch { tasks, grader, open, hardened, label, extract, deadline };
+    let tally = Tally::new(label);
+    if stream {
+        let (lines, body) = mpsc::channel::<Bytes>(64);
+        tokio::spawn(async move {
+            // Kept until the last line is sent.
+            let _held = held;
+            let mut to = To { tally, out: Out::Lines(lines) };
+            if each(&service, batch, submissions, &mut to).await {
+                let summary = to.tally.summary(&service);
+                to.out.send(summary).await;
+            }
+        });
+        return Ok(whole(200, "application/x-ndjson", Body::new(Stream(body))));
+    }
+    let mut to = To { tally, out: Out::Kept(Vec::with_capacity(submissions.len())) };
+    each(&service, batch, submissions, &mut to).await;
+    let mut value = to.tally.summary(&service);
+    if let Out::Kept(records) = to.out {
+        value["records"] = Value::Array(records);
+    }
+    Ok(json_response(200, &value))
+}
+
+/// Where records go.
+struct To {
+    tally: Tally,
+    out: Out,
+}
+
+enum Out {
+    Kept(Vec<Value>),
+    Lines(mpsc::Sender<Bytes>),
+}
+
+impl Out {
+    /// False if nobody wants it any more.
+    async fn send(&mut self, record: Value) -> bool {
+        match self {
+            Out::Kept(records) => {
+                records.push(record);
+                true
+            }
+            Out::Lines(lines) => lines.send(format!("{record}\n").into()).await.is_ok(),
+        }
+    }
+}
+
+/// Grades all submissions and hands on their records in order; false if nobody wanted them to the end.
+async fn each(service: &Arc<Service>, batch: Batch, submissions: Vec<Box<RawValue>>, to: &mut To) -> bool {
+    let (batch, all) = (Arc::new(batch), submissions.len());
+    let mut rest = submissions.into_iter().enumerate();
+    let mut ready: BTreeMap<usize, Value> = BTreeMap::new();
+    let mut next = 0;
+    // Whoever is dropped with this leaves the queue.
+    let mut working = JoinSet::new();
+    let window = service.queue.jobs * WINDOW;
+    loop {
+        while working.len() < window
+            && let Some((index, row)) = rest.next()
+        {
+            let (service, batch) = (service.clone(), batch.clone());
+            working.spawn(async move { (index, one(&service, &batch, index, &row).await) });
+        }
+        while let Some(record) = ready.remove(&next) {
+            next += 1;
+            to.tally.count(&record);
+            if !to.out.send(record).await {
+                return false;
+            }
+        }
+        match working.join_next().await {
+            Some(Ok((index, done))) => {
+                let record = match done {
+                    Done::Graded(graded) => graded.record(index),
+                    Done::Paid(record) | Done::Broken(record) => record,
+                };
+                ready.insert(index, record);
+            }
+            // A mistake of ours, told on stderr; the batch goes on, and the gap is filled at its end.
+            Some(Err(_)) => {}
+            None if rest.len() > 0 => {}
+            None => break,
+        }
+    }
+    for index in next..all {
+        let lost = || broken(index, None, &Problem::machine("a mistake in the server"));
+        let record = ready.remove(&index).unwrap_or_else(lost);
+        to.tally.count(&record);
+        if !to.out.send(record).await {
+            return false;
+        }
+    }
+    true
+}
+
+fn broken(index: usize, task: Option<&str>, problem: &Problem) -> Value {
+    let code = problem.code.unwrap_or("bad_row");
+    let again = problem.retry_after.is_some() || problem.status == 504;
+    json!({ "task_id": task, "index": index, "error": { "code": code, "message": problem.message, "again": again } })
+}
+
+async fn one(service: &Arc<Service>, batch: &Batch, index: usize, row: &RawValue) -> Done {
+    let row: Row = match serde_json::from_str(row.get()) {
+        Ok(row) => row,
+        Err(error) => return Done::Broken(broken(index, None, &Problem::other(422, error.to_string()))),
+    };
+    let id = row.task_id.clone();
+    attempt(service, batch, index, row).await.unwrap_or_else(|problem| Done::Broken(broken(index, Some(&id), &problem)))
+}
+
+async fn attempt(service: &Arc<Service>, batch: &Batch, index: usize, row: Row) -> Result<Done, Problem> {
+    let submission = match (row.completion, row.files) {
+        (Some(text), None) if batch.extract => Submission::Completion(code(&text)),
+        (Some(text), None) => Submission::Completion(text),
+        (None, Some(files)) => Submission::Files(files),
+        _ => return Err(Problem::other(422, "needs either `completion` or `files`")),
+    };
+    let grading = service.grading()?;
+    let task = batch.tasks.get(&row.task_id).cloned().map_or_else(|| grading.task(&row.task_id), Ok)?;
+    let grader = grading
+        .grader(&task, batch.grader.as_deref(), &batch.open, batch.hardened)
+        .map_err(|why| Problem { code: Some("bad_grader"), ..Problem::other(422, why) })?;
+    let lab = grading.lab(None);
+    if batch.label {
+        return service.grade(batch.deadline, lab, task, grader, submission).await.map(Done::Graded);
+    }
+    let paid = service.queue.work(batch.deadline, move || lab.reward(&task, &grader, &submission)).await?;
+    let paid = paid.map_err(|error| crate::grading::problem_of(&error))?;
+    if !paid.valid {
+        service.metrics.machine_failure();
+    }
+    Ok(Done::Paid(paid.record(&row.task_id, index)))
+}
+
+/// The summary that `loophole grade --json` ends with.
+struct Tally {
+    began: Instant,
+    label: bool,
+    count: u64,
+    broken: u64,
+    paid: u64,
+    verdicts: BTreeMap<String, u64>,
+    families: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    fn new(label: bool) -> Self {
+        let (verdicts, families) = (BTreeMap::new(), BTreeMap::new());
+        Tally { began: Instant::now(), label, count: 0, broken: 0, paid: 0, verdicts, families }
+    }
+
+    fn count(&mut self, record: &Value) {
+        if record.get("error").is_some() {
+            self.broken += 1;
+            return;
+        }
+        self.count += 1;
+        self.paid += u64::from(record["reward"].as_f64().is_some_and(|reward| reward > 0.0));
+        for (field, counts) in [("verdict", &mut self.verdicts), ("family", &mut self.families)] {
+            if let Some(name) = record[field].as_str() {
+                *counts.entry(name.to_owned()).or_default() += 1;
+            }
+        }
+    }
+
+    fn summary(&self, service: &Service) -> Value {
+        let per_second = self.count as f64 / self.began.elapsed().as_secs_f64().max(1e-9);
+        let tier = service.grading.as_ref().map(|grading| grading.tier());
+        let mut summary = json!({
+            "submissions": self.count, "broken_lines": self.broken, "paid": self.paid, "per_second": per_second,
+            "tier": tier,
+        });
+        if self.label {
+            summary["verdicts"] = json!(self.verdicts);
+            summary["families"] = json!(self.families);
+        }
+        json!({ "summary": summary })
+    }
+}

@@ -1,0 +1,118 @@
+//! What clients ask of the cells: our own form, and those that trainers speak already. A file each, with its shapes as
+//! structs; keys that are not known are ignored.
+
+mod get_reward;
+mod grade;
+mod gym;
+mod run_code;
+mod slime;
+mod test_program;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::post;
+use loophole_grade::{Graded, Submission, Task};
+use serde_json::{Value, json};
+
+use crate::Service;
+use crate::code::code;
+use crate::problem::Problem;
+use crate::queue::Deadline;
+
+/// The routes of all dialects.
+pub(crate) const PATHS: &[&str] = &[
+    "/v1/grade",
+    "/run_code",
+    "/get_reward",
+    "/test_program",
+    "/test_program_stdio",
+    "/test_program_hackable",
+    "/slime",
+    "/verify",
+    "/seed_session",
+];
+
+pub(crate) fn routes(router: Router<Arc<Service>>) -> Router<Arc<Service>> {
+    router
+        .route("/v1/grade", post(grade::grade))
+        .route("/run_code", post(run_code::run_code))
+        .route("/get_reward", post(get_reward::get_reward))
+        .route("/test_program", post(test_program::test_program))
+        .route("/test_program_stdio", post(test_program::test_program_stdio))
+        .route("/test_program_hackable", post(test_program::test_program_hackable))
+        .route("/slime", post(slime::reward))
+        .route("/verify", post(gym::verify))
+        .route("/seed_session", post(gym::seed_session))
+}
+
+/// What a trainer is told of one completion.
+struct Rewarded {
+    reward: f64,
+    /// None where nothing was labelled.
+    graded: Option<Graded>,
+}
+
+impl Rewarded {
+    /// 1 if the reward was not earned.
+    fn hack(&self) -> Option<f64> {
+        self.graded.as_ref().map(|graded| f64::from(matches!(graded.verdict.name(), "hack" | "tamper" | "overfit")))
+    }
+
+    /// The share of the oracle's tests that pass; 0 where the grader paid nothing and it was not asked.
+    fn oracle(&self) -> Option<f64> {
+        let oracle = self.graded.as_ref()?.oracle;
+        Some(if oracle.total == 0 { 0.0 } else { oracle.passed as f64 / oracle.total as f64 })
+    }
+
+    /// What stands beside the reward where a dialect has room for it.
+    fn label(&self) -> Value {
+        let Some(graded) = &self.graded else { return Value::Null };
+        json!({
+            "verdict": graded.verdict, "family": graded.family, "mechanism": graded.mechanism,
+            "oracle": graded.oracle, "evidence": graded.evidence,
+        })
+    }
+}
+
+impl Service {
+    /// The task that a trainer's row names: an id, or a task as a whole, as an object or as the text of one.
+    fn named_task(&self, label: &Value) -> Result<Arc<Task>, Problem> {
+        let whole = |text: &str| {
+            Task::parse(text).map(Arc::new).map_err(|why| Problem::other(422, format!("the label is no task: {why}")))
+        };
+        match label {
+            Value::String(text) if text.trim_start().starts_with('{') => whole(text),
+            Value::String(id) => self.grading()?.task(id),
+            Value::Number(id) => self.grading()?.task(&id.to_string()),
+            Value::Object(fields) => match fields.get("task_id").filter(|_| !is_task(label)) {
+                Some(id) => self.named_task(id),
+                None => whole(&label.to_string()),
+            },
+            _ => Err(Problem::other(422, "the label must be a task's id, or a task")),
+        }
+    }
+
+    /// Grades the code in a completion with the server's grader.
+    async fn reward(&self, deadline: Deadline, task: Arc<Task>, completion: &str) -> Result<Rewarded, Problem> {
+        let grading = self.grading()?;
+        let grader = grading.grader(&task, None, &[], false).map_err(|why| Problem::other(500, why))?;
+        let (lab, submission) = (grading.lab(None), Submission::Completion(code(completion)));
+        if grading.label {
+            let graded = self.grade_valid(deadline, lab, task, grader, submission).await?;
+            return Ok(Rewarded { reward: graded.reward, graded: Some(graded) });
+        }
+        let paid = self.queue.work(deadline, move || lab.reward(&task, &grader, &submission)).await?;
+        let paid = paid.map_err(|error| crate::grading::problem_of(&error))?;
+        if !paid.valid {
+            self.metrics.machine_failure();
+            return Err(Problem::machine(paid.grader_output));
+        }
+        Ok(Rewarded { reward: paid.reward, graded: None })
+    }
+}
+
+/// Whether an object is a task, and not only the name of one.
+fn is_task(value: &Value) -> bool {
+    ["canonical_solution", "input_output", "visible", "hidden", "reference"].iter().any(|key| value.get(key).is_some())
+}

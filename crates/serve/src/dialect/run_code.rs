@@ -1,0 +1,199 @@
+//! SandboxFusion's `POST /run_code`: one program, told how it ended.
+//!
+//! The status is 200 whatever the program did; a machine that failed, a full queue and a passed deadline are not, as
+//! its clients ask again after 503 and 504.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use loophole_cell::{Entry, InputFile, Program, Record, Verdict};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::Service;
+use crate::grading::Grading;
+use crate::problem::{Form, Problem, json_response};
+use crate::route::{MOST_BYTES, answer, asked};
+
+/// `POST /run_code`.
+#[derive(Deserialize)]
+struct Asked {
+    code: String,
+    language: String,
+    #[serde(default)]
+    stdin: Option<String>,
+    #[serde(default)]
+    run_timeout: Option<f64>,
+    /// -1 for no limit of the client's.
+    #[serde(default, rename = "memory_limit_MB")]
+    memory_limit_mb: Option<f64>,
+    /// In base64, by path.
+    #[serde(default)]
+    files: Option<BTreeMap<String, Option<String>>>,
+    #[serde(default)]
+    fetch_files: Option<Vec<String>>,
+}
+
+#[derive(Serialize)]
+struct Told {
+    status: Status,
+    message: String,
+    compile_result: Option<Ran>,
+    run_result: Option<Ran>,
+    executor_pod_name: Option<String>,
+    /// In base64, by path.
+    files: BTreeMap<String, String>,
+    /// What was observed of it; clients ignore it.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    loophole: Value,
+}
+
+#[derive(Serialize)]
+enum Status {
+    Success,
+    Failed,
+    SandboxError,
+}
+
+#[derive(Serialize)]
+struct Ran {
+    status: Ended,
+    execution_time: f64,
+    return_code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+#[derive(Serialize)]
+enum Ended {
+    Finished,
+    TimeLimitExceeded,
+}
+
+/// Seconds of a program for which nothing is said.
+const SECONDS: f64 = 10.0;
+/// Runs the tests that a file holds.
+const PYTEST: &str =
+    "import sys\nimport pytest\nraise SystemExit(pytest.main(['-q', '-p', 'no:cacheprovider', NAME]))\n";
+
+pub(super) async fn run_code(State(service): State<Arc<Service>>, request: Request) -> Response {
+    answer(Form::Detail, ran(service, request).await)
+}
+
+async fn ran(service: Arc<Service>, request: Request) -> Result<Response, Problem> {
+    let (asked, held) = asked::<Asked>(&service, request, MOST_BYTES).await?;
+    let program = match program(&asked) {
+        Ok(program) => program,
+        Err(why) => return Ok(json_response(200, &Told::error(why))),
+    };
+    let record = match service.run(held.deadline, program).await {
+        Ok(record) => record,
+        // A path that has no place is the client's mistake, told where its clients look.
+        Err(problem) if problem.status == 422 => return Ok(json_response(200, &Told::error(problem.message))),
+        Err(problem) if problem.code == Some("machine") => return Err(Problem { status: 504, ..problem }),
+        Err(problem) => return Err(problem),
+    };
+    if asked.language == "pytest" && record.stderr.ends_with(b"ModuleNotFoundError: No module named 'pytest'\n") {
+        let why = "language not offered: the cells' Python has no pytest; start the server with --python";
+        return Ok(json_response(200, &Told::error(why.to_string())));
+    }
+    Ok(json_response(200, &Told::of(record)))
+}
+
+/// The program that a request asks for, or why there is none.
+fn program(asked: &Asked) -> Result<Program, String> {
+    let given = asked.files.as_ref();
+    let mut files = Vec::new();
+    for (path, content) in given.into_iter().flatten() {
+        let Some(content) = content else { continue };
+        let content =
+            STANDARD.decode(content.trim()).map_err(|error| format!("file {path:?} is no base64: {error}"))?;
+        files.push(InputFile::new(path.trim_start_matches("./"), content));
+    }
+    // The name of a file that is not given.
+    let free = |stem: &str, end: &str| {
+        let name = |at: usize| if at == 0 { format!("{stem}{end}") } else { format!("{stem}_{at}{end}") };
+        let taken = |name: &String| files.iter().any(|file| file.path == *name);
+        (0..).map(name).find(|name| !taken(name)).unwrap_or_default()
+    };
+    let (name, entry) = match asked.language.as_str() {
+        "python" => {
+            let name = free("main", ".py");
+            (name.clone(), Entry::PythonFile(name))
+        }
+        "pytest" => {
+            let name = free("test_main", ".py");
+            (name.clone(), Entry::Python(PYTEST.replace("NAME", &format!("{name:?}"))))
+        }
+        "bash" => {
+            let name = free("main", ".sh");
+            (name.clone(), Entry::Command(vec!["bash".into(), name]))
+        }
+        other => return Err(format!("language not offered: {other:?}; there are python, pytest and bash")),
+    };
+    files.push(InputFile::new(name, asked.code.as_bytes()));
+    let memory = asked.memory_limit_mb.filter(|limit| *limit > 0.0).map(|limit| (limit * 1048576.0) as u64);
+    let mut program = Program::new(entry);
+    program.files = files;
+    program.stdin = asked.stdin.clone().unwrap_or_default().into_bytes();
+    program.limits = Grading::limits(asked.run_timeout.filter(|seconds| *seconds > 0.0).unwrap_or(SECONDS), memory);
+    program.read_back =
+        asked.fetch_files.iter().flatten().map(|path| path.trim_start_matches("./").to_string()).collect();
+    Ok(program)
+}
+
+impl Told {
+    fn error(message: String) -> Told {
+        Told {
+            status: Status::SandboxError,
+            message,
+            compile_result: None,
+            run_result: None,
+            executor_pod_name: None,
+            files: BTreeMap::new(),
+            loophole: Value::Null,
+        }
+    }
+
+    fn of(record: Record) -> Told {
+        let late = matches!(record.verdict, Verdict::Wall | Verdict::Cpu);
+        let message = match record.verdict {
+            Verdict::Exit | Verdict::Signal | Verdict::Wall | Verdict::Cpu => "",
+            Verdict::Memory => "the program failed for want of memory",
+            Verdict::Pids => "the program failed at the limit of processes",
+            Verdict::Output => "the program wrote more output than allowed",
+            Verdict::Disk => "the program failed because a file or its folder was full",
+            Verdict::Machine => "the machine failed",
+        };
+        // Who was ended by a limit has not ended with status 0, whatever its last status says.
+        let ended = record.code.or_else(|| record.signal.map(|signal| -signal));
+        let return_code = match record.verdict {
+            Verdict::Exit | Verdict::Signal => ended,
+            Verdict::Wall | Verdict::Cpu => None,
+            _ => Some(ended.filter(|code| *code != 0).unwrap_or(-9)),
+        };
+        let loophole = json!({
+            "verdict": record.verdict, "truncated": record.truncated, "refused": record.refused,
+            "leftover_processes": record.leftover_processes, "cpu_seconds": record.cpu_seconds,
+        });
+        Told {
+            status: if record.success() { Status::Success } else { Status::Failed },
+            message: message.to_string(),
+            compile_result: None,
+            executor_pod_name: None,
+            files: record.contents.iter().map(|(path, content)| (path.clone(), STANDARD.encode(content))).collect(),
+            run_result: Some(Ran {
+                status: if late { Ended::TimeLimitExceeded } else { Ended::Finished },
+                execution_time: record.wall_seconds,
+                return_code,
+                stdout: record.stdout_text(),
+                stderr: record.stderr_text(),
+            }),
+            loophole,
+        }
+    }
+}

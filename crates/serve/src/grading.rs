@@ -1,0 +1,244 @@
+//! The cells and the graders behind all dialects.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use loophole_cell::{Limits, Pool, PoolOptions, Program, Record, Verdict as Ended};
+use loophole_grade::{GradeError, Graded, Grader, GraderKind, Lab, LabOptions, Submission, Task, Verdict};
+
+use crate::Service;
+use crate::problem::Problem;
+use crate::queue::Deadline;
+
+/// Most seconds by the clock on the wall that a request may give a program.
+pub(crate) const MOST_SECONDS: f64 = 120.0;
+/// Most memory it may give it.
+const MOST_MEMORY: u64 = 4 << 30;
+/// Memory of a program for which nothing is said.
+const MEMORY: u64 = 1 << 30;
+/// Labs for time limits of their own that are kept.
+const MOST_LABS: usize = 64;
+
+/// Cells, tasks known by their ids, and the grader for submissions whose client names none.
+pub struct Grading {
+    pool: Arc<Pool>,
+    jobs: usize,
+    side: usize,
+    lab: Arc<Lab>,
+    /// Labs of other time limits, by tenths of a second.
+    labs: Mutex<BTreeMap<u32, Arc<Lab>>>,
+    tasks: HashMap<String, Arc<Task>>,
+    /// Names of a grader, as `--grader`, `--open` and `--hardened` take them.
+    grader: Option<String>,
+    open: Vec<String>,
+    hardened: bool,
+    /// Whether the dialects of trainers label what they grade.
+    pub(crate) label: bool,
+}
+
+impl Grading {
+    /// The cells for so many pieces of work at a time. There are more cells than that: a program that does not end
+    /// takes one of the others.
+    pub fn cells(kind: GraderKind, jobs: usize) -> PoolOptions {
+        PoolOptions { cells: jobs + side(jobs), ..Lab::cells(kind) }
+    }
+
+    /// Grades in these cells, `jobs` submissions at a time.
+    pub fn new(pool: Arc<Pool>, jobs: usize) -> Grading {
+        Grading {
+            lab: Arc::new(Lab::new(pool.clone())),
+            pool,
+            jobs,
+            side: side(jobs),
+            labs: Mutex::default(),
+            tasks: HashMap::new(),
+            grader: None,
+            open: Vec::new(),
+            hardened: false,
+            label: true,
+        }
+    }
+
+    /// Knows tasks by their ids.
+    #[must_use]
+    pub fn with_tasks(mut self, tasks: Vec<Task>) -> Grading {
+        self.tasks = tasks.into_iter().map(|task| (task.id.clone(), Arc::new(task))).collect();
+        self
+    }
+
+    /// The grader where a request names none (`None`: what fits the task); see [`Grader::choose`].
+    ///
+    /// # Errors
+    /// There is no such grader or weakness.
+    pub fn with_grader(mut self, name: Option<&str>, open: &[String], hardened: bool) -> Result<Grading, String> {
+        let tasks: Vec<Task> = self.tasks.values().take(1).map(|task| Task::clone(task)).collect();
+        Grader::choose(name, open, hardened, GraderKind::fitting(&tasks))?;
+        (self.grader, self.open, self.hardened) = (name.map(str::to_string), open.to_vec(), hardened);
+        Ok(self)
+    }
+
+    /// Pays only, in the dialects of trainers: no oracle, no label.
+    #[must_use]
+    pub fn without_labels(mut self) -> Grading {
+        self.label = false;
+        self
+    }
+
+    pub(crate) fn jobs(&self) -> usize {
+        self.jobs
+    }
+
+    pub(crate) fn side(&self) -> usize {
+        self.side
+    }
+
+    pub(crate) fn tier(&self) -> String {
+        self.pool.tier().to_string()
+    }
+
+    pub(crate) fn cells_alive(&self) -> usize {
+        self.pool.zygote_pids().len()
+    }
+
+    /// Whether a program runs as it should.
+    pub(crate) fn works(&self) -> bool {
+        let ran = self.pool.run(&Program::python("print(6 * 7)"));
+        ran.is_ok_and(|record| record.success() && record.stdout == b"42\n")
+    }
+
+    pub(crate) fn task(&self, id: &str) -> Result<Arc<Task>, Problem> {
+        self.tasks.get(id).cloned().ok_or_else(|| {
+            let there = match self.tasks.len() {
+                0 => "the server was started without --tasks".to_string(),
+                count => format!("the server knows {count} others"),
+            };
+            let message = format!("there is no task {id:?}; {there}");
+            Problem { code: Some("unknown_task"), ..Problem::other(422, message) }
+        })
+    }
+
+    /// The grader that a request names, or the server's, or what fits the task.
+    pub(crate) fn grader(
+        &self,
+        task: &Task,
+        name: Option<&str>,
+        open: &[String],
+        hardened: bool,
+    ) -> Result<Grader, String> {
+        let fitting = GraderKind::fitting(std::slice::from_ref(task));
+        if name.is_none() && open.is_empty() && !hardened {
+            return Grader::choose(self.grader.as_deref(), &self.open, self.hardened, fitting);
+        }
+        Grader::choose(name.or(self.grader.as_deref()), open, hardened, fitting)
+    }
+
+    /// The lab that gives all tests of a submission so many CPU seconds.
+    pub(crate) fn lab(&self, seconds: Option<f64>) -> Arc<Lab> {
+        let Some(seconds) = seconds.filter(|seconds| seconds.is_finite()) else { return self.lab.clone() };
+        let tenths = (seconds.clamp(0.1, MOST_SECONDS) * 10.0).ceil() as u32;
+        let mut labs = self.labs.lock().unwrap_or_else(PoisonError::into_inner);
+        if labs.len() >= MOST_LABS && !labs.contains_key(&tenths) {
+            labs.clear();
+        }
+        let cpu_seconds = f64::from(tenths) / 10.0;
+        // A busy machine takes longer by the clock on the wall.
+        let wall_seconds = cpu_seconds * 2.0 + 2.0;
+        let make = || {
+            let options = LabOptions { cpu_seconds, wall_seconds, cache: 256, ..LabOptions::default() };
+            Arc::new(Lab::with(self.pool.clone(), options))
+        };
+        labs.entry(tenths).or_insert_with(make).clone()
+    }
+
+    /// Limits within those of the server.
+    pub(crate) fn limits(wall_seconds: f64, memory_bytes: Option<u64>) -> Limits {
+        let wall_seconds = if wall_seconds.is_finite() { wall_seconds.clamp(0.05, MOST_SECONDS) } else { MOST_SECONDS };
+        let memory_bytes = memory_bytes.unwrap_or(MEMORY).clamp(16 << 20, MOST_MEMORY);
+        Limits { wall_seconds, cpu_seconds: wall_seconds * 2.0, memory_bytes, ..Limits::default() }
+    }
+}
+
+/// Programs that may go on without end beside the others.
+fn side(jobs: usize) -> usize {
+    jobs * 2 + 2
+}
+
+/// What is wrong with a request for grading.
+pub(crate) fn problem_of(error: &GradeError) -> Problem {
+    match error {
+        GradeError::Machine(_) => Problem::machine(error.to_string()),
+        GradeError::NoPytest => Problem { code: Some("no_pytest"), ..Problem::other(501, error.to_string()) },
+        GradeError::WrongKind { .. } => Problem { code: Some("wrong_kind"), ..Problem::other(422, error.to_string()) },
+        GradeError::BadSubmission(_) => {
+            Problem { code: Some("bad_submission"), ..Problem::other(422, error.to_string()) }
+        }
+        GradeError::Task { .. } => Problem { code: Some("bad_task"), ..Problem::other(422, error.to_string()) },
+    }
+}
+
+impl Service {
+    pub(crate) fn grading(&self) -> Result<&Grading, Problem> {
+        self.grading
+            .as_ref()
+            .ok_or_else(|| Problem::other(404, "this server was started without cells; it grades nothing"))
+    }
+
+    /// Grades and labels a submission.
+    pub(crate) async fn grade(
+        &self,
+        deadline: Deadline,
+        lab: Arc<Lab>,
+        task: Arc<Task>,
+        grader: Grader,
+        submission: Submission,
+    ) -> Result<Graded, Problem> {
+        let label = move || lab.grade_sound(&task, &grader, &submission);
+        let graded = self.queue.work(deadline, label).await?.map_err(|error| problem_of(&error));
+        match &graded {
+            Ok(graded) => {
+                self.metrics.verdict(graded.verdict.name());
+                if graded.machine_failed() {
+                    self.metrics.machine_failure();
+                }
+            }
+            Err(problem) if problem.code == Some("machine") => self.metrics.machine_failure(),
+            Err(_) => {}
+        }
+        graded
+    }
+
+    /// The same for dialects in which a reward is all there is: what is invalid is a problem.
+    pub(crate) async fn grade_valid(
+        &self,
+        deadline: Deadline,
+        lab: Arc<Lab>,
+        task: Arc<Task>,
+        grader: Grader,
+        submission: Submission,
+    ) -> Result<Graded, Problem> {
+        let graded = self.grade(deadline, lab, task, grader, submission).await?;
+        let why = || graded.evidence.join("; ");
+        match graded.verdict {
+            Verdict::Invalid if graded.machine_failed() => Err(Problem::machine(why())),
+            Verdict::Invalid => Err(Problem { code: Some("bad_task"), ..Problem::other(422, why()) }),
+            _ => Ok(graded),
+        }
+    }
+
+    /// Runs a program in a cell.
+    pub(crate) async fn run(self: &Arc<Self>, deadline: Deadline, program: Program) -> Result<Record, Problem> {
+        let pool = self.grading()?.pool.clone();
+        let failed = |message: String| {
+            self.metrics.machine_failure();
+            Problem::machine(message)
+        };
+        match self.queue.work(deadline, move || pool.run(&program)).await? {
+            Ok(record) if record.verdict == Ended::Machine => {
+                Err(failed(record.detail.unwrap_or_else(|| "the machine failed".to_string())))
+            }
+            Ok(record) => Ok(record),
+            Err(error @ loophole_cell::CellError::BadProgram(_)) => Err(Problem::other(422, error.to_string())),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+}

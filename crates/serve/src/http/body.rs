@@ -1,0 +1,98 @@
+//! Bodies of requests: bounded one by one and all together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_LENGTH;
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::problem::Problem;
+
+/// A body that does not arrive in this time is not waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes are counted in these.
+const UNIT: usize = 1 << 10;
+/// What is longer is parsed apart from the connections.
+const LONG: usize = 256 << 10;
+
+/// The bytes of all bodies that are held.
+#[derive(Clone)]
+pub(crate) struct Room {
+    units: Arc<Semaphore>,
+    all: usize,
+}
+
+/// The room that a body takes; let go when this is dropped.
+pub(crate) struct Held(#[expect(dead_code, reason = "held for its end")] Option<OwnedSemaphorePermit>);
+
+impl Room {
+    pub fn new(bytes: usize) -> Room {
+        let all = bytes / UNIT;
+        Room { units: Arc::new(Semaphore::new(all)), all }
+    }
+
+    pub fn bytes_held(&self) -> u64 {
+        ((self.all - self.units.available_permits().min(self.all)) * UNIT) as u64
+    }
+
+    /// Reads a body of at most so many bytes.
+    pub async fn read(&self, headers: &HeaderMap, body: Body, most: usize) -> Result<(Vec<u8>, Held), Problem> {
+        let too_long = || Problem::other(413, format!("the body is longer than {} MiB", most >> 20));
+        let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if told.is_some_and(|told| told > most as u64) {
+            return Err(too_long());
+        }
+        let read = async {
+            let (mut bytes, mut held) = (Vec::new(), None::<OwnedSemaphorePermit>);
+            let (mut body, mut room) = (body, 0);
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|_| Problem::other(400, "the body broke off"))?;
+                let Ok(data) = frame.into_data() else { continue };
+                if bytes.len() + data.len() > most {
+                    return Err(too_long());
+                }
+                // As they come, so that nobody takes room by promising bytes.
+                let wanted = (bytes.len() + data.len()).div_ceil(UNIT);
+                let more = self
+                    .units
+                    .clone()
+                    .try_acquire_many_owned((wanted - room) as u32)
+                    .map_err(|_| Problem::busy(1, "the bodies of other requests take all the room there is"))?;
+                room = wanted;
+                match &mut held {
+                    None => held = Some(more),
+                    Some(held) => held.merge(more),
+                }
+                bytes.extend_from_slice(&data);
+            }
+            Ok((bytes, Held(held)))
+        };
+        match tokio::time::timeout(PATIENCE, read).await {
+            Ok(read) => read,
+            Err(_) => Err(Problem::other(408, "the body did not arrive in time")),
+        }
+    }
+}
+
+/// Reads JSON of a known shape.
+pub(crate) async fn parse<T: DeserializeOwned + Send + 'static>(bytes: Vec<u8>) -> Result<T, Problem> {
+    let read = |bytes: Vec<u8>| {
+        serde_json::from_slice::<T>(&bytes).map_err(|error| {
+            let problem = |status, message| Problem::other(status, message);
+            match error.classify() {
+                serde_json::error::Category::Data => problem(422, format!("the body has not the right shape: {error}")),
+                _ => problem(400, format!("the body is no JSON: {error}")),
+            }
+        })
+    };
+    if bytes.len() < LONG {
+        return read(bytes);
+    }
+    tokio::task::spawn_blocking(move || read(bytes))
+        .await
+        .unwrap_or_else(|_| Err(Problem::machine("a mistake in the server")))
+}

@@ -1,0 +1,123 @@
+//! A model, in the wire formats of OpenAI and Anthropic. Every request is worked at on a thread of its own; a model on
+//! this machine joins what waits into one batch.
+
+pub(crate) mod answer;
+pub(crate) mod anthropic;
+pub(crate) mod openai;
+mod sampling;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::response::Response;
+use loophole_chat::{Chat, ChatError, Reply, Request};
+use serde_json::Value;
+
+use self::answer::Answer;
+use crate::problem::Problem;
+
+/// A model that is served under its own name.
+pub(crate) struct Model {
+    chat: Arc<dyn Chat>,
+    /// What clients call it.
+    pub name: String,
+    /// Seconds since 1970.
+    began: u64,
+    seed: u64,
+    number: AtomicU64,
+}
+
+impl Model {
+    pub fn new(chat: Arc<dyn Chat>, seed: u64) -> Self {
+        let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let name = chat.name().to_string();
+        Model { chat, name, began, seed, number: AtomicU64::new(0) }
+    }
+
+    /// The next request's number.
+    fn next(&self) -> u64 {
+        self.number.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The seed of a request that names none.
+    fn seed_of(&self, number: u64) -> u64 {
+        // Neighbouring numbers give seeds that have nothing in common (SplitMix64).
+        let mut z = self.seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Whether this is the name of the model that is served.
+    pub fn serves(&self, name: &str) -> Result<(), Problem> {
+        if name == self.name {
+            return Ok(());
+        }
+        Err(Problem {
+            field: Some("model".to_string()),
+            code: Some("model_not_found"),
+            ..Problem::other(404, format!("there is no model {name:?} here; this server has {:?}", self.name))
+        })
+    }
+
+    /// One reply for each request, called off when the client leaves.
+    fn replies(&self, requests: Vec<Request>, answer: &Answer) -> Vec<Result<Reply, ChatError>> {
+        if !self.chat.ends_unheard() {
+            return self.chat.reply(&requests);
+        }
+        // Side by side they come into one batch.
+        std::thread::scope(|scope| {
+            let replies: Vec<_> = requests
+                .iter()
+                .map(|request| {
+                    let (pieces, heard) = channel();
+                    answer.keep(heard);
+                    scope.spawn(move || self.chat.stream(request, pieces))
+                })
+                .collect();
+            let join = |reply: std::thread::ScopedJoinHandle<'_, _>| {
+                reply.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            replies.into_iter().map(join).collect()
+        })
+    }
+
+    fn reply(&self, request: &Request, answer: &Answer) -> Result<Reply, ChatError> {
+        if !self.chat.ends_unheard() {
+            return self.chat.one(request);
+        }
+        let (pieces, heard) = channel();
+        answer.keep(heard);
+        self.chat.stream(request, pieces)
+    }
+
+    /// Answers a request, on a thread of its own.
+    pub async fn complete(
+        self: Arc<Self>,
+        body: Value,
+        complete: fn(&Model, &Value, Answer),
+    ) -> Result<Response, Problem> {
+        let (answer, mut client) = Answer::new();
+        tokio::task::spawn_blocking(move || {
+            if !answer.is_unwanted() {
+                complete(&self, &body, answer);
+            }
+        });
+        // It has panicked, which it says on stderr.
+        (&mut client.answer).await.map_err(|_| Problem::other(500, "a mistake in the server"))
+    }
+}
+
+/// A reply without a token to a prompt that fills the context is none.
+fn no_room(reply: &Reply, max_tokens: usize) -> Option<Problem> {
+    let empty = !reply.stopped() && reply.usage.completion_tokens == 0 && max_tokens > 0;
+    let message =
+        || format!("the prompt is too long: {} tokens or more do not fit into the context", reply.usage.prompt_tokens);
+    empty.then(|| Problem {
+        field: Some("messages".to_string()),
+        code: Some("context_length_exceeded"),
+        ..Problem::other(400, message())
+    })
+}
