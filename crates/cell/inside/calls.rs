@@ -10,6 +10,8 @@ pub(crate) mod nr {
     pub const GETPID: usize = 39;
     pub const RT_SIGPROCMASK: usize = 14;
     pub const RT_SIGTIMEDWAIT: usize = 128;
+    pub const SOCKET: usize = 41;
+    pub const IOCTL: usize = 16;
     pub const SENDMSG: usize = 46;
     pub const RECVMSG: usize = 47;
     pub const CLONE: usize = 56;
@@ -43,6 +45,8 @@ pub(crate) mod nr {
     pub const GETPID: usize = 172;
     pub const RT_SIGPROCMASK: usize = 135;
     pub const RT_SIGTIMEDWAIT: usize = 137;
+    pub const SOCKET: usize = 198;
+    pub const IOCTL: usize = 29;
     pub const SENDMSG: usize = 211;
     pub const RECVMSG: usize = 212;
     pub const CLONE: usize = 220;
@@ -77,6 +81,7 @@ pub(crate) const SIGCHLD: u64 = 17;
 pub(crate) const CLONE_VM: usize = 0x100;
 pub(crate) const CLONE_VFORK: usize = 0x4000;
 pub(crate) const NEWPID: usize = 0x2000_0000;
+pub(crate) const NEWNET: usize = 0x4000_0000;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn call(n: usize, a: [usize; 6]) -> isize {

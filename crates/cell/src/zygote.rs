@@ -31,6 +31,7 @@ const PATIENCE: f64 = 30.0;
 /// Bits of what is to be made anew.
 const BOX: u8 = 1;
 const TMP: u8 = 2;
+const NETWORK: u8 = 4;
 
 /// What all zygotes of a kind have in common.
 pub(crate) struct Setup {
@@ -290,8 +291,9 @@ impl Zygote {
                 Some(ground) => ground.own().change(call),
                 None => Err(libc::EPERM),
             };
+            let network = self.tier == Tier::Namespaces;
             refused
-                .answer(listener, self.secret, &mut opening, &mut mark, &mut change)
+                .answer(listener, self.secret, network, &mut opening, &mut mark, &mut change)
                 .map_err(machine("answering a refused call"))?;
             return Ok(Heard::Nothing);
         }

@@ -6,6 +6,9 @@
 //! that the kernel does not look at. That number is no lock: a program has lost the capabilities before its first
 //! line. It lets a program's attempts be told from the zygote's calls without a filter more in every fork.
 
+mod sockets;
+pub(crate) use sockets::leaves_traces;
+
 use libc::{BPF_ABS, BPF_ALU, BPF_AND, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W};
 use libc::{c_long, sock_filter};
 
@@ -41,6 +44,8 @@ const NEW_NAMESPACES: u32 = (libc::CLONE_NEWUSER
 macro_rules! calls {
     ($($name:ident),* $(,)?) => { &[$((stringify!($name), libc::$name)),*] };
 }
+
+use calls;
 
 type Calls = &'static [(&'static str, c_long)];
 
@@ -94,11 +99,6 @@ const REFUSED: Calls = calls![
     SYS_semget,
     SYS_msgget,
     SYS_mq_open,
-    // No socket of any family; connected AF_UNIX pairs are allowed below.
-    SYS_socket,
-    SYS_connect,
-    SYS_bind,
-    SYS_listen,
     // What the zygote does not need either.
     SYS_pivot_root,
     SYS_chroot,
@@ -126,6 +126,10 @@ const GUARDED: Calls = calls![SYS_unshare, SYS_setns, SYS_mount, SYS_umount2, SY
 const PARTLY: Calls = calls![
     SYS_clone,
     SYS_socketpair,
+    SYS_socket,
+    SYS_bind,
+    SYS_getsockopt,
+    SYS_setsockopt,
     SYS_ioctl,
     SYS_prlimit64,
     SYS_sched_setaffinity,
@@ -171,7 +175,18 @@ const OPENING: Calls = calls![SYS_openat, SYS_execve, SYS_execveat];
 
 /// Name of a call that can be refused.
 pub(crate) fn name(nr: c_long) -> String {
-    let all = [REFUSED, REFUSED_HERE, GUARDED, PARTLY, SIGNALS, METADATA, METADATA_HERE, METADATA_YOUNG, OPENING];
+    let all = [
+        REFUSED,
+        REFUSED_HERE,
+        sockets::ALL,
+        GUARDED,
+        PARTLY,
+        SIGNALS,
+        METADATA,
+        METADATA_HERE,
+        METADATA_YOUNG,
+        OPENING,
+    ];
     let found = all.into_iter().flatten().find(|c| c.1 == nr);
     found.map_or_else(|| nr.to_string(), |c| c.0.trim_start_matches("SYS_").to_owned())
 }
@@ -263,6 +278,19 @@ impl Filter {
         ]);
     }
 
+    /// Denies `nr` if two of its arguments, by offset, have these values.
+    fn deny_both(&mut self, what: u32, nr: c_long, one: (u32, u32), two: (u32, u32)) {
+        self.0.extend([
+            jump(BPF_JEQ, nr as u32, 0, 6),
+            load(one.0),
+            jump(BPF_JEQ, one.1, 0, 3),
+            load(two.0),
+            jump(BPF_JEQ, two.1, 0, 1),
+            ret(what),
+            load(NR),
+        ]);
+    }
+
     fn deny_bits(&mut self, what: u32, nr: c_long, offset: u32, bits: u32) {
         self.0.extend([
             jump(BPF_JEQ, nr as u32, 0, 5),
@@ -323,7 +351,10 @@ pub(crate) fn outer(kind: Kind) -> Vec<sock_filter> {
     if !kind.signals {
         f.deny(refuse, SIGNALS);
     }
-    if !kind.namespaces {
+    if kind.namespaces {
+        sockets::rules(&mut f, refuse, kind.notify);
+    } else {
+        f.deny(refuse, sockets::ALL);
         for calls in [METADATA, METADATA_HERE, METADATA_YOUNG] {
             f.deny(refuse, calls);
         }
@@ -428,7 +459,23 @@ mod tests {
         assert_eq!(at(&plain, libc::SYS_clone3, 0, 0), ENOSYS);
         assert_eq!(at(&plain, libc::SYS_ptrace, 0, 0), NOTIFY);
         assert_eq!(at(&outer(Kind { notify: false, ..kind }), libc::SYS_ptrace, 0, 0), EPERM);
-        assert_eq!(at(&plain, libc::SYS_socket, libc::AF_UNIX as u64, 1), NOTIFY);
+        let socket = |f: &[sock_filter], family, kind, protocol| {
+            decide(f, THIS_ARCH, libc::SYS_socket as u32, &[family, kind, protocol])
+        };
+        let silent = outer(Kind { notify: false, ..kind });
+        assert_eq!(socket(&plain, 1, 1 | 0o2_000_000, 0), ALLOW);
+        assert_eq!((socket(&plain, 2, 1, 6), socket(&plain, 10, 2, 0)), (NOTIFY, NOTIFY));
+        assert_eq!((socket(&silent, 1, 1, 0), socket(&silent, 2, 1, 6)), (ALLOW, EPERM));
+        assert!(leaves_traces(libc::SYS_socket, &[2, 1 | 0o2_000_000, 6, 0, 0, 0]));
+        for [family, kind, protocol] in [[16, 3, 0], [17, 3, 0], [2, 3, 1], [2, 2, 1], [2, 1, 262], [40, 1, 0]] {
+            assert_eq!(socket(&plain, family, kind, protocol), NOTIFY);
+            assert!(!leaves_traces(libc::SYS_socket, &[family, kind, protocol, 0, 0, 0]));
+        }
+        let option = |nr: c_long, level, option| decide(&plain, THIS_ARCH, nr as u32, &[3, level, option]);
+        assert_eq!((option(libc::SYS_setsockopt, 41, 26), option(libc::SYS_setsockopt, 1, 26)), (ALLOW, NOTIFY));
+        assert_eq!((option(libc::SYS_setsockopt, 1, 16), option(libc::SYS_getsockopt, 1, 57)), (NOTIFY, NOTIFY));
+        assert!(leaves_traces(libc::SYS_setsockopt, &[3, 1, 16, 0, 0, 0]));
+        assert!(!leaves_traces(libc::SYS_setsockopt, &[3, 1, 26, 0, 0, 0]));
         assert_eq!(at(&plain, libc::SYS_socketpair, libc::AF_UNIX as u64, 1), ALLOW);
         assert_eq!(at(&plain, libc::SYS_socketpair, libc::AF_INET as u64, 1), NOTIFY);
         assert_eq!(at(&plain, libc::SYS_ioctl, 1, libc::TIOCSTI), NOTIFY);

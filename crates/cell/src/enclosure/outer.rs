@@ -28,6 +28,8 @@ const NAMESPACES: c_int = libc::CLONE_NEWUSER
 /// The user a program sees itself as.
 pub(crate) const INSIDE: u32 = 1000;
 const SYS_ADMIN: u32 = 1 << 21;
+/// For the loopback interface of new network namespaces.
+const NET_ADMIN: u32 = 1 << 12;
 
 /// The child's descriptors as the interpreter finds them, beside the three standard ones.
 const SOCKET: RawFd = 3;
@@ -339,7 +341,7 @@ unsafe fn steps(orders: &Orders<'_>, opened: &mut [RawFd]) -> Result<(RawFd, boo
         libc::syscall(libc::SYS_setsid);
         // Same addresses, so the same id(), in every run.
         libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong);
-        privileges(if orders.tier == Tier::Namespaces { SYS_ADMIN } else { 0 })?;
+        privileges(if orders.tier == Tier::Namespaces { SYS_ADMIN | NET_ADMIN } else { 0 })?;
         if orders.rules >= 0 {
             step(Step::RestrictFiles, libc::syscall(libc::SYS_landlock_restrict_self, RULES, 0))?;
             libc::close(RULES);
@@ -363,7 +365,7 @@ unsafe fn steps(orders: &Orders<'_>, opened: &mut [RawFd]) -> Result<(RawFd, boo
     }
 }
 
-/// Leaves the zygote these capabilities (`CAP_SYS_ADMIN` in its own user namespace, or none), and no way to gain more.
+/// Leaves the zygote these capabilities (in its own user namespace, or none), and no way to gain more.
 ///
 /// # Safety
 /// Only for the freshly cloned child.
@@ -378,7 +380,10 @@ unsafe fn privileges(keep: u32) -> Result<(), Failed> {
         now[5] = 0;
         step(Step::DropPrivileges, capset(&now))?;
         if keep != 0 {
-            step(Step::DropPrivileges, libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, 21, 0, 0).into())?;
+            for cap in (0..32).filter(|cap| keep & 1 << cap != 0) {
+                let raised = libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, cap, 0, 0);
+                step(Step::DropPrivileges, raised.into())?;
+            }
             // NOROOT, NO_SETUID_FIXUP, NO_CAP_AMBIENT_RAISE, each locked.
             step(Step::DropPrivileges, libc::prctl(libc::PR_SET_SECUREBITS, 0b1100_1111, 0, 0, 0).into())?;
         }

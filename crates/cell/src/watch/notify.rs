@@ -14,7 +14,7 @@ const RECEIVE: u64 = 0xC050_2100;
 const SEND: u64 = 0xC018_2101;
 const CONTINUE: u32 = 1;
 
-/// From this many refusals on in one run, each answer takes a while: a program that hammers costs itself time, not us.
+/// From this many refusals (and calls let pass) on in one run, each answer takes a while: a program that hammers costs itself time, not us.
 const PATIENT: u64 = 10_000;
 
 #[repr(C)]
@@ -51,6 +51,8 @@ pub(crate) struct Call {
 pub(crate) struct Refused {
     counts: BTreeMap<i32, u64>,
     total: u64,
+    /// Whether something may be left in the cell's network namespace.
+    pub(crate) traces: bool,
 }
 
 impl Refused {
@@ -58,12 +60,21 @@ impl Refused {
         self.counts.iter().map(|(nr, n)| (filter::name(c_long::from(*nr)), *n)).collect()
     }
 
-    /// Takes one notice and answers it. `opening` hears of files about to be opened, `mark` of the program that waits
+    /// Counts one more answer, and holds it back if there were many.
+    fn wait_a_while(&mut self) {
+        self.total += 1;
+        if self.total > PATIENT {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Takes one notice and answers it. `network` is whether the cell has a network of its own; `opening` hears of files about to be opened, `mark` of the program that waits
     /// to be watched; `change` does what concerns a file of the program's own, or says with which error it is refused.
     pub(crate) fn answer(
         &mut self,
         listener: &OwnedFd,
         secret: u64,
+        network: bool,
         opening: &mut dyn FnMut(Call),
         mark: &mut dyn FnMut(),
         change: &mut dyn FnMut(&Call) -> Result<(), i32>,
@@ -80,7 +91,11 @@ impl Refused {
         let call = Call { pid: notice.pid.cast_signed(), nr, args: notice.args };
         let mut answer = Answer { id: notice.id, value: 0, error: -libc::EPERM, flags: 0 };
         let changed = if filter::is_metadata(nr) { change(&call) } else { Err(libc::EPERM) };
-        if filter::opens(nr) {
+        if network && filter::leaves_traces(nr, &notice.args) {
+            self.traces = true;
+            self.wait_a_while();
+            (answer.error, answer.flags) = (0, CONTINUE);
+        } else if filter::opens(nr) {
             opening(call);
             (answer.error, answer.flags) = (0, CONTINUE);
         } else if changed != Err(libc::EPERM) {
@@ -90,10 +105,7 @@ impl Refused {
             answer.error = 0;
         } else {
             *self.counts.entry(notice.nr).or_default() += 1;
-            self.total += 1;
-            if self.total > PATIENT {
-                std::thread::sleep(Duration::from_millis(1));
-            }
+            self.wait_a_while();
         }
         // SAFETY: a whole answer that lives through the call. That the caller is gone by now does not matter.
         unsafe { libc::ioctl(listener.as_raw_fd(), SEND as _, &raw mut answer) };

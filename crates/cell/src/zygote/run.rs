@@ -1,6 +1,6 @@
 //! One run of a program in a fork of a zygote: from the job that is handed over to the record of what was seen.
 
-use super::{BOX, Heard, PATIENCE, TMP, Zygote, machine};
+use super::{BOX, Heard, NETWORK, PATIENCE, TMP, Zygote, machine};
 use crate::enclosure::group::Hits;
 use crate::types::{Limits, Program, Record, Tier};
 use crate::verdict::{CPU, DISK, Facts, MEMORY, WALL};
@@ -223,6 +223,8 @@ impl Zygote {
             dirty[0] = !folder.take_back();
         }
         let which = dirty.iter().zip([BOX, TMP]).fold(0, |bits, (dirty, bit)| bits | if *dirty { bit } else { 0 });
+        let traces = self.tier == Tier::Namespaces && running.refused.traces;
+        let which = which | if traces { NETWORK } else { 0 };
         if which != 0 && !self.dead {
             // The next program's folders are made while this one's record is looked at.
             self.wipe(which, self.size)?;
