@@ -11,6 +11,8 @@ pub(crate) mod nr {
     pub const RT_SIGPROCMASK: usize = 14;
     pub const RT_SIGTIMEDWAIT: usize = 128;
     pub const SOCKET: usize = 41;
+    pub const FUTEX: usize = 202;
+    pub const GETDENTS64: usize = 217;
     pub const IOCTL: usize = 16;
     pub const SENDMSG: usize = 46;
     pub const RECVMSG: usize = 47;
@@ -46,6 +48,8 @@ pub(crate) mod nr {
     pub const RT_SIGPROCMASK: usize = 135;
     pub const RT_SIGTIMEDWAIT: usize = 137;
     pub const SOCKET: usize = 198;
+    pub const FUTEX: usize = 98;
+    pub const GETDENTS64: usize = 61;
     pub const IOCTL: usize = 29;
     pub const SENDMSG: usize = 211;
     pub const RECVMSG: usize = 212;

@@ -49,6 +49,10 @@ pub extern "C" fn cell_enter() -> i32 {
     if sys(nr::CAPSET, header.as_ptr() as usize, none.as_ptr() as usize, 0, 0) < 0 {
         return -3;
     }
+    if head.flags & PROC != 0 {
+        // What it has in `/proc` of itself and its children is its own; process 1 is not shown.
+        sys(nr::PRCTL, 4, 1, 0, 0);
+    }
     if head.flags & BARE != 0 {
         // The supervisor, which may be no more than the same user, must be able to look at what the program asks for.
         sys(nr::PRCTL, 4, 1, 0, 0);

@@ -34,3 +34,5 @@ pub(crate) const BARE: u64 = 4;
 pub(crate) const SCOPED: u64 = 8;
 /// Standard input is the cell's own `/dev/null`.
 pub(crate) const NO_INPUT: u64 = 16;
+/// The program has a `/proc`.
+pub(crate) const PROC: u64 = 32;

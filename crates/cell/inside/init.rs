@@ -18,6 +18,7 @@ pub(crate) extern "C" fn init() -> ! {
     let (mut status, mut usage): (i32, Usage) = unsafe { zeroed() };
     let set: u64 = 1 << (SIGCHLD - 1) | 1 << (SIGUSR1 - 1);
     let (mut counted, mut killing) = (0, false);
+    crate::proc::make(crate::state::state().secret);
     loop {
         sys(nr::RT_SIGTIMEDWAIT, (&raw const set) as usize, 0, 0, 8);
         let finish = FINISH.load(SeqCst) != 0;

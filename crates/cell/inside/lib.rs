@@ -12,6 +12,7 @@ mod enter;
 mod head;
 mod init;
 mod next;
+mod proc;
 mod state;
 mod watch;
 mod wire;

@@ -154,6 +154,7 @@ pub extern "C" fn cell_next() -> i64 {
                 exit(73);
             }
             FINISH.store(0, SeqCst);
+            crate::proc::want(s.head.flags & PROC != 0);
             LEFT.store(0, SeqCst);
             MICROS.store(0, SeqCst);
             PEAK.store(0, SeqCst);
@@ -165,6 +166,11 @@ pub extern "C" fn cell_next() -> i64 {
             if s.init < 0 {
                 fail(b'c', s.init);
                 exit(74);
+            }
+            let r = crate::proc::wait();
+            if r < 0 {
+                fail(b'p', r);
+                exit(78);
             }
         }
         return s.fds[0] as i64 | (s.head.length as i64) << 10;

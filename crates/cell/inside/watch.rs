@@ -68,6 +68,7 @@ pub extern "C" fn cell_watch(pid: i32) -> i32 {
         sys(nr::KILL, s.init as usize, SIGUSR1 as usize, 0, 0);
         let mut end = 0;
         wait(s.init, 0x4000_0000, &mut end, &mut usage);
+        crate::proc::remove();
         left += u64::from(LEFT.load(SeqCst));
         micros += MICROS.load(SeqCst);
         peak = peak.max(PEAK.load(SeqCst));

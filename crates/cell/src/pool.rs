@@ -134,6 +134,7 @@ impl Pool {
             refused: BTreeMap::new(),
             opened: Vec::new(),
             tier: self.shared.tier,
+            proc: false,
             detail: Some(reason),
         })
     }

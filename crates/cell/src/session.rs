@@ -77,6 +77,7 @@ impl Session {
         let mut program = Program::new(Entry::Command(words.to_vec()));
         program.files.clone_from(&options.files);
         program.limits = options.limits;
+        program.proc = options.proc;
         validate(&program)?;
         let mut zygote = shared.for_session()?;
         let (control, theirs) = sys::stream_pair().map_err(machine("socketpair"))?;

@@ -105,6 +105,10 @@ pub struct Program {
     /// namespace, and returns. What it had open by then is `/dev/null` in the program. One such interpreter is kept
     /// for each text.
     pub checkpoint: Option<Arc<str>>,
+    /// Whether it is to have a `/proc` with its own processes, and `/dev/fd`, `/dev/stdin`, `/dev/stdout`, `/dev/stderr`.
+    /// It costs about a millisecond, and some of what the kernel tells there is the machine's. Where none can be had the
+    /// program runs without: [`Record::proc`].
+    pub proc: bool,
 }
 
 impl Program {
@@ -129,6 +133,7 @@ impl Program {
             read_back: Vec::new(),
             watch: Vec::new(),
             checkpoint: None,
+            proc: false,
         }
     }
 
@@ -285,6 +290,8 @@ pub struct Record {
     pub opened: Vec<Opened>,
     /// What isolated it.
     pub tier: Tier,
+    /// Whether it had a `/proc` of its own.
+    pub proc: bool,
     /// Why the verdict is `machine`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -380,11 +387,19 @@ pub struct SessionOptions {
     pub step_wall_seconds: f64,
     /// Whether commands have a terminal for input and output (both outputs then arrive as one).
     pub terminal: bool,
+    /// As [`Program::proc`]; sessions have it unless told otherwise.
+    pub proc: bool,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        SessionOptions { files: Vec::new(), limits: Limits::default(), step_wall_seconds: 10.0, terminal: false }
+        SessionOptions {
+            files: Vec::new(),
+            limits: Limits::default(),
+            step_wall_seconds: 10.0,
+            terminal: false,
+            proc: true,
+        }
     }
 }
 

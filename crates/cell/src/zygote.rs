@@ -66,6 +66,8 @@ pub(crate) struct Zygote {
     env: Vec<(String, String)>,
     prepared: Arc<[String]>,
     pub(crate) tier: Tier,
+    /// Whether programs can have a `/proc`.
+    pub(crate) proc: bool,
     /// The weaker tiers' place of work; removed last.
     ground: Option<Ground>,
     /// The user whose processes count beside ours.
@@ -134,7 +136,7 @@ impl Zygote {
             ctl: started.ctl,
             listener: started.listener,
             secret: started.secret,
-            flags: match (namespaces, started.no_user_namespaces) {
+            flags: match (namespaces, started.built.no_user_namespaces) {
                 (false, _) if tier == Tier::Landlock && ground::scopes_signals() => wire::BARE | wire::SCOPED,
                 (false, _) => wire::BARE,
                 (true, true) => 0,
@@ -147,6 +149,7 @@ impl Zygote {
             env,
             prepared: Arc::clone(&setup.prepared),
             tier,
+            proc: started.built.proc,
             ground,
             shares_user,
             dead: false,

@@ -4,11 +4,12 @@
 //! threads, everything it needs is prepared beforehand; between clone and exec it only makes
 //! system calls, allocates nothing and takes no lock.
 
+use crate::enclosure::filter;
 use crate::enclosure::ground::{self, Ground};
 use crate::enclosure::group::Group;
 use crate::enclosure::plan::{self, Plan, hint};
+use crate::enclosure::root::{self, Built};
 use crate::enclosure::step::{Failed, Step, step, step_name};
-use crate::enclosure::{filter, root};
 use crate::types::Tier;
 use crate::{CellError, sys};
 use libc::{c_char, c_int, c_long};
@@ -45,8 +46,7 @@ pub(crate) struct Started {
     pub(crate) listener: Option<OwnedFd>,
     /// The number that lets the zygote through its filter.
     pub(crate) secret: u64,
-    /// Whether user namespaces are forbidden in the cell by a limit of zero.
-    pub(crate) no_user_namespaces: bool,
+    pub(crate) built: Built,
 }
 
 /// The filter in two forms: one that tells of what it refuses, and one for kernels that cannot.
@@ -204,8 +204,8 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Started, CellError> {
         Ok((8, mut fds)) => {
             let n = |i: usize| i32::from_ne_bytes([buf[i], buf[i + 1], buf[i + 2], buf[i + 3]]);
             if n(0) == 0 {
-                let (listener, no_user_namespaces) = (fds.pop(), n(4) != 0);
-                return Ok(Started { pid, pidfd, ctl, errors, listener, secret, no_user_namespaces });
+                let (listener, built) = (fds.pop(), Built::from_number(n(4)));
+                return Ok(Started { pid, pidfd, ctl, errors, listener, secret, built });
             }
             let err = io::Error::from_raw_os_error(n(4));
             let (step, name) = step_name(n(0), start.plan);
@@ -243,8 +243,8 @@ fn child(orders: &Orders<'_>, opened: &mut [RawFd]) -> ! {
             libc::_exit(1);
         }
         let failed = match steps(orders, opened) {
-            Ok((listener, limited)) => {
-                report(SOCKET, 0, limited.into(), listener);
+            Ok((listener, built)) => {
+                report(SOCKET, 0, built.number(), listener);
                 libc::execve(orders.argv[0], orders.argv.as_ptr(), orders.envp.as_ptr());
                 libc::_exit(2)
             }
@@ -299,14 +299,14 @@ unsafe fn report(sock: RawFd, step: i32, number: i32, fd: RawFd) {
     }
 }
 
-/// The set-up of the child: the listener of its filter, and whether user namespaces are forbidden in it.
+/// The set-up of the child: the listener of its filter, and what could be had.
 ///
 /// # Safety
 /// Only for the freshly cloned child.
-unsafe fn steps(orders: &Orders<'_>, opened: &mut [RawFd]) -> Result<(RawFd, bool), Failed> {
+unsafe fn steps(orders: &Orders<'_>, opened: &mut [RawFd]) -> Result<(RawFd, Built), Failed> {
     // SAFETY: as for `child`.
     unsafe {
-        let limited = if orders.tier == Tier::Namespaces {
+        let built = if orders.tier == Tier::Namespaces {
             root::build(orders.plan, orders.map.privileged, opened)?
         } else {
             if orders.map.privileged {
@@ -315,7 +315,7 @@ unsafe fn steps(orders: &Orders<'_>, opened: &mut [RawFd]) -> Result<(RawFd, boo
             libc::umask(0o022);
             // Without a namespace to end, orphans come to the zygote.
             libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-            false
+            Built::default()
         };
         // Descriptors: 0 and 1 are /dev/null, 2 is the error file, 3 the socket, and no other.
         let null =
@@ -348,7 +348,7 @@ unsafe fn steps(orders: &Orders<'_>, opened: &mut [RawFd]) -> Result<(RawFd, boo
         }
         step(Step::StartInterpreter, libc::access(orders.argv[0], libc::X_OK).into())?;
         if orders.tier == Tier::None {
-            return Ok((-1, limited));
+            return Ok((-1, built));
         }
         let program = |f: &[libc::sock_filter]| libc::sock_fprog { len: f.len() as u16, filter: f.as_ptr().cast_mut() };
         let telling = program(&orders.filters.telling);
@@ -361,7 +361,7 @@ unsafe fn steps(orders: &Orders<'_>, opened: &mut [RawFd]) -> Result<(RawFd, boo
                 libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const silent).into(),
             )?;
         }
-        Ok((listener as RawFd, limited))
+        Ok((listener as RawFd, built))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a cell shows of the machine, prepared before the process is cloned that may no longer allocate.
 
 use crate::CellError;
+use crate::enclosure::procfs;
 use crate::enclosure::python::Python;
 use crate::types::PoolOptions;
 use std::ffi::{CString, OsStr};
@@ -83,8 +84,17 @@ impl Plan {
             binds: Vec::new(),
             argv: Vec::new(),
         };
-        for folder in ["box", "tmp", "dev", "etc", "usr"] {
+        for folder in ["box", "tmp", "dev", "etc", "usr", "proc"] {
             plan.folder(Path::new(folder))?;
+        }
+        plan.folder(&Path::new(procfs::FOLDER).join(procfs::COVER))?;
+        for (name, content) in procfs::files() {
+            let path = Path::new(procfs::FOLDER).join(name);
+            plan.folder(path.parent().unwrap_or(&path))?;
+            plan.files.push((c(path)?, content));
+        }
+        for (name, target) in [("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")] {
+            plan.links.push((c(format!("/proc/self/{target}"))?, c(format!("dev/{name}"))?));
         }
         plan.bind(Path::new("/usr"), false)?;
         for name in ["bin", "sbin", "lib", "lib32", "lib64", "libx32"] {
@@ -124,7 +134,7 @@ impl Plan {
         for name in &options.roots {
             let taken = |path: &CString| path.as_bytes() == name.as_bytes();
             let plain = !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0']);
-            if !plain || name == "proc" || plan.folders.iter().chain(plan.links.iter().map(|(_, n)| n)).any(taken) {
+            if !plain || plan.folders.iter().chain(plan.links.iter().map(|(_, n)| n)).any(taken) {
                 return Err(CellError::BadProgram(format!("a cell cannot have a `/{name}` of its own")));
             }
             plan.links.push((c(format!("/box/{name}"))?, c(name)?));

@@ -6,12 +6,32 @@ use crate::enclosure::step::{Failed, Step, step};
 use std::ffi::c_long;
 use std::os::fd::RawFd;
 
-/// Mounts the root and moves into it; tells whether user namespaces could be forbidden. An error is the step
+/// What could be had.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Built {
+    /// No user namespace can be made inside.
+    pub(crate) no_user_namespaces: bool,
+    /// Programs can have a `/proc`.
+    pub(crate) proc: bool,
+}
+
+impl Built {
+    /// As a number, for the way to the supervisor.
+    pub(crate) fn number(self) -> i32 {
+        i32::from(self.no_user_namespaces) | i32::from(self.proc) << 1
+    }
+
+    pub(crate) fn from_number(number: i32) -> Built {
+        Built { no_user_namespaces: number & 1 != 0, proc: number & 2 != 0 }
+    }
+}
+
+/// Mounts the root and moves into it; tells what could be had. An error is the step
 /// that failed.
 ///
 /// # Safety
 /// Only for the freshly cloned child, see `outer`. `opened` has room for every bind.
-pub(crate) unsafe fn build(plan: &Plan, privileged: bool, opened: &mut [RawFd]) -> Result<bool, Failed> {
+pub(crate) unsafe fn build(plan: &Plan, privileged: bool, opened: &mut [RawFd]) -> Result<Built, Failed> {
     // SAFETY: system calls on memory prepared by the parent, of which this process has its own copy.
     unsafe {
         // Sources are opened while this is still the user who may see them.
@@ -61,7 +81,7 @@ pub(crate) unsafe fn build(plan: &Plan, privileged: bool, opened: &mut [RawFd]) 
                 c"/tmp".as_ptr(),
                 c"tmpfs".as_ptr(),
                 fixed,
-                c"size=1m,mode=755".as_ptr().cast(),
+                c"size=2m,mode=755".as_ptr().cast(),
             )
             .into(),
         )?;
@@ -69,6 +89,10 @@ pub(crate) unsafe fn build(plan: &Plan, privileged: bool, opened: &mut [RawFd]) 
         for folder in &plan.folders {
             step(Step::MakeFolder, libc::mkdir(folder.as_ptr(), 0o755).into())?;
         }
+        // The kernel lets a `/proc` be mounted here only where another one is in sight, of which nothing is covered. This
+        // one is out of reach: `/usr` will lie on top of it.
+        let flags = libc::MS_RDONLY | libc::MS_NOEXEC | fixed;
+        let proc = libc::mount(c"proc".as_ptr(), c"usr".as_ptr(), c"proc".as_ptr(), flags, none.cast()) == 0;
         for (to, name) in &plan.links {
             step(Step::MakeFile, libc::symlink(to.as_ptr(), name.as_ptr()).into())?;
         }
@@ -100,7 +124,7 @@ pub(crate) unsafe fn build(plan: &Plan, privileged: bool, opened: &mut [RawFd]) 
         let again = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | fixed;
         step(Step::MakeReadOnly, libc::mount(none, c"/".as_ptr(), none, again, none.cast()).into())?;
         libc::sethostname(c"cell".as_ptr(), 4);
-        Ok(limited)
+        Ok(Built { no_user_namespaces: limited, proc })
     }
 }
 

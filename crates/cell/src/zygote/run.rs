@@ -54,6 +54,7 @@ impl Zygote {
         let watch = if watched { Some(Watch::new(&program.watch).map_err(machine("inotify"))?) } else { None };
         let no_input = program.stdin.is_empty() && terminal.is_none();
         let flags = self.flags | if watched { wire::WATCHED } else { 0 } | if no_input { wire::NO_INPUT } else { 0 };
+        let flags = flags | if program.proc && self.proc { wire::PROC } else { 0 };
         // The zygote and process 1 count as well. Where a group counts, its limit comes first.
         let mut beside = 2;
         if let Some(group) = &mut self.group {
@@ -250,6 +251,7 @@ impl Zygote {
             refused: running.refused.names(),
             opened,
             tier: self.tier,
+            proc: program.proc && self.proc,
             detail: None,
             stdout,
             stderr,

@@ -10,7 +10,7 @@ use crate::zygote::marshal::Tuple;
 
 #[path = "../../inside/head.rs"]
 mod head;
-pub(crate) use head::{BARE, Head, INNER_FILTER, NO_INPUT, SCOPED, WATCHED};
+pub(crate) use head::{BARE, Head, INNER_FILTER, NO_INPUT, PROC, SCOPED, WATCHED};
 
 /// The numbers for a program with these limits; `length` is filled in by [`job`].
 pub(crate) fn head(limits: &Limits, beside: u64, flags: u64) -> Head {
