@@ -214,6 +214,7 @@ fn the_record_is_the_documented_one() {
         "cpu_seconds",
         "wall_seconds",
         "peak_memory",
+        "proc",
         "files",
         "leftover_processes",
         "refused",
