@@ -3,13 +3,14 @@
 use crate::lab::{GradeError, Lab};
 use crate::program;
 use crate::task::Case;
+use crate::value::Value;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
 struct Read {
     entry: String,
-    #[serde(flatten)]
-    case: Case,
+    args: Vec<Value>,
+    expected: Value,
 }
 
 impl Lab {
@@ -23,7 +24,10 @@ impl Lab {
         let text = String::from_utf8_lossy(&record.stdout);
         let mut read: Vec<Option<(String, Case)>> = text
             .lines()
-            .map(|line| serde_json::from_str::<Read>(line).ok().map(|read| (read.entry, read.case)))
+            .map(|line| {
+                let Read { entry, args, expected } = serde_json::from_str(line).ok()?;
+                Some((entry, Case { args, expected }))
+            })
             .collect();
         // Where the reading itself broke off (memory, time), the rest is of no known form.
         read.resize_with(asserts.len(), || None);
@@ -34,7 +38,6 @@ impl Lab {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::Value;
     use std::sync::Arc;
 
     #[test]

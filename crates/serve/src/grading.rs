@@ -92,6 +92,10 @@ impl Grading {
         self.side
     }
 
+    pub(crate) fn pool(&self) -> Arc<Pool> {
+        self.pool.clone()
+    }
+
     pub(crate) fn tier(&self) -> String {
         self.pool.tier().to_string()
     }

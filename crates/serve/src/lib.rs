@@ -32,6 +32,7 @@ use tokio::sync::{Semaphore, watch};
 pub use grading::Grading;
 pub use http::listen::Listening;
 
+use crate::dialect::cells::Cells;
 use crate::http::admit::Admission;
 use crate::http::body::Room;
 use crate::metrics::Metrics;
@@ -89,6 +90,8 @@ struct Service {
     room: Room,
     metrics: Metrics,
     connections: Arc<Semaphore>,
+    /// Cells that clients hold.
+    cells: Cells,
     /// Whether a cell has run; true from the beginning where there are none.
     ready: AtomicBool,
 }
@@ -165,12 +168,20 @@ impl Server {
             room: Room::new(BODIES),
             metrics: Metrics::default(),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
+            cells: Cells::default(),
         });
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(THREADS).build()?;
         let ended = runtime.block_on(async {
             tokio::spawn(get_ready(service.clone()));
             tokio::spawn(close(service.clone(), stopped.clone()));
+            let cells = service.clone();
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    cells.cells.forget().await;
+                }
+            });
             let router = route::router(service.clone());
             http::listen::serve(listening, router, service.connections.clone(), stopped).await
         });
@@ -200,6 +211,7 @@ async fn get_ready(service: Arc<Service>) {
 async fn close(service: Arc<Service>, mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
     service.queue.close();
+    tokio::task::spawn_blocking(move || service.cells.clear());
 }
 
 /// A path or a value of a query without its percent signs; one that is no text then stays as it is.

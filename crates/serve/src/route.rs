@@ -195,7 +195,7 @@ async fn metrics(State(service): Shared) -> Response {
         waiting,
         working,
         cells: service.grading.as_ref().map_or(0, |grading| grading.cells_alive()),
-        sessions: 0,
+        sessions: service.cells.count(),
         connections: CONNECTIONS - service.connections.available_permits().min(CONNECTIONS),
         body_bytes: service.room.bytes_held(),
     });

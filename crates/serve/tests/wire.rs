@@ -1,26 +1,21 @@
 //! The endpoint as clients meet it: its own formats read back by the clients of `loophole-chat`, errors in the form of
 //! each API, mistakes of every kind.
 
+mod common;
+
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use common::{post, send, start};
 use loophole_chat::{
     Chat, ChatError, Delta, Finish, Message, Mock, Remote, RemoteOptions, Reply, Request, Role, Sampling, Scripted,
     TokenLogprob, ToolCall, ToolSpec,
 };
-use loophole_serve::{Listening, Page, Server};
+use loophole_serve::{Page, Server};
 use serde_json::{Value, json};
-
-/// Starts an endpoint; its address.
-fn start(server: Server) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || server.run(Listening::Tcp(listener)));
-    format!("http://{address}")
-}
 
 /// Says what it was told, and calls a tool if it has one.
 fn parrot(request: &Request) -> Result<Reply, ChatError> {
@@ -71,22 +66,6 @@ impl Chat for Named {
 
 fn endpoint() -> Server {
     Server::new().with_model(Arc::new(Named("parrot")), 1)
-}
-
-/// Status and body of a request; `headers` come on top of what `ureq` sends.
-fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into();
-    let mut request = ureq::http::Request::builder().method(method).uri(url).header("content-type", "application/json");
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let mut response = agent.run(request.body(body.to_string()).unwrap()).unwrap();
-    (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
-}
-
-fn post(url: &str, body: &Value) -> (u16, Value) {
-    let (status, text) = send("POST", url, &[], &body.to_string());
-    (status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
 }
 
 fn remote(url: &str, wire: &str) -> Remote {

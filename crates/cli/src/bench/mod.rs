@@ -5,6 +5,7 @@ mod cpu;
 mod grade;
 mod peers;
 mod probe;
+mod serve;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ enum What {
     Cell,
     /// Labelled submissions a second, beside cold interpreters
     Grade,
+    /// Submissions over HTTP from 64 clients, beside `loophole grade`; an endless program among them; a killed server
+    Serve,
     /// Training steps of the organism's shape, beside PyTorch
     Train,
     /// Batched sampling of the organism's shape, beside PyTorch
@@ -52,7 +55,7 @@ pub struct BenchArguments {
     /// HumanEval's problems for `cell`; without them a problem of our own stands in
     #[arg(long, value_name = "FILE")]
     humaneval: Option<PathBuf>,
-    /// Rounds of `cell`; all that is compared is measured in each of them, and medians are reported
+    /// Rounds of `cell` and `serve`; all that is compared is measured in each of them, and medians are reported
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
 }
@@ -67,6 +70,7 @@ pub fn bench(arguments: &BenchArguments, output: &Options) -> Result<Exit, Error
         What::Cell => return cell::bench(arguments, threads, output),
         What::Grade => grade::measure(threads, &arguments.python)?,
         What::Audit => audit(arguments, output)?,
+        What::Serve => serve::measure(arguments.rounds)?,
         What::Train | What::Sample => engine(arguments, threads),
         What::Probe => probe::bench(&arguments.python)?,
         What::Checkpoint => checkpoint(arguments, threads)?,

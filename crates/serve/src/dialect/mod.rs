@@ -1,6 +1,7 @@
 //! What clients ask of the cells: our own form, and those that trainers speak already. A file each, with its shapes as
 //! structs; keys that are not known are ignored.
 
+pub(crate) mod cells;
 mod get_reward;
 mod grade;
 mod gym;
@@ -11,7 +12,7 @@ mod test_program;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::post;
+use axum::routing::{get, post};
 use loophole_grade::{Graded, Submission, Task};
 use serde_json::{Value, json};
 
@@ -23,6 +24,10 @@ use crate::queue::Deadline;
 /// The routes of all dialects.
 pub(crate) const PATHS: &[&str] = &[
     "/v1/grade",
+    "/v1/cells",
+    "/v1/cells/{id}",
+    "/v1/cells/{id}/exec",
+    "/v1/cells/{id}/files",
     "/run_code",
     "/get_reward",
     "/test_program",
@@ -36,6 +41,10 @@ pub(crate) const PATHS: &[&str] = &[
 pub(crate) fn routes(router: Router<Arc<Service>>) -> Router<Arc<Service>> {
     router
         .route("/v1/grade", post(grade::grade))
+        .route("/v1/cells", post(cells::start))
+        .route("/v1/cells/{id}", get(cells::look).delete(cells::end))
+        .route("/v1/cells/{id}/exec", post(cells::exec))
+        .route("/v1/cells/{id}/files", get(cells::read).put(cells::write).delete(cells::remove))
         .route("/run_code", post(run_code::run_code))
         .route("/get_reward", post(get_reward::get_reward))
         .route("/test_program", post(test_program::test_program))

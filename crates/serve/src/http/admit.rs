@@ -122,7 +122,7 @@ fn same(given: &str, token: &str) -> bool {
 }
 
 /// A secret of 256 bits.
-fn drawn() -> std::io::Result<String> {
+pub(crate) fn drawn() -> std::io::Result<String> {
     use std::io::Read;
     let mut bytes = [0; 32];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;

@@ -1,0 +1,406 @@
+//! `/v1/cells`: a cell that a client holds for several commands, with its files, until it lets it go or forgets it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::ErrorKind;
+use std::sync::{Arc, Mutex as Lock, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::extract::{Path, Request, State};
+use axum::http::Uri;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use loophole_cell::{CellError, ExecRequest, FolderEntry, InputFile, Limits, Session, SessionOptions, SessionStep};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use crate::Service;
+use crate::http::admit::drawn;
+use crate::problem::{Form, Problem, json_response, whole};
+use crate::route::{MOST_BYTES, answer, asked};
+
+/// Cells that clients hold at a time.
+const MOST_CELLS: usize = 64;
+/// Seconds after which a cell that nobody uses ends.
+const IDLE: f64 = 600.0;
+const MOST_IDLE: f64 = 86_400.0;
+/// Seconds of a command.
+const SECONDS: f64 = 60.0;
+const MOST_SECONDS: f64 = 3600.0;
+/// Bytes of an output.
+const MOST_OUTPUT: u64 = 10 << 20;
+/// Bytes of a file that is read or written over HTTP.
+const MOST_FILE: u64 = 32 << 20;
+
+/// `POST /v1/cells`.
+#[derive(Deserialize)]
+struct Start {
+    /// Texts by path; bytes as `{"base64": ...}`.
+    #[serde(default)]
+    files: BTreeMap<String, Content>,
+    #[serde(default)]
+    limits: Asked,
+    #[serde(default)]
+    idle_seconds: Option<f64>,
+    #[serde(default)]
+    watch: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Content {
+    Text(String),
+    Bytes {
+        base64: String,
+        #[serde(default)]
+        executable: bool,
+    },
+}
+
+/// Limits, each within the server's.
+#[derive(Deserialize, Default)]
+struct Asked {
+    cpu_seconds: Option<f64>,
+    memory_bytes: Option<u64>,
+    processes: Option<u32>,
+    file_bytes: Option<u64>,
+}
+
+/// `POST /v1/cells/{id}/exec`.
+#[derive(Deserialize)]
+struct Exec {
+    argv: Option<Vec<String>>,
+    /// For bash, instead of `argv`.
+    command: Option<String>,
+    /// In base64.
+    #[serde(default)]
+    stdin: String,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    cwd: Option<String>,
+    timeout_seconds: Option<f64>,
+    output_bytes: Option<u64>,
+}
+
+/// What a command did.
+#[derive(Serialize)]
+struct Ran {
+    verdict: loophole_cell::Verdict,
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+    /// Given where an output is no UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdout_base64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stderr_base64: Option<String>,
+    truncated: bool,
+    wall_seconds: f64,
+    /// Processes that go on in the background.
+    background: u32,
+    /// Calls that were refused during the command, by name.
+    refused: BTreeMap<String, u64>,
+}
+
+/// The cells that clients hold.
+#[derive(Default)]
+pub(crate) struct Cells(Lock<HashMap<String, Arc<Cell>>>);
+
+struct Cell {
+    /// None once it has ended, and while it is being made.
+    session: Arc<Mutex<Option<Session>>>,
+    used: Lock<Instant>,
+    began: Instant,
+    idle: Duration,
+    /// Commands so far.
+    commands: Lock<u64>,
+}
+
+fn lock<T>(mutex: &Lock<T>) -> MutexGuard<'_, T> {
+    // Nothing is left half done under these locks.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Cells {
+    pub fn count(&self) -> usize {
+        lock(&self.0).len()
+    }
+
+    fn find(&self, id: &str) -> Result<Arc<Cell>, Problem> {
+        let found = lock(&self.0).get(id).cloned();
+        found.ok_or_else(|| Problem::other(404, format!("there is no cell {id:?}: it was ended, or nobody used it")))
+    }
+
+    /// Ends the cells that nobody used for their time.
+    pub async fn forget(&self) {
+        let idle: Vec<Arc<Cell>> = {
+            let mut cells = lock(&self.0);
+            let old = |cell: &Arc<Cell>| lock(&cell.used).elapsed() > cell.idle && cell.session.try_lock().is_ok();
+            let ids: Vec<String> = cells.iter().filter(|(_, cell)| old(cell)).map(|(id, _)| id.clone()).collect();
+            ids.iter().filter_map(|id| cells.remove(id)).collect()
+        };
+        for cell in idle {
+            let session = cell.session.lock().await.take();
+            let _ = tokio::task::spawn_blocking(move || drop(session)).await;
+        }
+    }
+
+    /// Ends all.
+    pub fn clear(&self) {
+        lock(&self.0).clear();
+    }
+}
+
+fn problem_of(error: CellError) -> Problem {
+    match error {
+        CellError::BadProgram(_) => Problem::other(422, error.to_string()),
+        CellError::SessionEnded(_) => Problem { code: Some("ended"), ..Problem::other(410, error.to_string()) },
+        CellError::File { ref source, .. } => {
+            let status = match source.kind() {
+                ErrorKind::NotFound => 404,
+                ErrorKind::PermissionDenied => 403,
+                ErrorKind::FileTooLarge => 413,
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => 507,
+                _ => 409,
+            };
+            Problem::other(status, error.to_string())
+        }
+        _ => Problem::machine(error.to_string()),
+    }
+}
+
+impl Cell {
+    /// Does something with the session, on a thread of its own; one at a time.
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Session) -> Result<T, CellError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let mut session = self.session.clone().lock_owned().await;
+        *lock(&self.used) = Instant::now();
+        let done = tokio::task::spawn_blocking(move || match session.as_mut() {
+            Some(session) => work(session),
+            None => Err(CellError::SessionEnded("it was ended".into())),
+        });
+        let done = done.await.map_err(|_| Problem::machine("a mistake in the server"))?;
+        *lock(&self.used) = Instant::now();
+        done.map_err(problem_of)
+    }
+}
+
+fn limits(asked: &Asked) -> Limits {
+    Limits {
+        cpu_seconds: asked.cpu_seconds.filter(|seconds| seconds.is_finite()).unwrap_or(600.0).clamp(0.1, 86_400.0),
+        memory_bytes: asked.memory_bytes.unwrap_or(1 << 30).clamp(16 << 20, 4 << 30),
+        processes: asked.processes.unwrap_or(256).clamp(2, 1024),
+        file_bytes: asked.file_bytes.unwrap_or(16 << 20).clamp(4096, 64 << 20),
+        output_bytes: MOST_OUTPUT,
+        ..Limits::default()
+    }
+}
+
+pub(super) async fn start(State(service): State<Arc<Service>>, request: Request) -> Response {
+    answer(Form::OpenAi, started(service, request).await)
+}
+
+async fn started(service: Arc<Service>, request: Request) -> Result<Response, Problem> {
+    let (asked, held) = asked::<Start>(&service, request, MOST_BYTES).await?;
+    if !asked.watch.is_empty() {
+        return Err(Problem::field("watch", "openings of files are not told of cells that live for several commands"));
+    }
+    let mut files = Vec::new();
+    for (path, content) in asked.files {
+        let wrong = |error| Problem::field("files", format!("{path:?} is no base64: {error}"));
+        files.push(match content {
+            Content::Text(text) => InputFile::new(path, text),
+            Content::Bytes { base64, executable } => {
+                let content = STANDARD.decode(base64.trim()).map_err(wrong)?;
+                InputFile { path, content, executable }
+            }
+        });
+    }
+    let idle = asked.idle_seconds.filter(|seconds| seconds.is_finite()).unwrap_or(IDLE).clamp(1.0, MOST_IDLE);
+    let limits = limits(&asked.limits);
+    let id = drawn().map_err(|error| Problem::machine(error.to_string()))?[..32].to_string();
+    let now = Instant::now();
+    let cell = Arc::new(Cell {
+        session: Arc::default(),
+        used: Lock::new(now),
+        began: now,
+        idle: Duration::from_secs_f64(idle),
+        commands: Lock::default(),
+    });
+    // It has its place before it is made, so that there are never too many.
+    let mut session = cell.session.clone().lock_owned().await;
+    {
+        let mut cells = lock(&service.cells.0);
+        if cells.len() >= MOST_CELLS {
+            return Err(Problem::busy(5, format!("{MOST_CELLS} cells are held, which is as many as there may be")));
+        }
+        cells.insert(id.clone(), cell);
+    }
+    let place = Place { service: service.clone(), id: Some(id) };
+    let pool = service.grading()?.pool();
+    let options = SessionOptions { files, limits, step_wall_seconds: SECONDS, terminal: false };
+    let made = service.queue.work(held.deadline, move || pool.session(&options)).await?;
+    *session = Some(made.map_err(problem_of)?);
+    let id = place.keep();
+    Ok(json_response(201, &json!({ "id": id, "idle_seconds": idle, "tier": service.grading()?.tier() })))
+}
+
+/// The place of a cell that is being made; given up unless it is kept.
+struct Place {
+    service: Arc<Service>,
+    id: Option<String>,
+}
+
+impl Place {
+    fn keep(mut self) -> String {
+        self.id.take().unwrap_or_default()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(id) = &self.id {
+            lock(&self.service.cells.0).remove(id);
+        }
+    }
+}
+
+pub(super) async fn exec(State(service): State<Arc<Service>>, Path(id): Path<String>, request: Request) -> Response {
+    answer(Form::OpenAi, executed(service, &id, request).await)
+}
+
+async fn executed(service: Arc<Service>, id: &str, request: Request) -> Result<Response, Problem> {
+    let cell = service.cells.find(id)?;
+    let (asked, _held) = asked::<Exec>(&service, request, MOST_BYTES).await?;
+    let argv = match (asked.argv, asked.command) {
+        (Some(argv), None) => argv,
+        (None, Some(command)) => vec!["bash".into(), "-c".into(), command],
+        _ => return Err(Problem::field("argv", "needs either argv or command")),
+    };
+    let stdin = STANDARD.decode(asked.stdin.trim());
+    let stdin = stdin.map_err(|error| Problem::field("stdin", format!("stdin is no base64: {error}")))?;
+    let seconds = asked.timeout_seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0).unwrap_or(SECONDS);
+    let request = ExecRequest {
+        argv,
+        stdin,
+        env: asked.env.into_iter().collect(),
+        cwd: asked.cwd,
+        wall_seconds: Some(seconds.min(MOST_SECONDS)),
+        output_bytes: Some(asked.output_bytes.unwrap_or(MOST_OUTPUT).min(MOST_OUTPUT)),
+    };
+    *lock(&cell.commands) += 1;
+    let step = cell.with(move |session| session.exec(&request)).await?;
+    Ok(json_response(200, &Ran::of(step)))
+}
+
+impl Ran {
+    fn of(step: SessionStep) -> Ran {
+        let text = |bytes: Vec<u8>| match String::from_utf8(bytes) {
+            Ok(text) => (text, None),
+            Err(error) => {
+                let bytes = error.as_bytes();
+                (String::from_utf8_lossy(bytes).into_owned(), Some(STANDARD.encode(bytes)))
+            }
+        };
+        let ((stdout, stdout_base64), (stderr, stderr_base64)) = (text(step.stdout), text(step.stderr));
+        Ran {
+            verdict: step.verdict,
+            code: step.code,
+            stdout,
+            stderr,
+            stdout_base64,
+            stderr_base64,
+            truncated: step.truncated,
+            wall_seconds: step.wall_seconds,
+            background: step.background,
+            refused: step.refused,
+        }
+    }
+}
+
+/// What is known of a cell that lives.
+pub(super) async fn look(State(service): State<Arc<Service>>, Path(id): Path<String>) -> Response {
+    let looked = async {
+        let cell = service.cells.find(&id)?;
+        let (age, commands) = (cell.began.elapsed().as_secs_f64(), *lock(&cell.commands));
+        let idle = cell.idle.as_secs_f64();
+        let (refused, alive) = cell.with(|session| Ok((session.refused(), session.alive()?))).await?;
+        let value = json!({
+            "id": id, "age_seconds": age, "idle_seconds": idle, "commands": commands, "refused": refused, "processes": alive,
+        });
+        Ok(json_response(200, &value))
+    };
+    answer(Form::OpenAi, looked.await)
+}
+
+/// Ends a cell: the record of all it did, changed files first.
+pub(super) async fn end(State(service): State<Arc<Service>>, Path(id): Path<String>) -> Response {
+    let ended = async {
+        let cell = service.cells.find(&id)?;
+        lock(&service.cells.0).remove(&id);
+        let session = cell.session.lock().await.take();
+        let session = session.ok_or_else(|| Problem::other(404, format!("the cell {id:?} was ended")))?;
+        let record = tokio::task::spawn_blocking(move || session.finish()).await;
+        let record = record.map_err(|_| Problem::machine("a mistake in the server"))?.map_err(problem_of)?;
+        Ok(json_response(200, &json!({ "id": id, "commands": *lock(&cell.commands), "record": record })))
+    };
+    answer(Form::OpenAi, ended.await)
+}
+
+/// `path` of a query, and whether a word stands in it.
+fn query(uri: &Uri, word: &str) -> Result<(String, bool), Problem> {
+    let parts = || uri.query().unwrap_or_default().split('&');
+    let path = parts().find_map(|part| part.strip_prefix("path=")).map(crate::decoded);
+    let path = path.ok_or_else(|| Problem::field("path", "needs ?path="))?;
+    let said =
+        parts().any(|part| part == word || part.strip_prefix(word).is_some_and(|rest| rest == "=1" || rest == "=true"));
+    Ok((path, said))
+}
+
+pub(super) async fn write(State(service): State<Arc<Service>>, Path(id): Path<String>, request: Request) -> Response {
+    let written = async {
+        let cell = service.cells.find(&id)?;
+        let (path, executable) = query(request.uri(), "executable")?;
+        let (parts, body) = request.into_parts();
+        let (bytes, _held) = service.room.read(&parts.headers, body, MOST_FILE as usize).await?;
+        let size = bytes.len();
+        cell.with(move |session| session.write_file(&path, &bytes, executable)).await?;
+        Ok(json_response(200, &json!({ "size": size })))
+    };
+    answer(Form::OpenAi, written.await)
+}
+
+pub(super) async fn read(State(service): State<Arc<Service>>, Path(id): Path<String>, uri: Uri) -> Response {
+    let read = async {
+        let cell = service.cells.find(&id)?;
+        let (path, list) = query(&uri, "list")?;
+        if list {
+            let (entries, whole) = cell.with(move |session| session.list(&path)).await?;
+            let entries: Vec<Value> = entries.iter().map(entry).collect();
+            return Ok(json_response(200, &json!({ "entries": entries, "whole": whole })));
+        }
+        let bytes = cell.with(move |session| session.get_file(&path, MOST_FILE)).await?;
+        Ok(whole(200, "application/octet-stream", bytes))
+    };
+    answer(Form::OpenAi, read.await)
+}
+
+fn entry(entry: &FolderEntry) -> Value {
+    json!({
+        "name": String::from_utf8_lossy(&entry.name), "name_base64": STANDARD.encode(&entry.name), "kind": entry.kind,
+        "mode": entry.mode, "size": entry.size,
+    })
+}
+
+pub(super) async fn remove(State(service): State<Arc<Service>>, Path(id): Path<String>, uri: Uri) -> Response {
+    let removed = async {
+        let cell = service.cells.find(&id)?;
+        let (path, all) = query(&uri, "all")?;
+        cell.with(move |session| session.remove(&path, all)).await?;
+        Ok(json_response(200, &json!({})))
+    };
+    answer(Form::OpenAi, removed.await)
+}
