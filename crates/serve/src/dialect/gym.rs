@@ -87,11 +87,11 @@ async fn verified(service: Arc<Service>, request: Request) -> Result<Response, P
 
 /// What the model said last.
 fn text(output: &[Item]) -> String {
-    let messages = output.iter().filter(|item| {
+    let mut messages = output.iter().filter(|item| {
         let kind = item.fields.get("type").and_then(Value::as_str);
         kind.is_none_or(|kind| kind == "message")
     });
-    let Some(content) = messages.last().and_then(|item| item.fields.get("content")) else { return String::new() };
+    let Some(content) = messages.next_back().and_then(|item| item.fields.get("content")) else { return String::new() };
     match content {
         Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),
         other => other.as_str().unwrap_or_default().to_string(),
