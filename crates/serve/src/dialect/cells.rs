@@ -241,7 +241,7 @@ async fn started(service: Arc<Service>, request: Request) -> Result<Response, Pr
     }
     let place = Place { service: service.clone(), id: Some(id) };
     let pool = service.grading()?.pool();
-    let options = SessionOptions { files, limits, step_wall_seconds: SECONDS, terminal: false };
+    let options = SessionOptions { files, limits, step_wall_seconds: SECONDS, ..SessionOptions::default() };
     let made = service.queue.work(held.deadline, move || pool.session(&options)).await?;
     *session = Some(made.map_err(problem_of)?);
     let id = place.keep();
