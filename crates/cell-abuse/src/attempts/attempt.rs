@@ -18,6 +18,10 @@ pub const FILES: &[(&str, &str)] = &[
     ("forging", include_str!("../../data/forging.toml")),
     ("persistence", include_str!("../../data/persistence.toml")),
     ("sessions", include_str!("../../data/sessions.toml")),
+    ("pages", include_str!("../../data/pages.toml")),
+    ("inodes", include_str!("../../data/inodes.toml")),
+    ("kept", include_str!("../../data/kept.toml")),
+    ("counting", include_str!("../../data/counting.toml")),
 ];
 
 #[derive(Deserialize)]
@@ -27,7 +31,7 @@ struct File {
     attempt: Vec<Attempt>,
 }
 
-/// Something a hostile program tries. Exactly one of `python`, `bash` and `session` says how.
+/// Something a hostile program tries. Exactly one of `python`, `bash`, `session`, `store` and `tell` says how.
 #[derive(Deserialize, Clone)]
 #[serde(deny_unknown_fields)]
 pub struct Attempt {
@@ -44,6 +48,18 @@ pub struct Attempt {
     bash: Option<String>,
     /// Commands of a session, one after the other.
     pub session: Option<Vec<String>>,
+    /// A program in Python that leaves random bits where it can,
+    pub store: Option<String>,
+    /// and one that prints what it can read of them after it (see `memory`).
+    pub recall: Option<String>,
+    /// Run before the store where the recall would run; what it prints is given to both.
+    pub mark: Option<String>,
+    /// How many bits a store can leave.
+    #[serde(default = "word")]
+    pub bits: u32,
+    /// A program in Python that prints numbers, a name and a value a line, none of which may follow the number of the
+    /// run.
+    pub tell: Option<String>,
     /// A program in Python that must print the same before the attempt and after it, in the same cell.
     pub then: Option<String>,
     /// A program in Python that runs at the same time in another cell.
@@ -78,11 +94,21 @@ pub struct Attempt {
     #[serde(default)]
     elsewhere: String,
     /// Why it gets through all the same, where that is known and accepted; said in the table.
-    pub possible: Option<String>,
+    possible: Option<String>,
+    /// Where, as `TIER` or `TIER, USER`; everywhere, unless told otherwise.
+    #[serde(default)]
+    possible_in: Vec<String>,
+    /// Why it gets through until it is mended, wherever it does.
+    gap: Option<String>,
     /// What must be seen from outside,
+    #[serde(default)]
     pub seen: Seen,
     /// and where less can be promised: in the tier without namespaces.
     landlock: Option<Seen>,
+}
+
+fn word() -> u32 {
+    32
 }
 
 /// Limits that differ from those of most attempts.
@@ -103,12 +129,16 @@ pub fn all() -> Vec<Attempt> {
     for (name, text) in FILES {
         let file: File = toml::from_str(text).unwrap_or_else(|e| panic!("{name}.toml: {e}"));
         for mut attempt in file.attempt {
-            let ways = [attempt.python.is_some(), attempt.bash.is_some(), attempt.session.is_some()];
+            let ways = [&attempt.python, &attempt.bash, &attempt.store, &attempt.tell].map(Option::is_some);
             let what = format!("{name}.toml: {:?}", attempt.name);
-            assert_eq!(ways.iter().filter(|w| **w).count(), 1, "{what}: one of python, bash, session");
+            let ways = ways.iter().filter(|w| **w).count() + usize::from(attempt.session.is_some());
+            assert_eq!(ways, 1, "{what}: one of python, bash, session, store, tell");
+            assert_eq!(attempt.store.is_some(), attempt.recall.is_some(), "{what}: store goes with recall");
             assert_eq!(attempt.tiers.is_empty(), attempt.elsewhere.is_empty(), "{what}: tiers go with `elsewhere`");
             assert!(out.iter().all(|a: &Attempt| a.name != attempt.name), "{what} is there twice");
-            attempt.seen.check(&what);
+            if !attempt.remembers() {
+                attempt.seen.check(&what);
+            }
             attempt.landlock.iter().for_each(|seen| seen.check(&what));
             attempt.group.clone_from(&file.title);
             out.push(attempt);
@@ -118,6 +148,19 @@ pub fn all() -> Vec<Attempt> {
 }
 
 impl Attempt {
+    /// Whether it is about state that outlives a program.
+    pub fn remembers(&self) -> bool {
+        self.store.is_some() || self.tell.is_some()
+    }
+
+    /// Why it gets through in a tier as a user, where that is known and accepted.
+    pub fn possible(&self, tier: &str, user: &str) -> Option<&String> {
+        let here = |place: &String| *place == tier || *place == format!("{tier}, {user}");
+        let accepted =
+            self.possible.as_ref().filter(|_| self.possible_in.is_empty() || self.possible_in.iter().any(here));
+        accepted.or(self.gap.as_ref())
+    }
+
     /// Why it cannot be run here, if so; `bounds` is what the pool says of its cells.
     pub fn lacks(&self, tier: &str, bounds: &[String]) -> Option<String> {
         if !self.tiers.is_empty() && !self.tiers.iter().any(|t| t == tier) {
@@ -181,14 +224,20 @@ impl Attempt {
             outcome,
             seconds: 0.0,
             at_first: None,
+            measured: None,
         }
     }
 }
 
 /// A program in Python with the prelude before it, on line 1 all the same.
 pub fn python(source: &str, fill: &dyn Fn(&str) -> String) -> Program {
+    python_with("", source, fill)
+}
+
+/// The same with more before it.
+pub fn python_with(head: &str, source: &str, fill: &dyn Fn(&str) -> String) -> Program {
     let prelude = include_str!("../../data/prelude.py").replace("{{NUMBERS}}", &numbers());
-    Program::python(format!("{prelude}{}", fill(source)))
+    Program::python(format!("{prelude}{head}{}", fill(source)))
 }
 
 /// The numbers of the system calls that attempts name, as a dictionary of Python's.
@@ -209,13 +258,17 @@ fn numbers() -> String {
         SYS_mlock SYS_mlockall SYS_mount SYS_mount_setattr SYS_move_mount SYS_move_pages SYS_mq_open SYS_msgget
         SYS_name_to_handle_at SYS_nfsservctl SYS_open_by_handle_at SYS_open_tree SYS_openat SYS_openat2
         SYS_perf_event_open SYS_personality SYS_pidfd_getfd SYS_pidfd_open SYS_pidfd_send_signal SYS_pivot_root
-        SYS_prctl SYS_prlimit64 SYS_process_madvise SYS_process_mrelease SYS_process_vm_readv SYS_process_vm_writev
+        SYS_prctl SYS_process_madvise SYS_process_mrelease SYS_process_vm_readv SYS_process_vm_writev
         SYS_ptrace SYS_quotactl SYS_reboot SYS_renameat2 SYS_request_key SYS_rt_sigqueueinfo SYS_rt_tgsigqueueinfo
         SYS_sched_setaffinity SYS_sched_setattr SYS_sched_setparam SYS_sched_setscheduler SYS_seccomp SYS_semget
         SYS_sendto SYS_set_mempolicy SYS_setdomainname SYS_setgroups SYS_sethostname SYS_setns SYS_setpriority
         SYS_setresgid SYS_setresuid SYS_settimeofday SYS_shmat SYS_shmget SYS_socket SYS_socketpair SYS_splice
         SYS_swapoff SYS_swapon SYS_sync SYS_syslog SYS_tgkill SYS_timer_create SYS_tkill SYS_umount2 SYS_unshare
         SYS_userfaultfd SYS_utimensat SYS_vhangup SYS_vmsplice
+        SYS_readahead SYS_fadvise64 SYS_madvise SYS_preadv2 SYS_statx SYS_sysinfo SYS_times SYS_getcpu SYS_gettid
+        SYS_copy_file_range SYS_sendfile SYS_statfs SYS_ioctl SYS_fcntl SYS_futex SYS_set_robust_list SYS_getrusage
+        SYS_timer_delete SYS_msgsnd SYS_msgrcv SYS_semctl SYS_semop SYS_shmctl SYS_mq_unlink SYS_membarrier
+        SYS_getrandom SYS_prlimit64 SYS_munlock SYS_pread64
     }
     .to_vec();
     #[cfg(target_arch = "x86_64")]

@@ -7,6 +7,7 @@
 pub mod attempt;
 pub mod canary;
 pub mod expect;
+pub mod memory;
 pub mod runner;
 pub mod table;
 
@@ -33,13 +34,17 @@ const PART: &str = "LOOPHOLE_ABUSE_PART";
 const PARTS: usize = 4;
 /// Says to a copy that it is to run harmless attempts without isolation.
 const OPEN: &str = "LOOPHOLE_ABUSE_OPEN";
+/// Says to a copy to run this tier only.
+const TIER: &str = "LOOPHOLE_ABUSE_TIER";
+/// Says to a copy to tell on stderr what it has carried out.
+const LOUD: &str = "LOOPHOLE_ABUSE_LOUD";
 /// Before every line of a copy that holds a row.
 const MARK: &str = "ROW ";
 
 /// Which attempts to carry out.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Which<'a> {
-    /// All whose name contains this, in every tier and as every user.
+    /// All whose name, or title, contains this, in every tier and as every user.
     Named(&'a str),
     /// Each in one tier as one user.
     Part,
@@ -104,16 +109,29 @@ pub fn copy() -> bool {
     let part = std::env::var_os(PART).is_some();
     let open = std::env::var_os(OPEN).is_some();
     let tiers = if open { vec![runner::without()] } else { runner::tiers() };
+    let named = std::env::var(TIER).ok();
     for (column, (tier, options)) in tiers.into_iter().enumerate() {
+        if named.as_ref().is_some_and(|n| *n != tier.to_string()) {
+            continue;
+        }
         let turn = column + if user == "root" { 0 } else { 2 };
-        let wanted =
-            |(i, a): &(usize, Attempt)| a.name.contains(&only) && (a.open || !open) && (!part || i % PARTS == turn);
+        let wanted = |(i, a): &(usize, Attempt)| {
+            (a.name.contains(&only) || a.group.contains(&only)) && (a.open || !open) && (!part || i % PARTS == turn)
+        };
         let attempts: Vec<Attempt> = attempt::all().into_iter().enumerate().filter(wanted).map(|(_, a)| a).collect();
         for row in in_tier(tier, &options, &user, &attempts) {
             println!("{MARK}{}", serde_json::to_string(&row).expect("JSON"));
         }
     }
     true
+}
+
+/// The row, told on stderr where that is wanted.
+fn told(row: Row) -> Row {
+    if std::env::var_os(LOUD).is_some() {
+        eprintln!("{:7.2} s  {} ({}, {}): {}", row.seconds, row.name, row.tier, row.user, row.word());
+    }
+    row
 }
 
 fn in_tier(kind: Tier, options: &PoolOptions, user: &str, attempts: &[Attempt]) -> Vec<Row> {
@@ -125,22 +143,28 @@ fn in_tier(kind: Tier, options: &PoolOptions, user: &str, attempts: &[Attempt]) 
             return attempts.iter().map(|a| a.row(tier, user, Outcome::Skipped(why.clone()))).collect();
         }
     };
+    let start = || Worker::start(kind, user, options).expect("a worker");
+    // What is about state that outlives a program has nothing beside it.
+    let (alone, many): (Vec<&Attempt>, Vec<&Attempt>) = attempts.iter().partition(|a| a.remembers());
     let next = AtomicUsize::new(0);
     let rows = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
-                let mut worker = Worker::start(kind, options).expect("a worker");
-                while let Some(attempt) = attempts.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let (outcome, seconds) = worker.carry_out(attempt, &neighbour);
-                    let mut row = attempt.row(tier, user, outcome);
-                    row.seconds = seconds;
+                let mut worker = None;
+                while let Some(attempt) = many.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let worker = worker.get_or_insert_with(start);
+                    let row = told(worker.carry_out(attempt, &neighbour));
                     rows.lock().expect("rows").push(row);
                 }
             });
         }
     });
     let mut rows = rows.into_inner().expect("rows");
+    if !alone.is_empty() {
+        let mut worker = start();
+        rows.extend(alone.into_iter().map(|attempt| told(worker.carry_out(attempt, &neighbour))));
+    }
     // Some wait for moments that the others may have taken: what failed is tried again with nothing beside it.
     let failed = rows.iter_mut().filter_map(|row| match &row.outcome {
         Outcome::Failed(why) => Some((why.clone(), row)),
@@ -148,9 +172,7 @@ fn in_tier(kind: Tier, options: &PoolOptions, user: &str, attempts: &[Attempt]) 
     });
     for (why, row) in failed {
         let attempt = attempts.iter().find(|a| a.name == row.name).expect("the row's attempt");
-        let mut worker = Worker::start(kind, options).expect("a worker");
-        (row.outcome, row.seconds) = worker.carry_out(attempt, &neighbour);
-        row.at_first = Some(why);
+        *row = Row { at_first: Some(why), ..start().carry_out(attempt, &neighbour) };
     }
     rows.sort_by_key(|r| attempts.iter().position(|a| a.name == r.name));
     rows

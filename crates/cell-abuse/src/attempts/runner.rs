@@ -3,7 +3,7 @@
 use super::attempt::{Attempt, python};
 use super::canary::{self, Canaries};
 use super::expect::{matches, step_is, word};
-use super::table::Outcome;
+use super::table::{Outcome, Row};
 use loophole_cell::{CellError, Pool, PoolOptions, Program, Record, SessionOptions, SessionStep, Tier};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, mpsc};
@@ -27,7 +27,7 @@ const PATIENCE: f64 = 25.0;
 const HONEST: &str = "printf 'honest\\n'; (exit 9)";
 
 /// The cell beside, for what two programs could do together.
-pub struct Neighbour(Arc<Pool>);
+pub struct Neighbour(pub(super) Arc<Pool>);
 
 impl Neighbour {
     /// Starts it, or tells why this tier cannot be had.
@@ -39,15 +39,16 @@ impl Neighbour {
 /// One cell and the canaries around it.
 pub struct Worker {
     tier: Tier,
+    user: String,
     options: PoolOptions,
-    cell: Cell,
-    canaries: Canaries,
+    pub(super) cell: Cell,
+    pub(super) canaries: Canaries,
     predecessor: String,
 }
 
 /// A pool that runs one program at a time, and how its cells looked when they were new: one for programs that import
 /// nothing and for commands, one for the others.
-struct Cell {
+pub(super) struct Cell {
     pool: Arc<Pool>,
     tier: Tier,
     zygotes: Vec<i32>,
@@ -58,49 +59,66 @@ struct Cell {
 
 impl Worker {
     /// Starts a cell and its canaries.
-    pub fn start(tier: Tier, options: &PoolOptions) -> Result<Worker, CellError> {
+    pub fn start(tier: Tier, user: &str, options: &PoolOptions) -> Result<Worker, CellError> {
         let cell = Cell::start(tier, options)?;
         let status = std::fs::read_to_string(format!("/proc/{}/status", cell.zygotes[0])).unwrap_or_default();
         let uid = status.lines().find_map(|l| l.strip_prefix("Uid:")?.split_whitespace().next()?.parse().ok());
         let canaries = Canaries::start(uid.unwrap_or(0)).expect("canaries");
-        Ok(Worker { tier, options: options.clone(), cell, canaries, predecessor: String::new() })
+        let user = user.to_owned();
+        Ok(Worker { tier, user, options: options.clone(), cell, canaries, predecessor: String::new() })
     }
 
     /// Carries out an attempt; afterwards the cell is one that can be used.
-    pub fn carry_out(&mut self, attempt: &Attempt, neighbour: &Mutex<Neighbour>) -> (Outcome, f64) {
-        if let Some(reason) = attempt.lacks(&self.tier.to_string(), &self.cell.pool.describe()) {
-            return (Outcome::Skipped(reason), 0.0);
-        }
+    pub fn carry_out(&mut self, attempt: &Attempt, neighbour: &Mutex<Neighbour>) -> Row {
         let began = Instant::now();
+        let mut measured = None;
+        let outcome = self.outcome(attempt, neighbour, &mut measured);
+        let mut row = attempt.row(&self.tier.to_string(), &self.user, outcome);
+        row.seconds = began.elapsed().as_secs_f64();
+        row.measured = measured;
+        row
+    }
+
+    fn outcome(&mut self, attempt: &Attempt, around: &Mutex<Neighbour>, measured: &mut Option<String>) -> Outcome {
+        let tier = self.tier.to_string();
+        if let Some(reason) = attempt.lacks(&tier, &self.cell.pool.describe()) {
+            return Outcome::Skipped(reason);
+        }
+        let mut broke = false;
         let mut wrong = self.predecessors().err().into_iter().collect::<Vec<_>>();
         if wrong.is_empty() {
             wrong = match &attempt.session {
                 Some(commands) => self.session(attempt, commands),
-                None => self.program(attempt, neighbour),
+                None if attempt.remembers() => {
+                    let found = self.memory(attempt, around);
+                    (*measured, broke) = (found.measured, found.broke);
+                    found.wrong
+                }
+                None => self.program(attempt, around),
             };
             wrong.extend(self.cell.changed());
             wrong.extend(self.canaries.touched());
         }
-        let seconds = began.elapsed().as_secs_f64();
         // Sessions and watched files bring zygotes of their own, which are not to stand beside the next attempt.
         if wrong.is_empty() && self.cell.pool.zygote_pids() == self.cell.zygotes {
-            return (Outcome::Held, seconds);
+            return Outcome::Held;
         }
         match Cell::start(self.tier, &self.options) {
             Ok(cell) => self.cell = cell,
             Err(e) => wrong.push(format!("no other cell could be started: {e}")),
         }
         if wrong.is_empty() {
-            return (Outcome::Held, seconds);
+            return Outcome::Held;
         }
-        if let Some(why) = &attempt.possible {
-            return (Outcome::Possible(why.clone()), seconds);
+        // What is accepted is that it gets through, not that it cannot be tried.
+        if let Some(why) = attempt.possible(&tier, &self.user).filter(|_| !broke) {
+            return Outcome::Possible(why.clone());
         }
         match Canaries::start(0) {
             Ok(canaries) => self.canaries = canaries,
             Err(e) => wrong.push(format!("no other canaries could be started: {e}")),
         }
-        (Outcome::Failed(wrong.join("; ")), seconds)
+        Outcome::Failed(wrong.join("; "))
     }
 
     /// Two programs with a secret: one leaves all that it can, the other leaves the scratch folders as they were.
@@ -275,7 +293,7 @@ impl Cell {
     }
 
     /// Runs a program, with the seconds the call took.
-    fn run(&self, program: &Program) -> Result<(Record, f64), String> {
+    pub(super) fn run(&self, program: &Program) -> Result<(Record, f64), String> {
         guarded(&self.pool, program)
     }
 
@@ -333,7 +351,7 @@ impl Cell {
 }
 
 /// Runs a program, and says so if the supervisor does not come back.
-fn guarded(pool: &Arc<Pool>, program: &Program) -> Result<(Record, f64), String> {
+pub(super) fn guarded(pool: &Arc<Pool>, program: &Program) -> Result<(Record, f64), String> {
     let (pool, program) = (pool.clone(), program.clone());
     in_time(program.limits.wall_seconds, move || {
         let began = Instant::now();

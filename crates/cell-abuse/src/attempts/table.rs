@@ -37,6 +37,9 @@ pub struct Row {
     /// What was not seen at first, while others ran beside it.
     #[serde(default)]
     pub at_first: Option<String>,
+    /// How much of what was stored or counted got through.
+    #[serde(default)]
+    pub measured: Option<String>,
 }
 
 impl Row {
@@ -44,7 +47,7 @@ impl Row {
         (self.tier.clone(), self.user.clone())
     }
 
-    fn word(&self) -> &'static str {
+    pub(super) fn word(&self) -> &'static str {
         match self.outcome {
             Outcome::Held => "held",
             Outcome::Failed(_) => "FAILED",
@@ -95,6 +98,12 @@ pub fn at_first(rows: &[Row]) -> Vec<String> {
 /// Everything that was not carried out, one line each.
 pub fn skipped(rows: &[Row]) -> Vec<String> {
     lines(rows, |o| if let Outcome::Skipped(why) = o { Some(why.as_str()) } else { None })
+}
+
+/// How much got through of what was stored or counted, one line each.
+pub fn measured(rows: &[Row]) -> Vec<String> {
+    let line = |r: &Row| Some(format!("{} ({}, {}): {}", r.name, r.tier, r.user, r.measured.as_ref()?));
+    rows.iter().filter_map(line).collect()
 }
 
 fn lines(rows: &[Row], why: impl Fn(&Outcome) -> Option<&str>) -> Vec<String> {
