@@ -78,9 +78,14 @@ fn look(folder: &Path, found: &mut Readable, most: &mut usize) {
 
 /// Drops the large file's pages, as they are on a machine that has not read it: whether a program may do that itself
 /// is for the attempt to try, and must not decide whether it is tried fairly.
-fn chill(file: &Path) {
+pub fn chill(file: &Path) {
     let of = format!("if={}", file.display());
     let _ = Command::new("dd").args([&of, "iflag=nocache", "count=0"]).output();
+}
+
+/// The largest file of the machine that cells can read as well, and its size in bytes.
+pub fn largest() -> (&'static Path, u64) {
+    (&readable().big, readable().size)
 }
 
 /// The same question for both programs of a pair, or all runs of one.
