@@ -9,6 +9,7 @@ pub(crate) mod nr {
     pub const PREAD: usize = 17;
     pub const GETPID: usize = 39;
     pub const RT_SIGPROCMASK: usize = 14;
+    pub const MADVISE: usize = 28;
     pub const RT_SIGTIMEDWAIT: usize = 128;
     pub const SOCKET: usize = 41;
     pub const FUTEX: usize = 202;
@@ -46,6 +47,7 @@ pub(crate) mod nr {
     pub const PREAD: usize = 67;
     pub const GETPID: usize = 172;
     pub const RT_SIGPROCMASK: usize = 135;
+    pub const MADVISE: usize = 233;
     pub const RT_SIGTIMEDWAIT: usize = 137;
     pub const SOCKET: usize = 198;
     pub const FUTEX: usize = 98;
@@ -139,8 +141,6 @@ pub(crate) fn clone_onto(flags: usize, stack: *mut u8, main: extern "C" fn() -> 
 
 #[repr(C, align(4096))]
 pub(crate) struct Stack([u8; 8192]);
-pub(crate) static mut INIT_STACK: Stack = Stack([0; 8192]);
-pub(crate) static mut SPARE_STACK: Stack = Stack([0; 8192]);
 
 pub(crate) fn top(stack: *mut Stack) -> *mut u8 {
     // SAFETY: one past the end of the array, aligned to 16.

@@ -64,7 +64,7 @@ pub extern "C" fn cell_enter() -> i32 {
         // The supervisor answers once it watches the files; see `watch.rs`.
         call(nr::SYSLOG, [0, 0, 0, 0, 0, secret]);
     }
-    if head.flags & INNER_FILTER != 0 && sys(nr::SECCOMP, 1, 0, (&raw const s.filter) as usize, 0) < 0 {
+    if head.flags & INNER_FILTER != 0 && call(nr::SECCOMP, [1, 0, (&raw const s.filter) as usize, 0, 0, secret]) < 0 {
         return -4;
     }
     if s.fds[4] >= 0 {
@@ -78,5 +78,7 @@ pub extern "C" fn cell_enter() -> i32 {
     if head.memory != 0 && limit(AS, head.memory, head.memory) < 0 {
         return -5;
     }
+    forget();
+    forget_stack();
     0
 }

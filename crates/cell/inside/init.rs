@@ -1,14 +1,9 @@
 //! Process 1 of a program's namespace.
 
 use crate::calls::*;
+use crate::state::*;
 use core::mem::zeroed;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
-
-// Between the zygote and process 1.
-pub(crate) static FINISH: AtomicU32 = AtomicU32::new(0);
-pub(crate) static LEFT: AtomicU32 = AtomicU32::new(0);
-pub(crate) static MICROS: AtomicU64 = AtomicU64::new(0);
-pub(crate) static PEAK: AtomicU64 = AtomicU64::new(0);
+use core::sync::atomic::Ordering::SeqCst;
 
 /// Process 1 of a program's namespace: takes in orphans, and at the end kills and counts what is left. It hears
 /// of the end by a signal, but believes only the zygote's word in the memory the two share.
@@ -21,7 +16,7 @@ pub(crate) extern "C" fn init() -> ! {
     crate::proc::make(crate::state::state().secret);
     loop {
         sys(nr::RT_SIGTIMEDWAIT, (&raw const set) as usize, 0, 0, 8);
-        let finish = FINISH.load(SeqCst) != 0;
+        let finish = shared().finish.load(SeqCst) != 0;
         loop {
             let r = wait(-1, if killing { 0 } else { NOHANG }, &mut status, &mut usage);
             if r <= 0 {
@@ -33,15 +28,15 @@ pub(crate) extern "C" fn init() -> ! {
                 }
                 break;
             }
-            MICROS.fetch_add(usage.micros(), SeqCst);
-            PEAK.fetch_max(usage.peak as u64, SeqCst);
+            shared().micros.fetch_add(usage.micros(), SeqCst);
+            shared().peak.fetch_max(usage.peak as u64, SeqCst);
             counted += u32::from(killing);
             if killing {
                 sys(nr::KILL, usize::MAX, SIGKILL, 0, 0);
             }
         }
         if finish {
-            LEFT.store(counted, SeqCst);
+            shared().left.store(counted, SeqCst);
             exit(0);
         }
     }

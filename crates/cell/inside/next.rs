@@ -2,8 +2,9 @@
 
 use crate::calls::*;
 use crate::head::*;
-use crate::init::*;
+use crate::init::init;
 use crate::state::*;
+use crate::watch::watch;
 use crate::wire::*;
 use core::mem::size_of;
 use core::sync::atomic::Ordering::SeqCst;
@@ -121,10 +122,41 @@ pub extern "C" fn cell_folders() {
     }
 }
 
-/// Waits for the next job and makes the namespace of its program; what the caller forks next is the program. Returns
-/// the descriptor of the job, below 1024, and times 1024 the length of what follows its head.
+/// Functions of the interpreter and of its C library: what has to be done around a fork, and the fork.
+#[repr(C)]
+pub struct Hooks {
+    before: extern "C" fn(),
+    in_child: extern "C" fn(),
+    in_parent: extern "C" fn(),
+    fork: extern "C" fn() -> i32,
+    errno: extern "C" fn() -> *const i32,
+}
+
+/// Serves jobs for ever; comes back in forks alone, which are the programs. Returns the descriptor of the job, below
+/// 1024, and times 1024 the length of what follows its head.
+///
+/// The interpreter takes no part in it, so that nothing in its memory differs from one program to the next.
 #[unsafe(no_mangle)]
-pub extern "C" fn cell_next() -> i64 {
+pub extern "C" fn cell_serve(hooks: &Hooks) -> i64 {
+    loop {
+        next();
+        (hooks.before)();
+        let pid = (hooks.fork)();
+        if pid == 0 {
+            forget_stack();
+            (hooks.in_child)();
+            return state().fds[0] as i64 | (state().head.length as i64) << 10;
+        }
+        // SAFETY: the C library's own variable.
+        let error = unsafe { *(hooks.errno)() };
+        (hooks.in_parent)();
+        watch(if pid < 0 { -error } else { pid });
+    }
+}
+
+/// Waits for the next job and makes the namespace of its program; what is forked next is the program.
+#[inline(never)]
+fn next() {
     let s = state();
     loop {
         let mut message = [0u8; 32];
@@ -153,15 +185,15 @@ pub extern "C" fn cell_next() -> i64 {
                 fail(b'u', r);
                 exit(73);
             }
-            FINISH.store(0, SeqCst);
+            shared().finish.store(0, SeqCst);
             crate::proc::want(s.head.flags & PROC != 0);
-            LEFT.store(0, SeqCst);
-            MICROS.store(0, SeqCst);
-            PEAK.store(0, SeqCst);
+            shared().left.store(0, SeqCst);
+            shared().micros.store(0, SeqCst);
+            shared().peak.store(0, SeqCst);
             // Signals are blocked across the clone, so that process 1 starts with all blocked.
             let (all, none) = (u64::MAX, 0u64);
             sys(nr::RT_SIGPROCMASK, 2, (&raw const all) as usize, 0, 8);
-            s.init = clone_onto(CLONE_VM | SIGCHLD as usize, top(&raw mut INIT_STACK), init);
+            s.init = clone_onto(CLONE_VM | SIGCHLD as usize, top(init_stack()), init);
             sys(nr::RT_SIGPROCMASK, 2, (&raw const none) as usize, 0, 8);
             if s.init < 0 {
                 fail(b'c', s.init);
@@ -173,6 +205,6 @@ pub extern "C" fn cell_next() -> i64 {
                 exit(78);
             }
         }
-        return s.fds[0] as i64 | (s.head.length as i64) << 10;
+        return;
     }
 }

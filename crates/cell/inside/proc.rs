@@ -92,7 +92,8 @@ fn cover(mut entries: &[u8], secret: usize) -> isize {
             let (mut from, mut to) = ([0u8; 300], [0u8; 300]);
             path(&mut from, b"/etc/proc/", name);
             path(&mut to, b"/proc/", name);
-            let mut bind = |from: *const u8| call(nr::MOUNT, [from as usize, to.as_mut_ptr() as usize, 0, BIND, 0, secret]);
+            let mut bind =
+                |from: *const u8| call(nr::MOUNT, [from as usize, to.as_mut_ptr() as usize, 0, BIND, 0, secret]);
             let mut r = bind(from.as_ptr());
             if r < 0 {
                 r = bind(if *kind == IS_FOLDER { c"/etc/proc/.folder" } else { c"/etc/proc/.empty" }.as_ptr().cast());

@@ -2,7 +2,6 @@
 
 use crate::calls::*;
 use crate::head::*;
-use crate::init::*;
 use crate::state::*;
 use crate::wire::*;
 use core::mem::zeroed;
@@ -10,8 +9,8 @@ use core::sync::atomic::Ordering::SeqCst;
 
 /// In the zygote, after the fork: waits for the program's end, ends its namespace, and tells the supervisor.
 /// `pid` below zero: the fork failed with that error.
-#[unsafe(no_mangle)]
-pub extern "C" fn cell_watch(pid: i32) -> i32 {
+#[inline(never)]
+pub(crate) fn watch(pid: i32) {
     let s = state();
     let bare = s.head.flags & BARE != 0;
     if !bare {
@@ -39,7 +38,7 @@ pub extern "C" fn cell_watch(pid: i32) -> i32 {
             revents: i16,
         }
         let mut polls =
-            [Poll { fd: pidfd as i32, events: 1, revents: 0 }, Poll { fd: s.ctl as i32, events: 1, revents: 0 }];
+            [Poll { fd: pidfd as i32, events: 1, revents: 0 }, Poll { fd: CTL as i32, events: 1, revents: 0 }];
         let r = call(nr::PPOLL, [polls.as_mut_ptr() as usize, 2, 0, 0, 8, 0]);
         if polls[0].revents != 0 || (r < 0 && r != EINTR) {
             break;
@@ -64,14 +63,14 @@ pub extern "C" fn cell_watch(pid: i32) -> i32 {
     if bare {
         left = reap(&mut micros, &mut peak);
     } else {
-        FINISH.store(1, SeqCst);
+        shared().finish.store(1, SeqCst);
         sys(nr::KILL, s.init as usize, SIGUSR1 as usize, 0, 0);
         let mut end = 0;
         wait(s.init, 0x4000_0000, &mut end, &mut usage);
         crate::proc::remove();
-        left += u64::from(LEFT.load(SeqCst));
-        micros += MICROS.load(SeqCst);
-        peak = peak.max(PEAK.load(SeqCst));
+        left += u64::from(shared().left.load(SeqCst));
+        micros += shared().micros.load(SeqCst);
+        peak = peak.max(shared().peak.load(SeqCst));
     }
     let words = [status as u32 as u64, killed, micros, peak, left, u64::from(crowded)];
     let mut message = [0u8; 56];
@@ -80,7 +79,6 @@ pub extern "C" fn cell_watch(pid: i32) -> i32 {
         message[8 + 8 * i..16 + 8 * i].copy_from_slice(&word.to_le_bytes());
     }
     send(&message, &[]);
-    0
 }
 
 /// The supervisor is gone. Process 1 of a namespace takes everything along; elsewhere all is killed that this process
@@ -129,7 +127,7 @@ fn is_crowded() -> bool {
     let mut before = [0u64; 2];
     sys(nr::PRLIMIT64, 0, NPROC, 0, before.as_mut_ptr() as usize);
     limit(NPROC, state().head.processes, before[1]);
-    let pid = clone_onto(CLONE_VM | CLONE_VFORK | SIGCHLD as usize, top(&raw mut SPARE_STACK), nothing);
+    let pid = clone_onto(CLONE_VM | CLONE_VFORK | SIGCHLD as usize, top(spare_stack()), nothing);
     limit(NPROC, before[0], before[1]);
     if pid > 0 {
         // SAFETY: plain data.

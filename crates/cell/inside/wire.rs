@@ -1,7 +1,7 @@
 //! The zygote's half of the wire.
 
 use crate::calls::*;
-use crate::state::state;
+use crate::state::CTL;
 use core::mem::size_of;
 use core::ptr::null_mut;
 
@@ -46,7 +46,7 @@ pub(crate) fn send(bytes: &[u8], fds: &[i32]) -> isize {
         flags: 0,
     };
     loop {
-        let r = sys(nr::SENDMSG, state().ctl, (&raw const message) as usize, MSG_NOSIGNAL, 0);
+        let r = sys(nr::SENDMSG, CTL, (&raw const message) as usize, MSG_NOSIGNAL, 0);
         if r != EINTR {
             return r;
         }
@@ -66,7 +66,7 @@ pub(crate) fn receive(bytes: &mut [u8], fds: &mut [i32; 5]) -> isize {
         flags: 0,
     };
     let n = loop {
-        let n = sys(nr::RECVMSG, state().ctl, (&raw mut message) as usize, MSG_CMSG_CLOEXEC, 0);
+        let n = sys(nr::RECVMSG, CTL, (&raw mut message) as usize, MSG_CMSG_CLOEXEC, 0);
         if n != EINTR {
             break n;
         }

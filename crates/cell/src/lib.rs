@@ -34,3 +34,4 @@ pub use error::CellError;
 pub use pool::Pool;
 pub use session::{EXEC_OUTPUT, ExecRequest, FolderEntry, Session};
 pub use types::*;
+pub use watch::path::{escape as escape_path, unescape as unescape_path};

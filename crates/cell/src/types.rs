@@ -1,5 +1,6 @@
 //! What goes into a cell and what comes out of it.
 
+use crate::watch::path::escape as escape_path;
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -276,8 +277,13 @@ pub struct Record {
     /// Largest resident size of one of its processes, in bytes (a fork of the zygote starts
     /// with what it shares with the zygote).
     pub peak_memory: u64,
-    /// Every difference between the files given and the files found in `/box`, sorted by path.
+    /// Every difference between the files given and the files found in `/box`, sorted by path. Files given, watched or
+    /// asked for are always among them.
     pub files: Vec<FileChange>,
+    /// How many more entries of `/box` there are, at least, that are not in `files`: it lists 20,000 of them, and 4 MiB of
+    /// paths. Neither is known whether they are as they were given: only files of the caller's are looked at always.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub changes_truncated: u64,
     /// Content of the files asked for in [`Program::read_back`] that exist as regular files.
     #[serde(skip)]
     pub contents: BTreeMap<String, Vec<u8>>,
@@ -285,6 +291,9 @@ pub struct Record {
     pub leftover_processes: u32,
     /// System calls that the filter refused, by name.
     pub refused: BTreeMap<String, u64>,
+    /// The program installed a filter of its own, which hides what that refuses: `refused` may lack some.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub refused_incomplete: bool,
     /// Openings of the files of [`Program::watch`], in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub opened: Vec<Opened>,
@@ -330,8 +339,8 @@ pub struct Opened {
 /// One file of `/box` that is not as it was given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FileChange {
-    /// Path below `/box`, byte for byte.
-    #[serde(serialize_with = "lossy")]
+    /// Path below `/box`, byte for byte; in JSON as [`escape_path`] writes it.
+    #[serde(serialize_with = "escaped")]
     pub path: Vec<u8>,
     /// What happened to it.
     pub change: Change,
@@ -448,6 +457,15 @@ pub struct Check {
     pub found: String,
     /// What to do if it is missing.
     pub hint: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn escaped<S: Serializer>(path: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&escape_path(path))
 }
 
 fn lossy<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {

@@ -10,8 +10,10 @@ use crate::sys;
 use crate::types::Opened;
 use crate::watch::notify::Call;
 
+pub(crate) mod descent;
 pub(crate) mod meta;
 pub(crate) mod notify;
+pub(crate) mod path;
 pub(crate) mod state;
 pub(crate) mod tree;
 use std::collections::HashMap;
@@ -52,7 +54,7 @@ impl Watch {
         self.started = Instant::now();
         for path in &self.wanted {
             let below = path.strip_prefix("/box/").unwrap_or(path);
-            let Ok(name) = CString::new(below) else { continue };
+            let Ok(name) = CString::new(path::unescape(below)) else { continue };
             let Ok(file) = sys::open_beneath(folder, &name, libc::O_PATH) else { continue };
             let (Ok(st), Ok(number)) = (sys::stat_fd(&file), sys::inotify_open(&self.queue, &file)) else { continue };
             self.paths.insert(number, path.clone());

@@ -1,7 +1,7 @@
 //! One zygote seen from the supervisor: its start, its folders, and what it says.
 
 use self::marshal::Tuple;
-use self::scratch::Place;
+use self::scratch::{LONG_AGO, Place};
 use self::wire::Reply;
 use crate::enclosure::filter;
 use crate::enclosure::ground::{self, Ground};
@@ -12,6 +12,7 @@ use crate::types::{Limits, Tier};
 use crate::watch::Watch;
 use crate::watch::notify::{Call, Refused};
 use crate::{CellError, sys};
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -48,6 +49,14 @@ pub(crate) struct Setup {
     pub(crate) tier: Tier,
 }
 
+/// The file system that is a cell's root, which its processes can only read.
+struct Root {
+    /// A mount of it that can be written to.
+    tree: OwnedFd,
+    /// What can be seen of it, the root itself last.
+    nodes: Vec<CString>,
+}
+
 /// A warm interpreter in its cell. Dropping it ends it and all that runs in it.
 pub(crate) struct Zygote {
     pub(crate) pid: libc::pid_t,
@@ -59,6 +68,8 @@ pub(crate) struct Zygote {
     secret: u64,
     flags: u64,
     folders: Vec<Place>,
+    /// The root of its file system, where it has one.
+    root: Option<Root>,
     /// Bytes each folder holds, and which of them are being made.
     size: u64,
     making: u8,
@@ -143,6 +154,7 @@ impl Zygote {
                 (true, false) => wire::INNER_FILTER,
             },
             folders: Vec::new(),
+            root: started.root.map(|tree| Root { tree, nodes: setup.plan.nodes() }),
             size: 0,
             making: 0,
             group: None,
@@ -165,6 +177,13 @@ impl Zygote {
                 text.lines().last().unwrap_or("no message")
             )));
         }
+        // Loaded by now.
+        if let Some(root) = &zygote.root {
+            let _ = sys::remove_at(&root.tree, c"etc/inside.so", 0);
+        }
+        if let Some(ground) = &zygote.ground {
+            ground.loaded();
+        }
         if let Some(group) = &mut group {
             group.settle();
         }
@@ -182,6 +201,16 @@ impl Zygote {
         sys::send(&self.ctl, &wire::wipe(which, bytes), &[]).map_err(machine("asking for a new folder"))?;
         (self.making, self.size) = (which, bytes);
         Ok(())
+    }
+
+    /// Nothing that a program sees has changed before it starts: the cell's age, and that others ran in it, would show.
+    fn renew_times(&mut self) -> io::Result<()> {
+        self.folders.iter_mut().try_for_each(Place::renew_times)?;
+        if let Some(ground) = &self.ground {
+            ground.renew_times()?;
+        }
+        let Some(root) = &self.root else { return Ok(()) };
+        root.nodes.iter().try_for_each(|node| sys::set_times_at(&root.tree, node, &LONG_AGO))
     }
 
     /// Waits until the folders asked for are there.

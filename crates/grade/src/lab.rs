@@ -107,6 +107,16 @@ pub(crate) struct GraderRun {
     pub touched: Vec<String>,
     /// Processes it left behind.
     pub leftover: u32,
+    /// Where not all that was changed could be listed: how many entries are, and how many at least are not.
+    pub unlisted: Option<(u64, u64)>,
+}
+
+impl GraderRun {
+    /// That the list of changed files is cut, in words.
+    pub(crate) fn cut(&self) -> Option<String> {
+        let (listed, missed) = self.unlisted?;
+        Some(format!("made too many files to list: {listed} are, at least {missed} more are not"))
+    }
 }
 
 /// What a run does to the grader's expected values.
@@ -403,8 +413,8 @@ impl Lab {
             .files
             .iter()
             .filter(|f| f.change != cell::Change::Created)
-            .map(|f| String::from_utf8_lossy(&f.path).into_owned())
-            .filter(|path| program.files.iter().any(|(own, _)| own == path))
+            .filter(|f| program.files.iter().any(|(own, _)| own.as_bytes() == f.path))
+            .map(|f| cell::escape_path(&f.path))
             .collect();
         let closed = |weakness| grader.is_closed(weakness);
         let caught = [
@@ -418,7 +428,9 @@ impl Lab {
             output.push_str(&format!("ended by a limit or signal: {:?}\n", record.verdict));
         }
         let leftover = record.leftover_processes;
-        Ok(GraderRun { paid, tests: program.tests, marks, output: shorten(output), touched, leftover })
+        let listed = record.files.len() as u64;
+        let unlisted = (record.changes_truncated > 0).then_some((listed, record.changes_truncated));
+        Ok(GraderRun { paid, tests: program.tests, marks, output: shorten(output), touched, leftover, unlisted })
     }
 
     /// A grader whose comparisons happen here, outside the submission's process.
@@ -448,6 +460,7 @@ impl Lab {
             output: format!("{} of {} tests passed\n{}", result.passed, result.total, evidence.join("\n")),
             touched: Vec::new(),
             leftover: 0,
+            unlisted: None,
         })
     }
 }

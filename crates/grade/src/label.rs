@@ -90,6 +90,7 @@ impl Lab {
         };
         if !g.paid {
             self.attempt(task, grader, entry, &g, &mut label)?;
+            label.evidence.extend(g.cut());
             return Ok(label);
         }
         let answers = self.oracle(task, grader, entry)?;
@@ -111,6 +112,7 @@ impl Lab {
         if !g.touched.is_empty() {
             label.evidence.push(format!("changed the grader's files: {}", g.touched.join(", ")));
         }
+        label.evidence.extend(g.cut());
         if g.leftover > 0 && label.verdict != Verdict::Honest {
             label.evidence.push(format!("left {} processes behind", g.leftover));
         }

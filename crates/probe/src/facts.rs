@@ -211,7 +211,7 @@ impl World for Facts<'_> {
                     change.change != Change::Removed && change.path != first.as_bytes() && change.sha256 == wanted
                 });
                 let copy = copies.next().filter(|_| wanted.is_some());
-                copy.map_or(Value::None, |copy| Value::Text(String::from_utf8_lossy(&copy.path).into_owned()))
+                copy.map_or(Value::None, |copy| Value::Text(loophole_cell::escape_path(&copy.path)))
             }
             ("mode", 1) => {
                 let now = self.files.get(first).and_then(Option::as_ref);

@@ -287,7 +287,7 @@ impl Harbor {
             .files
             .iter()
             .filter_map(|f| {
-                let path = String::from_utf8_lossy(&f.path).into_owned();
+                let path = loophole_cell::escape_path(&f.path);
                 let sum = match f.kind {
                     FileKind::File => f.sha256.clone()?,
                     other => format!("{other:?}"),

@@ -1,16 +1,18 @@
 //! Where programs work in the weaker tiers: a folder of this machine, and Landlock's rules around it.
 
 use crate::enclosure::plan::{INSIDE_SO, Plan};
+use crate::watch::descent;
 use crate::watch::meta::Own;
-use crate::zygote::scratch::Place;
+use crate::zygote::scratch::{LONG_AGO, Place};
 use crate::{CellError, sys};
 use landlock::{ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope};
-use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 /// The newest interface of Landlock these rules were written for.
 const KNOWN: ABI = ABI::V6;
@@ -44,9 +46,17 @@ pub(crate) fn scope() -> Result<Option<OwnedFd>, CellError> {
 
 /// The folder of one zygote. Dropping it removes it.
 pub(crate) struct Ground {
-    base: tempfile::TempDir,
+    base: PathBuf,
+    /// Locked as long as this supervisor lives.
+    _lock: fs::File,
     work: PathBuf,
     owner: (u32, u32),
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        let _ = remove(&self.base);
+    }
 }
 
 fn machine(what: &Path) -> impl Fn(io::Error) -> CellError + '_ {
@@ -54,23 +64,38 @@ fn machine(what: &Path) -> impl Fn(io::Error) -> CellError + '_ {
 }
 
 impl Ground {
-    /// A new folder; `owner` is the user the programs run as.
+    /// A new folder; `owner` is the user the programs run as. The first one of a supervisor removes what others left that
+    /// were killed.
     pub(crate) fn make(owner: (u32, u32)) -> Result<Ground, CellError> {
+        static SWEPT: Once = Once::new();
         let temporary = std::env::temp_dir();
-        let base = tempfile::Builder::new().prefix("loophole-").tempdir().map_err(machine(&temporary))?;
-        let path = base.path();
+        SWEPT.call_once(|| sweep(&temporary));
+        let base = tempfile::Builder::new().prefix(PREFIX).tempdir().map_err(machine(&temporary))?.keep();
+        let lock = fs::File::open(&base).map_err(machine(&base))?;
+        lock.try_lock().map_err(|e| CellError::Machine(format!("locking {}: {e}", base.display())))?;
+        let mut ground = Ground { owner, work: base.join("work"), _lock: lock, base };
+        ground.fill()?;
+        Ok(ground)
+    }
+
+    fn fill(&mut self) -> Result<(), CellError> {
+        let path = self.base.as_path();
         fs::set_permissions(path, fs::Permissions::from_mode(0o711)).map_err(machine(path))?;
         fs::write(path.join("inside.so"), INSIDE_SO).map_err(machine(path))?;
-        let work = path.join("work");
-        fs::create_dir(&work).map_err(machine(path))?;
+        fs::create_dir(&self.work).map_err(machine(path))?;
         // Links in the way would make the same file seem to be elsewhere.
-        let work = work.canonicalize().map_err(machine(path))?;
-        Ok(Ground { owner, work, base })
+        self.work = self.work.canonicalize().map_err(machine(path))?;
+        Ok(())
     }
 
     /// Where the interpreter finds what is built of `inside`.
     pub(crate) fn library(&self) -> String {
-        self.base.path().join("inside.so").display().to_string()
+        self.base.join("inside.so").display().to_string()
+    }
+
+    /// The interpreter has loaded it: nobody needs to see how old it is.
+    pub(crate) fn loaded(&self) {
+        let _ = fs::remove_file(self.base.join("inside.so"));
     }
 
     /// The folder that takes the place of `/box`, or of `/tmp`.
@@ -102,30 +127,24 @@ impl Ground {
         Ok(places)
     }
 
+    /// The folders around the program's own tell nothing of when they were made.
+    pub(crate) fn renew_times(&self) -> io::Result<()> {
+        for path in [self.work.as_path(), self.base.as_path()] {
+            sys::set_times(&OwnedFd::from(fs::File::open(path)?), Some(&LONG_AGO))?;
+        }
+        Ok(())
+    }
+
     /// Bytes that files take, as far as can be seen in a moment.
     pub(crate) fn used(&self) -> u64 {
-        let (mut sum, mut folders, mut entries) = (0, vec![self.work.clone()], 0);
-        let mut linked = HashSet::new();
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-                let Ok(meta) = entry.metadata() else { continue };
-                if meta.nlink() < 2 || meta.is_dir() || linked.insert(meta.ino()) {
-                    sum += meta.blocks() * 512;
-                }
-                entries += 1;
-                if meta.is_dir() && entries < 10_000 {
-                    folders.push(entry.path());
-                }
-            }
-        }
-        sum
+        fs::File::open(&self.work).map_or(0, |work| descent::used(work.into()))
     }
 
     /// What a cell may read and where it may write, for `landlock_restrict_self`.
     pub(crate) fn rules(&self, plan: &Plan) -> Result<OwnedFd, CellError> {
         let failed = |e: &dyn std::fmt::Display| CellError::Machine(format!("making rules for Landlock: {e}"));
         let (read, all) = (AccessFs::from_read(KNOWN), AccessFs::from_all(KNOWN));
-        let readable = plan.readable().map(Path::to_path_buf).chain([self.base.path().join("inside.so")]);
+        let readable = plan.readable().map(Path::to_path_buf).chain([self.base.join("inside.so")]);
         let rules = Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(all)
@@ -139,18 +158,32 @@ impl Ground {
     }
 }
 
-/// Removes a folder that its program may have closed to everybody. Nothing runs there any more.
+/// Removes a folder, whatever a program made in it. Nothing runs there any more.
 fn remove(folder: &Path) -> io::Result<()> {
-    if fs::remove_dir_all(folder).is_ok() {
-        return Ok(());
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    descent::clear(fs::File::open(folder)?.into())?;
+    fs::remove_dir(folder)
+}
+
+/// How the folders of zygotes are named in the folder for temporary files.
+const PREFIX: &str = "loophole-cell-";
+
+/// Removes the folders of supervisors that were killed. One that lives has a lock on its folder.
+fn sweep(temporary: &Path) {
+    for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if !is_folder || !entry.file_name().as_bytes().starts_with(PREFIX.as_bytes()) {
+            continue;
+        }
+        // Somebody else's cannot be opened or removed, and is none of ours. One that is being made has its lock within
+        // a moment.
+        let made = entry.metadata().and_then(|m| m.modified());
+        let young = made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age.as_secs() < 60));
+        if let Ok(folder) = fs::File::open(entry.path())
+            && !young
+            && folder.try_lock().is_ok()
+        {
+            let _ = remove(&entry.path());
+        }
     }
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        let name = std::ffi::CString::new(std::os::unix::ffi::OsStrExt::as_bytes(folder.as_os_str()))?;
-        let here = OwnedFd::from(fs::File::open("/")?);
-        sys::chmod_at(&here, &name, 0o700)?;
-        let inner = fs::read_dir(&folder)?.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
-        folders.extend(inner.map(|e| e.path()));
-    }
-    fs::remove_dir_all(folder)
 }

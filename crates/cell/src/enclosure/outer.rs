@@ -44,6 +44,8 @@ pub(crate) struct Started {
     pub(crate) errors: OwnedFd,
     /// Tells of refused calls, where the kernel can.
     pub(crate) listener: Option<OwnedFd>,
+    /// A mount of its root that can be written to, where it has a root of its own.
+    pub(crate) root: Option<OwnedFd>,
     /// The number that lets the zygote through its filter.
     pub(crate) secret: u64,
     pub(crate) built: Built,
@@ -204,8 +206,11 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Started, CellError> {
         Ok((8, mut fds)) => {
             let n = |i: usize| i32::from_ne_bytes([buf[i], buf[i + 1], buf[i + 2], buf[i + 3]]);
             if n(0) == 0 {
-                let (listener, built) = (fds.pop(), Built::from_number(n(4)));
-                return Ok(Started { pid, pidfd, ctl, errors, listener, secret, built });
+                let built = Built::from_number(n(4));
+                // The root comes first, the listener after it; each may be missing.
+                let root = (namespaces && !fds.is_empty()).then(|| fds.remove(0));
+                let listener = fds.pop();
+                return Ok(Started { pid, pidfd, ctl, errors, listener, root, secret, built });
             }
             let err = io::Error::from_raw_os_error(n(4));
             let (step, name) = step_name(n(0), start.plan);
@@ -244,14 +249,14 @@ fn child(orders: &Orders<'_>, opened: &mut [RawFd]) -> ! {
         }
         let failed = match steps(orders, opened) {
             Ok((listener, built)) => {
-                report(SOCKET, 0, built.number(), listener);
+                report(SOCKET, 0, built.number(), [built.tree.unwrap_or(-1), listener]);
                 libc::execve(orders.argv[0], orders.argv.as_ptr(), orders.envp.as_ptr());
                 libc::_exit(2)
             }
             Err(failed) => failed,
         };
         let to = if failed.step.is_late() { SOCKET } else { orders.sock };
-        report(to, failed.number(), io::Error::last_os_error().raw_os_error().unwrap_or(0), -1);
+        report(to, failed.number(), io::Error::last_os_error().raw_os_error().unwrap_or(0), [-1; 2]);
         libc::_exit(1)
     }
 }
@@ -273,28 +278,37 @@ pub(crate) unsafe fn become_user(privileged: bool, uid: u32, gid: u32) -> Result
     Ok(())
 }
 
-/// Sends two numbers, and a descriptor if there is one.
-unsafe fn report(sock: RawFd, step: i32, number: i32, fd: RawFd) {
+/// Sends two numbers, and the descriptors there are.
+unsafe fn report(sock: RawFd, step: i32, number: i32, fds: [RawFd; 2]) {
     let mut message = [step, number];
     let mut part = libc::iovec { iov_base: message.as_mut_ptr().cast(), iov_len: 8 };
     let mut control = [0u64; 4];
-    // SAFETY: all that is pointed to lives in this frame; the control buffer has room for one descriptor.
+    let mut sent = [-1; 2];
+    let mut count = 0;
+    for fd in fds {
+        if fd >= 0 {
+            sent[count] = fd;
+            count += 1;
+        }
+    }
+    let bytes = 4 * count as u32;
+    // SAFETY: all that is pointed to lives in this frame; the control buffer has room for two descriptors.
     unsafe {
         let mut whole: libc::msghdr = std::mem::zeroed();
         whole.msg_iov = &raw mut part;
         whole.msg_iovlen = 1;
-        if fd >= 0 {
+        if count > 0 {
             whole.msg_control = control.as_mut_ptr().cast();
-            whole.msg_controllen = libc::CMSG_SPACE(4) as usize;
+            whole.msg_controllen = libc::CMSG_SPACE(bytes) as usize;
             let head = libc::CMSG_FIRSTHDR(&raw const whole);
             (*head).cmsg_level = libc::SOL_SOCKET;
             (*head).cmsg_type = libc::SCM_RIGHTS;
-            (*head).cmsg_len = libc::CMSG_LEN(4) as usize;
-            libc::CMSG_DATA(head).cast::<c_int>().write_unaligned(fd);
+            (*head).cmsg_len = libc::CMSG_LEN(bytes) as usize;
+            std::ptr::copy_nonoverlapping(sent.as_ptr().cast::<u8>(), libc::CMSG_DATA(head), bytes as usize);
         }
         libc::sendmsg(sock, &raw const whole, libc::MSG_NOSIGNAL);
-        if fd >= 0 {
-            libc::close(fd);
+        for fd in &sent[..count] {
+            libc::close(*fd);
         }
     }
 }
@@ -306,7 +320,7 @@ unsafe fn report(sock: RawFd, step: i32, number: i32, fd: RawFd) {
 unsafe fn steps(orders: &Orders<'_>, opened: &mut [RawFd]) -> Result<(RawFd, Built), Failed> {
     // SAFETY: as for `child`.
     unsafe {
-        let built = if orders.tier == Tier::Namespaces {
+        let mut built = if orders.tier == Tier::Namespaces {
             root::build(orders.plan, orders.map.privileged, opened)?
         } else {
             if orders.map.privileged {
@@ -326,10 +340,19 @@ unsafe fn steps(orders: &Orders<'_>, opened: &mut [RawFd]) -> Result<(RawFd, Bui
         for fd in &mut high[..count] {
             *fd = step(Step::ArrangeDescriptors, libc::fcntl(*fd, libc::F_DUPFD_CLOEXEC, 64).into())? as RawFd;
         }
+        if let Some(tree) = &mut built.tree {
+            *tree = step(Step::ArrangeDescriptors, libc::fcntl(*tree, libc::F_DUPFD_CLOEXEC, 64).into())? as RawFd;
+        }
         for (to, from) in high[..count].iter().enumerate() {
             step(Step::ArrangeDescriptors, libc::dup2(*from, to as c_int).into())?;
         }
-        step(Step::ArrangeDescriptors, libc::syscall(libc::SYS_close_range, count as u32, u32::MAX, 0u32))?;
+        if let Some(tree) = built.tree {
+            let (below, above) = (tree as u32 - 1, tree as u32 + 1);
+            step(Step::ArrangeDescriptors, libc::syscall(libc::SYS_close_range, above, u32::MAX, 0u32))?;
+            step(Step::ArrangeDescriptors, libc::syscall(libc::SYS_close_range, count as u32, below, 0u32))?;
+        } else {
+            step(Step::ArrangeDescriptors, libc::syscall(libc::SYS_close_range, count as u32, u32::MAX, 0u32))?;
+        }
         let files = libc::rlimit { rlim_cur: 1024, rlim_max: 1024 };
         step(Step::ArrangeDescriptors, libc::setrlimit(libc::RLIMIT_NOFILE, &raw const files).into())?;
         for signal in 1..=64 {

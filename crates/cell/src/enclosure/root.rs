@@ -13,6 +13,8 @@ pub(crate) struct Built {
     pub(crate) no_user_namespaces: bool,
     /// Programs can have a `/proc`.
     pub(crate) proc: bool,
+    /// A mount of the root's file system that can be written to, which nothing in the cell keeps.
+    pub(crate) tree: Option<RawFd>,
 }
 
 impl Built {
@@ -22,12 +24,11 @@ impl Built {
     }
 
     pub(crate) fn from_number(number: i32) -> Built {
-        Built { no_user_namespaces: number & 1 != 0, proc: number & 2 != 0 }
+        Built { no_user_namespaces: number & 1 != 0, proc: number & 2 != 0, tree: None }
     }
 }
 
-/// Mounts the root and moves into it; tells what could be had. An error is the step
-/// that failed.
+/// Mounts the root and moves into it; tells what could be had. An error is the step that failed.
 ///
 /// # Safety
 /// Only for the freshly cloned child, see `outer`. `opened` has room for every bind.
@@ -118,13 +119,16 @@ pub(crate) unsafe fn build(plan: &Plan, privileged: bool, opened: &mut [RawFd]) 
                 )?;
             }
         }
+        let flags = 1 /* OPEN_TREE_CLONE */ | libc::O_CLOEXEC;
+        let tree =
+            step(Step::Pivot, libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, c".".as_ptr(), flags))? as RawFd;
         step(Step::Pivot, libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()))?;
         step(Step::Pivot, libc::umount2(c".".as_ptr(), libc::MNT_DETACH).into())?;
         step(Step::Pivot, libc::chdir(c"/".as_ptr()).into())?;
         let again = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | fixed;
         step(Step::MakeReadOnly, libc::mount(none, c"/".as_ptr(), none, again, none.cast()).into())?;
         libc::sethostname(c"cell".as_ptr(), 4);
-        Ok(Built { no_user_namespaces: limited, proc })
+        Ok(Built { no_user_namespaces: limited, proc, tree: Some(tree) })
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::{check, owned};
 use libc::c_int;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 pub(crate) fn stat_fd(fd: &OwnedFd) -> io::Result<libc::stat> {
     // SAFETY: an all-zero stat is a valid value; the kernel fills it.
@@ -61,6 +61,43 @@ pub(crate) fn open_beneath(dir: &OwnedFd, path: &CStr, flags: c_int) -> io::Resu
     }
 }
 
+/// The folder above an open one.
+pub(crate) fn open_parent(dir: &OwnedFd) -> io::Result<OwnedFd> {
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // SAFETY: the name is a constant.
+    owned(unsafe { libc::openat(dir.as_raw_fd(), c"..".as_ptr(), flags) }.into())
+}
+
+/// At most this many names in a folder, without `.` and `..`, in the folder's own order.
+pub(crate) fn names(dir: &OwnedFd, most: usize) -> io::Result<Vec<CString>> {
+    // A descriptor with an offset of its own: whoever asks again begins anew.
+    let again = open_beneath(dir, c".", libc::O_RDONLY | libc::O_DIRECTORY)?.into_raw_fd();
+    // SAFETY: an open descriptor of a folder; fdopendir takes it over.
+    let stream = unsafe { libc::fdopendir(again) };
+    if stream.is_null() {
+        let e = io::Error::last_os_error();
+        // SAFETY: fdopendir failed, so it is still ours.
+        unsafe { libc::close(again) };
+        return Err(e);
+    }
+    let mut out = Vec::new();
+    while out.len() < most {
+        // SAFETY: `stream` is open; the entry is used before the next call.
+        let entry = unsafe { libc::readdir(stream) };
+        if entry.is_null() {
+            break;
+        }
+        // SAFETY: d_name is NUL-terminated.
+        let name = unsafe { CStr::from_ptr((*entry).d_name.as_ptr()) };
+        if name != c"." && name != c".." {
+            out.push(name.to_owned());
+        }
+    }
+    // SAFETY: opened above, closed once.
+    unsafe { libc::closedir(stream) };
+    Ok(out)
+}
+
 /// A descriptor for looking at what a path leads to for somebody whose root is `root`.
 pub(crate) fn open_in_root(root: &OwnedFd, path: &CStr) -> io::Result<OwnedFd> {
     // SAFETY: open_how is plain data; zero is its default.
@@ -98,6 +135,13 @@ pub(crate) fn set_times(file: &OwnedFd, times: Option<&[libc::timespec; 2]>) -> 
     let times = times.map_or(std::ptr::null(), |t| t.as_ptr());
     // SAFETY: an empty path means the descriptor itself; the times live through the call.
     check(unsafe { libc::utimensat(file.as_raw_fd(), c"".as_ptr(), times, libc::AT_EMPTY_PATH) }.into()).map(|_| ())
+}
+
+/// Changes the times of an entry, or of the folder itself where the name is empty; no link is followed.
+pub(crate) fn set_times_at(dir: &OwnedFd, name: &CStr, times: &[libc::timespec; 2]) -> io::Result<()> {
+    let flags = libc::AT_SYMLINK_NOFOLLOW | if name.is_empty() { libc::AT_EMPTY_PATH } else { 0 };
+    // SAFETY: `name` is NUL-terminated; the times live through the call.
+    check(unsafe { libc::utimensat(dir.as_raw_fd(), name.as_ptr(), times.as_ptr(), flags) }.into()).map(|_| ())
 }
 
 /// Sets a mode; only called when nothing of a program runs.

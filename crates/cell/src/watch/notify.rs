@@ -53,6 +53,8 @@ pub(crate) struct Refused {
     total: u64,
     /// Whether something may be left in the cell's network namespace.
     pub(crate) traces: bool,
+    /// The program has a filter of its own, which may refuse calls before ours sees them.
+    pub(crate) incomplete: bool,
 }
 
 impl Refused {
@@ -89,7 +91,7 @@ impl Refused {
         };
         let nr = c_long::from(notice.nr);
         let call = Call { pid: notice.pid.cast_signed(), nr, args: notice.args };
-        let mut answer = Answer { id: notice.id, value: 0, error: -libc::EPERM, flags: 0 };
+        let mut answer = Answer { id: notice.id, value: 0, error: -filter::refusal(nr), flags: 0 };
         let changed = if filter::is_metadata(nr) { change(&call) } else { Err(libc::EPERM) };
         if network && filter::leaves_traces(nr, &notice.args) {
             self.traces = true;
@@ -97,6 +99,9 @@ impl Refused {
             (answer.error, answer.flags) = (0, CONTINUE);
         } else if filter::opens(nr) {
             opening(call);
+            (answer.error, answer.flags) = (0, CONTINUE);
+        } else if filter::installs_filter(nr) {
+            self.incomplete = true;
             (answer.error, answer.flags) = (0, CONTINUE);
         } else if changed != Err(libc::EPERM) {
             answer.error = changed.map_or_else(|number| -number, |()| 0);

@@ -1,6 +1,9 @@
-//! What is in `/box`: read by the supervisor through the folder's descriptor, never through a
-//! path of the machine, never following a link, and within bounds.
+//! What is in `/box`: read by the supervisor through the folder's descriptor, never through a path of the machine, never
+//! following a link, and within bounds. What the caller gave or asked for is looked at first, whatever else a program has
+//! made; what does not fit the bounds is counted.
 
+use super::descent::{self, Descent};
+use super::path;
 use crate::types::{Change, FileChange, FileKind, FileState, Program};
 use crate::{CellError, sys};
 use sha2::{Digest, Sha256};
@@ -8,16 +11,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{CStr, CString};
 use std::fmt::Write;
 use std::io;
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-/// At most this many entries are listed,
+/// At most this many entries are listed beside those of the caller,
 const ENTRIES: usize = 20_000;
-/// this deep,
-const DEPTH: usize = 200;
 /// their paths together are this long,
 const PATHS: usize = 4 << 20;
-/// and this many bytes are read.
+/// and this many bytes are read; as many again of the caller's files.
 const BYTES: usize = 256 << 20;
+/// At most this many entries are visited to be counted.
+const VISITS: usize = 200_000;
 
 /// What was found.
 #[derive(Default)]
@@ -26,13 +29,17 @@ pub(crate) struct Found {
     pub(crate) contents: BTreeMap<String, Vec<u8>>,
     /// Size of the largest regular file that was made or changed.
     pub(crate) largest: u64,
+    /// Entries that are not listed, at least.
+    pub(crate) missed: u64,
 }
 
 struct Walk<'a> {
+    root: &'a OwnedFd,
     given: HashMap<&'a [u8], (&'a [u8], u32)>,
+    /// Folders that given files made necessary.
     folders: BTreeSet<&'a [u8]>,
+    /// Looked at already.
     seen: BTreeSet<Vec<u8>>,
-    wanted: HashMap<&'a [u8], &'a str>,
     found: Found,
     /// Sums of files that have several names.
     sums: HashMap<u64, Option<String>>,
@@ -62,15 +69,17 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Compares `/box` with what the program was given. Only once all its processes are dead.
 pub(crate) fn look(root: &OwnedFd, program: &Program) -> Result<Found, CellError> {
+    let again = sys::open_beneath(root, c".", libc::O_RDONLY | libc::O_DIRECTORY)
+        .or_else(|_| {
+            sys::chmod_open(root, 0o755)?;
+            sys::open_beneath(root, c".", libc::O_RDONLY | libc::O_DIRECTORY)
+        })
+        .map_err(|e| CellError::machine("opening /box", &e))?;
     let mut walk = Walk {
+        root: &again,
         given: HashMap::new(),
         folders: BTreeSet::new(),
         seen: BTreeSet::new(),
-        wanted: program
-            .read_back
-            .iter()
-            .map(|p| (p.strip_prefix("/box/").unwrap_or(p).as_bytes(), p.as_str()))
-            .collect(),
         found: Found::default(),
         sums: HashMap::new(),
         entries: 0,
@@ -85,57 +94,25 @@ pub(crate) fn look(root: &OwnedFd, program: &Program) -> Result<Found, CellError
             walk.folders.insert(&path[..i]);
         }
     }
-    let again = sys::open_beneath(root, c".", libc::O_RDONLY | libc::O_DIRECTORY)
-        .or_else(|_| {
-            sys::chmod_open(root, 0o755)?;
-            sys::open_beneath(root, c".", libc::O_RDONLY | libc::O_DIRECTORY)
-        })
-        .map_err(|e| CellError::machine("opening /box", &e))?;
-    walk.folder(again, &mut Vec::new(), 0).map_err(|e| CellError::machine("reading /box", &e))?;
-    for (path, (content, mode)) in &walk.given {
-        if !walk.seen.contains(*path) && !walk.full() {
-            walk.found.changes.push(FileChange {
-                path: path.to_vec(),
-                change: Change::Removed,
-                kind: FileKind::File,
-                mode: *mode,
-                size: content.len() as u64,
-                sha256: None,
-            });
-        }
-    }
-    walk.found.changes.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(walk.found)
+    let reading = |e: io::Error| CellError::machine("reading /box", &e);
+    walk.callers(program).map_err(reading)?;
+    walk.bytes = 0;
+    walk.all().map_err(reading)?;
+    let mut found = walk.found;
+    found.changes.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
 }
 
-/// Names in a folder, without `.` and `..`, sorted.
+/// Names in a folder, sorted, and the folder again; one more than [`ENTRIES`] where there are more.
 pub(crate) fn names(dir: OwnedFd) -> io::Result<(Vec<CString>, OwnedFd)> {
-    let copy = dir.try_clone()?.into_raw_fd();
-    // SAFETY: `copy` is an open descriptor of a folder; fdopendir takes it over.
-    let stream = unsafe { libc::fdopendir(copy) };
-    if stream.is_null() {
-        let e = io::Error::last_os_error();
-        // SAFETY: fdopendir failed, so `copy` is still ours.
-        unsafe { libc::close(copy) };
-        return Err(e);
-    }
-    let mut out = Vec::new();
-    while out.len() <= ENTRIES {
-        // SAFETY: `stream` is open; the entry is used before the next call.
-        let entry = unsafe { libc::readdir(stream) };
-        if entry.is_null() {
-            break;
-        }
-        // SAFETY: d_name is NUL-terminated.
-        let name = unsafe { CStr::from_ptr((*entry).d_name.as_ptr()) };
-        if name != c"." && name != c".." {
-            out.push(name.to_owned());
-        }
-    }
-    // SAFETY: opened above, closed once.
-    unsafe { libc::closedir(stream) };
+    let mut out = sys::names(&dir, ENTRIES + 1)?;
     out.sort();
     Ok((out, dir))
+}
+
+/// Whether the machine is at fault, and not what a program has made.
+fn is_machine(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EIO))
 }
 
 impl Walk<'_> {
@@ -143,111 +120,209 @@ impl Walk<'_> {
         self.entries >= ENTRIES || self.paths >= PATHS
     }
 
-    fn folder(&mut self, dir: OwnedFd, path: &mut Vec<u8>, depth: usize) -> io::Result<()> {
-        let (list, dir) = names(dir)?;
-        for name in list {
-            if self.full() {
-                return Ok(());
-            }
-            self.entries += 1;
-            self.paths += path.len() + name.to_bytes().len();
-            let st = match sys::stat_at(&dir, &name) {
-                Err(e) if e.raw_os_error() == Some(libc::EACCES) => {
-                    // A folder without search permission.
-                    sys::chmod_open(&dir, 0o755)?;
-                    sys::stat_at(&dir, &name)?
+    /// The files that the caller gave, watches or wants back.
+    fn callers(&mut self, program: &Program) -> io::Result<()> {
+        let below = |path: &str| path.strip_prefix("/box/").unwrap_or(path).to_owned();
+        let mut wanted: BTreeMap<Vec<u8>, Option<&str>> = BTreeMap::new();
+        for file in &program.files {
+            wanted.insert(file.path.clone().into_bytes(), None);
+        }
+        for path in &program.watch {
+            wanted.entry(path::unescape(&below(path))).or_default();
+        }
+        for path in &program.read_back {
+            wanted.insert(path::unescape(&below(path)), Some(path));
+        }
+        for (path, asked) in wanted {
+            let place = self.find(&path)?;
+            if let Some((folder, name, st)) = place {
+                self.seen.insert(path.clone());
+                let content = self.file(&folder, &name, &st, &path)?;
+                if let (Some(asked), Some(content)) = (asked, content) {
+                    self.found.contents.insert(asked.to_owned(), content);
                 }
-                other => other?,
+            } else if let Some((content, mode)) = self.given.get(path.as_slice()) {
+                self.found.changes.push(FileChange {
+                    change: Change::Removed,
+                    kind: FileKind::File,
+                    mode: *mode,
+                    size: content.len() as u64,
+                    sha256: None,
+                    path,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The folder and name of what is at a path, if anything is; no link is followed.
+    fn find(&self, path: &[u8]) -> io::Result<Option<(OwnedFd, CString, libc::stat)>> {
+        let mut folder = self.root.try_clone()?;
+        let mut parts = path.split(|b| *b == b'/').peekable();
+        while let Some(part) = parts.next() {
+            let Ok(name) = CString::new(part) else { return Ok(None) };
+            let st = match descent::stat(&folder, &name) {
+                Err(e) if is_machine(&e) => return Err(e),
+                Err(_) => return Ok(None),
+                Ok(st) => st,
             };
-            let length = path.len();
-            if length > 0 {
-                path.push(b'/');
+            if parts.peek().is_none() {
+                return Ok(Some((folder, name, st)));
             }
-            path.extend(name.to_bytes());
-            self.entry(&dir, &name, &st, path, depth)?;
-            path.truncate(length);
+            if kind(st.st_mode) != FileKind::Folder {
+                return Ok(None);
+            }
+            folder = match descent::open(&folder, &name, libc::O_RDONLY | libc::O_DIRECTORY) {
+                Err(e) if is_machine(&e) => return Err(e),
+                Err(_) => return Ok(None),
+                Ok(next) => next,
+            };
+        }
+        Ok(None)
+    }
+
+    /// Everything. Of each folder first its entries, then what is in the folders among them.
+    fn all(&mut self) -> io::Result<()> {
+        let mut at = Descent::new(self.root.try_clone()?);
+        let mut path: Vec<u8> = Vec::new();
+        let mut lengths: Vec<usize> = Vec::new();
+        let mut waiting: Vec<std::vec::IntoIter<CString>> = vec![self.folder(&at, &mut path)?.into_iter()];
+        while let Some(folders) = waiting.last_mut() {
+            let Some(name) = folders.next() else {
+                waiting.pop();
+                path.truncate(lengths.pop().unwrap_or(0));
+                at.up()?;
+                continue;
+            };
+            match at.down(&name) {
+                Err(e) if is_machine(&e) => return Err(e),
+                Err(_) => self.found.missed += 1,
+                Ok(()) => {
+                    lengths.push(path.len());
+                    // Past the bound nothing is listed, and the path of no use.
+                    if !self.full() {
+                        join(&mut path, &name);
+                    }
+                    waiting.push(self.folder(&at, &mut path)?.into_iter());
+                }
+            }
         }
         Ok(())
     }
 
-    fn entry(
-        &mut self,
-        dir: &OwnedFd,
-        name: &CStr,
-        st: &libc::stat,
-        path: &mut Vec<u8>,
-        depth: usize,
-    ) -> io::Result<()> {
-        let kind = kind(st.st_mode);
-        let mode = st.st_mode & 0o7777;
-        let given = self.given.get(path.as_slice()).copied();
-        let mut change = FileChange {
-            path: path.clone(),
-            change: if given.is_some() { Change::Changed } else { Change::Created },
-            kind,
-            mode,
-            size: st.st_size as u64,
-            sha256: None,
-        };
-        if given.is_some() {
-            self.seen.insert(path.clone());
-        }
-        match kind {
-            FileKind::File => {
-                let wanted = self.wanted.get(path.as_slice()).copied();
-                let linked = st.st_nlink > 1 && given.is_none() && wanted.is_none();
-                if let (true, Some(sum)) = (linked, self.sums.get(&st.st_ino)) {
-                    change.sha256.clone_from(sum);
-                    self.found.changes.push(change);
-                    return Ok(());
-                }
-                let content = self.content(dir, name, st)?;
-                if let (Some(content), Some((original, original_mode))) = (&content, given)
-                    && content == original
-                    && mode == original_mode
-                {
-                    if let Some(key) = wanted {
-                        self.found.contents.insert(key.to_owned(), content.clone());
-                    }
-                    return Ok(());
-                }
-                self.found.largest = self.found.largest.max(change.size);
-                change.sha256 = content.as_deref().map(hex);
-                if st.st_nlink > 1 {
-                    self.sums.insert(st.st_ino, change.sha256.clone());
-                }
-                if let (Some(key), Some(content)) = (wanted, content) {
-                    self.found.contents.insert(key.to_owned(), content);
-                }
-                self.found.changes.push(change);
-            }
-            FileKind::Folder => {
-                if given.is_some() || !self.folders.contains(path.as_slice()) || mode != 0o755 {
-                    if self.folders.contains(path.as_slice()) {
-                        change.change = Change::Changed;
-                    }
-                    change.size = 0;
-                    self.found.changes.push(change);
-                }
-                if depth < DEPTH {
-                    let next = self.open(dir, name, mode, libc::O_RDONLY | libc::O_DIRECTORY)?;
-                    self.folder(next, path, depth + 1)?;
-                }
-            }
-            _ => self.found.changes.push(change),
-        }
-        Ok(())
-    }
-
-    /// Opens what was just seen not to be a link; nothing runs that could have changed it.
-    fn open(&self, dir: &OwnedFd, name: &CStr, mode: u32, flags: i32) -> io::Result<OwnedFd> {
-        match sys::open_beneath(dir, name, flags) {
-            Err(e) if e.raw_os_error() == Some(libc::EACCES) => {
-                sys::chmod_at(dir, name, mode | 0o700)?;
-                sys::open_beneath(dir, name, flags)
+    /// The entries of one folder; returns those that are folders themselves.
+    fn folder(&mut self, at: &Descent, path: &mut Vec<u8>) -> io::Result<Vec<CString>> {
+        let mut folders = Vec::new();
+        let list = match sys::names(at.here(), ENTRIES + 1) {
+            // Closed by its owner.
+            Err(e) if !is_machine(&e) => {
+                sys::chmod_open(at.here(), 0o755).and_then(|()| sys::names(at.here(), ENTRIES + 1))
             }
             other => other,
+        };
+        let mut list = match list {
+            Err(e) if !is_machine(&e) => {
+                self.found.missed += 1;
+                return Ok(folders);
+            }
+            other => other?,
+        };
+        list.sort();
+        for name in list {
+            self.entries += 1;
+            if self.entries > VISITS {
+                self.found.missed += 1;
+                continue;
+            }
+            let st = match descent::stat(at.here(), &name) {
+                Err(e) if is_machine(&e) => return Err(e),
+                Err(_) => {
+                    self.found.missed += 1;
+                    continue;
+                }
+                Ok(st) => st,
+            };
+            let length = path.len();
+            if self.full() {
+                self.miss(&st);
+            } else {
+                self.paths += path.len() + name.to_bytes().len();
+                join(path, &name);
+                if !self.seen.contains(path.as_slice()) {
+                    self.entry(at.here(), &name, &st, path)?;
+                }
+                path.truncate(length);
+            }
+            if kind(st.st_mode) == FileKind::Folder {
+                folders.push(name);
+            }
         }
+        Ok(folders)
+    }
+
+    /// An entry that is counted and not listed.
+    fn miss(&mut self, st: &libc::stat) {
+        self.found.missed += 1;
+        if kind(st.st_mode) == FileKind::File {
+            self.found.largest = self.found.largest.max(st.st_size as u64);
+        }
+    }
+
+    /// An entry that the caller does not know.
+    fn entry(&mut self, dir: &OwnedFd, name: &CStr, st: &libc::stat, path: &[u8]) -> io::Result<()> {
+        match kind(st.st_mode) {
+            FileKind::File => self.file(dir, name, st, path).map(drop),
+            FileKind::Folder => {
+                let needed = self.folders.contains(path);
+                if !needed || st.st_mode & 0o7777 != 0o755 {
+                    let change = if needed { Change::Changed } else { Change::Created };
+                    self.found.changes.push(FileChange { change, size: 0, ..described(path, st) });
+                }
+                Ok(())
+            }
+            _ => {
+                self.found.changes.push(described(path, st));
+                Ok(())
+            }
+        }
+    }
+
+    /// Compares what is at a path with what was given there, and returns what a regular file holds.
+    fn file(&mut self, dir: &OwnedFd, name: &CStr, st: &libc::stat, path: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let given = self.given.get(path).copied();
+        let mut change = described(path, st);
+        if given.is_some() {
+            change.change = Change::Changed;
+        }
+        if change.kind != FileKind::File {
+            if given.is_some() || !self.folders.contains(path) {
+                self.found.changes.push(change);
+            }
+            return Ok(None);
+        }
+        let linked = st.st_nlink > 1 && given.is_none();
+        if let (true, Some(sum)) = (linked, self.sums.get(&st.st_ino)) {
+            change.sha256.clone_from(sum);
+            self.found.changes.push(change);
+            return Ok(None);
+        }
+        let content = match self.content(dir, name, st) {
+            Err(e) if is_machine(&e) => return Err(e),
+            other => other.unwrap_or(None),
+        };
+        if let (Some(content), Some((original, original_mode))) = (&content, given)
+            && content == original
+            && change.mode == original_mode
+        {
+            return Ok(Some(content.clone()));
+        }
+        self.found.largest = self.found.largest.max(change.size);
+        change.sha256 = content.as_deref().map(hex);
+        if linked {
+            self.sums.insert(st.st_ino, change.sha256.clone());
+        }
+        self.found.changes.push(change);
+        Ok(content)
     }
 
     fn content(&mut self, dir: &OwnedFd, name: &CStr, st: &libc::stat) -> io::Result<Option<Vec<u8>>> {
@@ -256,15 +331,32 @@ impl Walk<'_> {
             return Ok(None);
         }
         self.bytes += size;
-        let file = self.open(dir, name, st.st_mode & 0o7777, libc::O_RDONLY)?;
-        sys::read_at_most(&file, size).map(Some)
+        sys::read_at_most(&descent::open(dir, name, libc::O_RDONLY)?, size).map(Some)
+    }
+}
+
+fn join(path: &mut Vec<u8>, name: &CStr) {
+    if !path.is_empty() {
+        path.push(b'/');
+    }
+    path.extend(name.to_bytes());
+}
+
+fn described(path: &[u8], st: &libc::stat) -> FileChange {
+    FileChange {
+        path: path.to_vec(),
+        change: Change::Created,
+        kind: kind(st.st_mode),
+        mode: st.st_mode & 0o7777,
+        size: st.st_size as u64,
+        sha256: None,
     }
 }
 
 /// A path of the caller below `/box`, as a C string.
 fn below(path: &str) -> Result<CString, CellError> {
     let path = path.strip_prefix("/box/").unwrap_or(path);
-    CString::new(path).map_err(|_| CellError::BadProgram(format!("NUL byte in path {path:?}")))
+    CString::new(path::unescape(path)).map_err(|_| CellError::BadProgram(format!("NUL byte in path {path:?}")))
 }
 
 /// What is at a path right now; `None` if nothing can be there.

@@ -47,7 +47,7 @@ impl Zygote {
             self.wipe(BOX | TMP, bytes)?;
             self.made()?;
         }
-        if let Some(folder) = self.folders.first_mut() {
+        if let Some(folder) = self.folders.first() {
             folder.give(&program.files).map_err(machine("placing the program's files"))?;
         }
         let watched = !program.watch.is_empty();
@@ -84,6 +84,7 @@ impl Zygote {
         let mut fds = vec![source.as_fd()];
         fds.extend(three);
         fds.extend(control.map(AsFd::as_fd));
+        self.renew_times().map_err(machine("renewing the times of the cell's folders"))?;
         let (started, clock) = (Instant::now(), sys::clock());
         sys::send(&self.ctl, b"J", &fds).map_err(machine("handing over the program"))?;
         Ok(Running { stdout, stderr, started, clock, refused: Refused::default(), watch })
@@ -207,7 +208,7 @@ impl Zygote {
         let (stdout, out_size) = read(&running.stdout)?;
         let (stderr, err_size) = read(&running.stderr)?;
         let truncated = out_size.max(err_size) > limits.output_bytes;
-        let mut dirty: Vec<bool> = self.folders.iter().map(|f| !f.is_pristine(running.clock)).collect();
+        let dirty: Vec<bool> = self.folders.iter().map(|f| !f.is_pristine(running.clock)).collect();
         let failed = ended.status != 0;
         let full = failed && self.folders.iter().any(Place::is_full);
         let found = if dirty.first() == Some(&true) || !program.files.is_empty() {
@@ -219,10 +220,6 @@ impl Zygote {
             Some(group) if failed => group.hits(),
             _ => Hits::default(),
         };
-        // Elsewhere the file system is not the folder's own.
-        if let (true, Some(true), Some(folder)) = (self.ground.is_none(), dirty.first(), self.folders.first_mut()) {
-            dirty[0] = !folder.take_back();
-        }
         let which = dirty.iter().zip([BOX, TMP]).fold(0, |bits, (dirty, bit)| bits | if *dirty { bit } else { 0 });
         let traces = self.tier == Tier::Namespaces && running.refused.traces;
         let which = which | if traces { NETWORK } else { 0 };
@@ -246,8 +243,10 @@ impl Zygote {
             wall_seconds,
             peak_memory: ended.peak_kib * 1024,
             files: found.changes,
+            changes_truncated: found.missed,
             contents: found.contents,
             leftover_processes: ended.leftover,
+            refused_incomplete: running.refused.incomplete,
             refused: running.refused.names(),
             opened,
             tier: self.tier,

@@ -1,9 +1,9 @@
 //! `/box` and `/tmp` of a cell, seen through descriptors of their roots.
 //!
 //! Both are file systems of their own. A program that leaves them as they were costs the next one nothing; otherwise
-//! they are made anew, unless all it had there is what it was given. Whether they are as they were is read off the
-//! root: every entry made or removed and every change of mode or attributes leaves its mark there, and what hides
-//! elsewhere takes blocks or inodes.
+//! they are made anew, and so they are after a program that was given files: the numbers of its files would tell the
+//! next how many there were before. Whether they are as they were is read off the root: every entry made or removed and
+//! every change of mode or attributes leaves its mark there, and what hides elsewhere takes blocks or inodes.
 
 use crate::types::InputFile;
 use crate::{CellError, sys};
@@ -13,21 +13,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
+/// The times of whatever is renewed: that of its last change is left to the kernel.
+pub(crate) const LONG_AGO: [libc::timespec; 2] = [libc::timespec { tv_sec: 1, tv_nsec: 0 }; 2];
+
 /// One of the two.
 pub(crate) struct Place {
     pub(crate) root: OwnedFd,
     base: Mark,
-    given: Given,
-}
-
-/// What a program was given.
-#[derive(Default)]
-struct Given {
-    files: Vec<CString>,
-    /// Parents before children.
-    folders: Vec<CString>,
-    /// Of the root and of these folders, before the program started.
-    marks: Vec<Mark>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,23 +47,17 @@ impl Mark {
             free: (fs.f_bfree, fs.f_ffree),
         })
     }
-
-    /// Equal but for the contents of files below.
-    fn same_entries(&self, other: &Mark) -> bool {
-        Mark { free: other.free, ..*self } == *other
-    }
 }
 
 impl Place {
     /// A place that was just made.
     pub(crate) fn new(root: OwnedFd) -> Result<Place, CellError> {
         let base = Mark::of(&root).map_err(|e| CellError::machine("looking at a new folder", &e))?;
-        Ok(Place { root, base, given: Given::default() })
+        Ok(Place { root, base })
     }
 
     /// Puts files here, for their owner the root's. Nothing of a program may be here or alive.
-    pub(crate) fn give(&mut self, files: &[InputFile]) -> io::Result<()> {
-        self.given = Given::default();
+    pub(crate) fn give(&self, files: &[InputFile]) -> io::Result<()> {
         if files.is_empty() {
             return Ok(());
         }
@@ -80,47 +66,23 @@ impl Place {
         for file in files {
             for (end, _) in file.path.match_indices('/') {
                 if known.insert(&file.path[..end]) {
-                    let folder = CString::new(&file.path[..end])?;
-                    sys::make_folder(&self.root, &folder, 0o755)?;
-                    self.given.folders.push(folder);
+                    sys::make_folder(&self.root, &CString::new(&file.path[..end])?, 0o755)?;
                 }
             }
             let path = CString::new(file.path.as_str())?;
             sys::make_file(&self.root, &path, &file.content, if file.executable { 0o755 } else { 0o644 })?;
-            self.given.files.push(path);
         }
-        self.given.marks = self.marks(&self.given.folders)?;
         Ok(())
     }
 
-    fn marks(&self, folders: &[CString]) -> io::Result<Vec<Mark>> {
-        let folder =
-            |path: &CString| Mark::of(&sys::open_beneath(&self.root, path, libc::O_RDONLY | libc::O_DIRECTORY)?);
-        std::iter::once(Mark::of(&self.root)).chain(folders.iter().map(folder)).collect()
-    }
-
-    /// Takes away what was given, if the program has made, removed and renamed nothing beside it. Whether the place is
-    /// then as good as new.
-    pub(crate) fn take_back(&mut self) -> bool {
-        let given = std::mem::take(&mut self.given);
-        // Where times are coarse, a change in the tick of the giving would not show.
-        !given.files.is_empty() && fine_times() && self.take(&given).unwrap_or(false)
-    }
-
-    fn take(&mut self, given: &Given) -> io::Result<bool> {
-        let now = self.marks(&given.folders)?;
-        if !now.iter().zip(&given.marks).all(|(now, before)| now.same_entries(before)) {
-            return Ok(false);
-        }
-        given.files.iter().try_for_each(|file| sys::remove_at(&self.root, file, 0))?;
-        let mut folders = given.folders.iter().rev();
-        folders.try_for_each(|folder| sys::remove_at(&self.root, folder, libc::AT_REMOVEDIR))?;
-        let long_ago = libc::timespec { tv_sec: 1, tv_nsec: 0 };
-        sys::set_times(&self.root, Some(&[long_ago, long_ago]))?;
+    /// A program is about to start: when its folder was made, and so whether others were here before, is not for it to
+    /// know.
+    pub(crate) fn renew_times(&mut self) -> io::Result<()> {
+        sys::set_times(&self.root, Some(&LONG_AGO))?;
         let now = Mark::of(&self.root)?;
-        let clean = now.free == self.base.free && now.links == self.base.links;
-        self.base = now;
-        Ok(clean)
+        // But for its times it is as it was made, or as files were given to it.
+        self.base = Mark { modified: now.modified, changed: now.changed, ..self.base };
+        Ok(())
     }
 
     /// Whether nothing was done here since it was made, by a program that started at `started` (seconds of the

@@ -1,6 +1,6 @@
 # The zygote: a warm interpreter inside the cell. It never sees a program. The library beside it (inside/lib.rs)
-# speaks with the supervisor and makes each program's namespace; here the fork is made that becomes the program,
-# reads its job, and gives up every privilege before the first line of it runs.
+# speaks with the supervisor, makes each program's namespace and forks; the fork comes back here, reads its job, and
+# gives up every privilege before the first line of it runs.
 import _signal, _socket, atexit, builtins, ctypes, gc, marshal, os, sys
 from itertools import islice
 
@@ -34,8 +34,8 @@ def main():
     if own_tier:
         inside.cell_folders()
     del secret, inner
-    next_job, watch, enter, fork = inside.cell_next, inside.cell_watch, inside.cell_enter, os.fork
-    next_job.restype = ctypes.c_long
+    enter, hooks = inside.cell_enter, around_fork()
+    inside.cell_serve.restype = ctypes.c_long
     # Made once here instead of in every fork: what most programs begin with.
     module = sys.modules["__main__"] = type(sys)("__main__")
     module.__builtins__ = builtins
@@ -51,15 +51,7 @@ def main():
         ctl.detach()
         gc.collect()
         gc.freeze()
-        while True:
-            job = next_job()
-            try:
-                pid = fork()
-            except OSError as e:
-                pid = -e.errno
-            if pid == 0:
-                return job
-            watch(pid)
+        return inside.cell_serve(hooks)
 
     try:
         if begun:
@@ -68,6 +60,15 @@ def main():
             program(serve(), enter)
     finally:
         os._exit(70)
+
+
+def around_fork():
+    # What `os.fork` calls. The library does that by itself: a number of a process in the interpreter's memory would tell
+    # each program how many there were before it.
+    api, libc = ctypes.pythonapi, ctypes.CDLL(None)
+    functions = (api.PyOS_BeforeFork, api.PyOS_AfterFork_Child, api.PyOS_AfterFork_Parent, libc.fork,
+                 libc.__errno_location)
+    return (ctypes.c_void_p * 5)(*[ctypes.cast(f, ctypes.c_void_p).value for f in functions])
 
 
 def begin(text, serve, enter):

@@ -116,6 +116,12 @@ pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> 
         record.leftover_processes,
         record.tier
     ));
+    if record.changes_truncated > 0 {
+        output.say(&format!("not listed: at least {} more files", record.changes_truncated));
+    }
+    if record.refused_incomplete {
+        output.say("refused: the program has a filter of its own, which hides what that refuses");
+    }
     for (call, count) in &record.refused {
         output.say(&format!("refused: {call} ({count}x)"));
     }
