@@ -379,6 +379,10 @@ mod tests {
         let (long, short) = (replies[0].clone().unwrap(), replies[1].clone().unwrap());
         assert_eq!((long.text.as_str(), long.stopped()), ("", false));
         assert!(long.usage.prompt_tokens > 64 && short.usage.completion_tokens > 0);
+        // What cannot fit by its bytes is not read token by token: the count is a bound.
+        let vast = local.one(&request(&"help or power? ".repeat(1_000_000), 1, 4)).unwrap();
+        let bound = 15_000_000 / (local.longest * 3);
+        assert!((bound..bound + 10).contains(&vast.usage.prompt_tokens), "{} of {bound}", vast.usage.prompt_tokens);
         let opened = |said: &str| {
             let user = local.tokenizer.id(chat_template::USER).unwrap();
             let prompt = local.tokenizer.encode(&local.format.prompt(&request(said, 1, 1).messages, &[]).unwrap());

@@ -16,6 +16,9 @@ pub(crate) const MOST_SECONDS: f64 = 120.0;
 const MOST_MEMORY: u64 = 4 << 30;
 /// Memory of a program for which nothing is said.
 const MEMORY: u64 = 1 << 30;
+/// Seconds by the clock on the wall of all tests of a submission: with all places and side places taken a program gets
+/// a fifth of a processor, and is not to fail for it.
+const WALL_SECONDS: f64 = 20.0;
 /// Labs for time limits of their own that are kept.
 const MOST_LABS: usize = 64;
 
@@ -46,7 +49,7 @@ impl Grading {
     /// Grades in these cells, `jobs` submissions at a time.
     pub fn new(pool: Arc<Pool>, jobs: usize) -> Grading {
         Grading {
-            lab: Arc::new(Lab::new(pool.clone())),
+            lab: Arc::new(Lab::with(pool.clone(), LabOptions { wall_seconds: WALL_SECONDS, ..LabOptions::default() })),
             pool,
             jobs,
             side: side(jobs),
@@ -146,7 +149,7 @@ impl Grading {
         }
         let cpu_seconds = f64::from(tenths) / 10.0;
         // A busy machine takes longer by the clock on the wall.
-        let wall_seconds = cpu_seconds * 2.0 + 2.0;
+        let wall_seconds = cpu_seconds * 4.0 + 2.0;
         let make = || {
             let options = LabOptions { cpu_seconds, wall_seconds, cache: 256, ..LabOptions::default() };
             Arc::new(Lab::with(self.pool.clone(), options))
@@ -164,7 +167,7 @@ impl Grading {
 
 /// Programs that may go on without end beside the others.
 fn side(jobs: usize) -> usize {
-    jobs * 2 + 2
+    jobs + 2
 }
 
 /// What is wrong with a request for grading.

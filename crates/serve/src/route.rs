@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::http::admit::Admitted;
-use crate::http::body::{Held, parse};
+use crate::http::body::{ANY, Held, parse};
 use crate::metrics::Gauges;
 use crate::model::answer::Answer;
 use crate::model::{Model, anthropic, openai};
@@ -106,12 +106,13 @@ pub(crate) async fn asked<T: DeserializeOwned + Send + 'static>(
     service: &Service,
     request: Request,
     most: usize,
+    weight: usize,
 ) -> Result<(T, Asked), Problem> {
     service.grading()?;
     service.queue.looks_full()?;
     let deadline = deadline(request.headers())?;
     let (parts, body) = request.into_parts();
-    let (bytes, held) = service.room.read(&parts.headers, body, most).await?;
+    let (bytes, held) = service.room.read(&parts.headers, body, most, weight).await?;
     let ticket = service.queue.enter()?;
     let value = parse(bytes).await?;
     if deadline.passed() {
@@ -126,8 +127,9 @@ async fn complete(
     complete: fn(&Model, &Value, Answer),
 ) -> Result<Response, Problem> {
     let model = service.model.clone().ok_or_else(no_model)?;
+    let _place = model.enter()?;
     let (parts, body) = request.into_parts();
-    let (bytes, held) = service.room.read(&parts.headers, body, MOST_BYTES).await?;
+    let (bytes, held) = service.room.read(&parts.headers, body, MOST_BYTES, ANY).await?;
     let value: Value = parse(bytes).await?;
     if !value.is_object() {
         return Err(Problem::other(400, "the body is no JSON object"));

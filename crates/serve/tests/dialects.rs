@@ -97,6 +97,8 @@ fn sandbox_fusion() {
     assert_eq!((status, &told["status"], &told["run_result"]["stdout"]), (200, &json!("Success"), &json!("42\n")));
     assert_eq!((&told["run_result"]["status"], &told["run_result"]["return_code"]), (&json!("Finished"), &json!(0)));
     assert_eq!((&told["compile_result"], &told["executor_pod_name"]), (&Value::Null, &Value::Null));
+    let (_, told) = run(json!({"code": "print(open('/dev/stdin').read())", "language": "python", "stdin": "in"}));
+    assert_eq!(told["run_result"]["stdout"], "in\n", "{told}");
     let (_, told) = run(json!({"code": "raise ValueError(3)", "language": "python"}));
     assert_eq!((&told["status"], &told["run_result"]["status"]), (&json!("Failed"), &json!("Finished")));
     assert!(told["run_result"]["stderr"].as_str().unwrap().ends_with("ValueError: 3\n"));
@@ -110,6 +112,15 @@ fn sandbox_fusion() {
         "fetch_files": ["out.txt", "nothing"],
     }));
     assert_eq!((&told["run_result"]["stdout"], &told["files"]), (&json!("hello"), &json!({"out.txt": "eAo="})));
+    if std::path::Path::new("/usr/bin/g++").exists() {
+        let code = "#include <iostream>\nint main() { int x; std::cin >> x; std::cout << x + 1; }";
+        let (_, told) = run(json!({"code": code, "language": "cpp", "stdin": "41", "compile_timeout": 60}));
+        assert_eq!((&told["status"], &told["run_result"]["stdout"]), (&json!("Success"), &json!("42")), "{told}");
+        assert_eq!(told["compile_result"]["return_code"], 0);
+        let (_, told) = run(json!({"code": "int main() { return x; }", "language": "cpp", "compile_timeout": 60}));
+        assert_eq!((&told["status"], &told["run_result"]), (&json!("Failed"), &Value::Null));
+        assert!(told["compile_result"]["stderr"].as_str().unwrap().contains("not declared"), "{told}");
+    }
     for wrong in [
         json!({"code": "x", "language": "cobol"}),
         json!({"code": "x", "language": "python", "files": {"../a": "aGVsbG8="}}),

@@ -254,3 +254,48 @@ fn who_leaves_the_queue_is_not_worked_for() {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn a_machine_that_fails_is_never_a_reward() {
+    let pool = Arc::new(Pool::start(Grading::cells(GraderKind::Script, 2)).unwrap());
+    let base = start(Server::new().with_grading(Grading::new(pool.clone(), 2)));
+    let task = json!({"id": "t", "entry_point": "f", "reference": "def f():\n    return 1", "visible": [{"args": [], "expected": 1}]});
+    let slow = "import time\ndef f():\n    time.sleep(0.7)\n    return 1\n";
+    let slime = json!({"response": slow, "label": task});
+    // The reference is looked at while all is well.
+    assert_eq!(post(&format!("{base}/slime"), &json!({"response": "def f():\n    return 1", "label": task})).0, 200);
+    let done = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while done.load(Ordering::SeqCst) == 0 {
+                let pids: Vec<String> = pool.zygote_pids().iter().map(i32::to_string).collect();
+                if !pids.is_empty() {
+                    let _ = std::process::Command::new("kill")
+                        .arg("-9")
+                        .args(&pids)
+                        .stderr(std::process::Stdio::null())
+                        .status();
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let run = send_whole(
+            "POST",
+            &format!("{base}/run_code"),
+            &[],
+            &program("import time; time.sleep(2)", 9.0).to_string(),
+        );
+        let told = send_whole("POST", &format!("{base}/slime"), &[], &slime.to_string());
+        let batch = post(
+            &format!("{base}/v1/grade"),
+            &json!({"tasks": [task], "submissions": [{"task_id": "t", "completion": slow}]}),
+        );
+        done.store(1, Ordering::SeqCst);
+        assert!(run.0 == 504 && run.1.contains_key("retry-after") && run.2.contains("detail"), "{run:?}");
+        assert!(told.0 == 503 && told.1.contains_key("retry-after"), "{told:?}");
+        assert_eq!((batch.0, &batch.1["records"][0]["verdict"]), (200, &json!("invalid")), "{}", batch.1);
+    });
+    let failures = send("GET", &format!("{base}/metrics"), &[], "").1;
+    assert!(failures.contains("loophole_machine_failures_total 3"), "{failures}");
+    assert_eq!(post(&format!("{base}/slime"), &slime).1, json!(1.0));
+}

@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 
 use crate::Service;
 use crate::http::admit::drawn;
+use crate::http::body::SHAPED;
 use crate::problem::{Form, Problem, json_response, whole};
 use crate::route::{MOST_BYTES, answer, asked};
 
@@ -204,7 +205,7 @@ pub(super) async fn start(State(service): State<Arc<Service>>, request: Request)
 }
 
 async fn started(service: Arc<Service>, request: Request) -> Result<Response, Problem> {
-    let (asked, held) = asked::<Start>(&service, request, MOST_BYTES).await?;
+    let (asked, held) = asked::<Start>(&service, request, MOST_BYTES, SHAPED).await?;
     if !asked.watch.is_empty() {
         return Err(Problem::field("watch", "openings of files are not told of cells that live for several commands"));
     }
@@ -274,7 +275,7 @@ pub(super) async fn exec(State(service): State<Arc<Service>>, Path(id): Path<Str
 
 async fn executed(service: Arc<Service>, id: &str, request: Request) -> Result<Response, Problem> {
     let cell = service.cells.find(id)?;
-    let (asked, _held) = asked::<Exec>(&service, request, MOST_BYTES).await?;
+    let (asked, _held) = asked::<Exec>(&service, request, MOST_BYTES, SHAPED).await?;
     let argv = match (asked.argv, asked.command) {
         (Some(argv), None) => argv,
         (None, Some(command)) => vec!["bash".into(), "-c".into(), command],
@@ -365,7 +366,7 @@ pub(super) async fn write(State(service): State<Arc<Service>>, Path(id): Path<St
         let cell = service.cells.find(&id)?;
         let (path, executable) = query(request.uri(), "executable")?;
         let (parts, body) = request.into_parts();
-        let (bytes, _held) = service.room.read(&parts.headers, body, MOST_FILE as usize).await?;
+        let (bytes, _held) = service.room.read(&parts.headers, body, MOST_FILE as usize, 1).await?;
         let size = bytes.len();
         cell.with(move |session| session.write_file(&path, &bytes, executable)).await?;
         Ok(json_response(200, &json!({ "size": size })))

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::code::response;
+use crate::http::body::ANY;
 use crate::problem::{Form, Problem, json_response};
 use crate::route::{MOST_BYTES, answer, asked};
 use crate::{Service, dialect::Rewarded};
@@ -39,7 +40,7 @@ pub(super) async fn get_reward(State(service): State<Arc<Service>>, request: Req
 }
 
 async fn rewards(service: Arc<Service>, request: Request) -> Result<Response, Problem> {
-    let (Asked { query, prompts, labels }, held) = asked::<Asked>(&service, request, MOST_BYTES).await?;
+    let (Asked { query, prompts, labels }, held) = asked::<Asked>(&service, request, MOST_BYTES, ANY).await?;
     if labels.len() != query.len() {
         let message = format!(
             "{} queries, but {} labels: each needs a task's id as its label (--data.label_key)",

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::Service;
 use crate::code::code;
+use crate::http::body::{SHAPED, few};
 use crate::model::answer::Stream;
 use crate::problem::{Form, Problem, json_response, whole};
 use crate::queue::Deadline;
@@ -26,14 +27,17 @@ use crate::route::{answer, asked};
 
 /// Most bytes of a batch.
 const MOST_BATCH: usize = 256 << 20;
+/// Most submissions of a batch, and most tasks.
+const MOST_ROWS: usize = 65_536;
 /// Submissions of one request that are in the queue at a time, for each piece of work the cells do at a time.
 const WINDOW: usize = 4;
 
 #[derive(Deserialize)]
 struct Asked {
     /// Tasks in any form that `--tasks` reads; those of the server need not be repeated.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "few::<MOST_ROWS, _, _>")]
     tasks: Vec<Box<RawValue>>,
+    #[serde(deserialize_with = "few::<MOST_ROWS, _, _>")]
     submissions: Vec<Box<RawValue>>,
     #[serde(default)]
     grader: Option<String>,
@@ -89,7 +93,7 @@ pub(super) async fn grade(State(service): State<Arc<Service>>, request: Request)
 }
 
 async fn graded(service: Arc<Service>, request: Request) -> Result<Response, Problem> {
-    let (asked, held) = asked::<Asked>(&service, request, MOST_BATCH).await?;
+    let (asked, held) = asked::<Asked>(&service, request, MOST_BATCH, SHAPED).await?;
     let deadline = asked.deadline_seconds.map_or(held.deadline, |seconds| held.deadline.within(seconds));
     let mut tasks = HashMap::new();
     for (at, task) in asked.tasks.iter().enumerate() {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Service;
 use crate::code::response;
+use crate::http::body::ANY;
 use crate::problem::{Form, Problem, json_response};
 use crate::route::{MOST_BYTES, answer, asked};
 
@@ -49,7 +50,7 @@ const NAMES: &[&[&str]] = &[
 pub(super) async fn seed_session(State(service): State<Arc<Service>>, request: Request) -> Response {
     let seeded = async {
         // What is sent is of no use here: nothing is kept between requests.
-        asked::<Value>(&service, request, MOST_BYTES).await?;
+        asked::<Value>(&service, request, MOST_BYTES, ANY).await?;
         Ok(json_response(200, &json!({})))
     };
     answer(Form::Detail, seeded.await)
@@ -60,7 +61,7 @@ pub(super) async fn verify(State(service): State<Arc<Service>>, request: Request
 }
 
 async fn verified(service: Arc<Service>, request: Request) -> Result<Response, Problem> {
-    let (asked, held) = asked::<Asked>(&service, request, MOST_BYTES).await?;
+    let (asked, held) = asked::<Asked>(&service, request, MOST_BYTES, ANY).await?;
     let place = |path: &&[&str]| {
         let (first, rest) = path.split_first()?;
         let start = asked.row.get(*first)?;

@@ -5,6 +5,7 @@ pub(crate) mod cells;
 mod get_reward;
 mod grade;
 mod gym;
+mod language;
 mod run_code;
 mod slime;
 mod test_program;

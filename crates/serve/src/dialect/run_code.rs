@@ -14,9 +14,12 @@ use loophole_cell::{Entry, InputFile, Program, Record, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::language::{Language, MADE};
 use crate::Service;
 use crate::grading::Grading;
+use crate::http::body::SHAPED;
 use crate::problem::{Form, Problem, json_response};
+use crate::queue::Deadline;
 use crate::route::{MOST_BYTES, answer, asked};
 
 /// `POST /run_code`.
@@ -26,6 +29,8 @@ struct Asked {
     language: String,
     #[serde(default)]
     stdin: Option<String>,
+    #[serde(default)]
+    compile_timeout: Option<f64>,
     #[serde(default)]
     run_timeout: Option<f64>,
     /// -1 for no limit of the client's.
@@ -85,27 +90,58 @@ pub(super) async fn run_code(State(service): State<Arc<Service>>, request: Reque
 }
 
 async fn ran(service: Arc<Service>, request: Request) -> Result<Response, Problem> {
-    let (asked, held) = asked::<Asked>(&service, request, MOST_BYTES).await?;
-    let program = match program(&asked) {
-        Ok(program) => program,
+    let (asked, held) = asked::<Asked>(&service, request, MOST_BYTES, SHAPED).await?;
+    let Job { compile, mut program } = match job(&asked) {
+        Ok(job) => job,
         Err(why) => return Ok(json_response(200, &Told::error(why))),
     };
-    let record = match service.run(held.deadline, program).await {
+    let mut compiled = None;
+    if let Some(compiler) = compile {
+        let mut record = match run(&service, held.deadline, compiler).await? {
+            Ok(record) => record,
+            Err(why) => return Ok(json_response(200, &Told::error(why))),
+        };
+        let made = record.contents.remove(MADE);
+        match made.filter(|_| record.success()) {
+            None => return Ok(json_response(200, &Told { compile_result: Some(Ran::of(&record)), ..Told::failed() })),
+            Some(made) => {
+                program.files.retain(|file| file.path != MADE);
+                program.files.push(InputFile { path: MADE.into(), content: made, executable: true });
+            }
+        }
+        compiled = Some(Ran::of(&record));
+    }
+    let record = match run(&service, held.deadline, program).await? {
         Ok(record) => record,
-        // A path that has no place is the client's mistake, told where its clients look.
-        Err(problem) if problem.status == 422 => return Ok(json_response(200, &Told::error(problem.message))),
-        Err(problem) if problem.code == Some("machine") => return Err(Problem { status: 504, ..problem }),
-        Err(problem) => return Err(problem),
+        Err(why) => return Ok(json_response(200, &Told::error(why))),
     };
     if asked.language == "pytest" && record.stderr.ends_with(b"ModuleNotFoundError: No module named 'pytest'\n") {
         let why = "language not offered: the cells' Python has no pytest; start the server with --python";
         return Ok(json_response(200, &Told::error(why.to_string())));
     }
-    Ok(json_response(200, &Told::of(record)))
+    Ok(json_response(200, &Told { compile_result: compiled, ..Told::of(&record) }))
 }
 
-/// The program that a request asks for, or why there is none.
-fn program(asked: &Asked) -> Result<Program, String> {
+/// Runs a program; or says, for its client, why it has no place in a cell.
+async fn run(service: &Arc<Service>, deadline: Deadline, program: Program) -> Result<Result<Record, String>, Problem> {
+    match service.run(deadline, program).await {
+        Ok(record) => Ok(Ok(record)),
+        Err(problem) if problem.status == 422 => Ok(Err(problem.message)),
+        // What clients ask again after.
+        Err(problem) if problem.code == Some("machine") => Err(Problem { status: 504, ..problem }),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// What is run for a request.
+struct Job {
+    /// Makes [`MADE`], which the program is given.
+    compile: Option<Program>,
+    program: Program,
+}
+
+/// What a request asks for, or why that cannot be had.
+fn job(asked: &Asked) -> Result<Job, String> {
     let given = asked.files.as_ref();
     let mut files = Vec::new();
     for (path, content) in given.into_iter().flatten() {
@@ -115,37 +151,56 @@ fn program(asked: &Asked) -> Result<Program, String> {
         files.push(InputFile::new(path.trim_start_matches("./"), content));
     }
     // The name of a file that is not given.
-    let free = |stem: &str, end: &str| {
+    let free = |(stem, end): (&str, &str)| {
         let name = |at: usize| if at == 0 { format!("{stem}{end}") } else { format!("{stem}_{at}{end}") };
         let taken = |name: &String| files.iter().any(|file| file.path == *name);
         (0..).map(name).find(|name| !taken(name)).unwrap_or_default()
     };
-    let (name, entry) = match asked.language.as_str() {
+    let command = |words: &[&str], last: Option<&str>| {
+        Entry::Command(words.iter().copied().chain(last).map(str::to_string).collect())
+    };
+    let (name, compile, entry) = match asked.language.as_str() {
         "python" => {
-            let name = free("main", ".py");
-            (name.clone(), Entry::PythonFile(name))
+            let name = free(("main", ".py"));
+            (name.clone(), None, Entry::PythonFile(name))
         }
         "pytest" => {
-            let name = free("test_main", ".py");
-            (name.clone(), Entry::Python(PYTEST.replace("NAME", &format!("{name:?}"))))
+            let name = free(("test_main", ".py"));
+            let tests = PYTEST.replace("NAME", &format!("{name:?}"));
+            (name, None, Entry::Python(tests))
         }
-        "bash" => {
-            let name = free("main", ".sh");
-            (name.clone(), Entry::Command(vec!["bash".into(), name]))
+        other => {
+            let language = Language::find(other)?;
+            let name = free(language.file);
+            let compile = language.compile.map(|words| command(words, Some(&name)));
+            let run = command(language.run, language.compile.is_none().then_some(&name));
+            (name, compile, run)
         }
-        other => return Err(format!("language not offered: {other:?}; there are python, pytest and bash")),
     };
     files.push(InputFile::new(name, asked.code.as_bytes()));
     let memory = asked.memory_limit_mb.filter(|limit| *limit > 0.0).map(|limit| (limit * 1048576.0) as u64);
+    let seconds = |asked: Option<f64>| asked.filter(|seconds| *seconds > 0.0).unwrap_or(SECONDS);
+    let compile = compile.map(|entry| {
+        let mut compile = Program::new(entry);
+        compile.files = files.clone();
+        // A compiler is not what the limit is about.
+        compile.limits = Grading::limits(seconds(asked.compile_timeout), None);
+        compile.limits.file_bytes = 64 << 20;
+        compile.read_back = vec![MADE.to_string()];
+        compile
+    });
     let mut program = Program::new(entry);
     program.files = files;
     // What reads /dev/stdin elsewhere reads it here; a millisecond is little beside the request.
     program.proc = true;
     program.stdin = asked.stdin.clone().unwrap_or_default().into_bytes();
-    program.limits = Grading::limits(asked.run_timeout.filter(|seconds| *seconds > 0.0).unwrap_or(SECONDS), memory);
+    program.limits = Grading::limits(seconds(asked.run_timeout), memory);
+    if compile.is_some() {
+        program.limits.file_bytes = 64 << 20;
+    }
     program.read_back =
         asked.fetch_files.iter().flatten().map(|path| path.trim_start_matches("./").to_string()).collect();
-    Ok(program)
+    Ok(Job { compile, program })
 }
 
 impl Told {
@@ -161,8 +216,11 @@ impl Told {
         }
     }
 
-    fn of(record: Record) -> Told {
-        let late = matches!(record.verdict, Verdict::Wall | Verdict::Cpu);
+    fn failed() -> Told {
+        Told { status: Status::Failed, ..Told::error(String::new()) }
+    }
+
+    fn of(record: &Record) -> Told {
         let message = match record.verdict {
             Verdict::Exit | Verdict::Signal | Verdict::Wall | Verdict::Cpu => "",
             Verdict::Memory => "the program failed for want of memory",
@@ -170,13 +228,6 @@ impl Told {
             Verdict::Output => "the program wrote more output than allowed",
             Verdict::Disk => "the program failed because a file or its folder was full",
             Verdict::Machine => "the machine failed",
-        };
-        // Who was ended by a limit has not ended with status 0, whatever its last status says.
-        let ended = record.code.or_else(|| record.signal.map(|signal| -signal));
-        let return_code = match record.verdict {
-            Verdict::Exit | Verdict::Signal => ended,
-            Verdict::Wall | Verdict::Cpu => None,
-            _ => Some(ended.filter(|code| *code != 0).unwrap_or(-9)),
         };
         let loophole = json!({
             "verdict": record.verdict, "truncated": record.truncated, "refused": record.refused,
@@ -188,14 +239,28 @@ impl Told {
             compile_result: None,
             executor_pod_name: None,
             files: record.contents.iter().map(|(path, content)| (path.clone(), STANDARD.encode(content))).collect(),
-            run_result: Some(Ran {
-                status: if late { Ended::TimeLimitExceeded } else { Ended::Finished },
-                execution_time: record.wall_seconds,
-                return_code,
-                stdout: record.stdout_text(),
-                stderr: record.stderr_text(),
-            }),
+            run_result: Some(Ran::of(record)),
             loophole,
+        }
+    }
+}
+
+impl Ran {
+    fn of(record: &Record) -> Ran {
+        let late = matches!(record.verdict, Verdict::Wall | Verdict::Cpu);
+        // Who was ended by a limit has not ended with status 0, whatever its last status says.
+        let ended = record.code.or_else(|| record.signal.map(|signal| -signal));
+        let return_code = match record.verdict {
+            Verdict::Exit | Verdict::Signal => ended,
+            Verdict::Wall | Verdict::Cpu => None,
+            _ => Some(ended.filter(|code| *code != 0).unwrap_or(-9)),
+        };
+        Ran {
+            status: if late { Ended::TimeLimitExceeded } else { Ended::Finished },
+            execution_time: record.wall_seconds,
+            return_code,
+            stdout: record.stdout_text(),
+            stderr: record.stderr_text(),
         }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::Service;
 use crate::code::response;
+use crate::http::body::ANY;
 use crate::problem::{Form, Problem, json_response};
 use crate::route::{MOST_BYTES, answer, asked};
 
@@ -27,7 +28,7 @@ pub(super) async fn reward(State(service): State<Arc<Service>>, request: Request
 
 async fn rewarded(service: Arc<Service>, request: Request) -> Result<Response, Problem> {
     let object = request.uri().query().is_some_and(|query| query.split('&').any(|part| part == "form=object"));
-    let (Asked { response: said, label }, held) = asked::<Asked>(&service, request, MOST_BYTES).await?;
+    let (Asked { response: said, label }, held) = asked::<Asked>(&service, request, MOST_BYTES, ANY).await?;
     let task = service.named_task(&label)?;
     let told = service.reward(held.deadline, task, response(&said, "")).await?;
     if !object {

@@ -14,14 +14,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::Service;
 use crate::grading::Grading;
+use crate::http::body::{SHAPED, few};
 use crate::problem::{Form, Problem, json_response};
 use crate::queue::Deadline;
 use crate::route::{MOST_BYTES, answer, asked};
 
 /// `POST /test_program` with assertions; `POST /test_program_stdio` with inputs and outputs.
 #[derive(Deserialize)]
+#[serde(bound = "T: Deserialize<'de>")]
 struct Asked<T> {
     program: String,
+    #[serde(deserialize_with = "few::<MOST_TESTS, _, _>")]
     tests: Vec<T>,
     #[serde(default)]
     max_execution_time: Option<f64>,
@@ -69,13 +72,6 @@ pub(super) async fn test_program_hackable(State(service): State<Arc<Service>>, r
 }
 
 impl<T> Asked<T> {
-    fn checked(self) -> Result<Self, Problem> {
-        if self.tests.len() > MOST_TESTS {
-            return Err(Problem::other(422, format!("{} tests; there may be {MOST_TESTS}", self.tests.len())));
-        }
-        Ok(self)
-    }
-
     fn seconds(&self) -> f64 {
         self.max_execution_time.filter(|seconds| *seconds > 0.0).unwrap_or(SECONDS)
     }
@@ -119,8 +115,7 @@ impl Told {
 }
 
 async fn asserted(service: Arc<Service>, request: Request) -> Result<Response, Problem> {
-    let (body, held) = asked::<Asked<String>>(&service, request, MOST_BYTES).await?;
-    let body = body.checked()?;
+    let (body, held) = asked::<Asked<String>>(&service, request, MOST_BYTES, SHAPED).await?;
     let lab = service.grading()?.lab(Some(body.seconds()));
     let (reader, tests) = (lab.clone(), body.tests.clone());
     let read = service.queue.work(held.deadline, move || reader.read_asserts(&tests)).await?;
@@ -146,8 +141,7 @@ async fn asserted(service: Arc<Service>, request: Request) -> Result<Response, P
 }
 
 async fn compared(service: Arc<Service>, request: Request) -> Result<Response, Problem> {
-    let (body, held) = asked::<Asked<Io>>(&service, request, MOST_BYTES).await?;
-    let body = body.checked()?;
+    let (body, held) = asked::<Asked<Io>>(&service, request, MOST_BYTES, SHAPED).await?;
     let lab = service.grading()?.lab(Some(body.seconds()));
     let mut told = Told::default();
     for Io { input, output } in &body.tests {
@@ -182,8 +176,7 @@ const END: i32 = 77;
 
 /// The open grader: program and tests in one process, whose exit status is believed.
 async fn believed(service: Arc<Service>, request: Request) -> Result<Response, Problem> {
-    let (body, held) = asked::<Asked<String>>(&service, request, MOST_BYTES).await?;
-    let body = body.checked()?;
+    let (body, held) = asked::<Asked<String>>(&service, request, MOST_BYTES, SHAPED).await?;
     let mut told = Told::default();
     for test in &body.tests {
         let mut program = Program::python(format!("{}\n{test}\n", body.program));

@@ -1,5 +1,6 @@
 //! Bodies of requests: bounded one by one and all together.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::problem::Problem;
@@ -16,6 +18,10 @@ use crate::problem::Problem;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes are counted in these.
 const UNIT: usize = 1 << 10;
+/// Bodies of a known shape: the bytes, and the texts in them.
+pub(crate) const SHAPED: usize = 2;
+/// Bodies of any shape: a value of two bytes becomes one of 32.
+pub(crate) const ANY: usize = 16;
 /// What is longer is parsed apart from the connections.
 const LONG: usize = 256 << 10;
 
@@ -39,8 +45,14 @@ impl Room {
         ((self.all - self.units.available_permits().min(self.all)) * UNIT) as u64
     }
 
-    /// Reads a body of at most so many bytes.
-    pub async fn read(&self, headers: &HeaderMap, body: Body, most: usize) -> Result<(Vec<u8>, Held), Problem> {
+    /// Reads a body of at most so many bytes; what is made of it takes `weight` times as many.
+    pub async fn read(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        most: usize,
+        weight: usize,
+    ) -> Result<(Vec<u8>, Held), Problem> {
         let too_long = || Problem::other(413, format!("the body is longer than {} MiB", most >> 20));
         let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if told.is_some_and(|told| told > most as u64) {
@@ -56,7 +68,7 @@ impl Room {
                     return Err(too_long());
                 }
                 // As they come, so that nobody takes room by promising bytes.
-                let wanted = (bytes.len() + data.len()).div_ceil(UNIT);
+                let wanted = (bytes.len() + data.len()).div_ceil(UNIT) * weight;
                 let more = self
                     .units
                     .clone()
@@ -78,6 +90,32 @@ impl Room {
     }
 }
 
+/// Reads an array of at most `MOST` elements: each takes more memory than the two bytes it may be written with.
+pub(crate) fn few<'de, const MOST: usize, T: Deserialize<'de>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Vec<T>, D::Error> {
+    struct Few<T, const MOST: usize>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Few<T, MOST> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(to, "an array of at most {MOST} elements")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Vec<T>, A::Error> {
+            let mut all = Vec::new();
+            while let Some(one) = from.next_element()? {
+                if all.len() == MOST {
+                    return Err(A::Error::invalid_length(MOST + 1, &self));
+                }
+                all.push(one);
+            }
+            Ok(all)
+        }
+    }
+    from.deserialize_seq(Few::<T, MOST>(PhantomData))
+}
+
 /// Reads JSON of a known shape.
 pub(crate) async fn parse<T: DeserializeOwned + Send + 'static>(bytes: Vec<u8>) -> Result<T, Problem> {
     let read = |bytes: Vec<u8>| {
@@ -95,4 +133,23 @@ pub(crate) async fn parse<T: DeserializeOwned + Send + 'static>(bytes: Vec<u8>) 
     tokio::task::spawn_blocking(move || read(bytes))
         .await
         .unwrap_or_else(|_| Err(Problem::machine("a mistake in the server")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize, Debug)]
+    struct Row {
+        #[serde(deserialize_with = "few::<2, u8, _>")]
+        #[expect(dead_code, reason = "it is read only")]
+        few: Vec<u8>,
+    }
+
+    #[test]
+    fn too_many_elements_are_refused_while_they_are_read() {
+        assert!(serde_json::from_str::<Row>(r#"{"few": [1, 2]}"#).is_ok());
+        let error = serde_json::from_str::<Row>(r#"{"few": [1, 2, 3, "#).unwrap_err().to_string();
+        assert!(error.contains("at most 2 elements"), "{error}");
+    }
 }

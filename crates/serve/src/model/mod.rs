@@ -14,9 +14,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::response::Response;
 use loophole_chat::{Chat, ChatError, Reply, Request};
 use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::answer::Answer;
 use crate::problem::Problem;
+
+/// Requests to the model at a time.
+const REQUESTS: usize = 256;
 
 /// A model that is served under its own name.
 pub(crate) struct Model {
@@ -27,13 +31,21 @@ pub(crate) struct Model {
     began: u64,
     seed: u64,
     number: AtomicU64,
+    places: Arc<Semaphore>,
 }
 
 impl Model {
     pub fn new(chat: Arc<dyn Chat>, seed: u64) -> Self {
         let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let name = chat.name().to_string();
-        Model { chat, name, began, seed, number: AtomicU64::new(0) }
+        Model { chat, name, began, seed, number: AtomicU64::new(0), places: Arc::new(Semaphore::new(REQUESTS)) }
+    }
+
+    /// A place for a request: each has a thread that waits for it, and cells need threads too.
+    pub fn enter(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let full =
+            |_| Problem::busy(1, format!("{REQUESTS} requests are before this one, which is as many as there may be"));
+        self.places.clone().try_acquire_owned().map_err(full)
     }
 
     /// The next request's number.
