@@ -184,14 +184,13 @@ impl Server {
                 took.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(began.elapsed().as_secs_f64());
             }
         };
-        let stuck = |at: usize| -> Result<(), Error> {
-            let code = format!("while True:\n    pass  # {at} {}\n", code(0).len());
-            let body = json!({"prompt": "", "response": code, "label": "bench"}).to_string();
-            Client::open(&self.address)?.ask("POST", "/slime", &body).map(|_| ())
+        let stuck = || -> Result<(), Error> {
+            let body = json!({"language": "python", "code": "while True:\n    pass\n", "run_timeout": 5});
+            Client::open(&self.address)?.ask("POST", "/run_code", &body.to_string()).map(|_| ())
         };
         let began = Instant::now();
         let rate = std::thread::scope(|scope| {
-            let stuck: Vec<_> = (0..endless).map(|at| scope.spawn(move || stuck(at))).collect();
+            let stuck: Vec<_> = (0..endless).map(|_| scope.spawn(stuck)).collect();
             let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
             let join = |handle: std::thread::ScopedJoinHandle<'_, Result<(), Error>>| {
                 // A panic there is a bug of ours and goes on as one.
