@@ -12,6 +12,7 @@ pub(crate) mod nr {
     pub const MADVISE: usize = 28;
     pub const RT_SIGTIMEDWAIT: usize = 128;
     pub const SOCKET: usize = 41;
+    pub const MKDIRAT: usize = 258;
     pub const FUTEX: usize = 202;
     pub const GETDENTS64: usize = 217;
     pub const IOCTL: usize = 16;
@@ -50,6 +51,7 @@ pub(crate) mod nr {
     pub const MADVISE: usize = 233;
     pub const RT_SIGTIMEDWAIT: usize = 137;
     pub const SOCKET: usize = 198;
+    pub const MKDIRAT: usize = 34;
     pub const FUTEX: usize = 98;
     pub const GETDENTS64: usize = 61;
     pub const IOCTL: usize = 29;

@@ -9,6 +9,49 @@ use crate::wire::*;
 use core::mem::size_of;
 use core::sync::atomic::Ordering::SeqCst;
 
+/// Takes the paths that `fresh` shows again.
+#[unsafe(no_mangle)]
+pub extern "C" fn cell_again(address: usize, length: usize) {
+    state().again = [address, length];
+}
+
+/// Puts what lies below the machine's `/tmp` to its place in the cell's own.
+fn show_again() -> isize {
+    const BIND: usize = 4096 | 16384; // and what is mounted below
+    let [address, length] = state().again;
+    if length == 0 {
+        return 0;
+    }
+    // SAFETY: the interpreter keeps the buffer as long as it lives.
+    let mut rest = unsafe { core::slice::from_raw_parts(address as *const u8, length) };
+    while let Some((kept, more)) = word(rest) {
+        let Some((place, more)) = word(more) else { break };
+        rest = more;
+        let mut path = [0u8; 4096];
+        if place.len() > path.len() {
+            return -36;
+        }
+        for end in 1..place.len() {
+            if matches!(place[end], b'/' | 0) {
+                path[..end].copy_from_slice(&place[..end]);
+                path[end] = 0;
+                sys(nr::MKDIRAT, (-100isize) as usize, path.as_ptr() as usize, 0o755, 0);
+            }
+        }
+        let r = call(nr::MOUNT, [kept.as_ptr() as usize, place.as_ptr() as usize, 0, BIND, 0, state().secret]);
+        if r < 0 {
+            return r;
+        }
+    }
+    0
+}
+
+/// The first string of several, its NUL included, and the others.
+fn word(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = bytes.iter().position(|b| *b == 0)?;
+    Some(bytes.split_at(end + 1))
+}
+
 /// Replaces `/box` or `/tmp` by an empty one of `size` bytes.
 fn fresh(path: &[u8], size: u64) -> isize {
     const DETACH: usize = 2;
@@ -29,6 +72,12 @@ fn fresh(path: &[u8], size: u64) -> isize {
     let r = call(nr::MOUNT, [place, place, kind, FLAGS, options.as_ptr() as usize, secret]);
     if r < 0 {
         return r;
+    }
+    if path == b"/tmp\0" {
+        let r = show_again();
+        if r < 0 {
+            return r;
+        }
     }
     // A time that no program's change leaves standing.
     let times = [[1i64, 0], [1, 0]];

@@ -15,6 +15,8 @@ pub(crate) struct State {
     pub(crate) me: usize,
     pub(crate) secret: usize,
     pub(crate) filter: [usize; 2],
+    /// What to show again in each new `/tmp`: address and length of pairs of paths, each closed by a NUL.
+    pub(crate) again: [usize; 2],
     pub(crate) head: Head,
     pub(crate) fds: [i32; 5],
     pub(crate) init: isize,

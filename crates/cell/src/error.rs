@@ -14,13 +14,13 @@ pub enum CellError {
         hint: String,
     },
     /// No Python interpreter was found.
-    #[error("no usable python3: {what}. Install Python 3.9 or newer, or name one with `python`")]
+    #[error("no usable python3: {what}. Install Python 3.9 or newer, or name one with `--python`")]
     NoPython {
         /// Where was looked and what happened.
         what: String,
     },
     /// The interpreter is too old to serve as a zygote.
-    #[error("{} is Python {found}, but cells need 3.9 or newer; name a newer one with `python`", path.display())]
+    #[error("{} is Python {found}, but cells need 3.9 or newer; name a newer one with `--python`", path.display())]
     PythonTooOld {
         /// The interpreter.
         path: PathBuf,

@@ -342,6 +342,13 @@ pub(crate) fn validate(program: &Program) -> Result<(), CellError> {
     if let Some(w) = words.into_iter().chain(&program.args).find(|w| w.contains('\0')) {
         return bad(format!("NUL byte in argument {w:?}"));
     }
+    let texts = program.env.iter().map(|(_, value)| value).chain(&program.cwd);
+    if let Some(text) = texts.into_iter().find(|t| t.contains('\0')) {
+        return bad(format!("NUL byte in {text:?}"));
+    }
+    if let Some((name, _)) = program.env.iter().find(|(name, _)| name.is_empty() || name.contains(['=', '\0'])) {
+        return bad(format!("{name:?} cannot be the name of a variable"));
+    }
     if program.checkpoint.is_some() && !matches!(program.entry, Entry::Python(_)) {
         return bad("a checkpoint needs Python source".to_owned());
     }

@@ -78,6 +78,7 @@ impl Session {
         program.files.clone_from(&options.files);
         program.limits = options.limits;
         program.proc = options.proc;
+        program.env.clone_from(&options.env);
         validate(&program)?;
         let mut zygote = shared.for_session()?;
         let (control, theirs) = sys::stream_pair().map_err(machine("socketpair"))?;

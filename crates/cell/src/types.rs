@@ -12,8 +12,8 @@ use std::sync::Arc;
 pub struct PoolOptions {
     /// How many programs may run at once; 0 means cores + 1. Sessions do not count.
     pub cells: usize,
-    /// The interpreter; `None` means `python3` on `PATH`. One inside a virtual environment
-    /// brings its site-packages along.
+    /// The interpreter; `None` means that of the virtual environment that is active (`VIRTUAL_ENV`), else `python3` on
+    /// `PATH`. One inside a virtual environment brings its site-packages along.
     pub python: Option<PathBuf>,
     /// Modules the zygote imports before any program is forked from it. A module that is not
     /// there is skipped.
@@ -91,6 +91,10 @@ pub struct Program {
     pub entry: Entry,
     /// `sys.argv[1:]`, or further arguments of a command.
     pub args: Vec<String>,
+    /// Variables beside those every program has.
+    pub env: Vec<(String, String)>,
+    /// The folder it starts in, absolute or relative to `/box`; none is `/box`.
+    pub cwd: Option<String>,
     /// Files placed below `/box` beforehand.
     pub files: Vec<InputFile>,
     /// What standard input holds; then end of file.
@@ -128,6 +132,8 @@ impl Program {
         Program {
             entry,
             args: Vec::new(),
+            env: Vec::new(),
+            cwd: None,
             files: Vec::new(),
             stdin: Vec::new(),
             limits: Limits::default(),
@@ -146,7 +152,7 @@ impl Program {
     }
 }
 
-/// What is run. The working folder is `/box` in every case.
+/// What is run.
 #[derive(Debug, Clone)]
 pub enum Entry {
     /// Python source, run as `__main__` in a fork of the warm zygote, `sys.path[0] == "/box"`.
@@ -312,6 +318,35 @@ impl Record {
         self.verdict == Verdict::Exit && self.code == Some(0)
     }
 
+    /// Why a program that did not succeed may have failed, beside what it printed itself: the calls that were refused.
+    pub fn explain(&self) -> Option<String> {
+        if self.success() || self.refused.is_empty() {
+            return None;
+        }
+        let names: Vec<&str> = self.refused.keys().map(String::as_str).collect();
+        let sockets = ["socket", "connect", "bind", "listen"].iter().any(|call| self.refused.contains_key(*call));
+        let hint = match self.tier {
+            Tier::Landlock if sockets => " (there are no sockets without user namespaces: `loophole doctor`)",
+            _ => "",
+        };
+        Some(format!("refused: {}{hint}", names.join(", ")))
+    }
+
+    /// The last line of standard error that says something, and after it what was refused: how a failure is told in one
+    /// line.
+    pub fn last_words(&self) -> String {
+        let text = self.stderr_text();
+        let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("").trim();
+        let said = match self.explain() {
+            Some(why) if last.is_empty() => why,
+            Some(why) => format!("{last} [{why}]"),
+            None => last.to_owned(),
+        };
+        // What needs `/proc` fails without a refused call.
+        let misses = !self.success() && !self.proc && (last.contains("/proc/") || last.contains("/dev/fd"));
+        if misses { format!("{said} [this cell has no /proc: `exec --proc` gives it one]") } else { said }
+    }
+
     /// Standard output as text, invalid UTF-8 replaced.
     pub fn stdout_text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
@@ -388,6 +423,8 @@ pub enum FileKind {
 /// How a session is set up.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
+    /// Variables beside those every program has.
+    pub env: Vec<(String, String)>,
     /// Files placed below `/box` beforehand.
     pub files: Vec<InputFile>,
     /// Limits; `wall_seconds` is not used, `output_bytes` holds for each command.
@@ -403,6 +440,7 @@ pub struct SessionOptions {
 impl Default for SessionOptions {
     fn default() -> Self {
         SessionOptions {
+            env: Vec::new(),
             files: Vec::new(),
             limits: Limits::default(),
             step_wall_seconds: 10.0,

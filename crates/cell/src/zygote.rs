@@ -139,6 +139,7 @@ impl Zygote {
         setup.site.iter().for_each(|p| site.text(p));
         config.tuple(site);
         config.text(&ground.as_ref().map_or_else(|| "/box".to_owned(), |g| g.path("box")));
+        config.bytes(&setup.plan.again);
         sys::send(&started.ctl, &config.finish(), &[]).map_err(machine("configuring a zygote"))?;
         let mut zygote = Zygote {
             pid: started.pid,

@@ -26,6 +26,9 @@ pub(crate) struct Plan {
     pub(crate) files: Vec<(CString, Vec<u8>)>,
     pub(crate) binds: Vec<Bind>,
     pub(crate) argv: Vec<CString>,
+    /// What lies below the machine's `/tmp`, and is shown again in each new one of the cell: where it is kept, and its
+    /// place, each closed by a NUL.
+    pub(crate) again: Vec<u8>,
 }
 
 pub(crate) fn c(path: impl AsRef<OsStr>) -> Result<CString, CellError> {
@@ -95,6 +98,7 @@ impl Plan {
             ],
             binds: Vec::new(),
             argv: Vec::new(),
+            again: Vec::new(),
         };
         for folder in ["box", "tmp", "dev", "etc", "usr", "proc"] {
             plan.folder(Path::new(folder))?;
@@ -127,6 +131,9 @@ impl Plan {
         }
         for folder in &python.folders {
             plan.bind(folder, false)?;
+            if folder.starts_with("/tmp") {
+                plan.keep(folder)?;
+            }
         }
         for file in ["/etc/ld.so.cache", "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"] {
             if Path::new(file).exists() {
@@ -190,6 +197,18 @@ impl Plan {
             self.folder(folder)?;
             self.files.push((c(relative)?, Vec::new()));
             self.binds.push(Bind { source: c(&real)?, target: c(relative)?, device: false, optional: false });
+        }
+        Ok(())
+    }
+
+    /// Shows a folder at a second place as well, from where it can be had again.
+    fn keep(&mut self, folder: &Path) -> Result<(), CellError> {
+        let kept = PathBuf::from(format!("etc/kept/{}", self.binds.len()));
+        self.folder(&kept)?;
+        self.binds.push(Bind { source: c(folder)?, target: c(&kept)?, device: false, optional: false });
+        for path in [&Path::new("/").join(kept), folder] {
+            self.again.extend(path.as_os_str().as_bytes());
+            self.again.push(0);
         }
         Ok(())
     }

@@ -34,9 +34,18 @@ for name in sys.argv[1:]:
 say('end')
 ";
 
+/// The interpreter of the virtual environment that is active, if one is.
+fn active_environment() -> Option<PathBuf> {
+    let folder = std::env::var_os("VIRTUAL_ENV").filter(|folder| !folder.is_empty())?;
+    let python = Path::new(&folder).join("bin/python3");
+    python.is_file().then_some(python)
+}
+
 impl Python {
     /// Asks an interpreter about itself and about modules.
     pub(crate) fn find(wanted: Option<&Path>, modules: &[String]) -> Result<Python, CellError> {
+        let active = if wanted.is_some() { None } else { active_environment() };
+        let wanted = wanted.or(active.as_deref());
         let path = wanted.map_or_else(|| PathBuf::from("python3"), Path::to_path_buf);
         let no = |what: String| CellError::NoPython { what };
         let out = Command::new(&path)
@@ -113,9 +122,12 @@ impl Python {
         let no = |why: &str| CellError::NoPython {
             what: format!("{} needs the folder {}, {why}", self.executable.display(), folder.display()),
         };
-        let hidden = ["/tmp", "/box", "/dev", "/proc", "/sys", "/etc"];
+        let hidden = ["/box", "/dev", "/proc", "/sys", "/etc"];
         if let Some(h) = hidden.iter().find(|h| folder.starts_with(h)) {
-            return Err(no(&format!("but cells have a {h} of their own; move it elsewhere")));
+            return Err(no(&format!("but cells have a {h} of their own; move it, or name another with `--python`")));
+        }
+        if folder == Path::new("/tmp") {
+            return Err(no("but cells have a /tmp of their own; put it into a folder below"));
         }
         let home = std::env::var_os("HOME").map(PathBuf::from);
         if folder.parent().is_none() || home.is_some_and(|h| h.starts_with(folder)) {

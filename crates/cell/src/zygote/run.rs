@@ -67,8 +67,9 @@ impl Zygote {
             beside += tree::threads_of(uid);
         }
         let head = wire::head(&program.limits, beside, flags);
+        let cwd = program.cwd.as_deref().map(|cwd| self.path_inside(cwd)).unwrap_or_default();
         let source = sys::memfd(false).map_err(machine("memfd_create"))?;
-        sys::fill(&source, &wire::job(program, &self.env, &self.prepared, &head))
+        sys::fill(&source, &wire::job(program, &self.env, &self.prepared, &cwd, &head))
             .map_err(machine("writing the program"))?;
         let mut stdin = None;
         if !program.stdin.is_empty() {

@@ -43,8 +43,8 @@ pub(crate) fn begins<'a>(mut source: &'a str, prepared: &[String]) -> (Vec<usize
     (found, source)
 }
 
-/// All that the fork reads: the head, then a tuple in Python's `marshal` format.
-pub(crate) fn job(program: &Program, env: &[(String, String)], prepared: &[String], head: &Head) -> Vec<u8> {
+/// All that the fork reads: the head, then (with `cwd` as the program calls the folder it starts in) a tuple in Python's `marshal` format.
+pub(crate) fn job(program: &Program, env: &[(String, String)], prepared: &[String], cwd: &str, head: &Head) -> Vec<u8> {
     let mut job = Tuple::new();
     let mut argv = Tuple::new();
     // How many lines stand before the source, and which prepared texts they are.
@@ -72,16 +72,17 @@ pub(crate) fn job(program: &Program, env: &[(String, String)], prepared: &[Strin
     program.args.iter().for_each(|a| argv.text(a));
     job.tuple(argv);
     let mut pairs = Tuple::new();
-    if matches!(program.entry, Entry::Command(_)) {
-        for (k, v) in env {
-            let mut pair = Tuple::new();
-            pair.text(k);
-            pair.text(v);
-            pairs.tuple(pair);
-        }
+    // A fork has the zygote's already.
+    let base = if matches!(program.entry, Entry::Command(_)) { env } else { &[] };
+    for (k, v) in base.iter().chain(&program.env) {
+        let mut pair = Tuple::new();
+        pair.text(k);
+        pair.text(v);
+        pairs.tuple(pair);
     }
     job.tuple(pairs);
     job.tuple(first);
+    job.text(cwd);
     let body = job.finish();
     let Head { memory, processes, file, seconds, flags, .. } = *head;
     let mut out = Vec::with_capacity(size_of::<Head>() + body.len());

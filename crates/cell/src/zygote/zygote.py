@@ -15,7 +15,7 @@ def main():
     global PLACE
     ctl = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, 3)
     os.environ.pop("LD_BIND_NOW", None)
-    library, secret, inner, preload, texts, begun, own_tier, paths, PLACE = marshal.loads(ctl.recv(1 << 20))
+    library, secret, inner, preload, texts, begun, own_tier, paths, PLACE, again = marshal.loads(ctl.recv(1 << 20))
     inside = ctypes.PyDLL(library)
     inside.cell_setup.argtypes = (ctypes.c_uint64, ctypes.c_size_t, ctypes.c_void_p)
     filter = ctypes.create_string_buffer(inner, len(inner))
@@ -32,6 +32,10 @@ def main():
     if inside.cell_setup(secret, len(inner) // 8, ctypes.addressof(filter)):
         raise OSError("pidfd_open is refused")
     if own_tier:
+        # What lies below the machine's own /tmp is shown again in each new one.
+        kept = ctypes.create_string_buffer(again, len(again))
+        inside.cell_again.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+        inside.cell_again(ctypes.addressof(kept), len(again))
         inside.cell_folders()
     del secret, inner
     enter, hooks = inside.cell_enter, around_fork()
@@ -144,7 +148,7 @@ def find_files():
 def become(job, enter):
     # Reads the job and gives up every privilege.
     try:
-        kind, source, argv, env, begins = marshal.loads(os.pread(job & 1023, job >> 10, 48))
+        kind, source, argv, env, begins, cwd = marshal.loads(os.pread(job & 1023, job >> 10, 48))
         if begins:
             source = "\n" * begins[0] + source
         os.chdir(PLACE)
@@ -158,6 +162,14 @@ def become(job, enter):
     except BaseException as e:
         os.write(3, b"E" + repr(e).encode()[:500])
         os._exit(70)
+    try:
+        if cwd:
+            os.chdir(cwd)
+    except OSError as e:
+        os.write(2, ("%s: %s\n" % (cwd, e.strerror)).encode("utf-8", "replace"))
+        os._exit(126)
+    if env and kind != 2:
+        os.environ.update(env)
     return kind, source, argv, env, begins
 
 
