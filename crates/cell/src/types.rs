@@ -101,7 +101,7 @@ pub struct Program {
     pub stdin: Vec<u8>,
     /// Limits.
     pub limits: Limits,
-    /// Paths in `/box` whose content is wanted afterwards.
+    /// Paths in `/box` whose content is wanted afterwards; of a folder, that of all files below.
     pub read_back: Vec<String>,
     /// Files given whose every opening is to be told in [`Record::opened`].
     pub watch: Vec<String>,
@@ -290,7 +290,8 @@ pub struct Record {
     /// paths. Neither is known whether they are as they were given: only files of the caller's are looked at always.
     #[serde(skip_serializing_if = "is_zero")]
     pub changes_truncated: u64,
-    /// Content of the files asked for in [`Program::read_back`] that exist as regular files.
+    /// Content of the files asked for in [`Program::read_back`] that exist as regular files, by path; those of a folder by
+    /// its path, a slash and theirs below it.
     #[serde(skip)]
     pub contents: BTreeMap<String, Vec<u8>>,
     /// Processes still alive when the program ended; they were killed.

@@ -11,6 +11,7 @@ use crate::types::Opened;
 use crate::watch::notify::Call;
 
 pub(crate) mod descent;
+pub(crate) mod folder;
 pub(crate) mod meta;
 pub(crate) mod notify;
 pub(crate) mod path;

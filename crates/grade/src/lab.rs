@@ -403,6 +403,9 @@ impl Lab {
             marks = Marks::read(written, &entry.nonce).0;
         }
         output.push_str(&String::from_utf8_lossy(&record.stderr));
+        if let Some(why) = record.explain() {
+            output = format!("{} [{why}]\n", output.trim_end());
+        }
         let ended = record.verdict == cell::Verdict::Exit && record.code == Some(0);
         let pays = match grader.kind {
             // A verifier that was killed has not written it.

@@ -127,7 +127,7 @@ impl Caller for Callable {
             "file": self.file, "module": self.module, "function": self.function, "signature": self.signature.name(),
             "python": self.python,
         });
-        let mut program = Program::python(CALL);
+        let mut program = Program { proc: true, ..Program::python(CALL) };
         program.files = self.folder.inputs("");
         program.stdin = request.to_string().into_bytes();
         program.limits = limits(self.seconds);

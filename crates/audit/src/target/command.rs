@@ -92,7 +92,7 @@ impl Caller for Command {
     fn call(&self, text: &str, row: &Row) -> Result<Paid, AuditError> {
         let name = if row.task.is_some() { "submission/solution.py" } else { "submission/answer.txt" };
         let line = self.command.replace("{submission}", name).replace("{task}", "submission/task.json");
-        let mut program = Program::command(["bash", "-c", &line]);
+        let mut program = Program { proc: true, ..Program::command(["bash", "-c", &line]) };
         program.files = self.folder.inputs("");
         program.files.push(InputFile::new(name, text));
         program.files.push(InputFile::new("submission/task.json", Value::Object(row.fields.clone()).to_string()));

@@ -105,7 +105,7 @@ impl Folder {
 
 /// How a run ended, for a reader.
 pub(crate) fn how_ended(record: &Record) -> String {
-    match (record.verdict, record.code, record.signal) {
+    let how = match (record.verdict, record.code, record.signal) {
         (Verdict::Exit, Some(code), _) => format!("it ended with exit status {code}"),
         (Verdict::Cpu, ..) => "it was stopped: out of CPU time".into(),
         (Verdict::Wall, ..) => "it was stopped: out of time".into(),
@@ -115,7 +115,8 @@ pub(crate) fn how_ended(record: &Record) -> String {
         (Verdict::Disk, ..) => "it failed because a file or its folder was full".into(),
         (_, _, Some(signal)) => format!("it was ended by signal {signal}"),
         _ => "how it ended is not known".into(),
-    }
+    };
+    record.explain().map_or_else(|| how.clone(), |why| format!("{how} ({why})"))
 }
 
 /// The payment of a run in which the machine failed.

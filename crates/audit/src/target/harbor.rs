@@ -202,7 +202,7 @@ impl Harbor {
         // The agent gets a sixth of the time: that is what an agent that never ends costs.
         let seconds = format!("{:.1}", self.seconds / 6.0);
         let words = ["bash", "-c", DRIVER, "driver", phase, &self.recipe.workdir, &self.roots, &seconds];
-        let mut program = Program::command(words);
+        let mut program = Program { proc: true, ..Program::command(words) };
         let environment = self.task.below("environment");
         let mut build = String::new();
         for (name, value) in &self.recipe.env {
@@ -318,7 +318,9 @@ impl Target for Harbor {
         let mut transcript = format!("{says}; {}\n", how_ended(&record));
         transcript.push_str(&record.stdout_text());
         transcript.push_str(&record.stderr_text());
-        transcript.push_str(missed_proc(&transcript));
+        if !record.proc {
+            transcript.push_str(missed_proc(&transcript));
+        }
         Ok(Paid { reward, valid: true, transcript, seconds: record.wall_seconds })
     }
 
@@ -337,12 +339,12 @@ impl Target for Harbor {
     }
 }
 
-/// What a person should know where a script asked for what stands on `/proc`, which cells do not have.
+/// What a person should know where a script asked for what stands on `/proc`, and its cell could have none.
 fn missed_proc(said: &str) -> &'static str {
     let failed = |line: &str| line.contains("No such file") || line.contains("Read-only file system");
     let missed = |line: &str| failed(line) && ["/dev/std", "/dev/fd/", "/proc/"].iter().any(|path| line.contains(path));
     if said.lines().any(missed) {
-        "\nA cell has no /proc, so that /dev/stdin, /dev/stdout, /dev/stderr, /dev/fd and <(...) are not there.\n"
+        "\nThis cell could have no /proc (`loophole doctor` says why), so that /dev/stdin, /dev/stdout, /dev/stderr, /dev/fd and <(...) are not there.\n"
     } else {
         ""
     }

@@ -5,6 +5,7 @@ use crate::enclosure::group::Hits;
 use crate::types::{Limits, Program, Record, Tier};
 use crate::verdict::{CPU, DISK, Facts, MEMORY, WALL};
 use crate::watch::Watch;
+use crate::watch::folder;
 use crate::watch::notify::Refused;
 use crate::watch::{state, tree};
 use crate::zygote::scratch::Place;
@@ -217,6 +218,12 @@ impl Zygote {
         } else {
             state::Found::default()
         };
+        let mut found = found;
+        for path in &program.read_back {
+            if !found.contents.contains_key(path) && dirty.first() == Some(&true) {
+                folder::read(self.folder()?, path, &mut found.contents)?;
+            }
+        }
         let hits = match &mut self.group {
             Some(group) if failed => group.hits(),
             _ => Hits::default(),

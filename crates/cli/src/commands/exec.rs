@@ -4,14 +4,16 @@ use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 
 use clap::Args;
-use loophole_cell::{Entry, InputFile, Limits, Pool, PoolOptions, Program, Tier};
+use loophole_cell::{EXEC_OUTPUT, Entry, Limits, Pool, PoolOptions, Program, Tier};
 
 use crate::output::{self, Error, Exit, Options};
+
+mod files;
 
 /// Arguments of `loophole exec`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  loophole exec -- bash -c 'echo hello > out.txt; ls'\n  loophole exec --timeout 2 --file solution.py=solution.py -- python3 solution.py\n  loophole exec --json --runtime python -- 'print(6 * 7)'\n  loophole exec --runtime ~/venv/bin/python -- -c 'import numpy; print(numpy.__version__)'\n  loophole exec --file test_it.py=test_it.py --watch test_it.py -- bash agent.sh"
+    after_help = "Examples:\n  loophole exec -- bash -c 'echo hello > out.txt; ls'\n  loophole exec --in project --get out -- make -C /box test\n  printf 'a\\0b' | loophole exec --env MODE=fast --cwd src --in project -- ./tool\n  loophole exec --timeout 2 --file solution.py=solution.py -- python3 solution.py\n  loophole exec --json --runtime python -- 'print(6 * 7)'\n  loophole exec --runtime ~/venv/bin/python -- -c 'import numpy; print(numpy.__version__)'\n  loophole exec --file test_it.py=test_it.py --watch test_it.py -- bash agent.sh"
 )]
 pub struct ExecArguments {
     /// Wall seconds
@@ -23,6 +25,24 @@ pub struct ExecArguments {
     /// A file of this machine to put into the cell, as SRC=DST
     #[arg(long, value_name = "SRC=DST")]
     file: Vec<String>,
+    /// A folder of this machine to put into the cell with all that is in it, as DIR (into /box) or DIR=DST
+    #[arg(long = "in", value_name = "DIR[=DST]")]
+    folder: Vec<String>,
+    /// A file or folder of the cell to write out afterwards, as PATH (into this folder) or PATH=DST
+    #[arg(long, value_name = "PATH[=DST]")]
+    get: Vec<String>,
+    /// A variable of the program
+    #[arg(long, value_name = "NAME=VALUE")]
+    env: Vec<String>,
+    /// The folder in the cell that it starts in (default: /box)
+    #[arg(long, value_name = "DIR")]
+    cwd: Option<String>,
+    /// Whether it has a /proc with its own processes, and /dev/stdin and the like (the default where it can be had)
+    #[arg(long, overrides_with = "no_proc")]
+    proc: bool,
+    /// No /proc
+    #[arg(long, overrides_with = "proc")]
+    no_proc: bool,
     /// What runs CMD: `command` runs it as it is, `python` as source in a warm interpreter; else a program of this
     /// machine by name or path (an interpreter with its virtual environment, a static binary), given CMD ARG...
     #[arg(long, default_value = "command", value_name = "NAME")]
@@ -50,7 +70,12 @@ pub struct ExecArguments {
 
 /// Runs one program in a cell.
 pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> {
-    let files = arguments.file.iter().map(|spec| input(spec)).collect::<Result<Vec<_>, _>>()?;
+    let mut given = files::Into::default();
+    arguments.file.iter().try_for_each(|spec| given.file(spec))?;
+    arguments.folder.iter().try_for_each(|spec| given.folder(spec))?;
+    given.tell(output);
+    let wanted = arguments.get.iter().map(|spec| files::Out::new(spec)).collect::<Result<Vec<_>, _>>()?;
+    let env = arguments.env.iter().map(|spec| variable(spec)).collect::<Result<Vec<_>, _>>()?;
     let tier = match (arguments.no_isolation, arguments.tier.as_deref()) {
         (true, _) => Some(Tier::None),
         (_, Some("landlock")) => Some(Tier::Landlock),
@@ -84,10 +109,33 @@ pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> 
         wall_seconds: arguments.timeout,
         cpu_seconds: arguments.timeout,
         memory_bytes: arguments.memory << 20,
+        // The folder holds four times as much as one file.
+        file_bytes: Limits::default().file_bytes.max(given.bytes / 2),
+        output_bytes: EXEC_OUTPUT,
         ..Limits::default()
     };
-    let record =
-        pool.run(&Program { args, files, stdin, limits, watch: arguments.watch.clone(), ..Program::new(entry) })?;
+    let read_back = wanted.iter().map(|out| out.path.clone()).collect();
+    let program = Program {
+        args,
+        env,
+        cwd: arguments.cwd.clone(),
+        files: given.files,
+        stdin,
+        limits,
+        read_back,
+        watch: arguments.watch.clone(),
+        proc: !arguments.no_proc,
+        ..Program::new(entry)
+    };
+    let record = pool.run(&program)?;
+    if arguments.proc && !record.proc {
+        output
+            .warn("--proc: this cell could have no /proc (the tier has none, or the machine's own is partly covered)");
+    }
+    for out in &wanted {
+        let count = out.write(&record, output)?;
+        output.say(&format!("got: {} ({count} files)", out.path));
+    }
     if output.json {
         output::json(&record);
         return Ok(Exit::Clean);
@@ -132,6 +180,11 @@ pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> 
     Ok(Exit::Clean)
 }
 
+fn variable(spec: &str) -> Result<(String, String), Error> {
+    let (name, value) = spec.split_once('=').ok_or_else(|| Error::Input(format!("--env {spec}: write NAME=VALUE")))?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 /// A program of this machine, by path or by name on `PATH`.
 fn find(name: &str) -> Result<PathBuf, Error> {
     let missing = || Error::Input(format!("--runtime {name}: there is no such program on this machine"));
@@ -141,10 +194,4 @@ fn find(name: &str) -> Result<PathBuf, Error> {
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file()).ok_or_else(missing)
-}
-
-fn input(spec: &str) -> Result<InputFile, Error> {
-    let (source, path) = spec.split_once('=').ok_or_else(|| Error::Input(format!("--file {spec}: write SRC=DST")))?;
-    let content = std::fs::read(source).map_err(|error| Error::Input(format!("--file {source}: {error}")))?;
-    Ok(InputFile { path: path.to_string(), content, executable: false })
 }

@@ -1,0 +1,127 @@
+//! Files and folders on their way into a cell and out of it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use loophole_cell::{FileKind, InputFile, Record};
+
+use crate::output::{Error, Options};
+
+/// What goes in.
+#[derive(Default)]
+pub struct Into {
+    pub files: Vec<InputFile>,
+    pub bytes: u64,
+    /// Links and the like, which are left out.
+    skipped: Vec<PathBuf>,
+}
+
+impl Into {
+    /// A file, by `SRC=DST`.
+    pub fn file(&mut self, spec: &str) -> Result<(), Error> {
+        let (source, path) =
+            spec.split_once('=').ok_or_else(|| Error::Input(format!("--file {spec}: write SRC=DST")))?;
+        self.add(Path::new(source), path.to_owned(), "--file")
+    }
+
+    /// A whole folder, by `DIR` or `DIR=DST`.
+    pub fn folder(&mut self, spec: &str) -> Result<(), Error> {
+        let (source, to) = spec.split_once('=').unwrap_or((spec, ""));
+        let to = to.trim_matches('/');
+        let mut waiting = vec![(PathBuf::from(source), if to.is_empty() { String::new() } else { format!("{to}/") })];
+        while let Some((folder, prefix)) = waiting.pop() {
+            let wrong = |error: std::io::Error| Error::Input(format!("--in {}: {error}", folder.display()));
+            let mut entries = fs::read_dir(&folder).map_err(wrong)?.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+            entries.sort_by_key(fs::DirEntry::file_name);
+            for entry in entries {
+                let path = entry.path();
+                let kind = entry.file_type().map_err(wrong)?;
+                let name = entry.file_name().into_string().map_err(|name| {
+                    Error::Input(format!("--in {}: the name {name:?} is no UTF-8; rename it", folder.display()))
+                })?;
+                if kind.is_dir() {
+                    waiting.push((path, format!("{prefix}{name}/")));
+                } else if kind.is_file() {
+                    self.add(&path, format!("{prefix}{name}"), "--in")?;
+                } else {
+                    self.skipped.push(path);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, source: &Path, path: String, flag: &str) -> Result<(), Error> {
+        let wrong = |error: std::io::Error| Error::Input(format!("{flag} {}: {error}", source.display()));
+        let content = fs::read(source).map_err(wrong)?;
+        let executable = fs::metadata(source).map_err(wrong)?.permissions().mode() & 0o100 != 0;
+        self.bytes += content.len() as u64;
+        let path = path.strip_prefix("/box/").map(str::to_owned).unwrap_or(path);
+        self.files.push(InputFile { path, content, executable });
+        Ok(())
+    }
+
+    /// Says what was left out.
+    pub fn tell(&self, output: &Options) {
+        if let [first, rest @ ..] = &self.skipped[..] {
+            let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+            output.warn(&format!("--in: {}{more} left out: neither file nor folder", first.display()));
+        }
+    }
+}
+
+/// Where something that comes out goes: `PATH` or `PATH=DST`.
+pub struct Out {
+    pub path: String,
+    to: PathBuf,
+}
+
+impl Out {
+    pub fn new(spec: &str) -> Result<Out, Error> {
+        let (path, to) = spec.split_once('=').unwrap_or((spec, ""));
+        let path = path.trim_end_matches('/');
+        let path = path.strip_prefix("/box/").unwrap_or(path);
+        if path.is_empty() || path.starts_with('/') || path.split('/').any(|part| part == "..") {
+            return Err(Error::Input(format!("--get {spec}: name a file or folder below /box")));
+        }
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let to = if to.is_empty() { PathBuf::from(name) } else { PathBuf::from(to) };
+        Ok(Out { path: path.to_owned(), to })
+    }
+
+    /// Writes what the program left there; how many files that were.
+    pub fn write(&self, record: &Record, output: &Options) -> Result<usize, Error> {
+        let below = format!("{}/", self.path);
+        let mut written = 0;
+        for (path, content) in &record.contents {
+            let to = match path.strip_prefix(&below) {
+                Some(rest) => self.to.join(rest),
+                None if *path == self.path => self.to.clone(),
+                None => continue,
+            };
+            let wrong = |error: std::io::Error| Error::Input(format!("--get {}: {}: {error}", self.path, to.display()));
+            if let Some(folder) = to.parent() {
+                fs::create_dir_all(folder).map_err(wrong)?;
+            }
+            fs::write(&to, content).map_err(wrong)?;
+            if record.files.iter().any(|f| f.path == path.as_bytes() && f.mode & 0o100 != 0) {
+                fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).map_err(wrong)?;
+            }
+            written += 1;
+        }
+        let there = |f: &&loophole_cell::FileChange| {
+            f.kind == FileKind::File && (f.path == self.path.as_bytes() || f.path.starts_with(below.as_bytes()))
+        };
+        let missing = record.files.iter().filter(there).filter(|f| {
+            f.change != loophole_cell::Change::Removed
+                && !std::str::from_utf8(&f.path).is_ok_and(|path| record.contents.contains_key(path))
+        });
+        match missing.count() {
+            0 if written == 0 => output.warn(&format!("--get {}: the program left nothing there", self.path)),
+            0 => {}
+            n => output.warn(&format!("--get {}: {n} files left out (too large, too deep, or no UTF-8)", self.path)),
+        }
+        Ok(written)
+    }
+}
