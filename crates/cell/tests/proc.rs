@@ -24,8 +24,10 @@ fn a_program_sees_its_own_processes_and_no_other() {
         "[2] 2\n",
     );
     let family = "import os, time\n\
-        pids = [os.fork() for _ in range(2)]\n\
-        if 0 in pids: time.sleep(5)\n\
+        pids = []\n\
+        for _ in range(2):\n\
+        \x20   pids.append(os.fork())\n\
+        \x20   if pids[-1] == 0: time.sleep(5)\n\
         print([n for n in os.listdir('/proc') if n.isdigit()], [open(f'/proc/{p}/stat').read().split()[3] for p in pids])\n\
         [os.kill(p, 9) for p in pids]\n";
     prints(&python(family), "['2', '3', '4'] ['2', '2']\n");
@@ -88,7 +90,7 @@ fn nothing_can_be_written_and_no_memory_but_its_own_read() {
         print(*(attempt(p, W) for p in ('/proc/sysrq-trigger', '/proc/self/mem', '/proc/self/oom_score_adj', '/proc/self/uid_map',\n\
         \x20   '/proc/sys/kernel/hostname', '/proc/sys/kernel/core_pattern', '/proc/self/comm', '/proc/self/attr/current')))\n\
         print(*(attempt(p, R) for p in ('/proc/kcore', '/proc/kmsg', '/proc/keys')), open('/proc/kallsyms').read() == '')\n\
-        print(*(attempt('/proc/self/root/' + p, R) for p in ('etc/shadow', 'root', '../etc/shadow')), attempt('/proc/self/cwd/../../../etc/shadow', R))\n\
+        print(*(attempt('/proc/self/root/' + p, R) for p in ('etc/shadow', 'boot', '../etc/shadow')), attempt('/proc/self/cwd/../../../etc/shadow', R))\n\
         print(os.listdir('/proc/self/root/'), os.listdir('/usr/proc') if os.path.exists('/usr/proc') else '')\n";
     let record = python(tries);
     let text = record.stdout_text();

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use loophole_cell::{FileKind, InputFile, Record};
+use loophole_cell::{Change, FileChange, FileKind, InputFile, Record, escape_path};
 
 use crate::output::{Error, Options};
 
@@ -105,22 +105,23 @@ impl Out {
                 fs::create_dir_all(folder).map_err(wrong)?;
             }
             fs::write(&to, content).map_err(wrong)?;
-            if record.files.iter().any(|f| f.path == path.as_bytes() && f.mode & 0o100 != 0) {
+            if record.files.iter().any(|f| escape_path(&f.path) == *path && f.mode & 0o100 != 0) {
                 fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).map_err(wrong)?;
             }
             written += 1;
         }
-        let there = |f: &&loophole_cell::FileChange| {
+        let there = |f: &&FileChange| {
             f.kind == FileKind::File && (f.path == self.path.as_bytes() || f.path.starts_with(below.as_bytes()))
         };
-        let missing = record.files.iter().filter(there).filter(|f| {
-            f.change != loophole_cell::Change::Removed
-                && !std::str::from_utf8(&f.path).is_ok_and(|path| record.contents.contains_key(path))
-        });
+        let missing = record
+            .files
+            .iter()
+            .filter(there)
+            .filter(|f| f.change != Change::Removed && !record.contents.contains_key(&escape_path(&f.path)));
         match missing.count() {
             0 if written == 0 => output.warn(&format!("--get {}: the program left nothing there", self.path)),
             0 => {}
-            n => output.warn(&format!("--get {}: {n} files left out (too large, too deep, or no UTF-8)", self.path)),
+            n => output.warn(&format!("--get {}: {n} files left out: too large, too deep or too many", self.path)),
         }
         Ok(written)
     }
