@@ -128,15 +128,17 @@ async fn complete(
 ) -> Result<Response, Problem> {
     let model = service.model.clone().ok_or_else(no_model)?;
     let _place = model.enter()?;
+    let deadline = deadline(request.headers())?;
     let (parts, body) = request.into_parts();
     let (bytes, held) = service.room.read(&parts.headers, body, MOST_BYTES, ANY).await?;
     let value: Value = parse(bytes).await?;
     if !value.is_object() {
         return Err(Problem::other(400, "the body is no JSON object"));
     }
-    let response = model.complete(value, complete).await;
+    // Who stops waiting ends the reply.
+    let response = tokio::time::timeout_at(deadline.0.into(), model.complete(value, complete)).await;
     drop(held);
-    response
+    response.unwrap_or_else(|_| Err(Problem::late("the deadline passed before the reply was whole")))
 }
 
 fn no_model() -> Problem {

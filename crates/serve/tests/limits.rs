@@ -222,6 +222,11 @@ fn a_reply_ends_when_its_client_leaves() {
         drop(stream);
         until(0);
     }
+    let body = json!({"model": "endless", "messages": user}).to_string();
+    let url = format!("{base}/v1/chat/completions");
+    let (status, text) = send("POST", &url, &[("x-deadline-seconds", "0.2")], &body);
+    assert!(status == 504 && text.contains("deadline"), "{text}");
+    until(0);
 }
 
 #[test]

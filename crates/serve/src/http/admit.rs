@@ -35,7 +35,7 @@ impl Admission {
     }
 
     pub fn look(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Admitted, Problem> {
-        // Who balances load has no token, and is told nothing but whether there is a server.
+        // Who balances load has no token, and is told whether there is a server, and of what.
         let probe = uri.path() == "/health";
         match &self.token {
             None => self.is_near(headers).map(|()| Admitted::Yes),
