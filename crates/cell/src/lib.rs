@@ -4,7 +4,7 @@
 //! how it ended, what it printed, what it used, every file it made or changed. The program is a
 //! fork of a warm Python interpreter (the *zygote*) that lives behind namespaces, a read-only
 //! root and a seccomp filter (the *outer cell*); each program gets a PID namespace, a `/box` and
-//! a `/tmp` of its own, no capabilities, no network and limits on everything, and is gone with
+//! a `/tmp` of its own, no capabilities, no network but loopback, limits on everything, and is gone with
 //! all its processes before anything is read back. [`Pool::session`] gives a bash that lives for
 //! several commands. Where isolation cannot be had, [`Pool::start`] refuses; nothing is ever run
 //! unconfined. `docs/cells.md` tells how it works and what remains possible.

@@ -192,6 +192,35 @@ fn exec_prints_one_record_and_keeps_the_programs_status_to_itself() {
 }
 
 #[test]
+fn exec_takes_folders_in_and_brings_files_out() {
+    let dir = folder();
+    let at = dir.path();
+    std::fs::create_dir_all(at.join("project/src/deep")).unwrap();
+    write(&at.join("project/src"), "run.sh", "#!/bin/sh\ncat deep/x\n");
+    write(&at.join("project/src/deep"), "x", "in the deep");
+    std::fs::set_permissions(at.join("project/src/run.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let script = "./run.sh; echo; echo $MODE; mkdir -p ../out/a; echo 1 > ../out/a/one; cp run.sh ../out; echo 2 > two";
+    let words =
+        ["exec", "--in", "project", "--cwd", "src", "--env", "MODE=a=b", "--get", "out", "--get", "src/two=2.txt"];
+    let ran = run(at, &[&words[..], &["--", "bash", "-c", script]].concat());
+    assert_eq!((ran.code, ran.out.as_str()), (0, "in the deep\na=b\n"), "{ran:?}");
+    assert_eq!(std::fs::read_to_string(at.join("out/a/one")).unwrap(), "1\n");
+    assert_eq!(std::fs::read_to_string(at.join("2.txt")).unwrap(), "2\n");
+    assert_eq!(std::fs::metadata(at.join("out/run.sh")).unwrap().permissions().mode() & 0o777, 0o755);
+    let proc = run(at, &["exec", "--", "bash", "-c", "cat <(echo there)"]);
+    assert_eq!(proc.out, "there\n", "{proc:?}");
+    let none = run(at, &["exec", "--no-proc", "--", "bash", "-c", "cat <(echo there)"]);
+    assert!(none.out.is_empty() && none.err.contains("--proc"), "{none:?}");
+    let missing = run(at, &["exec", "--get", "nothing", "--", "true"]);
+    assert!(missing.code == 0 && missing.err.contains("nothing"), "{missing:?}");
+    run(at, &["exec", "--in", "absent", "--", "true"]).failed(2, &["--in", "absent"]);
+    run(at, &["exec", "--get", "../x", "--", "true"]).failed(2, &["--get ../x"]);
+    run(at, &["exec", "--env", "A", "--", "true"]).failed(2, &["--env A", "NAME=VALUE"]);
+    let refused = run(at, &["exec", "--", "python3", "-c", "import ctypes; ctypes.CDLL(None).ptrace(0); 1/0"]);
+    assert!(refused.err.contains("refused: ptrace"), "{refused:?}");
+}
+
+#[test]
 fn grade_tells_them_apart_and_finds_the_hack() {
     let dir = folder();
     let at = dir.path();

@@ -11,6 +11,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("processes", include_str!("../../data/processes.toml")),
     ("kernel", include_str!("../../data/kernel.toml")),
     ("network", include_str!("../../data/network.toml")),
+    ("proc", include_str!("../../data/proc.toml")),
     ("files", include_str!("../../data/files.toml")),
     ("watch", include_str!("../../data/watch.toml")),
     ("collection", include_str!("../../data/collection.toml")),
@@ -79,6 +80,9 @@ pub struct Attempt {
     /// Whether a session has a terminal.
     #[serde(default)]
     pub terminal: bool,
+    /// Whether the program has a `/proc`.
+    #[serde(default)]
+    proc: bool,
     /// Without isolation it gets through: the expectation can fail.
     #[serde(default)]
     pub open: bool,
@@ -211,6 +215,7 @@ impl Attempt {
         program.read_back.clone_from(&self.read_back);
         program.watch.clone_from(&self.watch);
         program.limits = self.limits();
+        program.proc = self.proc;
         program
     }
 

@@ -170,6 +170,12 @@ pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> 
     if record.refused_incomplete {
         output.say("refused: the program has a filter of its own, which hides what that refuses");
     }
+    if !record.success() && !record.proc && arguments.no_proc {
+        let missed = ["/dev/fd", "/dev/std", "/proc/"].iter().any(|path| record.stderr_text().contains(path));
+        if missed {
+            output.say("hint: it asked for what stands on /proc; run it without --no-proc (or with --proc)");
+        }
+    }
     for (call, count) in &record.refused {
         output.say(&format!("refused: {call} ({count}x)"));
     }
