@@ -77,6 +77,9 @@ pub struct Attempt {
     /// Files given whose opening is to be told.
     #[serde(default)]
     watch: Vec<String>,
+    /// Whether the program has a `/proc` with its own processes.
+    #[serde(default)]
+    pub proc: bool,
     /// Whether a session has a terminal.
     #[serde(default)]
     pub terminal: bool,

@@ -112,6 +112,7 @@ impl Question {
             .replace("{{MANY}}", &readable().many.display().to_string());
         let mut program = python_with(&head, source, &|text| worker.canaries.fill(text));
         program.limits = attempt.limits();
+        program.proc = attempt.proc;
         program
     }
 }
