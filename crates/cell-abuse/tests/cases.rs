@@ -50,7 +50,6 @@ fn page(index: u64, pages: u64) -> u64 {
 }
 
 #[test]
-#[ignore = "not mended yet"]
 fn expected_values_kept_in_the_page_cache_do_not_reach_the_oracle() {
     let Some(lab) = lab() else { return };
     let file = largest().0.display().to_string();
@@ -66,7 +65,6 @@ fn expected_values_kept_in_the_page_cache_do_not_reach_the_oracle() {
 }
 
 #[test]
-#[ignore = "not mended yet"]
 fn a_submission_cannot_cheat_the_first_time_only() {
     let Some(lab) = lab() else { return };
     let plain = grade(&lab, "import os\nos._exit(0)\ndef inc(n):\n    return 0\n".to_owned());
@@ -81,7 +79,6 @@ fn a_submission_cannot_cheat_the_first_time_only() {
 }
 
 #[test]
-#[ignore = "not mended yet"]
 fn a_program_cannot_read_how_many_ran_before_it() {
     let Ok(pool) = Pool::start(PoolOptions { cells: 1, warm: Vec::new(), ..PoolOptions::default() }) else {
         println!("SKIPPED: no cells");
@@ -97,7 +94,6 @@ fn a_program_cannot_read_how_many_ran_before_it() {
 }
 
 #[test]
-#[ignore = "not mended yet"]
 fn many_files_do_not_hide_that_a_file_of_the_grader_was_changed() {
     let Some(lab) = lab() else { return };
     let (touch, hide) = (include_str!("cases/touch.py"), include_str!("cases/hide.py"));
