@@ -77,15 +77,12 @@ pub struct Attempt {
     /// Files given whose opening is to be told.
     #[serde(default)]
     watch: Vec<String>,
-    /// Whether the program has a `/proc` with its own processes.
-    #[serde(default)]
-    pub proc: bool,
     /// Whether a session has a terminal.
     #[serde(default)]
     pub terminal: bool,
     /// Whether the program has a `/proc`.
     #[serde(default)]
-    proc: bool,
+    pub proc: bool,
     /// Without isolation it gets through: the expectation can fail.
     #[serde(default)]
     pub open: bool,
