@@ -158,6 +158,30 @@ fn landlock_leaves_nothing_whatever_was_made() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// A supervisor that is killed removes nothing; the next one does.
+#[test]
+fn landlock_sweeps_after_a_killed_supervisor() {
+    let temporary = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(temporary.path(), std::os::unix::fs::PermissionsExt::from_mode(0o1777)).unwrap();
+    let left = || std::fs::read_dir(temporary.path()).unwrap().count();
+    for (test, after) in [("landlock_killed", 1), ("landlock_alone", 0)] {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", test, "--ignored"]).env("TMPDIR", temporary.path());
+        let out = command.output().unwrap();
+        assert_eq!(left(), after, "{test}: {}{}", out.status, String::from_utf8_lossy(&out.stdout));
+    }
+}
+
+#[test]
+#[ignore = "run by the test above with a folder for temporary files of its own"]
+fn landlock_killed() {
+    let python = Some("/usr/bin/python3".into());
+    let pool =
+        Pool::start(PoolOptions { cells: 1, tier: Some(Tier::Landlock), python, ..PoolOptions::default() }).unwrap();
+    assert!(pool.run(&Program::python("import os\nos.makedirs('a/b')\nos.chmod('a', 0)")).unwrap().success());
+    std::process::abort();
+}
+
 #[test]
 #[ignore = "run by the test above with a folder for temporary files of its own"]
 fn landlock_alone() {
