@@ -57,6 +57,21 @@ struct Root {
     nodes: Vec<CString>,
 }
 
+impl Root {
+    fn new(tree: OwnedFd, plan: &Plan) -> Root {
+        Root { tree, nodes: plan.nodes() }
+    }
+
+    /// The library is loaded by now: nobody needs to see it.
+    fn close(&self) -> io::Result<()> {
+        sys::remove_at(&self.tree, c"etc/inside.so", 0)
+    }
+
+    fn renew_times(&self) -> io::Result<()> {
+        self.nodes.iter().try_for_each(|node| sys::set_times_at(&self.tree, node, &LONG_AGO))
+    }
+}
+
 /// A warm interpreter in its cell. Dropping it ends it and all that runs in it.
 pub(crate) struct Zygote {
     pub(crate) pid: libc::pid_t,
@@ -67,7 +82,8 @@ pub(crate) struct Zygote {
     listener: Option<OwnedFd>,
     secret: u64,
     flags: u64,
-    folders: Vec<Place>,
+    /// `/box` and `/tmp`.
+    folders: [Option<Place>; 2],
     /// The root of its file system, where it has one.
     root: Option<Root>,
     /// Bytes each folder holds, and which of them are being made.
@@ -154,8 +170,8 @@ impl Zygote {
                 (true, true) => 0,
                 (true, false) => wire::INNER_FILTER,
             },
-            folders: Vec::new(),
-            root: started.root.map(|tree| Root { tree, nodes: setup.plan.nodes() }),
+            folders: [None, None],
+            root: started.root.map(|tree| Root::new(tree, &setup.plan)),
             size: 0,
             making: 0,
             group: None,
@@ -178,9 +194,8 @@ impl Zygote {
                 text.lines().last().unwrap_or("no message")
             )));
         }
-        // Loaded by now.
         if let Some(root) = &zygote.root {
-            let _ = sys::remove_at(&root.tree, c"etc/inside.so", 0);
+            root.close().map_err(machine("closing a cell's root"))?;
         }
         if let Some(ground) = &zygote.ground {
             ground.loaded();
@@ -195,7 +210,7 @@ impl Zygote {
     /// Has folders made anew, without waiting for it.
     fn wipe(&mut self, which: u8, bytes: u64) -> Result<(), CellError> {
         if let Some(ground) = &mut self.ground {
-            self.folders = ground.renew()?;
+            self.folders = ground.renew()?.map(Some);
             self.size = bytes;
             return Ok(());
         }
@@ -206,12 +221,11 @@ impl Zygote {
 
     /// Nothing that a program sees has changed before it starts: the cell's age, and that others ran in it, would show.
     fn renew_times(&mut self) -> io::Result<()> {
-        self.folders.iter_mut().try_for_each(Place::renew_times)?;
+        self.folders.iter_mut().flatten().try_for_each(Place::renew_times)?;
         if let Some(ground) = &self.ground {
             ground.renew_times()?;
         }
-        let Some(root) = &self.root else { return Ok(()) };
-        root.nodes.iter().try_for_each(|node| sys::set_times_at(&root.tree, node, &LONG_AGO))
+        self.root.as_ref().map_or(Ok(()), Root::renew_times)
     }
 
     /// Waits until the folders asked for are there.
@@ -225,15 +239,12 @@ impl Zygote {
             return Err(CellError::Machine("a cell answered out of turn".to_owned()));
         };
         let mut fds = fds.into_iter().map(Place::new);
-        let mut folders: Vec<Option<Place>> = std::mem::take(&mut self.folders).into_iter().map(Some).collect();
-        folders.resize_with(2, || None);
-        for (bit, folder) in [BOX, TMP].into_iter().zip(&mut folders) {
+        for (bit, folder) in [BOX, TMP].into_iter().zip(&mut self.folders) {
             if self.making & bit != 0 {
                 *folder = fds.next().transpose()?;
             }
         }
-        self.folders = folders.into_iter().flatten().collect();
-        if self.folders.len() != 2 {
+        if self.folders.iter().any(Option::is_none) {
             return Err(CellError::Machine(format!("a cell made {count} folders instead of two")));
         }
         self.making = 0;
@@ -243,12 +254,15 @@ impl Zygote {
     /// The folder `/box` of the program that runs or ran last.
     pub(crate) fn folder(&self) -> Result<&OwnedFd, CellError> {
         let gone = || CellError::Machine("the cell has no /box".to_owned());
-        self.folders.first().map(|p| &p.root).ok_or_else(gone)
+        self.folders[0].as_ref().map(|p| &p.root).ok_or_else(gone)
     }
 
     /// `/box`, or `/tmp` with number 1.
     pub(crate) fn place(&self, number: usize) -> Result<&Place, CellError> {
-        self.folders.get(number).ok_or_else(|| CellError::Machine("the cell has no folders".to_owned()))
+        self.folders
+            .get(number)
+            .and_then(Option::as_ref)
+            .ok_or_else(|| CellError::Machine("the cell has no folders".to_owned()))
     }
 
     /// How programs call a path: relative ones are below `/box`, which lies elsewhere in the weaker tiers, as does `/tmp`.

@@ -164,11 +164,11 @@ fn landlock_sweeps_after_a_killed_supervisor() {
     let temporary = tempfile::tempdir().unwrap();
     std::fs::set_permissions(temporary.path(), std::os::unix::fs::PermissionsExt::from_mode(0o1777)).unwrap();
     let left = || std::fs::read_dir(temporary.path()).unwrap().count();
-    for (test, after) in [("landlock_killed", 1), ("landlock_alone", 0)] {
+    for (test, leaves) in [("landlock_killed", true), ("landlock_alone", false)] {
         let mut command = std::process::Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", test, "--ignored"]).env("TMPDIR", temporary.path());
         let out = command.output().unwrap();
-        assert_eq!(left(), after, "{test}: {}{}", out.status, String::from_utf8_lossy(&out.stdout));
+        assert_eq!(left() > 0, leaves, "{test}: {}{}", out.status, String::from_utf8_lossy(&out.stdout));
     }
 }
 

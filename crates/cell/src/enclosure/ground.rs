@@ -96,6 +96,8 @@ impl Ground {
     /// The interpreter has loaded it: nobody needs to see how old it is.
     pub(crate) fn loaded(&self) {
         let _ = fs::remove_file(self.base.join("inside.so"));
+        // Nor is it taken for one that is being made, see `sweep`.
+        let _ = self.renew_times();
     }
 
     /// The folder that takes the place of `/box`, or of `/tmp`.
@@ -109,20 +111,20 @@ impl Ground {
     }
 
     /// Empty `box` and `tmp`, whatever was there before.
-    pub(crate) fn renew(&mut self) -> Result<Vec<Place>, CellError> {
+    pub(crate) fn renew(&mut self) -> Result<[Place; 2], CellError> {
         let work = self.work.clone();
         // Closed again below: who runs as the owner could otherwise remove and rename the two.
         fs::set_permissions(&work, fs::Permissions::from_mode(0o755)).map_err(machine(&work))?;
-        let mut places = Vec::new();
-        for name in ["box", "tmp"] {
+        let make = |name: &str| -> Result<Place, CellError> {
             let folder = work.join(name);
             if folder.symlink_metadata().is_ok() {
                 remove(&folder).map_err(machine(&folder))?;
             }
             fs::create_dir(&folder).map_err(machine(&folder))?;
             std::os::unix::fs::chown(&folder, Some(self.owner.0), Some(self.owner.1)).map_err(machine(&folder))?;
-            places.push(Place::new(OwnedFd::from(fs::File::open(&folder).map_err(machine(&folder))?))?);
-        }
+            Place::new(OwnedFd::from(fs::File::open(&folder).map_err(machine(&folder))?))
+        };
+        let places = [make("box")?, make("tmp")?];
         fs::set_permissions(&work, fs::Permissions::from_mode(0o555)).map_err(machine(&work))?;
         Ok(places)
     }

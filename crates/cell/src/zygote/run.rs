@@ -26,6 +26,7 @@ pub(crate) struct Running {
     clock: f64,
     pub(crate) refused: Refused,
     watch: Option<Watch>,
+    session: bool,
 }
 
 fn cores() -> f64 {
@@ -48,7 +49,7 @@ impl Zygote {
             self.wipe(BOX | TMP, bytes)?;
             self.made()?;
         }
-        if let Some(folder) = self.folders.first() {
+        if let Some(folder) = &self.folders[0] {
             folder.give(&program.files).map_err(machine("placing the program's files"))?;
         }
         let watched = !program.watch.is_empty();
@@ -89,7 +90,7 @@ impl Zygote {
         self.renew_times().map_err(machine("renewing the times of the cell's folders"))?;
         let (started, clock) = (Instant::now(), sys::clock());
         sys::send(&self.ctl, b"J", &fds).map_err(machine("handing over the program"))?;
-        Ok(Running { stdout, stderr, started, clock, refused: Refused::default(), watch })
+        Ok(Running { stdout, stderr, started, clock, refused: Refused::default(), watch, session: control.is_some() })
     }
 
     /// Runs a program to its end.
@@ -210,9 +211,10 @@ impl Zygote {
         let (stdout, out_size) = read(&running.stdout)?;
         let (stderr, err_size) = read(&running.stderr)?;
         let truncated = out_size.max(err_size) > limits.output_bytes;
-        let dirty: Vec<bool> = self.folders.iter().map(|f| !f.is_pristine(running.clock)).collect();
+        let dirty: Vec<bool> =
+            self.folders.iter().map(|f| f.as_ref().is_none_or(|f| !f.is_pristine(running.clock))).collect();
         let failed = ended.status != 0;
-        let full = failed && self.folders.iter().any(Place::is_full);
+        let full = failed && self.folders.iter().flatten().any(Place::is_full);
         let found = if dirty.first() == Some(&true) || !program.files.is_empty() {
             state::look(self.folder()?, program)?
         } else {
@@ -232,6 +234,13 @@ impl Zygote {
         let traces = self.tier == Tier::Namespaces && running.refused.traces;
         let which = which | if traces { NETWORK } else { 0 };
         if which != 0 && !self.dead {
+            if self.ground.is_none() && !running.session {
+                // With our descriptors the old ones are gone for good before the new ones are made, which then get the
+                // same numbers. (A session's may be read once more.)
+                for (bit, folder) in [BOX, TMP].into_iter().zip(&mut self.folders) {
+                    folder.take_if(|_| which & bit != 0);
+                }
+            }
             // The next program's folders are made while this one's record is looked at.
             self.wipe(which, self.size)?;
         }
