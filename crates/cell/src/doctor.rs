@@ -21,7 +21,7 @@ pub fn doctor() -> Vec<Check> {
         }
         Err(e) => say("python3", false, e.to_string(), "install Python 3.9 or newer"),
     }
-    let mut bounds = None;
+    let (mut bounds, mut proc) = (None, false);
     for tier in [Tier::Namespaces, Tier::Landlock] {
         let name = tier.to_string();
         if python.is_err() {
@@ -33,13 +33,15 @@ pub fn doctor() -> Vec<Check> {
             _ => "Linux 5.13 or newer with Landlock; used only where namespaces are forbidden".to_owned(),
         };
         let options = PoolOptions { cells: 1, shell_only: true, tier: Some(tier), ..PoolOptions::default() };
-        let tried = Pool::start(options).and_then(|p| p.run(&Program::python("print(6 * 7)")).map(|r| (r, p)));
+        let tried = Pool::start(options)
+            .and_then(|p| p.run(&Program { proc: true, ..Program::python("print(6 * 7)") }).map(|r| (r, p)));
         match tried {
             Ok((r, pool)) if r.stdout == b"42\n" => {
                 let mut found = "a cell was made and a program ran in it".to_owned();
                 if tier == Tier::Landlock {
                     found = format!("{found} (interface {})", ground::version());
                 }
+                proc |= r.proc;
                 say(&name, true, found, "");
                 bounds = bounds.or(Some(pool.describe()));
             }
@@ -47,6 +49,13 @@ pub fn doctor() -> Vec<Check> {
             Err(e) => say(&name, false, e.to_string(), &hint),
         }
     }
+    say(
+        "proc",
+        proc,
+        if proc { "programs can have a /proc of their own" } else { "programs can have no /proc" }.to_owned(),
+        "optional: needs the tier `namespaces`, and in a container one whose own /proc is not covered in parts \
+         (`--security-opt systempaths=unconfined`)",
+    );
     let bounds = bounds.unwrap_or_default();
     let group = bounds.iter().find(|b| b.starts_with("cgroup"));
     say(
