@@ -41,7 +41,7 @@ pub use draw::{Completion, Drawn, Prompt, SampleOptions, Watch};
 pub use engine::{Engine, Sequence};
 pub use error::LmError;
 pub use lora::{ALL_LINEAR, Lora};
-pub use model::{Dtype, Model, View, views};
+pub use model::{Dtype, Model, View, serialize, views};
 pub use optim::{AdamW, clip_grad_norm};
 pub use rope::{Rope, RopeScaling};
 pub use sample::{sample, sample_watched};

@@ -3,6 +3,7 @@
 use crate::store::{Store, from_bf16, from_f16};
 use crate::{Config, LmError, rng::Rng};
 use safetensors::tensor::{Dtype as StDtype, SafeTensors, TensorView};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -357,9 +358,38 @@ pub(crate) fn write_tensors(
         let view = TensorView::new(kind, shape.clone(), bytes).map_err(broken)?;
         list.push((name.as_str(), view));
     }
-    let metadata = metadata.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-    let data = safetensors::serialize(list, Some(metadata)).map_err(broken)?;
-    write_file(path, &data)
+    write_file(path, &serialize(list, metadata).map_err(broken)?)
+}
+
+/// The bytes of a safetensors file, the same for the same tensors and metadata. The library keeps metadata in a hash
+/// map, whose order is another one in every process; here they stand as they are given.
+///
+/// # Errors
+/// Tensors that cannot stand in one file.
+pub fn serialize(
+    tensors: Vec<(&str, TensorView)>,
+    metadata: &[(&str, &str)],
+) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+    let data = safetensors::serialize(tensors, None)?;
+    let Some((length, rest)) = data.split_first_chunk::<8>().filter(|_| !metadata.is_empty()) else {
+        return Ok(data);
+    };
+    let (header, tensors) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let entries: Vec<String> =
+        metadata.iter().map(|(key, value)| format!("{}:{}", Value::from(*key), Value::from(*value))).collect();
+    let mut text = format!("{{\"__metadata__\":{{{}}}", entries.join(",")).into_bytes();
+    // Without tensors nothing stands between the braces.
+    if header.get(1).is_some_and(|&byte| byte == b'"') {
+        text.push(b',');
+    }
+    text.extend_from_slice(header[1..].trim_ascii_end());
+    // The tensors begin at a multiple of eight bytes.
+    text.resize(text.len().next_multiple_of(8), b' ');
+    let mut out = Vec::with_capacity(8 + text.len() + tensors.len());
+    out.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    out.extend_from_slice(&text);
+    out.extend_from_slice(tensors);
+    Ok(out)
 }
 
 /// Writes a file under a temporary name beside it and renames it: a reader never sees half of it.
