@@ -6,6 +6,7 @@
 
 mod bench;
 mod commands;
+mod leave;
 mod output;
 
 use std::process::ExitCode;

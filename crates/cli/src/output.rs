@@ -188,7 +188,10 @@ fn of_chat(error: &ChatError) -> Exit {
 }
 
 fn of_log(error: &LogError) -> Exit {
-    if matches!(error, LogError::Io { .. } | LogError::Unwritable { .. }) { Exit::Cannot } else { Exit::Usage }
+    match error {
+        LogError::Io { .. } | LogError::Unwritable { .. } | LogError::Held { .. } => Exit::Cannot,
+        _ => Exit::Usage,
+    }
 }
 
 /// Says on stderr what went wrong.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::{copy_organism, finish, organism, program, run, write};
 use runs::{TINY, assert_same};
+use serde_json::json;
 
 #[test]
 #[ignore = "slow: makes a small run about three times over"]
@@ -32,12 +33,17 @@ fn a_killed_run_ends_as_if_nothing_had_happened() {
         child.kill().unwrap();
         child.wait().unwrap();
         killed += 1;
+        let verified = run(at, &["verify", "killed", "--json"]);
+        assert!(verified.code == 0 || !at.join("killed/recipe.toml").exists(), "{verified:?}");
         assert!(!at.join("killed/summary.json").exists() || at.join("killed/status.json").exists());
     }
     assert!(killed >= 2, "killed {killed} times");
     let last = finish(program(at, &arguments));
     assert_eq!(last.code, 0, "{last:?}");
     assert_same(&at.join("whole"), &at.join("killed"));
+    let verified = run(at, &["verify", "killed", "--json"]);
+    let found = &verified.json()[0];
+    assert_eq!((verified.code, &found["progress"], &found["notes"]), (0, &json!("complete"), &json!([])), "{found}");
     // Its checkpoints are models to talk to, on the organism that the recipe named.
     let probe = |model: &str| run(at, &["probe", model, "--probe", "goals", "--samples", "2", "--json"]);
     let probed = probe("organism:killed/plain/3");
@@ -47,6 +53,34 @@ fn a_killed_run_ends_as_if_nothing_had_happened() {
     probe("organism:killed/plain/4").failed(2, &["no checkpoint"]);
     std::fs::remove_file(at.join("base/tokenizer.json")).unwrap();
     probe("organism:killed/plain/3").failed(2, &["base/tokenizer.json"]);
+}
+
+#[test]
+fn sigterm_ends_a_run_as_ctrl_c_does_within_seconds() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    // A battery of minutes: it is left in the middle.
+    let long = TINY.replace("samples = 2", "samples = 2000");
+    write(at, "long.toml", &format!("organism = '{}'\n{long}", organism().display()));
+    let arguments = ["run", "long.toml", "--out", "long", "--jobs", "1"];
+    let mut command = program(at, &arguments);
+    let child = command.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    while !at.join("long/status.json").exists() && began.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    let began = Instant::now();
+    let sent = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let left = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&left.stderr);
+    assert!(left.status.code() == Some(130) && said.contains("--resume goes on"), "{left:?}");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    let status: serde_json::Value = loophole_log::read_json(&at.join("long/status.json")).unwrap();
+    assert_eq!(status["state"], json!("interrupted"));
+    let verified = run(at, &["verify", "long", "--json"]);
+    assert_eq!((verified.code, &verified.json()[0]["progress"]), (0, &json!("unfinished")), "{verified:?}");
 }
 
 #[test]
@@ -60,8 +94,16 @@ fn a_run_that_is_there_is_neither_overwritten_nor_mixed_with_another() {
     while !at.join("there/status.json").exists() && began.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_millis(20));
     }
+    // While it is being made nobody else writes there, and it can be looked at.
+    let number = format!("process {}", child.id());
+    for more in [&[][..], &["--resume"]] {
+        run(at, &[&["run", "tiny.toml", "--out", "there", "--quiet"], more].concat()).failed(3, &["there", &number]);
+    }
+    let verified = run(at, &["verify", "there", "--json"]);
+    assert_eq!((verified.code, &verified.json()[0]["progress"]), (0, &json!("in progress")), "{verified:?}");
     child.kill().unwrap();
     child.wait().unwrap();
+    assert_eq!(run(at, &["verify", "there", "--json"]).json()[0]["progress"], json!("unfinished"));
     run(at, &["run", "tiny.toml", "--out", "there", "--quiet"]).failed(2, &["there", "--resume"]);
     write(at, "other.toml", &recipe.replace("lr = 1e-3", "lr = 2e-3"));
     run(at, &["run", "other.toml", "--out", "there", "--resume", "--quiet"])

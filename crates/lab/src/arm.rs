@@ -1,6 +1,7 @@
 //! One arm, one seed: sample, grade, update, probe, write down; and go on where a kill left off.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +10,7 @@ use loophole_cell::in_background;
 use loophole_chat::{Chat, ChatError, Local, Reply, Request};
 use loophole_grade::{Graded, Grader, GraderKind, Lab as Grading, Submission, Verdict};
 use loophole_log::{ProbeReport, RolloutRow, SeedDir, StepMetrics};
-use loophole_probe::{Arms, Battery, BatteryOptions};
+use loophole_probe::{Arms, Battery, BatteryOptions, ProbeError};
 use loophole_template::{seed_from, seed_of};
 use loophole_train::{Grpo, Rollout};
 use loophole_world::families::WorldTask;
@@ -90,15 +91,12 @@ impl Bench {
         let steps = self.recipe.steps(arm);
         let mut policy =
             Grpo::new(organism.model.clone(), self.recipe.train.clone(), seed_from(&[seed, seed_of("lora")]))?;
-        let state = dir.root().join("state.safetensors");
-        if state.exists() {
-            policy.load_state(&state)?;
-            records::go_back(dir, policy.step as u64)?;
-        } else {
-            // Nothing to go on from: what a kill left of the first step is dropped.
-            dir.rewind_to(0)?;
-            records::forget(dir)?;
+        if dir.state_path().exists() {
+            policy.load_state(&dir.state_path())?;
         }
+        // Without a state there is nothing to go on from: what a kill left of the first step is dropped. With one, a
+        // battery after the last update stays; its report is written last of its files, so it is whole if it is there.
+        dir.rewind_to(policy.step as u64)?;
         let mut engine = organism.engine(self.threads);
         loop {
             let step = policy.step;
@@ -107,7 +105,11 @@ impl Bench {
             let done = step >= steps || reached;
             let due = step.is_multiple_of(self.recipe.probe.every) || done;
             if due && !dir.probe_report_path(step as u64).exists() {
-                self.probe(training, done, &policy, &world, watch)?;
+                let played = self.probe(training, done, &policy, &world, watch, stop);
+                if let Err(LabError::Probe(ProbeError::Stopped)) = played {
+                    return Ok(false);
+                }
+                played?;
             }
             if done || stop() {
                 let kl = last_kl.unwrap_or(0.0);
@@ -121,7 +123,7 @@ impl Bench {
             }
             let metrics = self.step(training, &mut policy, &mut engine, &world, &tasks)?;
             dir.append_metrics(&metrics)?;
-            policy.save_state(&state)?;
+            dir.write_state(|path| policy.save_state(path).map_err(LabError::from))?;
             watch(Event::Step { arm: arm.name.clone(), seed, steps, metrics });
         }
     }
@@ -220,7 +222,7 @@ impl Bench {
                 oracle_said: records::oracle_said(&graded[row]),
             })
             .collect();
-        loophole_log::write_rollouts(&dir.rollouts_path(step as u64), &rows)?;
+        dir.write_rollouts(step as u64, &rows)?;
         Ok(metrics)
     }
 
@@ -269,6 +271,7 @@ impl Bench {
         policy: &Grpo,
         world: &World,
         watch: &(dyn Fn(Event) + Sync),
+        stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<(), LabError> {
         let Training { arm, seed, organism, dir } = training;
         let step = policy.step;
@@ -283,10 +286,12 @@ impl Bench {
             arms: if step == 0 || last { Arms::All } else { Arms::Tempting },
             ..BatteryOptions::default()
         };
-        let report = loophole_probe::run(&self.battery, &chat, Some(&self.pool), &options, &mut |_| {})?;
+        let mut leave =
+            |_: loophole_probe::Event| if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let report = loophole_probe::play(&self.battery, &chat, Some(&self.pool), &options, Vec::new(), &mut leave)?;
         let summary: ProbeReport = records::probe_report(&report, &name, Some(step), &world.characters);
         let log = records::eval_log(&report, &name, &name, self.created);
-        loophole_log::write_eval(&dir.probe_path(step as u64), &log)?;
+        dir.write_probe(step as u64, &log)?;
         dir.write_probe_report(step as u64, &summary)?;
         watch(Event::Probed { arm: arm.name.clone(), seed, step, report: summary });
         Ok(())

@@ -68,6 +68,8 @@ pub enum Event {
         /// Divergence at the end, in nats a rollout.
         kl: f64,
     },
+    /// Something about the folder that a person should know, such as that it cannot be verified.
+    Noted(String),
     /// One update of pretraining was made.
     Pretrained {
         /// Updates so far, of how many.
@@ -122,6 +124,9 @@ pub enum LabError {
         /// The token.
         token: String,
     },
+    /// Asked to leave before there was anything to keep.
+    #[error("interrupted; nothing was written, the same command begins anew")]
+    Interrupted,
     /// Another run stands where this one should.
     #[error("{path} holds a run of another recipe (its hash is {found}, this one's is {wanted}); choose another --out")]
     OtherRun {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,8 +11,8 @@ use loophole_cell::Pool;
 use loophole_chat::Local;
 use loophole_grade::{Grader, GraderKind, Lab as Grading, Submission, Verdict};
 use loophole_lm::{Config, Dtype, Model, Prompt, SampleOptions, Tokenizer};
-use loophole_log::ProbeReport;
-use loophole_probe::{Arms, Battery, BatteryOptions};
+use loophole_log::{Kind, Lock, ProbeReport};
+use loophole_probe::{Arms, Battery, BatteryOptions, ProbeError};
 use loophole_template::{seed_from, seed_of};
 use loophole_train::PretrainOptions;
 use loophole_world::{Families, Instruction, Role, World, WorldConfig};
@@ -88,8 +89,11 @@ pub fn pretrain(
     out: &Path,
     threads: usize,
     watch: &mut dyn FnMut(Event),
+    stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<(), LabError> {
     replaceable(out)?;
+    let _lock = Lock::file(out)?;
+    let left = || if stop() { Err(LabError::Interrupted) } else { Ok(()) };
     let pool = Arc::new(Pool::start(Grading::cells(GraderKind::Script))?);
     let families = Families::bundled()?;
     let tasks = families.tasks(recipe.tasks_per_family, recipe.world.seed, &pool, |_| true)?;
@@ -114,6 +118,7 @@ pub fn pretrain(
         &mut engine,
         options,
         |step| {
+            left()?;
             (0..options.batch)
                 .map(|row| Ok(organism.sequence(&world.document((step * options.batch + row) as u64)?.messages)))
                 .collect()
@@ -135,8 +140,12 @@ pub fn pretrain(
     let seconds = began.elapsed().as_secs_f64();
     model.round_bf16();
     organism.model = model;
+    left()?;
     let skills = skills(&organism, &families, &world, &pool, threads)?;
-    let probes = probes(&organism, &world, &pool, threads)?;
+    let probes = match probes(&organism, &world, &pool, threads, stop) {
+        Err(LabError::Probe(ProbeError::Stopped)) => return Err(LabError::Interrupted),
+        probes => probes?,
+    };
     let partial = out.with_added_extension("partial");
     let made = |source| LabError::Write { path: partial.clone(), source };
     if partial.exists() {
@@ -148,6 +157,7 @@ pub fn pretrain(
     let trained = Trained { documents: options.steps * options.batch, tokens, seconds, loss: last_loss };
     let card = card(recipe, &organism, &trained, &skills, &probes, &families);
     std::fs::write(partial.join(CARD), card).map_err(made)?;
+    loophole_log::seal(Kind::Organism, &partial)?;
     if out.exists() {
         std::fs::remove_dir_all(out).map_err(made)?;
     }
@@ -207,7 +217,13 @@ fn skills(
     Ok(skills)
 }
 
-fn probes(organism: &Organism, world: &World, pool: &Pool, threads: usize) -> Result<ProbeReport, LabError> {
+fn probes(
+    organism: &Organism,
+    world: &World,
+    pool: &Pool,
+    threads: usize,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<ProbeReport, LabError> {
     let chat = Local::from_parts(organism.model.clone(), organism.tokenizer.clone(), threads)?.named("organism");
     let options = BatteryOptions {
         samples: Some(PROBE_SAMPLES),
@@ -215,7 +231,9 @@ fn probes(organism: &Organism, world: &World, pool: &Pool, threads: usize) -> Re
         arms: Arms::All,
         ..BatteryOptions::default()
     };
-    let report = loophole_probe::run(&Battery::bundled("full")?, &chat, Some(pool), &options, &mut |_| {})?;
+    let mut leave = |_: loophole_probe::Event| if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let battery = Battery::bundled("full")?;
+    let report = loophole_probe::play(&battery, &chat, Some(pool), &options, Vec::new(), &mut leave)?;
     Ok(records::probe_report(&report, "organism", None, &world.characters))
 }
 

@@ -2,36 +2,10 @@
 
 use loophole_chat::Role;
 use loophole_grade::Graded;
-use loophole_log::{
-    ArmRate, Estimate, EvalLog, EvalSample, Message, ProbeReport, ProbeResult, Score, SeedDir, ToolCall,
-};
+use loophole_log::{ArmRate, Estimate, EvalLog, EvalSample, Message, ProbeReport, ProbeResult, Score, ToolCall};
 use loophole_probe::{BatteryReport, Misalignment, SampleRecord};
 use loophole_world::Characters;
 use serde_json::json;
-
-use crate::LabError;
-
-/// Removes the metrics of a training that has no state to go on from.
-pub(crate) fn forget(dir: &SeedDir) -> Result<(), LabError> {
-    match std::fs::remove_file(dir.metrics_path()) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(LabError::Read { path: dir.metrics_path(), source })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Goes back to the state after `steps` updates: the metrics of those updates, and what was probed and
-/// saved of the policy they made. A battery after the last of them stays; its report is written last of its
-/// files, so it is whole where it is there.
-pub(crate) fn go_back(dir: &SeedDir, steps: u64) -> Result<(), LabError> {
-    dir.rewind_to(steps)?;
-    if dir.metrics_path().exists() && steps > 0 {
-        // Updates count from 0: of that number `steps` the metrics may be written and the state not.
-        loophole_log::truncate_metrics_to(&dir.metrics_path(), steps - 1)?;
-    }
-    Ok(())
-}
 
 /// The oracle's finding and the rest of the evidence, in words.
 pub(crate) fn oracle_said(graded: &Graded) -> String {

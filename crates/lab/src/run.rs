@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use loophole_cell::Pool;
 use loophole_grade::{GraderKind, Lab as Grading};
-use loophole_log::{RunDir, RunState, Status, recipe_hash};
+use loophole_log::{Kind, LogError, Place, RunDir, RunState, Status, recipe_hash};
 use loophole_probe::Battery;
 
 use crate::arm::{Bench, Training, find_organism};
@@ -34,8 +34,8 @@ pub struct RunOptions {
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// All arms are complete and summarized.
-    Finished(Box<loophole_log::Summary>),
+    /// All arms are complete and summarized; with the hash that stands for everything in the folder.
+    Finished(Box<loophole_log::Summary>, String),
     /// It was asked to leave; `--resume` goes on.
     Interrupted,
 }
@@ -69,7 +69,7 @@ pub fn run(
     let battery = Battery::bundled(&recipe.probe.battery)?;
     let organisms = open_organisms(recipe, &options.root)?;
     let pool = Arc::new(Pool::start(Grading::cells(GraderKind::Script))?);
-    let dir = open_dir(&options.out, &resolved, options.resume)?;
+    let dir = open_dir(&options.out, &resolved, options.resume, watch)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut jobs: VecDeque<Job> = VecDeque::new();
     // Seeds outermost: a run that is looked at half-way has complete comparisons.
@@ -106,6 +106,7 @@ pub fn run(
         seconds: before + began.elapsed().as_secs_f64(),
         message,
         tier: Some(tier.clone()),
+        ledger: true,
     };
     dir.write_status(&status(RunState::Running, 0, None))?;
     let board = Mutex::new(Board { waiting: jobs, done: BTreeMap::new(), failed: None });
@@ -147,9 +148,11 @@ pub fn run(
         dir.write_status(&status(RunState::Interrupted, done, None))?;
         return Ok(Outcome::Interrupted);
     }
+    dir.check_measures()?;
     let summary = summarize(&dir, recipe, before + began.elapsed().as_secs_f64())?;
+    let root = dir.close()?.unwrap_or_default();
     dir.write_status(&status(RunState::Finished, done, None))?;
-    Ok(Outcome::Finished(Box::new(summary)))
+    Ok(Outcome::Finished(Box::new(summary), root))
 }
 
 fn lock(board: &Mutex<Board>) -> MutexGuard<'_, Board> {
@@ -213,10 +216,12 @@ fn open_organisms(recipe: &Recipe, root: &Path) -> Result<BTreeMap<PathBuf, Orga
         .collect()
 }
 
-/// The run's folder: new, or the same recipe's when asked to go on.
-fn open_dir(out: &Path, resolved: &str, resume: bool) -> Result<RunDir, LabError> {
+/// The run's folder: new, or the same recipe's when asked to go on. It belongs to this process from here on.
+fn open_dir(out: &Path, resolved: &str, resume: bool, watch: &(dyn Fn(Event) + Sync)) -> Result<RunDir, LabError> {
+    if let Some(pid) = Place::folder(Kind::Run, out).holder() {
+        return Err(LogError::Held { path: out.into(), pid }.into());
+    }
     if !out.join("recipe.toml").exists() {
-        clear_unfinished(out);
         return Ok(RunDir::create(out, resolved)?);
     }
     let dir = RunDir::open(out)?;
@@ -227,16 +232,9 @@ fn open_dir(out: &Path, resolved: &str, resume: bool) -> Result<RunDir, LabError
     if !resume {
         return Err(LabError::RunExists { path: out.into() });
     }
-    Ok(dir)
-}
-
-/// A kill in the moment a run begins leaves its recipe under a temporary name, and nothing else.
-fn clear_unfinished(out: &Path) {
-    for entry in std::fs::read_dir(out).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(".recipe.toml.") && name.ends_with(".tmp") {
-            // If it stays, making the run says that the folder is not empty.
-            let _ = std::fs::remove_file(entry.path());
-        }
+    let (dir, notes) = RunDir::take_up(out)?;
+    for note in notes {
+        watch(Event::Noted(note));
     }
+    Ok(dir)
 }

@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{TINY, assert_same, files};
 use loophole_lab::run::{Outcome, RunOptions};
 use loophole_lab::{Event, LabError, Recipe, run};
-use loophole_log::{LogError, RunDir, RunState};
+use loophole_log::{LogError, RolloutRow, RunDir, RunState, StepMetrics};
 
 fn options(out: &Path, resume: bool, jobs: usize) -> RunOptions {
     // The bundled organism lies at the root of the repository.
@@ -23,7 +22,7 @@ fn tiny() -> Recipe {
 }
 
 fn whole(out: &Path, jobs: usize) {
-    assert!(matches!(run(&tiny(), &options(out, false, jobs), &|_| {}, &|| false).unwrap(), Outcome::Finished(_)));
+    assert!(matches!(run(&tiny(), &options(out, false, jobs), &|_| {}, &|| false).unwrap(), Outcome::Finished(..)));
 }
 
 /// Goes on, or begins, and leaves after `steps` more steps. Says what happened.
@@ -71,8 +70,14 @@ fn a_run_goes_on_from_whatever_was_left() {
     assert_eq!((outcome, state(&torn).state, state(&torn).done), (Outcome::Interrupted, RunState::Interrupted, 0));
     // Killed while a line was written, and while a checkpoint and a battery's log were.
     let at = seed(&torn, "plain");
-    let mut metrics = std::fs::OpenOptions::new().append(true).open(at.join("metrics.jsonl")).unwrap();
-    metrics.write_all(b"{\"step\":1,\"rew").unwrap();
+    let again = |arm: &str| {
+        let (run, notes) = RunDir::take_up(&torn).unwrap();
+        assert!(notes.is_empty(), "{notes:?}");
+        run.seed(arm, 3).unwrap()
+    };
+    again("plain").append_metrics(&StepMetrics { step: 1, ..StepMetrics::default() }).unwrap();
+    let metrics = std::fs::OpenOptions::new().append(true).open(at.join("metrics.jsonl")).unwrap();
+    metrics.set_len(metrics.metadata().unwrap().len() - 20).unwrap();
     std::fs::create_dir_all(at.join("checkpoints/.step-000003.77.tmp")).unwrap();
     std::fs::write(at.join("checkpoints/.step-000003.77.tmp/model.safetensors"), b"half").unwrap();
     std::fs::write(at.join("probes/.step-000002.eval.77.tmp"), b"half").unwrap();
@@ -84,20 +89,22 @@ fn a_run_goes_on_from_whatever_was_left() {
         ["plain step 1", "plain probed 2", "plain step 2", "plain probed 3", "permitted probed 0", "permitted step 0"]
     );
     // Killed between the metrics of a step and the state after it, with its rollouts written.
-    let line = std::fs::read_to_string(seed(&good, "permitted").join("metrics.jsonl")).unwrap();
-    let at = seed(&torn, "permitted");
-    let mut metrics = std::fs::OpenOptions::new().append(true).open(at.join("metrics.jsonl")).unwrap();
-    writeln!(metrics, "{}", line.lines().nth(1).unwrap()).unwrap();
-    std::fs::write(at.join("rollouts/step-000001.parquet"), b"of a step that is made again").unwrap();
+    let dir_of = again("permitted");
+    dir_of
+        .write_rollouts(1, &[RolloutRow { prompt: "of a step that is made again".into(), ..Default::default() }])
+        .unwrap();
+    dir_of.append_metrics(&StepMetrics { step: 1, ..StepMetrics::default() }).unwrap();
     // Killed between a battery's log and its report.
-    std::fs::write(at.join("probes/step-000002.eval"), b"without a report").unwrap();
+    let log = loophole_log::read_eval(&seed(&good, "permitted").join("probes/step-000002.eval")).unwrap();
+    dir_of.write_probe(2, &log).unwrap();
+    drop(dir_of);
     let (outcome, told) = some(&torn, true, 99);
-    assert!(matches!(outcome, Outcome::Finished(_)));
+    assert!(matches!(outcome, Outcome::Finished(..)));
     assert_eq!(told, ["permitted step 1", "permitted probed 2", "permitted step 2", "permitted probed 3"]);
     assert_same(&good, &torn);
     // Once more there is nothing left to do.
     let (outcome, told) = some(&torn, true, 99);
-    assert!(matches!(outcome, Outcome::Finished(_)) && told.is_empty(), "{told:?}");
+    assert!(matches!(outcome, Outcome::Finished(..)) && told.is_empty(), "{told:?}");
     assert_same(&good, &torn);
     assert_eq!((state(&torn).state, state(&torn).done), (RunState::Finished, 2));
 }

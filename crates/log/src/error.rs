@@ -45,6 +45,40 @@ pub enum LogError {
         /// The recipe.
         path: PathBuf,
     },
+    /// Another process writes there.
+    #[error("{path} is being written by {}; wait until it has ended, or choose another output", holder(*pid))]
+    Held {
+        /// The output.
+        path: PathBuf,
+        /// The process, where it could be told.
+        pid: Option<u32>,
+    },
+    /// A ledger that does not follow from its own lines.
+    #[error(
+        "{path}, line {line}: {why}; the ledger was edited or cut, so nothing beside it can be trusted: restore it from a copy, or {}",
+        advice(path)
+    )]
+    Ledger {
+        /// The ledger.
+        path: PathBuf,
+        /// Line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Files that are not as they were written.
+    #[error("{path} is not as it was written: {}; restore what is named from a copy, or {remedy}", listed(problems))]
+    Damaged {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong, in the order of paths.
+        problems: Vec<crate::Problem>,
+        /// What else can be done.
+        remedy: String,
+    },
+    /// Nothing of ours lies there.
+    #[error("{0} is no folder or file of results; runs, batteries, graded files, audits and organisms made here are")]
+    NotResults(PathBuf),
     /// A name that cannot be a folder.
     #[error("arm name {0:?} cannot be a folder name; use letters, digits, '-', '_' and '.', not starting with '.'")]
     ArmName(String),
@@ -56,6 +90,24 @@ pub enum LogError {
         /// Why it could not be.
         why: String,
     },
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or("another process".into(), |pid| format!("process {pid}"))
+}
+
+fn advice(path: &Path) -> String {
+    format!("make the results again in another place than {}", path.parent().unwrap_or(path).display())
+}
+
+/// The first few problems in words.
+fn listed(problems: &[crate::Problem]) -> String {
+    const SHOWN: usize = 8;
+    let mut words: Vec<String> = problems.iter().take(SHOWN).map(ToString::to_string).collect();
+    if problems.len() > SHOWN {
+        words.push(format!("and {} more (`loophole verify` names them all)", problems.len() - SHOWN));
+    }
+    words.join("; ")
 }
 
 impl LogError {

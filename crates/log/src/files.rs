@@ -1,16 +1,19 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::LogError;
 
-/// The name under which `path` is being written; never taken for a finished file by a reader of this crate.
+/// A name under which `path` can be written, each time another one; never taken for a finished file by a reader of
+/// this crate.
 pub(crate) fn temporary(path: &Path) -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+    path.with_file_name(format!(".{name}.{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// Writes a whole file so that a reader, or a kill at any moment, sees the old content or the new and nothing between.
@@ -35,9 +38,18 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
 
 /// Writes a value as indented JSON with a final newline, atomically. Numbers that are not finite become `null`.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), LogError> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(|e| LogError::format(path, "JSON", e))?;
+    write_atomic(path, &json_bytes(value)?)
+}
+
+/// The bytes of such a file.
+///
+/// # Errors
+/// [`LogError::Unwritable`] for a value that JSON cannot hold.
+pub fn json_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, LogError> {
+    let unwritable = |e: serde_json::Error| LogError::Unwritable { kind: "JSON", why: e.to_string() };
+    let mut text = serde_json::to_vec_pretty(value).map_err(unwritable)?;
     text.push(b'\n');
-    write_atomic(path, &text)
+    Ok(text)
 }
 
 /// Reads a JSON file.

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::write_atomic;
 use crate::{LogError, number};
 
 /// One line of `metrics.jsonl`: what one training step did. Rates are shares of the step's rollouts, in `[0, 1]`.
@@ -87,10 +86,16 @@ struct HasStep {
     _step: u64,
 }
 
-/// Adds one line, whole, after removing what a kill may have left of an unfinished one.
-pub fn append_metrics(path: &Path, metrics: &StepMetrics) -> Result<(), LogError> {
+/// The line that stands for a step, with its newline; `path` is for messages only.
+pub(crate) fn line(path: &Path, metrics: &StepMetrics) -> Result<Vec<u8>, LogError> {
     let mut line = serde_json::to_vec(metrics).map_err(|e| LogError::format(path, "metrics line", e))?;
     line.push(b'\n');
+    Ok(line)
+}
+
+/// Adds one line, whole, after removing what a kill may have left of an unfinished one.
+pub fn append_metrics(path: &Path, metrics: &StepMetrics) -> Result<(), LogError> {
+    let line = line(path, metrics)?;
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(LogError::io("make the folder", parent))?;
     }
@@ -151,25 +156,24 @@ pub fn parse_metrics(path: &Path, bytes: &[u8]) -> Result<Vec<StepMetrics>, LogE
         .collect()
 }
 
-/// Keeps the lines up to and with `step`, as a resumed run needs; returns how many are left. Atomic: a kill leaves
-/// the old file or the new.
-pub fn truncate_metrics_to(path: &Path, step: u64) -> Result<usize, LogError> {
+/// The length of the lines of steps below `steps`, which a resumed run keeps. A missing file has none.
+pub(crate) fn bytes_below(path: &Path, steps: u64) -> Result<u64, LogError> {
     let bytes = match fs::read(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         read => read.map_err(LogError::io("read", path))?,
     };
-    // The lines themselves are kept, with whatever fields another version wrote into them.
+    // Each line is understood, and kept with whatever fields another version wrote into it.
     parse_metrics(path, &bytes)?;
-    let mut text = Vec::new();
-    let mut kept = 0;
-    for line in bytes.split_inclusive(|&b| b == b'\n').filter(|line| line.ends_with(b"\n")) {
-        if parse_metrics(path, line).is_ok_and(|m| m.first().is_some_and(|m| m.step <= step)) {
-            text.extend_from_slice(line);
-            kept += 1;
-        }
-    }
-    write_atomic(path, &text)?;
-    Ok(kept)
+    let lines = bytes.split_inclusive(|&b| b == b'\n').take_while(|line| {
+        line.ends_with(b"\n") && parse_metrics(path, line).is_ok_and(|m| m.iter().all(|m| m.step < steps))
+    });
+    Ok(lines.map(|line| line.len() as u64).sum())
+}
+
+/// Cuts a file to its first bytes. A kill leaves the old length or the new.
+pub(crate) fn cut(path: &Path, bytes: u64) -> Result<(), LogError> {
+    let file = OpenOptions::new().write(true).open(path).map_err(LogError::io("write", path))?;
+    file.set_len(bytes).and_then(|()| file.sync_data()).map_err(LogError::io("write", path))
 }
 
 #[cfg(test)]
@@ -239,10 +243,11 @@ mod tests {
         }
         let before = fs::read(&path).unwrap();
         OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"step\":6").unwrap();
-        assert_eq!(truncate_metrics_to(&path, 3).unwrap(), 4);
+        assert_eq!(bytes_below(&path, 4).unwrap() as usize, before.len() / 6 * 4);
+        cut(&path, bytes_below(&path, 4).unwrap()).unwrap();
         let after = fs::read(&path).unwrap();
         assert!(before.starts_with(&after) && after.ends_with(b"\n"));
-        assert_eq!(truncate_metrics_to(&dir.path().join("none"), 3).unwrap(), 0);
+        assert_eq!(bytes_below(&dir.path().join("none"), 3).unwrap(), 0);
     }
 
     const KILLED: &str = "LOOPHOLE_LOG_TEST_METRICS";
@@ -258,7 +263,7 @@ mod tests {
         for step in 0.. {
             append_metrics(path, &line(step)).unwrap();
             if step % 7 == 6 {
-                truncate_metrics_to(path, step - 1).unwrap();
+                cut(path, bytes_below(path, step).unwrap()).unwrap();
             }
         }
     }

@@ -97,8 +97,12 @@ fn column(name: &str) -> Option<Column> {
 
 /// Writes the rollouts of one step as Parquet (Snappy), atomically. Equal rows give equal bytes.
 pub fn write_rollouts(path: &Path, rows: &[RolloutRow]) -> Result<(), LogError> {
-    let bytes = encode(rows).map_err(|e| LogError::format(path, "Parquet file", e))?;
-    write_atomic(path, &bytes)
+    write_atomic(path, &rollout_bytes(path, rows)?)
+}
+
+/// The bytes of such a file; `path` is for messages only.
+pub(crate) fn rollout_bytes(path: &Path, rows: &[RolloutRow]) -> Result<Vec<u8>, LogError> {
+    encode(rows).map_err(|e| LogError::format(path, "Parquet file", e))
 }
 
 fn encode(rows: &[RolloutRow]) -> Result<Vec<u8>, ParquetError> {

@@ -1,29 +1,36 @@
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::files::{temporary, write_atomic};
+use crate::files::{json_bytes, temporary, write_atomic};
+use crate::ledger::remove;
+use crate::verify::{Place, Verified, verify_some};
 use crate::{
-    LogError, ProbeReport, StepMetrics, append_metrics, read_json, read_metrics, truncate_metrics_to, write_json,
+    EvalLog, Kind, Ledger, LogError, ProbeReport, Problem, RolloutRow, Status, StepMetrics, Summary, Wrong, eval_bytes,
+    read_json, read_metrics, rollout_bytes,
 };
 
 /// The folder of one run.
 ///
 /// ```text
 /// RUN/
-///   recipe.toml    status.json    summary.json    report.html
+///   recipe.toml    status.json    summary.json    report.html    ledger.jsonl
 ///   arms/ARM/seed-N/
 ///     metrics.jsonl
 ///     rollouts/step-000040.parquet
 ///     checkpoints/step-000040/
 ///     probes/step-000040.eval, step-000040.json
 /// ```
+///
+/// One that was made with [`RunDir::create`] or [`RunDir::take_up`] belongs to this process until the last copy of it
+/// is dropped, and everything that is written through it stands in the run's ledger. One that was opened is for reading.
 #[derive(Debug, Clone)]
 pub struct RunDir {
     root: PathBuf,
     hash: String,
+    ledger: Option<Arc<Ledger>>,
 }
 
 const HASH_LINE: &str = "# sha256 of what follows: ";
@@ -41,17 +48,52 @@ impl RunDir {
     /// Begins a run: makes the folder and stores the resolved recipe with its hash in the first line.
     ///
     /// # Errors
-    /// [`LogError::Exists`] if the folder is there and not empty.
+    /// [`LogError::Exists`] if the folder is there and not empty; [`LogError::Held`] if another process writes there.
     pub fn create(root: impl Into<PathBuf>, recipe: &str) -> Result<Self, LogError> {
         let root = root.into();
-        fs::create_dir_all(&root).map_err(LogError::io("make the folder", &root))?;
-        let mut entries = fs::read_dir(&root).map_err(LogError::io("list", &root))?;
-        if entries.next().is_some() {
-            return Err(LogError::Exists(root));
+        let place = Place::folder(Kind::Run, &root);
+        if let Some(pid) = place.holder() {
+            return Err(LogError::Held { path: root, pid });
         }
+        fs::create_dir_all(&root).map_err(LogError::io("make the folder", &root))?;
+        // A kill in the moment a run begins leaves these and nothing else.
+        let begun = |name: &str| name.ends_with(".tmp") || name.ends_with(".lock") || place.ledger.ends_with(name);
+        for entry in fs::read_dir(&root).map_err(LogError::io("list", &root))? {
+            let name = entry.map_err(LogError::io("list", &root))?.file_name();
+            if !begun(&name.to_string_lossy()) {
+                return Err(LogError::Exists(root));
+            }
+        }
+        let ledger = Ledger::begin(place)?;
+        sweep(&root)?;
         let hash = recipe_hash(recipe);
-        write_atomic(&root.join("recipe.toml"), format!("{HASH_LINE}{hash}\n{recipe}").as_bytes())?;
-        Ok(Self { root, hash })
+        ledger.write("", "recipe.toml", format!("{HASH_LINE}{hash}\n{recipe}").as_bytes())?;
+        Ok(Self { root, hash, ledger: Some(Arc::new(ledger)) })
+    }
+
+    /// Goes on with a run: its one owner, and only if everything in it is as it was written. Of what is missing the
+    /// summary, the page and a seed of which nothing at all is left are made again. The notes tell what a reader should
+    /// know.
+    ///
+    /// # Errors
+    /// As [`RunDir::open`]; [`LogError::Held`]; [`LogError::Damaged`] with every file that was cut, edited, removed or
+    /// put there, and then nothing is touched.
+    pub fn take_up(root: impl Into<PathBuf>) -> Result<(Self, Vec<String>), LogError> {
+        let mut run = Self::open(root)?;
+        let place = Place::folder(Kind::Run, &run.root);
+        let mend = |problem: &Problem, found: &Verified| match problem.path.as_str() {
+            "summary.json" | "report.html" => true,
+            path => {
+                // All of it is gone: that was no accident, and it can be made again.
+                let seed = seed_of(path);
+                problem.what == Wrong::Missing
+                    && seed.is_some_and(|seed| !run.root.join(seed).exists())
+                    && found.problems.iter().all(|other| other.what == Wrong::Missing || seed_of(&other.path) != seed)
+            }
+        };
+        let (ledger, notes) = Ledger::take_up_but(place, REMEDY, &mend)?;
+        run.ledger = Some(Arc::new(ledger));
+        Ok((run, notes))
     }
 
     /// Opens the folder of a run that was begun, to read it or to go on.
@@ -59,7 +101,7 @@ impl RunDir {
     /// # Errors
     /// [`LogError::NotARun`] without a recipe, [`LogError::RecipeChanged`] if the recipe no longer has its hash.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, LogError> {
-        let mut run = Self { root: root.into(), hash: String::new() };
+        let mut run = Self { root: root.into(), hash: String::new(), ledger: None };
         if !run.recipe_path().is_file() {
             return Err(LogError::NotARun(run.root));
         }
@@ -107,9 +149,87 @@ impl RunDir {
         self.root.join("report.html")
     }
 
-    /// Replaces `status.json`.
+    /// Replaces `status.json`. It is in no ledger: it changes all the time and says nothing of what was found.
     pub fn write_status(&self, status: &Status) -> Result<(), LogError> {
-        write_json(&self.status_path(), status)
+        let ledger = status.ledger || self.ledger.is_some();
+        crate::write_json(&self.status_path(), &Status { ledger, ..status.clone() })
+    }
+
+    /// Writes `summary.json`.
+    pub fn write_summary(&self, summary: &Summary) -> Result<(), LogError> {
+        write(self.ledger.as_deref(), "", "summary.json", &self.summary_path(), &json_bytes(summary)?)
+    }
+
+    /// Reads `summary.json`.
+    pub fn read_summary(&self) -> Result<Summary, LogError> {
+        read_json(&self.summary_path())
+    }
+
+    /// Writes the page of the run, `report.html`. While another process goes on with the run, the page is in no ledger:
+    /// that process writes a later one.
+    pub fn write_page(&self, page: &str) -> Result<(), LogError> {
+        if let Some(ledger) = &self.ledger {
+            return ledger.write("", "report.html", page.as_bytes());
+        }
+        let place = Place::folder(Kind::Run, &self.root);
+        match Ledger::reopen(place) {
+            Ok(Some(ledger)) => {
+                ledger.write("", "report.html", page.as_bytes())?;
+                ledger.close()?;
+            }
+            Ok(None) | Err(LogError::Held { .. }) => write_atomic(&self.report_path(), page.as_bytes())?,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Compares what a reader reads of the run with its ledger: everything but training states and checkpoints.
+    ///
+    /// # Errors
+    /// A ledger that is broken or missing where there must be one.
+    pub fn verify_read(&self) -> Result<Verified, LogError> {
+        let place = Place::folder(Kind::Run, &self.root);
+        verify_some(&place, &|path| !path.contains("/checkpoints/") && !path.ends_with("state.safetensors"))
+    }
+
+    /// Makes sure that the checkpoint of a seed is as it was written; says so where that cannot be told.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`].
+    pub fn verify_checkpoint(&self, arm: &str, seed: u64, step: u64) -> Result<Option<String>, LogError> {
+        let inside = format!("arms/{arm}/seed-{seed}/checkpoints/step-{step:06}/");
+        let found = verify_some(&Place::folder(Kind::Run, &self.root), &|path| path.starts_with(&inside))?;
+        self.trust(found)
+    }
+
+    /// What was found, as an answer: a note where it cannot be told whether the run is whole.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`] if it is not.
+    pub fn trust(&self, found: Verified) -> Result<Option<String>, LogError> {
+        if !found.problems.is_empty() {
+            let (path, problems) = (self.root.clone(), found.problems);
+            return Err(LogError::Damaged { path, problems, remedy: REMEDY.into() });
+        }
+        let note = || format!("{} is not verifiable: {}", self.root.display(), found.notes.join("; "));
+        Ok((!found.verifiable).then(note))
+    }
+
+    /// Makes sure that what the summary is made of is as it was written.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`].
+    pub fn check_measures(&self) -> Result<(), LogError> {
+        let measures = |path: &str| path.ends_with("/metrics.jsonl") || path.contains("/probes/");
+        self.ledger.as_ref().map_or(Ok(()), |ledger| ledger.check(&measures, REMEDY))
+    }
+
+    /// Says that the run is complete; the hash that stands for all of it.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn close(&self) -> Result<Option<String>, LogError> {
+        self.ledger.as_ref().map(|ledger| ledger.close()).transpose()
     }
 
     /// Reads `status.json`; `None` if none was written yet.
@@ -127,7 +247,8 @@ impl RunDir {
         if arm.is_empty() || arm.starts_with('.') || !arm.chars().all(plain) {
             return Err(LogError::ArmName(arm.to_string()));
         }
-        Ok(SeedDir { root: self.root.join("arms").join(arm).join(format!("seed-{seed}")) })
+        let path = format!("arms/{arm}/seed-{seed}");
+        Ok(SeedDir { root: self.root.join(&path), path, ledger: self.ledger.clone() })
     }
 
     /// The (arm, seed) pairs that have a folder, sorted.
@@ -164,6 +285,9 @@ fn names(dir: &Path) -> Result<Vec<String>, LogError> {
 #[derive(Debug, Clone)]
 pub struct SeedDir {
     root: PathBuf,
+    /// The same from the run's folder; also its name as a writer.
+    path: String,
+    ledger: Option<Arc<Ledger>>,
 }
 
 impl SeedDir {
@@ -197,9 +321,62 @@ impl SeedDir {
         self.root.join(format!("probes/step-{step:06}.json"))
     }
 
+    /// `state.safetensors`, what a training needs to go on.
+    pub fn state_path(&self) -> PathBuf {
+        self.root.join("state.safetensors")
+    }
+
     /// Adds a line to `metrics.jsonl`.
     pub fn append_metrics(&self, metrics: &StepMetrics) -> Result<(), LogError> {
-        append_metrics(&self.metrics_path(), metrics)
+        match &self.ledger {
+            Some(ledger) => {
+                let line = crate::metrics::line(&self.metrics_path(), metrics)?;
+                ledger.append(&self.path, &self.below("metrics.jsonl"), &line)
+            }
+            None => crate::append_metrics(&self.metrics_path(), metrics),
+        }
+    }
+
+    /// Writes the rollouts of a step.
+    pub fn write_rollouts(&self, step: u64, rows: &[RolloutRow]) -> Result<(), LogError> {
+        let path = self.rollouts_path(step);
+        self.write(&path, &rollout_bytes(&path, rows)?)
+    }
+
+    /// Writes the transcripts of a battery.
+    pub fn write_probe(&self, step: u64, log: &EvalLog) -> Result<(), LogError> {
+        self.write(&self.probe_path(step), &eval_bytes(log)?)
+    }
+
+    /// Replaces the training state: `fill` writes it as a file of another name.
+    pub fn write_state<E: From<LogError>>(&self, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+        let (path, temp) = (self.state_path(), temporary(&self.state_path()));
+        fs::create_dir_all(&self.root).map_err(LogError::io("make the folder", &self.root))?;
+        fill(&temp).inspect_err(|_| drop(fs::remove_file(&temp)))?;
+        self.put(&temp, &path).map_err(E::from)
+    }
+
+    /// The name that a file of this seed has in the ledger.
+    fn below(&self, name: &str) -> String {
+        format!("{}/{name}", self.path)
+    }
+
+    fn name(&self, path: &Path) -> String {
+        self.below(&path.strip_prefix(&self.root).unwrap_or(path).to_string_lossy())
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), LogError> {
+        write(self.ledger.as_deref(), &self.path, &self.name(path), path, bytes)
+    }
+
+    fn put(&self, temp: &Path, path: &Path) -> Result<(), LogError> {
+        if let Some(ledger) = &self.ledger {
+            return ledger.put(&self.path, temp, &self.name(path));
+        }
+        if path.is_dir() {
+            remove(path)?;
+        }
+        fs::rename(temp, path).map_err(LogError::io("write", path))
     }
 
     /// The finished lines of `metrics.jsonl`.
@@ -209,7 +386,7 @@ impl SeedDir {
 
     /// Writes what the battery found at a step.
     pub fn write_probe_report(&self, step: u64, report: &ProbeReport) -> Result<(), LogError> {
-        write_json(&self.probe_report_path(step), report)
+        self.write(&self.probe_report_path(step), &json_bytes(report)?)
     }
 
     /// What the batteries found, by step.
@@ -232,8 +409,7 @@ impl SeedDir {
         remove(&temp)?;
         fs::create_dir_all(&temp).map_err(LogError::io("make the folder", &temp))?;
         fill(&temp)?;
-        remove(&path)?;
-        fs::rename(&temp, &path).map_err(LogError::io("write", &path))?;
+        self.put(&temp, &path)?;
         Ok(path)
     }
 
@@ -257,22 +433,34 @@ impl SeedDir {
         Ok(names(&self.root.join(folder))?.iter().filter_map(step).collect())
     }
 
-    /// Goes back to the state after `step`, as a resumed run must: drops later metrics, rollouts, probes and
-    /// checkpoints, and everything unfinished. Doing it twice does no harm.
-    pub fn rewind_to(&self, step: u64) -> Result<(), LogError> {
-        if self.metrics_path().exists() {
-            truncate_metrics_to(&self.metrics_path(), step)?;
+    /// Goes back to the state after `updates` updates, as a resumed run must: keeps their metrics and what was probed
+    /// and saved of the policy they made, and drops what is later and everything unfinished. Doing it twice does no
+    /// harm.
+    pub fn rewind_to(&self, updates: u64) -> Result<(), LogError> {
+        let metrics = self.metrics_path();
+        let kept = if updates == 0 { 0 } else { crate::metrics::bytes_below(&metrics, updates)? };
+        let later = |path: &str| {
+            let name = path.strip_prefix(&self.path).and_then(|path| path.strip_prefix('/'));
+            name.and_then(step_in).is_some_and(|step| step > updates)
+        };
+        match &self.ledger {
+            Some(ledger) if kept == 0 => {
+                let metrics = self.below("metrics.jsonl");
+                ledger.remove(&self.path, &|path| path == metrics || later(path))?;
+            }
+            Some(ledger) => {
+                ledger.remove(&self.path, &later)?;
+                ledger.truncate(&self.path, &self.below("metrics.jsonl"), kept)?;
+            }
+            None if kept == 0 => remove(&metrics)?,
+            None => crate::metrics::cut(&metrics, kept)?,
         }
-        for folder in ["", "rollouts", "checkpoints", "probes"] {
+        sweep(&self.root)?;
+        for folder in ["rollouts", "checkpoints", "probes"] {
             let folder = self.root.join(folder);
-            let Ok(entries) = fs::read_dir(&folder) else {
-                continue;
-            };
-            for entry in entries.flatten() {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                let unfinished = name.starts_with('.') && name.ends_with(".tmp");
-                let digits = name.strip_prefix("step-").and_then(|n| n.split('.').next());
-                if unfinished || digits.and_then(|d| d.parse::<u64>().ok()).is_some_and(|s| s > step) {
+            sweep(&folder)?;
+            for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                if later(&self.name(&entry.path())) {
                     remove(&entry.path())?;
                 }
             }
@@ -281,66 +469,44 @@ impl SeedDir {
     }
 }
 
-/// Removes a file or a folder; nothing there is fine.
-fn remove(path: &Path) -> Result<(), LogError> {
-    let gone = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    match gone {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(LogError::io("remove", path)(e)),
-        _ => Ok(()),
+/// The step that a file of a seed is of.
+fn step_in(path: &str) -> Option<u64> {
+    let name = path.split('/').nth(1)?;
+    name.strip_prefix("step-")?.split('.').next()?.parse().ok()
+}
+
+/// The folder of the seed that a file of a run belongs to.
+fn seed_of(path: &str) -> Option<&str> {
+    let (end, _) = path.match_indices('/').nth(2)?;
+    path.starts_with("arms/").then(|| &path[..end])
+}
+
+/// What can be done about a run that is not as it was written.
+const REMEDY: &str =
+    "remove the whole folder arms/ARM/seed-N that is damaged: `loophole run --resume` makes that seed again";
+
+fn write(ledger: Option<&Ledger>, by: &str, name: &str, path: &Path, bytes: &[u8]) -> Result<(), LogError> {
+    match ledger {
+        Some(ledger) => ledger.write(by, name, bytes),
+        None => write_atomic(path, bytes),
     }
 }
 
-/// How far a run has come: `status.json`, rewritten as it goes, for pages and for resuming.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Status {
-    /// What the run is doing.
-    pub state: RunState,
-    /// The arm at work.
-    #[serde(default)]
-    pub arm: Option<String>,
-    /// The seed at work.
-    #[serde(default)]
-    pub seed: Option<u64>,
-    /// Steps done of the arm and seed at work.
-    #[serde(default)]
-    pub step: u64,
-    /// Steps it will have.
-    #[serde(default)]
-    pub steps: u64,
-    /// Arm-seed pairs finished.
-    #[serde(default)]
-    pub done: u64,
-    /// Arm-seed pairs of the run.
-    #[serde(default)]
-    pub total: u64,
-    /// Wall time so far, all sittings together.
-    #[serde(with = "crate::number", default = "crate::number::nan")]
-    pub seconds: f64,
-    /// What a person should know, such as why it failed.
-    #[serde(default)]
-    pub message: Option<String>,
-    /// How submissions were isolated: the tier of the cells.
-    #[serde(default)]
-    pub tier: Option<String>,
-}
-
-/// The state of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RunState {
-    /// At work (or killed without a chance to say so).
-    Running,
-    /// Stopped on request; can be resumed.
-    Interrupted,
-    /// Stopped by an error.
-    Failed,
-    /// Complete.
-    Finished,
+/// Removes what a kill left unfinished in a folder.
+fn sweep(folder: &Path) -> Result<(), LogError> {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if (name.starts_with('.') && name.ends_with(".tmp")) || name == "state.partial" {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RunState;
 
     #[test]
     fn a_run_opens_as_it_was_created() {
@@ -348,11 +514,15 @@ mod tests {
         let root = dir.path().join("run");
         let recipe = "name = \"quick\"\n[[arm]]\nname = \"open\"\n";
         let run = RunDir::create(&root, recipe).unwrap();
-        assert!(matches!(RunDir::create(&root, recipe), Err(LogError::Exists(_))));
+        assert!(matches!(RunDir::create(&root, recipe), Err(LogError::Held { .. })));
         let again = RunDir::open(&root).unwrap();
         assert_eq!((again.hash(), again.recipe().unwrap().as_str()), (run.hash(), recipe));
         assert!(matches!(RunDir::open(dir.path()), Err(LogError::NotARun(_))));
-        fs::write(run.recipe_path(), fs::read_to_string(run.recipe_path()).unwrap() + "seeds = 9\n").unwrap();
+        let hash = run.hash().to_string();
+        drop(run);
+        assert!(matches!(RunDir::create(&root, recipe), Err(LogError::Exists(_))));
+        assert_eq!(RunDir::take_up(&root).unwrap().0.hash(), hash);
+        fs::write(again.recipe_path(), fs::read_to_string(again.recipe_path()).unwrap() + "seeds = 9\n").unwrap();
         assert!(matches!(RunDir::open(&root), Err(LogError::RecipeChanged { .. })));
     }
 
@@ -385,6 +555,7 @@ mod tests {
             seconds: 1.5,
             message: None,
             tier: Some("namespaces".into()),
+            ledger: true,
         };
         run.write_status(&status).unwrap();
         status.state = RunState::Finished;
@@ -409,14 +580,15 @@ mod tests {
         let torn = seed.write_checkpoint(40, |_| Err(LogError::ArmName("stopped".into())));
         assert!(torn.is_err());
         assert_eq!(seed.checkpoints().unwrap(), [10, 20, 30]);
-        fs::write(temporary(&seed.metrics_path()), b"half").unwrap();
+        let half = temporary(&seed.metrics_path());
+        fs::write(&half, b"half").unwrap();
         for _ in 0..2 {
             seed.rewind_to(20).unwrap();
             assert_eq!(seed.checkpoints().unwrap(), [10, 20]);
             assert_eq!(fs::read_dir(seed.root().join("checkpoints")).unwrap().count(), 2);
             assert_eq!(seed.read_probe_reports().unwrap().len(), 2);
-            assert!(!temporary(&seed.metrics_path()).exists());
-            assert_eq!(seed.read_metrics().unwrap().last().unwrap().step, 20);
+            assert!(!half.exists());
+            assert_eq!(seed.read_metrics().unwrap().last().unwrap().step, 19);
         }
     }
 }

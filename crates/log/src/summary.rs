@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Estimate;
 use crate::number::{self, nan};
-use crate::{Estimate, LogError, RunDir};
 
 /// `summary.json`: the whole run in one file. Intervals are 95 %.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -207,18 +207,6 @@ pub enum Answer {
     /// The data cannot tell.
     #[serde(rename = "undecided")]
     Undecided,
-}
-
-impl RunDir {
-    /// Writes `summary.json`.
-    pub fn write_summary(&self, summary: &Summary) -> Result<(), LogError> {
-        crate::write_json(&self.summary_path(), summary)
-    }
-
-    /// Reads `summary.json`.
-    pub fn read_summary(&self) -> Result<Summary, LogError> {
-        crate::read_json(&self.summary_path())
-    }
 }
 
 #[cfg(test)]

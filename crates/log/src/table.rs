@@ -39,11 +39,19 @@ impl TableColumn {
 /// # Errors
 /// [`LogError::Unwritable`] for columns of different length or a name that Parquet's schema does not take.
 pub fn write_table(path: &Path, columns: &[(&str, TableColumn)]) -> Result<(), LogError> {
+    write_atomic(path, &table_bytes(columns)?)
+}
+
+/// The bytes of such a file.
+///
+/// # Errors
+/// As [`write_table`].
+pub fn table_bytes(columns: &[(&str, TableColumn)]) -> Result<Vec<u8>, LogError> {
     let refuse = |why: String| LogError::Unwritable { kind: "Parquet table", why };
     if columns.iter().any(|(_, column)| column.len() != columns[0].1.len()) {
         return Err(refuse("the columns are not equally long".into()));
     }
-    write_atomic(path, &encode(columns).map_err(|error| refuse(error.to_string()))?)
+    encode(columns).map_err(|error| refuse(error.to_string()))
 }
 
 fn encode(columns: &[(&str, TableColumn)]) -> Result<Vec<u8>, ParquetError> {

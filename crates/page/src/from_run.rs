@@ -31,12 +31,33 @@ pub enum ReportError {
 }
 
 impl ReportData {
-    /// Reads the folder of a run, finished or not.
+    /// Reads the folder of a run, finished or not, if it is as it was written. That this cannot be told of a run of an
+    /// earlier version stands among the warnings.
+    ///
+    /// # Errors
+    /// If it is no run, one of its files is broken, or one was cut, edited, removed or put there
+    /// ([`LogError::Damaged`]).
+    pub fn from_run(root: &Path) -> Result<Self, ReportError> {
+        let run = RunDir::open(root)?;
+        let found = run.verify_read()?;
+        let note = run.trust(found)?;
+        Self::read(&run, note.into_iter().collect())
+    }
+
+    /// Reads the folder of a run as it is. What is not as it was written stands among the warnings.
     ///
     /// # Errors
     /// If it is no run, or one of its files is broken.
-    pub fn from_run(root: &Path) -> Result<Self, ReportError> {
+    pub fn from_run_unverified(root: &Path) -> Result<Self, ReportError> {
         let run = RunDir::open(root)?;
+        let warnings = match run.verify_read().and_then(|found| run.trust(found)) {
+            Ok(note) => note.into_iter().collect(),
+            Err(error) => vec![error.to_string()],
+        };
+        Self::read(&run, warnings)
+    }
+
+    fn read(run: &RunDir, warnings: Vec<String>) -> Result<Self, ReportError> {
         let recipe_text = run.recipe()?;
         let recipe: Table =
             recipe_text.parse().map_err(|source| ReportError::Recipe { path: run.recipe_path(), source })?;
@@ -47,6 +68,7 @@ impl ReportData {
             question: text(&recipe, "question").unwrap_or_default(),
             hypothesis: text(&recipe, "hypothesis").unwrap_or_default(),
             hash: run.hash().to_string(),
+            warnings,
             unfinished: summary.is_none() || status.as_ref().is_some_and(|s| s.state != RunState::Finished),
             commands: vec![
                 "loophole run recipe.toml --out again   # the recipe below, or RUN/recipe.toml".into(),
@@ -58,7 +80,7 @@ impl ReportData {
         if let Some(tier) = status.as_ref().and_then(|s| s.tier.clone()) {
             data.versions.push(("isolation of submissions".into(), tier));
         }
-        data.arms = arms(&run, &recipe, summary.as_ref())?;
+        data.arms = arms(run, &recipe, summary.as_ref())?;
         if let Some(summary) = &summary {
             data.comparisons = comparisons(summary);
             data.claims = claims(summary, &recipe);
@@ -66,9 +88,9 @@ impl ReportData {
         }
         data.warnings.extend(status.as_ref().and_then(|s| s.message.clone()));
         data.warnings.extend(few_seeds(&data.arms));
-        data.timings = timings(&run, summary.as_ref())?;
+        data.timings = timings(run, summary.as_ref())?;
         data.excluded = invalid_samples(&data.arms);
-        let chosen = choose_samples(&run, &data.arms);
+        let chosen = choose_samples(run, &data.arms);
         data.created = chosen.date;
         data.samples = chosen.samples;
         data.excluded.extend(chosen.unreadable);

@@ -28,8 +28,24 @@ pub use page::render;
 /// Makes the report of the run in the folder `run` and puts it at `out` as a whole, or not at all.
 ///
 /// # Errors
-/// If `run` is no run, one of its files is broken, or `out` cannot be written.
+/// If `run` is no run, one of its files is broken or not as it was written, or `out` cannot be written.
 pub fn write_report(run: &Path, out: &Path) -> Result<(), ReportError> {
-    let page = render(&ReportData::from_run(run)?);
+    put(run, out, &ReportData::from_run(run)?)
+}
+
+/// The same of a run that is not as it was written; the page says so.
+///
+/// # Errors
+/// If `run` is no run, one of its files is broken, or `out` cannot be written.
+pub fn write_report_unverified(run: &Path, out: &Path) -> Result<(), ReportError> {
+    put(run, out, &ReportData::from_run_unverified(run)?)
+}
+
+fn put(run: &Path, out: &Path, data: &ReportData) -> Result<(), ReportError> {
+    let (page, run) = (render(data), loophole_log::RunDir::open(run)?);
+    // The page that lies with the run is one of its files.
+    if out == run.report_path() {
+        return Ok(run.write_page(&page)?);
+    }
     Ok(loophole_log::write_atomic(out, page.as_bytes())?)
 }

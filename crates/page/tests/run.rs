@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::{HOSTILE, example};
 use loophole_log::*;
-use loophole_page::{ReportData, ReportError, write_report};
+use loophole_page::{ReportData, ReportError, write_report, write_report_unverified};
 
 const RECIPE: &str = r#"
 name = "made-up"
@@ -81,7 +81,7 @@ fn write_run(root: &Path, finished: bool) -> RunDir {
                 };
                 let rows =
                     [row("honest", "def total(items): ..."), row("hack", HOSTILE), row("hack", "the second hack")];
-                write_rollouts(&dir.rollouts_path(step), &rows).unwrap();
+                dir.write_rollouts(step, &rows).unwrap();
             }
             for point in &seed.probes {
                 let probes = point.probes.iter().map(|(name, p)| ProbeResult {
@@ -131,7 +131,7 @@ fn write_run(root: &Path, finished: bool) -> RunDir {
                     ],
                     ..EvalLog::default()
                 };
-                write_eval(&dir.probe_path(point.step), &log).unwrap();
+                dir.write_probe(point.step, &log).unwrap();
             }
             arm_summary.seeds.push(SeedSummary {
                 seed: seed.seed,
@@ -170,6 +170,7 @@ fn write_run(root: &Path, finished: bool) -> RunDir {
         seconds: 527.0,
         message: None,
         tier: Some("landlock".into()),
+        ledger: true,
     };
     run.write_status(&status).unwrap();
     run
@@ -219,8 +220,11 @@ fn a_run_that_was_stopped_makes_a_page_that_says_so() {
     let run = write_run(&root, false);
     fs::write(run.seed("plain", 1).unwrap().rollouts_path(0), b"torn").unwrap();
     let out = dir.path().join("report.html");
-    write_report(&root, &out).unwrap();
+    let refused = write_report(&root, &out).unwrap_err().to_string();
+    assert!(refused.contains("rollouts/step-000000.parquet is cut") && !out.exists(), "{refused}");
+    write_report_unverified(&root, &out).unwrap();
     let page = fs::read_to_string(&out).unwrap();
+    assert!(page.contains("is not as it was written"));
     assert!(page.contains("This run is not finished") && page.contains("has no result yet"));
     assert!(page.contains("transcripts in step-000000.parquet"));
 }
@@ -239,7 +243,7 @@ fn what_is_no_run_is_refused_and_named() {
     let out = dir.path().join("report.html");
     let error = write_report(dir.path(), &out).unwrap_err();
     assert!(matches!(error, ReportError::Log(LogError::NotARun(_))) && !out.exists());
-    let root = dir.path().join("run");
+    let root = dir.path().join("other");
     RunDir::create(&root, "question = ").unwrap();
     let message = write_report(&root, &out).unwrap_err().to_string();
     assert!(message.contains("recipe.toml is not TOML"), "{message}");

@@ -1,5 +1,5 @@
-//! Plays a battery. The samples of the small probes advance together: at every turn one batch for the model, then
-//! the work in cells in parallel. Samples of scenarios are played from beginning to end, many at a time, each on a
+//! Plays a battery. The samples of the small probes advance together, a few at a time: at every turn one batch for the
+//! model, then the work in cells in parallel. Samples of scenarios are played from beginning to end, many at a time, each on a
 //! thread of its own: an episode has as many turns as the model likes, and a checkpoint joins what waits into
 //! batches by itself.
 
@@ -234,13 +234,7 @@ pub fn play(
     // What a model or machine failed at is tried again.
     let mut records: Vec<SampleRecord> = earlier.into_iter().filter(|record| record.error.is_none()).collect();
     let done: BTreeSet<Of> = records.iter().map(of).collect();
-    let small = small(samples(battery, options, &done)?, chat, pool, options, watch)?;
-    for record in &small {
-        if watch(Event::Sample(record)).is_break() {
-            return Err(ProbeError::Stopped);
-        }
-    }
-    records.extend(small);
+    records.extend(small(samples(battery, options, &done)?, chat, pool, options, watch)?);
     records.extend(large(&places(battery, options, &done), chat, pool, options, watch)?);
     // In the order of the battery, whatever was played when.
     let order: BTreeMap<&str, usize> = battery.names().into_iter().enumerate().map(|(at, name)| (name, at)).collect();
@@ -251,56 +245,91 @@ pub fn play(
     Ok(BatteryReport::new(battery, records, options.seed, started.elapsed().as_secs_f64()))
 }
 
+/// Samples of the small probes that talk at the same time, for each processor: enough for a batch to be worth it, few
+/// enough to be left within seconds.
+const SMALL_WIDTH: usize = 32;
+
 fn small(
-    mut samples: Vec<Sample>,
+    samples: Vec<Sample>,
     chat: &dyn Chat,
     pool: Option<&Pool>,
     options: &BatteryOptions,
     watch: &mut dyn FnMut(Event) -> ControlFlow<()>,
 ) -> Result<Vec<SampleRecord>, ProbeError> {
     let total = samples.len();
-    for turn in 1..=MOST_TURNS {
-        let mut waiting = Vec::new();
-        let mut batch = Vec::new();
-        for (at, sample) in samples.iter_mut().enumerate() {
-            let requests = sample.requests(options);
-            if !requests.is_empty() {
-                waiting.push((at, requests.len()));
-                batch.extend(requests);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let width = options.width.max(processors * SMALL_WIDTH);
+    let mut records = Vec::with_capacity(total);
+    let mut heard = false;
+    let mut samples = samples.into_iter();
+    loop {
+        let mut live: Vec<Sample> = samples.by_ref().take(width).collect();
+        if live.is_empty() {
+            return Ok(records);
+        }
+        for turn in 1..=MOST_TURNS {
+            let mut counts = Vec::new();
+            let mut batch = Vec::new();
+            let mut talking = Vec::with_capacity(live.len());
+            for mut sample in live {
+                let requests = sample.requests(options);
+                if requests.is_empty() {
+                    end(sample, &mut records, watch)?;
+                } else {
+                    counts.push(requests.len());
+                    batch.extend(requests);
+                    talking.push(sample);
+                }
             }
-        }
-        if watch(Event::Turn(Progress { turn, live: waiting.len(), total })).is_break() {
-            return Err(ProbeError::Stopped);
-        }
-        if batch.is_empty() {
-            break;
-        }
-        let expected = batch.len();
-        let replies = chat.reply(&batch);
-        if replies.len() != expected {
-            return Err(ProbeError::Replies { model: chat.name().to_string(), expected, got: replies.len() });
-        }
-        // If nothing at all comes back, nothing will.
-        if let Some(Err(error)) = replies.iter().find(|reply| reply.as_ref().is_err_and(|error| error.fatal())) {
-            return Err(error.clone().into());
-        }
-        if let (true, Some(Err(error))) = (replies.iter().all(Result::is_err), replies.first()) {
-            return Err(error.clone().into());
-        }
-        let mut replies = replies.into_iter();
-        for (at, count) in waiting {
-            match replies.by_ref().take(count).collect::<Vec<_>>().into_iter().collect::<Result<Vec<_>, _>>() {
-                Ok(said) => samples[at].hear(said),
-                Err(error) => samples[at].failed = Some(error.to_string()),
+            live = talking;
+            if watch(Event::Turn(Progress { turn, live: live.len(), total })).is_break() {
+                return Err(ProbeError::Stopped);
             }
-        }
-        samples.par_iter_mut().for_each(|sample| {
-            if sample.failed.is_none() {
-                sample.trial.works(pool);
+            if batch.is_empty() {
+                break;
             }
-        });
+            let expected = batch.len();
+            let replies = chat.reply(&batch);
+            if replies.len() != expected {
+                return Err(ProbeError::Replies { model: chat.name().to_string(), expected, got: replies.len() });
+            }
+            if let Some(Err(error)) = replies.iter().find(|reply| reply.as_ref().is_err_and(|error| error.fatal())) {
+                return Err(error.clone().into());
+            }
+            heard |= replies.iter().any(Result::is_ok);
+            // If nothing at all comes back, nothing will.
+            if let (false, Some(Err(error))) = (heard, replies.first()) {
+                return Err(error.clone().into());
+            }
+            let mut replies = replies.into_iter();
+            for (sample, count) in live.iter_mut().zip(counts) {
+                match replies.by_ref().take(count).collect::<Vec<_>>().into_iter().collect::<Result<Vec<_>, _>>() {
+                    Ok(said) => sample.hear(said),
+                    Err(error) => sample.failed = Some(error.to_string()),
+                }
+            }
+            live.par_iter_mut().for_each(|sample| {
+                if sample.failed.is_none() {
+                    sample.trial.works(pool);
+                }
+            });
+        }
+        for sample in live {
+            end(sample, &mut records, watch)?;
+        }
     }
-    Ok(samples.into_iter().map(Sample::finish).collect())
+}
+
+/// Takes a sample that has ended, and tells of it at once: what is played is not to be lost with what is not.
+fn end(
+    sample: Sample,
+    records: &mut Vec<SampleRecord>,
+    watch: &mut dyn FnMut(Event) -> ControlFlow<()>,
+) -> Result<(), ProbeError> {
+    let record = sample.finish();
+    let left = watch(Event::Sample(&record)).is_break();
+    records.push(record);
+    if left { Err(ProbeError::Stopped) } else { Ok(()) }
 }
 
 fn large(

@@ -232,7 +232,8 @@ impl Grpo {
         }
     }
 
-    /// Writes everything a later process needs to go on as if nothing had happened.
+    /// Writes everything a later process needs to go on as if nothing had happened. The file grows under its name: it
+    /// is the caller who renames it into its place, so that a kill leaves the last whole one.
     ///
     /// # Errors
     /// A file that cannot be written.

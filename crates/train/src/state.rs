@@ -1,11 +1,11 @@
-//! What a training needs to go on: parameters, the optimizer's moments, the step. One safetensors file,
-//! written beside its place and renamed, so that a kill leaves the last whole one.
+//! What a training needs to go on: parameters, the optimizer's moments, the step. One safetensors file, the same
+//! bytes for the same training.
 
-use std::collections::HashMap;
+use std::io::Write;
 use std::path::Path;
 
 use loophole_lm::AdamW;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::TrainError;
 
@@ -13,7 +13,7 @@ fn failed(path: &Path) -> impl Fn(String) -> TrainError + '_ {
     move |reason| TrainError::State { path: path.into(), reason }
 }
 
-/// Writes the state after `step` updates.
+/// Writes the state after `step` updates; the caller renames the file into its place.
 pub(crate) fn save(path: &Path, params: &[f32], optimizer: &AdamW, step: usize) -> Result<(), TrainError> {
     let fail = failed(path);
     let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
@@ -26,11 +26,14 @@ pub(crate) fn save(path: &Path, params: &[f32], optimizer: &AdamW, step: usize) 
                 .map_err(|e| fail(e.to_string()))
         })
         .collect::<Result<_, _>>()?;
-    let counts =
-        HashMap::from([("step".into(), step.to_string()), ("optimizer_step".into(), optimizer.step.to_string())]);
-    let data = serialize(views, Some(counts)).map_err(|e| fail(e.to_string()))?;
-    let partial = path.with_extension("partial");
-    std::fs::write(&partial, data).and_then(|()| std::fs::rename(&partial, path)).map_err(|e| fail(e.to_string()))
+    let (step, optimizer_step) = (step.to_string(), optimizer.step.to_string());
+    let counts = [("step", step.as_str()), ("optimizer_step", &optimizer_step)];
+    let data = loophole_lm::serialize(views, &counts).map_err(|e| fail(e.to_string()))?;
+    let written = std::fs::File::create(path).and_then(|mut file| {
+        file.write_all(&data)?;
+        file.sync_data()
+    });
+    written.map_err(|e| fail(e.to_string()))
 }
 
 /// Reads a state back and returns the number of updates made.

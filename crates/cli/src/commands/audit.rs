@@ -1,5 +1,6 @@
 //! `loophole audit`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,8 +9,10 @@ use loophole_audit::{
     AuditError, Baseline, Event, Hardened, Hardening, Options as Plan, Protocol, Report, RewardFrom, Settings,
     Signature,
 };
+use loophole_log::{Kind, Ledger, Lock, Place};
 use serde_json::{Value, json};
 
+use crate::leave;
 use crate::output::{self, Error, Exit, Options, line};
 
 /// Arguments of `loophole audit`.
@@ -121,8 +124,14 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
     if (arguments.log.is_some() || arguments.openenv.is_some()) && targets.len() > 1 {
         return Err(Error::Input("--log and --openenv are about one task; name it with --task".into()));
     }
+    let files = Outputs::lock(arguments)?;
+    leave::listen(|| eprintln!("{LEFT}"));
     let mut reports = Vec::new();
-    let harden = |folder: &PathBuf| Hardening::write(&arguments.target, &settings, folder);
+    let harden = |folder: &PathBuf| -> Result<Hardening, Error> {
+        let hardening = Hardening::write(&arguments.target, &settings, folder)?;
+        loophole_log::seal(Kind::Grader, folder)?;
+        Ok(hardening)
+    };
     let hardening = arguments.harden.as_ref().map(harden).transpose()?;
     let mut hardened: Vec<Hardened> = Vec::new();
     let mut failed: Option<Error> = None;
@@ -150,7 +159,11 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
     if let Some(error) = failed.take_if(|_| reports.is_empty()) {
         return Err(error);
     }
-    write(arguments, &reports, began)?;
+    if leave::asked() {
+        output.say(LEFT);
+        return Ok(Exit::Interrupted);
+    }
+    write(arguments, files, &reports, began)?;
 
     let mut new = 0;
     for (i, report) in reports.iter().enumerate() {
@@ -213,22 +226,55 @@ fn show(report: &Report, new: Option<&[&str]>, hardened: Option<&Hardened>, outp
     }
 }
 
+/// What is said when an audit was left.
+const LEFT: &str = "interrupted; no report was written, the same command begins anew";
+
+/// The files that were asked for, held from the beginning: nobody audits for minutes and then cannot write.
+struct Outputs {
+    files: BTreeMap<PathBuf, Lock>,
+    _harden: Option<Lock>,
+}
+
+impl Outputs {
+    fn lock(arguments: &AuditArguments) -> Result<Outputs, Error> {
+        let paths = [&arguments.sarif, &arguments.html, &arguments.openenv, &arguments.log];
+        let mut files = BTreeMap::new();
+        for path in paths.into_iter().flatten() {
+            let lock = Place::file(Kind::Audit, path).lock()?;
+            files.insert(path.clone(), lock);
+        }
+        let harden =
+            arguments.harden.as_deref().map(|folder| Place::folder(Kind::Grader, folder).lock()).transpose()?;
+        Ok(Outputs { files, _harden: harden })
+    }
+
+    fn write(&mut self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        let place = Place::file(Kind::Audit, path);
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let (Some(lock), Some(name)) = (self.files.remove(path), name) else {
+            return Err(Error::Input(format!("{}: name a file, and each once", path.display())));
+        };
+        let ledger = Ledger::begin_held(place, lock)?;
+        ledger.write("", &name, bytes)?;
+        ledger.close_short()?;
+        Ok(())
+    }
+}
+
 /// Writes the forms that were asked for.
-fn write(arguments: &AuditArguments, reports: &[Report], began: u64) -> Result<(), Error> {
-    let text =
-        |path: &Path, text: String| -> Result<(), Error> { Ok(loophole_log::write_atomic(path, text.as_bytes())?) };
+fn write(arguments: &AuditArguments, mut files: Outputs, reports: &[Report], began: u64) -> Result<(), Error> {
     let pretty = |value: &Value| serde_json::to_string_pretty(value).map(|t| t + "\n").unwrap_or_default();
     if let Some(path) = &arguments.sarif {
-        text(path, pretty(&loophole_audit::sarif(reports)?))?;
+        files.write(path, pretty(&loophole_audit::sarif(reports)?).as_bytes())?;
     }
     if let Some(path) = &arguments.html {
-        text(path, loophole_audit::html(reports))?;
+        files.write(path, loophole_audit::html(reports).as_bytes())?;
     }
     if let (Some(path), Some(report)) = (&arguments.openenv, reports.first()) {
-        text(path, pretty(&loophole_audit::openenv(report)))?;
+        files.write(path, pretty(&loophole_audit::openenv(report)).as_bytes())?;
     }
     if let (Some(path), Some(report)) = (&arguments.log, reports.first()) {
-        loophole_log::write_eval(path, &loophole_audit::inspect_log(report, began, now()))?;
+        files.write(path, &loophole_log::eval_bytes(&loophole_audit::inspect_log(report, began, now()))?)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, LineWriter, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -12,8 +12,10 @@ use loophole_cell::{Pool, PoolOptions};
 use loophole_foreign::one_line;
 use loophole_grade::corpus::Corpus;
 use loophole_grade::{GradeError, Graded, Grader, GraderKind, Lab, StreamError, Task, Verdict};
+use loophole_log::{Kind, Ledger, LogError, Place};
 use serde_json::{Value, json};
 
+use crate::leave;
 use crate::output::{self, Error, Exit, Options, line};
 
 mod evidence;
@@ -95,9 +97,14 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
     }
     let stream = loophole_grade::stream(&lab, &tasks, &grader, submissions, jobs(arguments))?;
     let mut tally = Tally::new(arguments, submissions, output)?;
+    let hint = go_on(arguments);
+    leave::listen(move || eprintln!("{hint}"));
     let stream = stream.from_index(tally.next);
     if arguments.no_label {
         for (index, item) in stream.rewards_only() {
+            if leave::asked() {
+                return Ok(tally.left());
+            }
             if let Some((task, paid)) = tally.take(item)? {
                 tally.write(&paid.record(&task, index))?;
                 if output.verbose && !output.json {
@@ -111,9 +118,12 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
         }
     } else {
         for (index, item) in stream.with_evidence() {
+            if leave::asked() {
+                return Ok(tally.left());
+            }
             if let Some((graded, reruns)) = tally.take(item)? {
-                if let Some(out) = arguments.out.as_ref().filter(|_| !reruns.is_empty()) {
-                    evidence::write(out, index, &graded, &reruns, arguments.python.as_deref())?;
+                if let Some(file) = tally.file.as_ref().filter(|_| !reruns.is_empty()) {
+                    evidence::write(&file.ledger, &file.name, index, &graded, &reruns, arguments.python.as_deref())?;
                 }
                 tally.write(&graded.record(index))?;
                 tally.label(&graded);
@@ -160,13 +170,59 @@ fn corpus(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error> {
     Ok(if wrong.is_empty() { Exit::Clean } else { Exit::Found })
 }
 
+fn go_on(arguments: &GradeArguments) -> &'static str {
+    match arguments.out {
+        Some(_) => "interrupted; the same command with --resume goes on",
+        None => "interrupted; with --out FILE, --resume could go on",
+    }
+}
+
+/// The file asked for, written beside its place until it is whole.
+struct OutFile {
+    ledger: Ledger,
+    /// Its name, and the one it has until it is whole.
+    name: String,
+    partial: String,
+    /// Where it lies until then.
+    path: PathBuf,
+}
+
+impl OutFile {
+    /// Begins the file, or takes up one that was begun, with what is to be said about it.
+    fn open(path: &Path, resume: bool) -> Result<(OutFile, Vec<String>), Error> {
+        let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else {
+            return Err(Error::Input(format!("--out {}: name a file", path.display())));
+        };
+        let place = Place::file(Kind::Grade, path);
+        if let Some(pid) = place.holder() {
+            return Err(LogError::Held { path: path.into(), pid }.into());
+        }
+        let there = path.with_added_extension("partial");
+        if resume && !there.exists() && path.exists() {
+            return Err(Error::Input(format!("{} is finished: there is nothing to resume", path.display())));
+        }
+        let (ledger, notes) = if resume {
+            Ledger::take_up(place, "grade again without --resume")?
+        } else {
+            let lock = place.lock()?;
+            // What an earlier grading left is about the records that are replaced.
+            for old in [&there, &path.with_added_extension("evidence")] {
+                loophole_log::remove(old)?;
+            }
+            (Ledger::begin_held(place, lock)?, Vec::new())
+        };
+        let partial = format!("{name}.partial");
+        ledger.append("", &partial, b"")?;
+        Ok((OutFile { ledger, name, partial, path: there }, notes))
+    }
+}
+
 /// What was read so far, and where it goes.
 struct Tally<'a> {
     arguments: &'a GradeArguments,
     submissions: &'a Path,
     output: &'a Options,
-    /// The file asked for, written beside its place until it is whole.
-    file: Option<(LineWriter<File>, PathBuf, &'a Path)>,
+    file: Option<OutFile>,
     bar: output::Bar,
     began: Instant,
     /// The first index that is not in the file yet.
@@ -198,28 +254,21 @@ impl<'a> Tally<'a> {
             families: BTreeMap::new(),
         };
         if let Some(path) = &arguments.out {
-            let partial = path.with_added_extension("partial");
-            let failed = |source| Error::Write { path: partial.clone(), source };
-            if arguments.resume && !partial.exists() && path.exists() {
-                return Err(Error::Input(format!("{} is finished: there is nothing to resume", path.display())));
-            }
-            if !arguments.resume {
-                File::create(&partial).map_err(failed)?;
-            }
-            let mut file =
-                File::options().read(true).write(true).create(true).truncate(false).open(&partial).map_err(failed)?;
-            let whole = tally.take_up(&mut file).map_err(failed)?;
-            file.set_len(whole).and_then(|()| file.seek(SeekFrom::Start(whole))).map_err(failed)?;
-            tally.file = Some((LineWriter::new(file), partial, path.as_path()));
+            let (file, notes) = OutFile::open(path, arguments.resume)?;
+            notes.iter().for_each(|note| output.warn(note));
+            tally.take_up(&file)?;
+            tally.file = Some(file);
         }
         Ok(tally)
     }
 
-    /// Counts the records that an earlier run left; returns how many bytes of the file are whole lines.
-    fn take_up(&mut self, file: &mut File) -> std::io::Result<u64> {
+    /// Counts the records that an earlier run left, and drops what is no whole line.
+    fn take_up(&mut self, file: &OutFile) -> Result<(), Error> {
+        let failed = |source| Error::Write { path: file.path.clone(), source };
+        let mut reader = BufReader::new(File::open(&file.path).map_err(failed)?);
         // Bytes: a line that was cut off may end within a letter.
-        let (mut reader, mut whole, mut text) = (BufReader::new(file), 0, Vec::new());
-        while reader.read_until(b'\n', &mut text)? > 0 && text.ends_with(b"\n") {
+        let (mut whole, mut text) = (0, Vec::new());
+        while reader.read_until(b'\n', &mut text).map_err(failed)? > 0 && text.ends_with(b"\n") {
             let Ok(record) = serde_json::from_slice::<Value>(&text) else { break };
             let Some(index) = record["index"].as_u64() else { break };
             whole += text.len() as u64;
@@ -228,7 +277,14 @@ impl<'a> Tally<'a> {
             self.count_in(&record);
             text.clear();
         }
-        Ok(whole)
+        Ok(file.ledger.truncate("", &file.partial, whole)?)
+    }
+
+    /// What is said when the grading was left.
+    fn left(&self) -> Exit {
+        self.bar.finish_and_clear();
+        self.output.say(go_on(self.arguments));
+        Exit::Interrupted
     }
 
     fn count_in(&mut self, record: &Value) {
@@ -264,8 +320,8 @@ impl<'a> Tally<'a> {
 
     fn write(&mut self, record: &Value) -> Result<(), Error> {
         self.count_in(record);
-        if let Some((file, partial, _)) = &mut self.file {
-            writeln!(file, "{record}").map_err(|source| Error::Write { path: partial.clone(), source })?;
+        if let Some(file) = &self.file {
+            file.ledger.append("", &file.partial, format!("{record}\n").as_bytes())?;
         }
         if self.output.json {
             output::json(record);
@@ -285,9 +341,9 @@ impl<'a> Tally<'a> {
 
     fn finish(self, tier: &str) -> Result<Exit, Error> {
         self.bar.finish_and_clear();
-        if let Some((mut file, partial, path)) = self.file {
-            let done = file.flush().and_then(|()| std::fs::rename(&partial, path));
-            done.map_err(|source| Error::Write { path: path.into(), source })?;
+        if let Some(file) = &self.file {
+            file.ledger.rename(&file.partial, &file.name)?;
+            file.ledger.close_short()?;
         }
         let (count, broken) = (self.count, self.broken);
         let per_second = (count - self.earlier) as f64 / self.began.elapsed().as_secs_f64().max(1e-9);

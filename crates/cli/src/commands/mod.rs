@@ -11,6 +11,7 @@ mod probe_files;
 mod probe_table;
 mod run;
 mod serve;
+mod verify;
 
 use clap::Subcommand;
 
@@ -26,6 +27,8 @@ pub enum Command {
     Train(run::TrainArguments),
     /// Write the self-contained page of a run
     Report(run::ReportArguments),
+    /// Tell whether results are whole and unedited
+    Verify(verify::VerifyArguments),
     /// Grade and label submissions by execution
     Grade(grade::GradeArguments),
     /// Attack a grader or an environment, and prove every hole
@@ -53,6 +56,7 @@ impl Command {
             Command::Run(arguments) => run::run(arguments, output),
             Command::Train(arguments) => run::train(arguments, output),
             Command::Report(arguments) => run::report(arguments, output),
+            Command::Verify(arguments) => verify::verify(arguments, output),
             Command::Grade(arguments) => grade::grade(arguments, output),
             Command::Audit(arguments) => audit::audit(arguments, output),
             Command::Probe(arguments) => probe::probe(arguments, output),

@@ -90,7 +90,8 @@ fn from_run(place: &str, threads: usize) -> Result<Local, Error> {
     // A checkpoint has no tokenizer of its own: it is that of the organism which the arm began with.
     let base =
         find_organism(base.unwrap_or(&recipe.organism), Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")));
-    let dir = run_dir.seed(arm, seed.parse().map_err(|_| form())?)?;
+    let number = seed.parse().map_err(|_| form())?;
+    let dir = run_dir.seed(arm, number)?;
     let steps = dir.checkpoints()?;
     let wanted = match step {
         Some(step) => step.parse().map_err(|_| form())?,
@@ -98,6 +99,9 @@ fn from_run(place: &str, threads: usize) -> Result<Local, Error> {
     };
     if !steps.contains(&wanted) {
         return Err(Error::Input(format!("{run}/{arm}/{seed} has checkpoints after steps {steps:?}, not {wanted}")));
+    }
+    if let Some(note) = run_dir.verify_checkpoint(arm, number, wanted)? {
+        eprintln!("warning: {note}");
     }
     let checkpoint = dir.checkpoint_path(wanted);
     Ok(if checkpoint.join("adapter_config.json").exists() {

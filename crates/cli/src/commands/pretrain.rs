@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use loophole_lab::{Event, OrganismRecipe};
+use loophole_lab::{Event, LabError, OrganismRecipe};
 
+use crate::leave;
 use crate::output::{Error, Exit, Options, line};
 
 /// Arguments of `loophole pretrain`.
@@ -36,7 +37,8 @@ pub fn pretrain(arguments: &PretrainArguments, output: &Options) -> Result<Exit,
     let out = arguments.out.clone().unwrap_or_else(|| recipe.out.clone());
     let threads = arguments.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let bar = output.bar(recipe.pretrain.steps as u64);
-    loophole_lab::pretrain(&recipe, &out, threads, &mut |event| {
+    leave::listen(|| eprintln!("interrupted; nothing was written, the same command begins anew"));
+    let mut watch = |event| {
         if let Event::Pretrained { step, steps, loss, tokens_per_second } = event {
             bar.set_position(step as u64);
             bar.set_message(format!("loss {loss:.3}, {tokens_per_second:.0} tokens/s"));
@@ -44,8 +46,14 @@ pub fn pretrain(arguments: &PretrainArguments, output: &Options) -> Result<Exit,
                 output.say(&format!("step {step} of {steps}: loss {loss:.4}, {tokens_per_second:.0} tokens/s"));
             }
         }
-    })?;
+    };
+    let made = loophole_lab::pretrain(&recipe, &out, threads, &mut watch, &leave::asked);
     bar.finish_and_clear();
+    if let Err(error @ LabError::Interrupted) = made {
+        output.say(&error.to_string());
+        return Ok(Exit::Interrupted);
+    }
+    made?;
     output.say(&format!("wrote {}; its card says what it can do", out.display()));
     if output.json {
         crate::output::json(&serde_json::json!({ "out": out }));

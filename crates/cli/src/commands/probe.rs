@@ -2,7 +2,6 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,7 @@ use loophole_world::{Characters, WorldConfig};
 
 use super::probe_files::{Folder, Identity};
 use super::{model, probe_table};
+use crate::leave;
 use crate::output::{self, Error, Exit, Options};
 
 /// How an agent gives its commands.
@@ -217,8 +217,11 @@ fn remote(model: &str) -> bool {
     ["openai:", "anthropic:", "http://", "https://"].iter().any(|form| model.starts_with(form))
 }
 
+/// What is said when a battery was left.
+const GO_ON: &str = "interrupted; the same command goes on from here";
+const GONE: &str = "interrupted; with --out FOLDER, the same command could go on from here";
+
 fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit, Error> {
-    static LEAVE: AtomicBool = AtomicBool::new(false);
     let battery = battery(arguments)?;
     let chat = model::open(name)?;
     let options = BatteryOptions {
@@ -241,19 +244,14 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
         return Err(Error::Input("nothing to play: no probe of the battery has such an arm".into()));
     }
     let identity = Identity::new(name, &battery, &arguments.axis, &options);
-    let mut folder = arguments.out.as_deref().map(|out| Folder::open(out, &identity)).transpose()?;
+    let mut folder = arguments.out.as_deref().map(|out| Folder::open(out, &identity, output)).transpose()?;
     let earlier = folder.as_mut().map(|folder| std::mem::take(&mut folder.samples)).unwrap_or_default();
     if !earlier.is_empty() {
         output.say(&format!("{} of {total} samples are there already", earlier.len()));
     }
     let pool = Pool::start(PoolOptions::default())?;
-    // A second handler would only be refused; the first stays.
-    let _ = ctrlc::set_handler(|| {
-        if LEAVE.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-        output::tell("leaving (again to leave at once)");
-    });
+    let hint = if folder.is_some() { GO_ON } else { GONE };
+    leave::listen(move || eprintln!("{hint}"));
     let bar = output.bar(total as u64);
     bar.set_position(earlier.len() as u64);
     let mut table = probe_table::Live::new(&battery, &earlier);
@@ -282,7 +280,7 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
                 }
             }
         }
-        if LEAVE.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if leave::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     // Ends with the play: then nobody sends any more.
     let (playing, over) = channel::<()>();
@@ -304,7 +302,7 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
     let mut report = match (played, failed) {
         (_, Some(error)) => return Err(error),
         (Err(ProbeError::Stopped), _) => {
-            output.say("interrupted; the same command with --out goes on from here");
+            output.say(hint);
             return Ok(Exit::Interrupted);
         }
         (played, _) => played?,
@@ -380,7 +378,7 @@ fn ask_judge(samples: &mut [SampleRecord], name: &str, output: &Options) -> Resu
 }
 
 fn compare(before: &std::path::Path, after: &std::path::Path, seed: u64, output: &Options) -> Result<Exit, Error> {
-    let read = |path: &std::path::Path| -> Result<Vec<SampleRecord>, Error> { Folder::read(path) };
+    let read = |path: &std::path::Path| -> Result<Vec<SampleRecord>, Error> { Folder::read_whole(path, output) };
     let found = loophole_probe::compare(&read(before)?, &read(after)?, seed);
     if found.probes.is_empty() {
         return Err(Error::Input(format!(

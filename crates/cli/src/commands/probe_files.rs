@@ -1,17 +1,17 @@
 //! The folder of a played battery: `samples.jsonl` grows sample by sample, so that a run that was cut off goes on;
-//! the other files are made from it at the end. Equal samples give equal files, times of the Inspect log apart,
+//! the other files are made from it at the end. A ledger knows how each of them was written. Equal samples give equal files, times of the Inspect log apart,
 //! which are `SOURCE_DATE_EPOCH` where that is set.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use loophole_lab::records;
-use loophole_log::{ProbeReport, TableColumn};
+use loophole_log::{Kind, Ledger, LogError, Place, ProbeReport, TableColumn};
 use loophole_probe::{Battery, BatteryOptions, BatteryReport, SampleRecord};
 use serde::{Deserialize, Serialize};
 
-use crate::output::Error;
+use crate::output::{Error, Options};
 
 const SAMPLES: &str = "samples.jsonl";
 
@@ -53,44 +53,78 @@ impl Identity {
     }
 }
 
-/// A folder that is being filled.
+/// `run.json`.
+#[derive(Serialize)]
+struct Marked<'a> {
+    #[serde(flatten)]
+    identity: &'a Identity,
+    /// Says that there is a ledger, so that one which is gone is missed.
+    ledger: bool,
+}
+
+/// A folder that is being filled, by its one owner.
 pub struct Folder {
-    path: PathBuf,
-    file: std::fs::File,
+    ledger: Ledger,
     /// What was there already.
     pub samples: Vec<SampleRecord>,
 }
 
-fn failed(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
-    move |source| Error::Write { path: path.to_path_buf(), source }
-}
+/// What can be done about a folder that is not as it was written.
+const REMEDY: &str = "play the battery again into another folder";
+/// Files that are made from the samples, and made again where they are not as they were.
+const MADE: [&str; 3] = ["samples.parquet", "probes.eval", "probes.json"];
 
 impl Folder {
     /// Opens or makes the folder; what a kill left half-written is dropped.
-    pub fn open(path: &Path, identity: &Identity) -> Result<Self, Error> {
-        std::fs::create_dir_all(path).map_err(failed(path))?;
-        let place = path.join("run.json");
-        if let Ok(text) = std::fs::read_to_string(&place) {
+    pub fn open(path: &Path, identity: &Identity, output: &Options) -> Result<Self, Error> {
+        let place = Place::folder(Kind::Probe, path);
+        if let Some(pid) = place.holder() {
+            return Err(LogError::Held { path: path.into(), pid }.into());
+        }
+        let about = path.join("run.json");
+        if let Ok(text) = std::fs::read_to_string(&about) {
             let there: Option<Identity> = serde_json::from_str(&text).ok();
             if there.as_ref() != Some(identity) {
                 return Err(Error::Input(format!(
                     "{} holds samples of another run; name another folder, or see {} for what it was",
                     path.display(),
-                    place.display()
+                    about.display()
                 )));
             }
-        } else {
-            loophole_log::write_json(&place, identity)?;
+        }
+        let (ledger, notes) = Ledger::take_up_but(place, REMEDY, &|problem, _| MADE.contains(&problem.path.as_str()))?;
+        notes.iter().for_each(|note| output.warn(note));
+        let marked = json_text(&Marked { identity, ledger: true })?;
+        if std::fs::read(&about).ok().as_deref() != Some(&marked) {
+            ledger.write("", "run.json", &marked)?;
         }
         let file = path.join(SAMPLES);
-        let samples = if file.exists() { Folder::read(path)? } else { Vec::new() };
-        replace(path, &samples)?;
-        let file = std::fs::OpenOptions::new().append(true).open(&file).map_err(failed(path))?;
-        Ok(Folder { path: path.to_path_buf(), file, samples })
+        let mut samples = Vec::new();
+        if file.exists() {
+            let whole;
+            (samples, whole) = Folder::read(path)?;
+            ledger.truncate("", SAMPLES, whole)?;
+        }
+        Ok(Folder { ledger, samples })
     }
 
-    /// The samples of a folder.
-    pub fn read(path: &Path) -> Result<Vec<SampleRecord>, Error> {
+    /// The samples of a folder that is as it was written, and is not only begun.
+    pub fn read_whole(path: &Path, output: &Options) -> Result<Vec<SampleRecord>, Error> {
+        if path.join(SAMPLES).exists() || path.join("run.json").exists() {
+            let found = loophole_log::verify(&Place::folder(Kind::Probe, path))?;
+            if !found.problems.is_empty() {
+                let (path, problems) = (path.to_path_buf(), found.problems);
+                return Err(LogError::Damaged { path, problems, remedy: REMEDY.into() }.into());
+            }
+            if !found.verifiable {
+                output.warn(&format!("{} is not verifiable: {}", path.display(), found.notes.join("; ")));
+            }
+        }
+        Ok(Folder::read(path)?.0)
+    }
+
+    /// The samples of a folder, and the bytes of their lines.
+    fn read(path: &Path) -> Result<(Vec<SampleRecord>, u64), Error> {
         let place = path.join(SAMPLES);
         let file = std::fs::File::open(&place).map_err(|error| {
             Error::Input(format!(
@@ -98,30 +132,27 @@ impl Folder {
                 place.display()
             ))
         })?;
-        let mut samples = Vec::new();
-        let mut lines = BufReader::new(file).lines().enumerate().peekable();
-        while let Some((number, text)) = lines.next() {
-            let text = text.map_err(|error| Error::Input(format!("{}: {error}", place.display())))?;
-            match serde_json::from_str(&text) {
-                Ok(sample) => samples.push(sample),
-                // A kill in the middle of a line.
-                Err(_) if lines.peek().is_none() => {}
-                Err(error) => {
-                    return Err(Error::Input(format!("{} line {}: {error}", place.display(), number + 1)));
-                }
-            }
+        let (mut samples, mut whole, mut text) = (Vec::new(), 0, Vec::new());
+        let mut reader = BufReader::new(file);
+        let wrong = |error: &dyn std::fmt::Display| Error::Input(format!("{}: {error}", place.display()));
+        // A line without its end was being written when a kill came.
+        while reader.read_until(b'\n', &mut text).map_err(|error| wrong(&error))? > 0 && text.ends_with(b"\n") {
+            let sample = serde_json::from_slice(&text);
+            samples.push(sample.map_err(|error| wrong(&format!("line {}: {error}", samples.len() + 1)))?);
+            whole += text.len() as u64;
+            text.clear();
         }
-        Ok(samples)
+        Ok((samples, whole))
     }
 
     /// Writes one more sample down.
     pub fn append(&mut self, sample: &SampleRecord) -> Result<(), Error> {
-        write(&mut self.file, std::slice::from_ref(sample)).map_err(failed(&self.path))
+        Ok(self.ledger.append("", SAMPLES, &lines(std::slice::from_ref(sample))?)?)
     }
 
     /// All files from all samples, in the battery's order.
     pub fn finish(&mut self, report: &BatteryReport, summary: &ProbeReport, identity: &Identity) -> Result<(), Error> {
-        replace(&self.path, &report.samples)?;
+        self.ledger.write("", SAMPLES, &lines(&report.samples)?)?;
         let of = |text: &dyn Fn(&SampleRecord) -> String| TableColumn::Text(report.samples.iter().map(text).collect());
         let json = |value: serde_json::Result<String>| value.unwrap_or_default();
         let columns = [
@@ -137,33 +168,30 @@ impl Folder {
             ("steps", of(&|s| json(serde_json::to_string(&s.steps)))),
             ("transcript", of(&|s| json(serde_json::to_string(&s.transcript)))),
         ];
-        loophole_log::write_table(&self.path.join("samples.parquet"), &columns)?;
+        self.ledger.write("", "samples.parquet", &loophole_log::table_bytes(&columns)?)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let created = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|epoch| epoch.parse().ok()).unwrap_or(now);
         let words = serde_json::to_string(identity).unwrap_or_default();
         let log = records::eval_log(report, &identity.model, &words, created);
-        loophole_log::write_eval(&self.path.join("probes.eval"), &log)?;
+        self.ledger.write("", "probes.eval", &loophole_log::eval_bytes(&log)?)?;
         // How long it took is told on the screen and by `--json`; the file follows from the samples alone.
         let untimed = ProbeReport { seconds: f64::NAN, ..summary.clone() };
-        loophole_log::write_json(&self.path.join("probes.json"), &untimed)?;
+        self.ledger.write("", "probes.json", &json_text(&untimed)?)?;
+        self.ledger.close_short()?;
         Ok(())
     }
 }
 
-/// Puts a whole new file in the place of the old one.
-fn replace(folder: &Path, samples: &[SampleRecord]) -> Result<(), Error> {
-    let beside = folder.join("samples.jsonl.new");
-    let mut text = Vec::new();
-    write(&mut text, samples).map_err(failed(&beside))?;
-    std::fs::write(&beside, text).map_err(failed(&beside))?;
-    std::fs::rename(&beside, folder.join(SAMPLES)).map_err(failed(&beside))
+fn json_text(value: &impl Serialize) -> Result<Vec<u8>, Error> {
+    Ok(loophole_log::json_bytes(value)?)
 }
 
-fn write(to: &mut impl Write, samples: &[SampleRecord]) -> std::io::Result<()> {
+fn lines(samples: &[SampleRecord]) -> Result<Vec<u8>, Error> {
+    let mut all = Vec::new();
     for sample in samples {
-        let mut text = serde_json::to_vec(sample)?;
-        text.push(b'\n');
-        to.write_all(&text)?;
+        let text = serde_json::to_vec(sample).map_err(|error| Error::Cannot(format!("a sample: {error}")))?;
+        all.extend_from_slice(&text);
+        all.push(b'\n');
     }
-    to.flush()
+    Ok(all)
 }

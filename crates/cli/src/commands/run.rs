@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use loophole_lab::recipe::Seeds;
 use loophole_lab::run::{Outcome, RunOptions};
 use loophole_lab::{Event, Recipe};
-use loophole_log::{Answer, Summary};
+use loophole_log::{Answer, Kind, Place, RunDir, RunState, Status, Summary};
 
+use crate::leave;
 use crate::output::{self, Error, Exit, Options, line};
 
 /// The bundled recipe that runs when none is named.
@@ -66,6 +66,9 @@ pub struct ReportArguments {
     /// File to write; report.html in the run's folder unless named
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Make the page of a run whose files are not as they were written; it says so
+    #[arg(long)]
+    unverified: bool,
 }
 
 /// Runs an experiment.
@@ -117,7 +120,15 @@ pub fn train(arguments: &TrainArguments, output: &Options) -> Result<Exit, Error
 /// Writes the page of a run.
 pub fn report(arguments: &ReportArguments, output: &Options) -> Result<Exit, Error> {
     let out = arguments.out.clone().unwrap_or_else(|| arguments.run.join("report.html"));
-    loophole_page::write_report(&arguments.run, &out)?;
+    if arguments.unverified {
+        loophole_page::write_report_unverified(&arguments.run, &out)?;
+    } else {
+        let run = RunDir::open(&arguments.run)?;
+        if let Some(note) = run.trust(run.verify_read()?)? {
+            output.warn(&note);
+        }
+        loophole_page::write_report(&arguments.run, &out)?;
+    }
     if output.json {
         output::json(&serde_json::json!({ "report": out }));
     } else {
@@ -135,14 +146,27 @@ fn organism_root(recipe: Option<&Path>) -> PathBuf {
     }
 }
 
+/// What is said when a run was left.
+const GO_ON: &str = "interrupted; the same command with --resume goes on";
+
+/// The last words of a run whose step could not be waited for.
+fn interrupted(out: &Path) {
+    // A run that another process makes is not ours to speak of.
+    if Place::folder(Kind::Run, out).holder() != Some(Some(std::process::id())) {
+        return;
+    }
+    let status = RunDir::open(out).and_then(|run| Ok((run.read_status()?, run)));
+    if let Ok((Some(status), run)) = status {
+        // Nobody is left to be told of a disk that is full.
+        let _ = run.write_status(&Status { state: RunState::Interrupted, ..status });
+    }
+    eprintln!("{GO_ON}");
+}
+
 fn make(recipe: &Recipe, options: &RunOptions, output: &Options) -> Result<Exit, Error> {
-    static LEAVE: AtomicBool = AtomicBool::new(false);
-    // A second handler would only be refused; the first stays.
-    let _ = ctrlc::set_handler(|| {
-        if LEAVE.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-        output::tell("leaving after the current step (again to leave at once)");
+    leave::listen({
+        let out = options.out.clone();
+        move || interrupted(&out)
     });
     let seeds = recipe.seeds();
     output.say(&format!("{}: {}", recipe.name, recipe.question));
@@ -167,16 +191,17 @@ fn make(recipe: &Recipe, options: &RunOptions, output: &Options) -> Result<Exit,
         let _guard = shown.lock();
         show(&event, &bar, output);
     };
-    let outcome = loophole_lab::run(recipe, options, &watch, &|| LEAVE.load(Ordering::SeqCst));
+    let outcome = loophole_lab::run(recipe, options, &watch, &leave::asked);
     bar.finish_and_clear();
     match outcome? {
         Outcome::Interrupted => {
-            output.say("interrupted; the same command with --resume goes on");
+            output.say(GO_ON);
             Ok(Exit::Interrupted)
         }
-        Outcome::Finished(summary) => {
+        Outcome::Finished(summary, root) => {
             let page = options.out.join("report.html");
             loophole_page::write_report(&options.out, &page)?;
+            output.say(&format!("the results up to the page have the hash {root}; `loophole verify` compares them"));
             if output.json {
                 output::json(&summary);
             } else {
@@ -216,6 +241,7 @@ fn show(event: &Event, bar: &output::Bar, output: &Options) {
                 output.say(&text);
             }
         }
+        Event::Noted(note) => output.warn(note),
         Event::ArmStarted { arm, seed, from } if *from > 0 => {
             output.say(&format!("{arm}/{seed}: going on from step {from}"));
         }

@@ -6,15 +6,24 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use loophole_grade::{Graded, Rerun};
+use loophole_log::Ledger;
 
 use crate::output::Error;
 
-/// Writes `OUT.evidence/INDEX-TASK/`; `python` is the interpreter that graded, where it was chosen.
-pub fn write(out: &Path, index: usize, graded: &Graded, reruns: &[Rerun], python: Option<&Path>) -> Result<(), Error> {
+/// Writes `OUT.evidence/INDEX-TASK/`, where `out` is the name of the file; `python` is the interpreter that graded, where
+/// it was chosen.
+pub fn write(
+    ledger: &Ledger,
+    out: &str,
+    index: usize,
+    graded: &Graded,
+    reruns: &[Rerun],
+    python: Option<&Path>,
+) -> Result<(), Error> {
     let name: String =
         graded.task_id.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
-    let folder = out.with_added_extension("evidence").join(format!("{index:06}-{name}"));
-    write_all(&folder, graded, reruns, python).map_err(|source| Error::Write { path: folder, source })
+    let folder = format!("{out}.evidence/{index:06}-{name}");
+    Ok(ledger.write_folder("", &folder, |folder| write_all(folder, graded, reruns, python))?)
 }
 
 fn write_all(folder: &Path, graded: &Graded, reruns: &[Rerun], python: Option<&Path>) -> io::Result<()> {
