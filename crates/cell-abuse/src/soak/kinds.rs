@@ -231,7 +231,7 @@ fn modes(pool: &Pool, _: &mut Rng) -> Outcome {
 
 fn refused(pool: &Pool, _: &mut Rng) -> Outcome {
     let source = "import ctypes\nl = ctypes.CDLL(None)\nbad = set()\nfor i in range(20):\n  \
-                  bad |= {l.unshare(0x10000000), l.ptrace(0, 0, 0, 0), l.socket(2, 1, 0), l.mount(b'x', b'/box', b'tmpfs', 0, 0)}\n\
+                  bad |= {l.unshare(0x10000000), l.ptrace(0, 0, 0, 0), l.socket(17, 3, 0), l.mount(b'x', b'/box', b'tmpfs', 0, 0)}\n\
                   print(bad)";
     judged(pool.run(&Program::python(source)), |r| r.success() && r.stdout == b"{-1}\n")
 }
