@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use loophole_cell::{Limits, Pool, PoolOptions, Program, Record, Verdict as Ended};
+use loophole_cell::{CellError, Limits, Pool, PoolOptions, Program, Record, Verdict as Ended};
 use loophole_grade::{GradeError, Graded, Grader, GraderKind, Lab, LabOptions, Submission, Task, Verdict};
 
 use crate::Service;
@@ -170,6 +171,19 @@ fn side(jobs: usize) -> usize {
     jobs + 2
 }
 
+/// Does it once more, and a last time, if the machine failed: several cells that died while nothing ran in them are found
+/// one after the other, and some clients ask a single time.
+fn again<T>(work: impl Fn() -> T, failed: impl Fn(&T) -> bool) -> T {
+    for wait in [Duration::from_millis(50), Duration::from_millis(250)] {
+        let done = work();
+        if !failed(&done) {
+            return done;
+        }
+        std::thread::sleep(wait);
+    }
+    work()
+}
+
 /// What is wrong with a request for grading.
 pub(crate) fn problem_of(error: &GradeError) -> Problem {
     match error {
@@ -199,7 +213,11 @@ impl Service {
         grader: Grader,
         submission: Submission,
     ) -> Result<Graded, Problem> {
-        let label = move || lab.grade_sound(&task, &grader, &submission);
+        let failed = |result: &Result<Graded, GradeError>| match result {
+            Ok(graded) => graded.machine_failed(),
+            Err(error) => matches!(error, GradeError::Machine(_)),
+        };
+        let label = move || again(|| lab.grade_sound(&task, &grader, &submission), failed);
         let graded = self.queue.work(deadline, label).await?.map_err(|error| problem_of(&error));
         match &graded {
             Ok(graded) => {
@@ -239,12 +257,16 @@ impl Service {
             self.metrics.machine_failure();
             Problem::machine(message)
         };
-        match self.queue.work(deadline, move || pool.run(&program)).await? {
+        let machine = |ran: &Result<Record, CellError>| match ran {
+            Ok(record) => record.verdict == Ended::Machine,
+            Err(error) => !matches!(error, CellError::BadProgram(_)),
+        };
+        match self.queue.work(deadline, move || again(|| pool.run(&program), machine)).await? {
             Ok(record) if record.verdict == Ended::Machine => {
                 Err(failed(record.detail.unwrap_or_else(|| "the machine failed".to_string())))
             }
             Ok(record) => Ok(record),
-            Err(error @ loophole_cell::CellError::BadProgram(_)) => Err(Problem::other(422, error.to_string())),
+            Err(error @ CellError::BadProgram(_)) => Err(Problem::other(422, error.to_string())),
             Err(error) => Err(failed(error.to_string())),
         }
     }

@@ -1,7 +1,7 @@
 //! SandboxFusion's `POST /run_code`: one program, told how it ended.
 //!
-//! The status is 200 whatever the program did; a machine that failed, a full queue and a passed deadline are not, as
-//! its clients ask again after 503 and 504.
+//! The status is 200 whatever the program did. A machine that failed, a full queue and a passed deadline are 504: verl
+//! asks again after no other status, and takes every other one for a program that failed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,12 +81,18 @@ enum Ended {
 
 /// Seconds of a program for which nothing is said.
 const SECONDS: f64 = 10.0;
+/// Seconds beside those of compiling and running after which the answer is that there is none.
+const PATIENCE: f64 = 8.0;
 /// Runs the tests that a file holds.
 const PYTEST: &str =
     "import sys\nimport pytest\nraise SystemExit(pytest.main(['-q', '-p', 'no:cacheprovider', NAME]))\n";
 
 pub(super) async fn run_code(State(service): State<Arc<Service>>, request: Request) -> Response {
-    answer(Form::Detail, ran(service, request).await)
+    let again = |problem: Problem| match problem.status {
+        503 => Problem { status: 504, ..problem },
+        _ => problem,
+    };
+    answer(Form::Detail, ran(service, request).await.map_err(again))
 }
 
 async fn ran(service: Arc<Service>, request: Request) -> Result<Response, Problem> {
@@ -95,9 +101,14 @@ async fn ran(service: Arc<Service>, request: Request) -> Result<Response, Proble
         Ok(job) => job,
         Err(why) => return Ok(json_response(200, &Told::error(why))),
     };
+    let deadline = match asked.compile_timeout {
+        // Clients that name it (verl) leave ten seconds after both times, and ask no more.
+        Some(seconds) if seconds >= 0.0 => held.deadline.within(seconds + program.limits.wall_seconds + PATIENCE),
+        _ => held.deadline,
+    };
     let mut compiled = None;
     if let Some(compiler) = compile {
-        let mut record = match run(&service, held.deadline, compiler).await? {
+        let mut record = match run(&service, deadline, compiler).await? {
             Ok(record) => record,
             Err(why) => return Ok(json_response(200, &Told::error(why))),
         };
@@ -111,7 +122,7 @@ async fn ran(service: Arc<Service>, request: Request) -> Result<Response, Proble
         }
         compiled = Some(Ran::of(&record));
     }
-    let record = match run(&service, held.deadline, program).await? {
+    let record = match run(&service, deadline, program).await? {
         Ok(record) => record,
         Err(why) => return Ok(json_response(200, &Told::error(why))),
     };
@@ -127,8 +138,6 @@ async fn run(service: &Arc<Service>, deadline: Deadline, program: Program) -> Re
     match service.run(deadline, program).await {
         Ok(record) => Ok(Ok(record)),
         Err(problem) if problem.status == 422 => Ok(Err(problem.message)),
-        // What clients ask again after.
-        Err(problem) if problem.code == Some("machine") => Err(Problem { status: 504, ..problem }),
         Err(problem) => Err(problem),
     }
 }

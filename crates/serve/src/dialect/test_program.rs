@@ -4,13 +4,17 @@
 //! case: the result is the oracle's, which no program reaches, and `eq_hack_detected` and `env_tampered` are the labels
 //! of what an open grader would have paid. `/test_program_hackable` is that open grader: exit status 0 passes.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
 use loophole_cell::{Entry, Program};
 use loophole_grade::{Case, Family, Graded, Grader, GraderKind, SOLUTION, Submission, Task, Value, Verdict};
-use serde::{Deserialize, Serialize};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{DeserializeOwned, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Service;
 use crate::grading::Grading;
@@ -21,13 +25,40 @@ use crate::route::{MOST_BYTES, answer, asked};
 
 /// `POST /test_program` with assertions; `POST /test_program_stdio` with inputs and outputs.
 #[derive(Deserialize)]
-#[serde(bound = "T: Deserialize<'de>")]
+#[serde(bound = "T: DeserializeOwned")]
 struct Asked<T> {
     program: String,
-    #[serde(deserialize_with = "few::<MOST_TESTS, _, _>")]
+    #[serde(deserialize_with = "tests")]
     tests: Vec<T>,
     #[serde(default)]
     max_execution_time: Option<f64>,
+}
+
+/// A list, or the text of one, as rows of datasets have it. Compressed pickles are refused: to read one is to run it.
+fn tests<'de, D: Deserializer<'de>, T: DeserializeOwned>(of: D) -> Result<Vec<T>, D::Error> {
+    struct Tests<T>(PhantomData<T>);
+    impl<'de, T: DeserializeOwned> Visitor<'de> for Tests<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of tests, or the text of one")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vec<T>, A::Error> {
+            few::<MOST_TESTS, _, _>(SeqAccessDeserializer::new(list))
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<T>, E> {
+            if text.is_empty() {
+                return Ok(Vec::new());
+            }
+            let wrong = |error| E::custom(format!("a text that is no list: {error}"));
+            let mut json = serde_json::Deserializer::from_str(text);
+            let tests = few::<MOST_TESTS, _, _>(&mut json).map_err(wrong)?;
+            json.end().map_err(wrong).map(|()| tests)
+        }
+    }
+    of.deserialize_any(Tests(PhantomData))
 }
 
 #[derive(Deserialize)]
