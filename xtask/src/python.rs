@@ -12,6 +12,11 @@ const TEST: &str = "scripts/requirements.txt";
 const FOREIGN: &str = "crates/log/tests/foreign/requirements.txt";
 /// Clients that speak to `loophole serve`.
 const CLIENTS: &str = "crates/serve/tests/clients/requirements.txt";
+/// What the reward clients of trainers need, and the trainers themselves, installed without the rest of theirs.
+const TRAINERS: [&str; 2] = [
+    "crates/serve/tests/clients/requirements-trainers.txt",
+    "crates/serve/tests/clients/requirements-trainers-alone.txt",
+];
 /// What makes the golden logits.
 const GOLDEN: &str = "scripts/requirements-golden.txt";
 /// What opens our adapters.
@@ -27,6 +32,8 @@ pub struct Fetched {
     pub pytest: OnceLock<Result<PathBuf, String>>,
     pub foreign: OnceLock<Result<PathBuf, String>>,
     pub clients: OnceLock<Result<PathBuf, String>>,
+    /// The interpreter, and the folder in which the trainers lie.
+    pub trainers: OnceLock<Result<(PathBuf, PathBuf), String>>,
     pub golden: OnceLock<Result<PathBuf, String>>,
     pub chromium: OnceLock<Result<(), String>>,
 }
@@ -46,6 +53,11 @@ impl Fetched {
         }
         let _ = self.foreign.set(with(FOREIGN, 240));
         let _ = self.clients.set(with(CLIENTS, 240));
+        let [needed, alone] = TRAINERS;
+        let _ = self.trainers.set(with(needed, 120).and_then(|python| {
+            let folder = apart(runner, &python, alone, 120)?;
+            Ok((python, folder))
+        }));
         let _ = self.chromium.set(chromium(runner));
         if !own_torch {
             let golden = with(GOLDEN, BIG);
@@ -84,6 +96,18 @@ fn install(runner: &Runner, python: &Path, requirements: &str, limit: u64) -> Re
     let arguments = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements];
     let ended = runner.run(&python.to_string_lossy(), &arguments, &[], limit);
     if ended.good() { Ok(()) } else { Err(format!("{requirements} cannot be installed: {}", ended.why)) }
+}
+
+/// Installs a requirements file into a folder of its own below `.venv`, each package without what it depends on and
+/// whatever Python it asks for, within `limit` seconds; else why not.
+fn apart(runner: &Runner, python: &Path, requirements: &str, limit: u64) -> Result<PathBuf, String> {
+    let folder = runner.root.join(".venv/trainers");
+    let target = folder.to_string_lossy();
+    let mut arguments = vec!["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade"];
+    arguments.extend(["--no-deps", "--ignore-requires-python", "--python-version", "3.12", "--only-binary=:all:"]);
+    arguments.extend(["--target", &target, "-r", requirements]);
+    let ended = runner.run(&python.to_string_lossy(), &arguments, &[], limit);
+    if ended.good() { Ok(folder) } else { Err(format!("{requirements} cannot be installed: {}", ended.why)) }
 }
 
 /// Installs a Debian package, where this is Debian and one may; else why not.

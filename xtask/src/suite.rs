@@ -139,7 +139,7 @@ impl Suite<'_> {
         });
     }
 
-    /// `loophole serve`, spoken to by the official clients and by Inspect.
+    /// `loophole serve`, spoken to by the official clients, by Inspect and by trainers; and three of them, one killed.
     fn clients(&mut self) {
         let Suite { runner, fetched, table, .. } = self;
         table.check("API clients", || match fetched.clients.wait() {
@@ -148,6 +148,20 @@ impl Suite<'_> {
                 passed(runner, &python.to_string_lossy(), &[script, &built(runner, "loophole")], 300)
             }
             Err(why) => Found::Skipped(why.clone()),
+        });
+        let program = built(runner, "loophole");
+        table.check("trainers' clients", || match fetched.trainers.wait() {
+            Ok((python, trainers)) => {
+                let script = Path::new("crates/serve/tests/clients/check_rewards.py");
+                passed(runner, &python.to_string_lossy(), &[script, &program, trainers], 300)
+            }
+            Err(why) => Found::Skipped(why.clone()),
+        });
+        let clients = Path::new("crates/serve/tests/clients");
+        table.check("grade_client.py", || passed(runner, "python3", &[clients.join("check_grade_client.py")], 60));
+        table.check("three services", || {
+            let three = clients.join("check_three.py");
+            passed(runner, "python3", &[three.as_path(), &program, Path::new("300")], 240)
         });
     }
 
