@@ -2,6 +2,7 @@
 
 use crate::AuditError;
 use crate::report::Report;
+use crate::target::files::LARGEST_FILE;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -36,7 +37,7 @@ impl Baseline {
         let wrong = |why: String| {
             AuditError::Input(format!("{}: {why}; a baseline is what `loophole audit --json` printed", path.display()))
         };
-        let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+        let text = loophole_foreign::read_text(path, LARGEST_FILE).map_err(|e| wrong(e.to_string()))?;
         let mut baseline = Baseline::default();
         for report in serde_json::Deserializer::from_str(&text).into_iter::<Earlier>() {
             let report = report.map_err(|e| wrong(e.to_string()))?;

@@ -3,6 +3,7 @@
 use crate::plan::{Listener, Options, audit};
 use crate::report::Report;
 use crate::target::cases::Cases;
+use crate::target::files::LARGEST_FILE;
 use crate::target::open::{Settings, grader, lab};
 use crate::{AuditError, Target};
 use loophole_grade::{Grader, Lab, Task, read_tasks};
@@ -86,7 +87,8 @@ impl Hardening {
 
         // What is audited is what was written.
         let path = folder.join("grader.json");
-        let text = std::fs::read_to_string(&path).map_err(|source| AuditError::Io { path, source })?;
+        let text =
+            loophole_foreign::read_text(&path, LARGEST_FILE).map_err(|source| AuditError::Io { path, source })?;
         let written = folder.join("tasks.jsonl");
         Ok(Hardening {
             folder: folder.display().to_string(),

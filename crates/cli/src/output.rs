@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loophole_audit::AuditError;
 use loophole_cell::CellError;
 use loophole_chat::ChatError;
-use loophole_foreign::{Visible, escaped_json, one_line, visible};
+use loophole_foreign::{Visible, escaped_json, one_line, visible, within};
 use loophole_grade::GradeError;
 use loophole_lab::LabError;
 use loophole_log::LogError;
@@ -51,6 +51,21 @@ pub enum Exit {
     /// Interrupted; it can be resumed.
     Interrupted,
 }
+
+/// Checks the value of a flag.
+///
+/// # Errors
+/// [`Error::Input`] names the flag and the range.
+pub fn flag<T: PartialOrd + std::fmt::Display>(
+    name: &str,
+    value: T,
+    range: std::ops::RangeInclusive<T>,
+) -> Result<(), Error> {
+    within(name, value, range).map_err(Error::Input)
+}
+
+/// Most threads or programs at a time that may be asked for.
+pub const MOST_JOBS: usize = 4096;
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
@@ -116,6 +131,9 @@ pub enum Error {
 impl Error {
     /// The exit code the contract gives this kind of failure.
     pub fn exit(&self) -> Exit {
+        if self.too_large() {
+            return Exit::Usage;
+        }
         match self {
             Error::Input(_) | Error::Read(_) => Exit::Usage,
             Error::Cannot(_) | Error::Write { .. } => Exit::Cannot,
@@ -130,6 +148,43 @@ impl Error {
             Error::Log(error) => of_log(error),
             Error::World(error) => of_world(error),
         }
+    }
+}
+
+impl Error {
+    /// Whether it is that a file is larger than such files are read: bad input, wherever it was met.
+    fn too_large(&self) -> bool {
+        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = next {
+            let io = error.downcast_ref::<std::io::Error>();
+            if io.is_some_and(|io| io.kind() == std::io::ErrorKind::FileTooLarge) {
+                return true;
+            }
+            next = error.source();
+        }
+        false
+    }
+}
+
+/// Lines of an error that are shown, and characters of each.
+const SHOWN: (usize, usize) = (30, 400);
+
+/// An error may quote what it is about, and that may be megabytes long: the beginning of each line is told, and of the
+/// first lines.
+fn brief(text: &str) -> String {
+    let (most, longest) = SHOWN;
+    let mut out = String::new();
+    let mut lines = text.lines();
+    for (at, line) in lines.by_ref().take(most).enumerate() {
+        out += if at > 0 { "\n" } else { "" };
+        match line.char_indices().nth(longest) {
+            Some((end, _)) => out += &format!("{} [... {} bytes more]", &line[..end], line.len() - end),
+            None => out += line,
+        }
+    }
+    match lines.count() {
+        0 => out,
+        more => out + &format!("\n[... {more} lines more]"),
     }
 }
 
@@ -202,7 +257,7 @@ pub fn report(error: &Error) {
         "error"
     };
     // A closed stderr leaves no one to tell.
-    let _ = writeln!(std::io::stderr(), "{mark}: {}", visible(error.to_string().trim_end()));
+    let _ = writeln!(std::io::stderr(), "{mark}: {}", visible(&brief(error.to_string().trim_end())));
 }
 
 /// Says that a command line is wrong, or what help was asked for; returns the exit code. An argument may be a file name
@@ -274,7 +329,7 @@ pub fn json(value: &impl Serialize) {
 impl Options {
     /// Says on stderr that something was left out, even if asked to be quiet: that is no progress.
     pub fn warn(&self, text: &str) {
-        tell(&format!("warning: {text}"));
+        tell(&brief(&format!("warning: {text}")));
     }
 
     /// Says something on stderr, unless asked to be quiet.

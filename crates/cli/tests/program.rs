@@ -186,7 +186,7 @@ fn exec_prints_one_record_and_keeps_the_programs_status_to_itself() {
     assert_eq!((slow.code, &slow.json()[0]["verdict"]), (0, &json!("wall")));
     let plain = run(at, &["exec", "--runtime", "python", "--", "print(6 * 7)"]);
     assert_eq!((plain.code, plain.out.as_str()), (0, "42\n"));
-    run(at, &["exec", "--timeout", "nan", "--", "true"]).failed(2, &["limits"]);
+    run(at, &["exec", "--timeout", "nan", "--", "true"]).failed(2, &["--timeout"]);
     run(at, &["exec", "--file", "in.txt=../in.txt", "--", "true"]).failed(2, &["../in.txt"]);
     run(at, &["exec", "--file", "none=a", "--", "true"]).failed(2, &["none"]);
 }

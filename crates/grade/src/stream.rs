@@ -2,8 +2,9 @@
 
 use crate::grader::Grader;
 use crate::lab::{GradeError, Lab};
+use crate::lines::open;
 use crate::rerun::Rerun;
-use crate::task::{ReadError, Submission, Task, open};
+use crate::task::{ReadError, Submission, Task};
 use crate::verdict::{Graded, Reward, Verdict};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, VecDeque};

@@ -1,10 +1,10 @@
 //! Tasks and submissions, and how they are read from files.
 
+use crate::lines::TaskLines;
 use crate::value::Value;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 /// The file of a submission that holds the solution itself.
@@ -290,34 +290,20 @@ fn is_identifier(s: &str) -> bool {
     chars.next().is_some_and(|c| c == '_' || c.is_alphabetic()) && chars.all(|c| c == '_' || c.is_alphanumeric())
 }
 
-/// Opens a text file, unpacking it when its name ends in `.gz`.
-pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>, ReadError> {
-    let file = std::fs::File::open(path).map_err(|error| ReadError::Io { path: path.display().to_string(), error })?;
-    let packed = path.extension().is_some_and(|e| e == "gz");
-    let inner: Box<dyn Read + Send> =
-        if packed { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
-    Ok(Box::new(BufReader::new(inner)))
-}
-
 /// Reads all tasks of a JSONL file (`.jsonl` or `.jsonl.gz`), case form or HumanEval form, line by line.
 ///
 /// # Errors
 /// [`ReadError`] names the file and the line; an id that occurs twice is an error too.
 pub fn read_tasks(path: impl AsRef<Path>) -> Result<Vec<Task>, ReadError> {
     let path = path.as_ref();
-    let name = path.display().to_string();
     let mut tasks: Vec<Task> = Vec::new();
     let mut lines: BTreeMap<String, usize> = BTreeMap::new();
-    for (index, line) in open(path)?.lines().enumerate() {
-        let line = line.map_err(|error| ReadError::Io { path: name.clone(), error })?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let wrong = |why| ReadError::Line { path: name.clone(), line: index + 1, why };
-        let task = Task::parse(&line).map_err(wrong)?;
-        if let Some(first) = lines.insert(task.id.clone(), index + 1) {
-            let why = format!("task `{}` stands on line {first} already", task.id);
-            return Err(wrong(why));
+    let mut read = TaskLines::open(path)?;
+    while let Some((number, line)) = read.next_line()? {
+        let task = Task::parse(&line).map_err(|why| read.wrong(why))?;
+        read.keep(task.cases().flat_map(|case| case.args.iter().chain([&case.expected])).map(Value::weight).sum())?;
+        if let Some(first) = lines.insert(task.id.clone(), number) {
+            return Err(read.wrong(format!("task `{}` stands on line {first} already", task.id)));
         }
         tasks.push(task);
     }

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use loophole_cell::Pool;
 use loophole_chat::Local;
+use loophole_foreign::{read_text, within};
 use loophole_grade::{Grader, GraderKind, Lab as Grading, Submission, Verdict};
 use loophole_lm::{Config, Dtype, Model, Prompt, SampleOptions, Tokenizer};
 use loophole_log::{Kind, Lock, ProbeReport};
@@ -19,6 +20,7 @@ use loophole_world::{Families, Instruction, Role, World, WorldConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::organism::Organism;
+use crate::recipe::LONGEST_RECIPE;
 use crate::{Event, LabError, records};
 
 /// How an organism is made.
@@ -68,13 +70,14 @@ impl OrganismRecipe {
     /// # Errors
     /// A file that is missing, no TOML, has an unknown key, or describes something that cannot be made.
     pub fn load(path: &Path) -> Result<Self, LabError> {
-        let text = std::fs::read_to_string(path).map_err(|source| LabError::Read { path: path.into(), source })?;
+        let text = read_text(path, LONGEST_RECIPE).map_err(|source| LabError::Read { path: path.into(), source })?;
         let wrong = |reason: String| LabError::Recipe { name: path.display().to_string(), reason };
         let recipe: OrganismRecipe = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         recipe.world.check().map_err(|error| wrong(error.to_string()))?;
-        if recipe.tasks_per_family == 0 || recipe.pretrain.batch == 0 {
-            return Err(wrong("tasks_per_family and pretrain.batch must be at least 1".into()));
-        }
+        within("vocabulary", recipe.vocabulary, 1..=1_000_000)
+            .and_then(|()| within("tasks_per_family", recipe.tasks_per_family, 1..=100_000))
+            .and_then(|()| recipe.pretrain.check())
+            .map_err(wrong)?;
         Ok(recipe)
     }
 }

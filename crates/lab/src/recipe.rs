@@ -2,12 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
+use loophole_foreign::{read_text, within};
 use loophole_template::{seed_from, seed_of};
 use loophole_train::GrpoOptions;
 use loophole_world::{Instruction, WorldConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::LabError;
+
+/// Largest recipe that is read, in bytes.
+pub(crate) const LONGEST_RECIPE: u64 = 16 << 20;
+/// Most seeds of a recipe, and most arms and claims.
+const MOST_SEEDS: u64 = 10_000;
+const MOST_ARMS: usize = 1_000;
 
 /// An experiment: what is asked, on which organism, under which arms.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -188,7 +195,7 @@ impl Recipe {
     /// # Errors
     /// A file that is missing, no TOML, has an unknown key, or describes something that cannot be run.
     pub fn load(path: &Path) -> Result<Self, LabError> {
-        let text = std::fs::read_to_string(path).map_err(|source| LabError::Read { path: path.into(), source })?;
+        let text = read_text(path, LONGEST_RECIPE).map_err(|source| LabError::Read { path: path.into(), source })?;
         Self::parse(&text, &path.display().to_string())
     }
 
@@ -203,15 +210,44 @@ impl Recipe {
         Ok(recipe)
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// Whether it can be run: names that fit together, numbers within their ranges.
+    ///
+    /// # Errors
+    /// Says what is wrong, with the key and what it may be.
+    pub fn check(&self) -> Result<(), String> {
+        // It is a folder's.
+        let plain = |c: char| !c.is_control() && c != '/';
+        if self.name.is_empty() || self.name.len() > 200 || self.name.starts_with('.') || !self.name.chars().all(plain)
+        {
+            return Err(
+                "name is to be of 1 to 200 bytes without '/' and control characters, not beginning with '.'".into()
+            );
+        }
+        match &self.seeds {
+            Seeds::Count(count) => within("seeds", *count, 1..=MOST_SEEDS)?,
+            Seeds::List(list) => within("the number of seeds", list.len() as u64, 1..=MOST_SEEDS)?,
+        }
+        within("effect", self.effect, 0.0..=1.0)?;
+        within("beyond_share", self.beyond_share, 0.0..=1.0)?;
+        self.train.check()?;
+        within("probe.samples", self.probe.samples, 0..=100_000)?;
+        within("probe.every", self.probe.every, 1..=1_000_000)?;
+        within("the number of [[arm]]", self.arms.len(), 0..=MOST_ARMS)?;
+        within("the number of [[claim]]", self.claims.len(), 0..=MOST_ARMS)?;
         let names: Vec<&str> = self.arms.iter().map(|arm| arm.name.as_str()).collect();
         if names.is_empty() {
             return Err("it has no [[arm]]".into());
         }
         for (index, arm) in self.arms.iter().enumerate() {
             let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-            if arm.name.is_empty() || !arm.name.chars().all(plain) {
-                return Err(format!("arm name {:?} is not made of letters, digits, '-' and '_'", arm.name));
+            if let Some(steps) = arm.steps {
+                within(&format!("steps of arm {:?}", arm.name), steps, 0..=1_000_000)?;
+            }
+            if let Some(kl) = arm.until_kl {
+                within(&format!("until_kl of arm {:?}", arm.name), kl, 0.0..=1e6)?;
+            }
+            if arm.name.is_empty() || arm.name.len() > 100 || !arm.name.chars().all(plain) {
+                return Err(format!("arm name {:?} is not made of 1 to 100 letters, digits, '-' and '_'", arm.name));
             }
             if names[..index].contains(&arm.name.as_str()) {
                 return Err(format!("arm {:?} occurs twice", arm.name));
@@ -223,6 +259,9 @@ impl Recipe {
             }
         }
         for claim in &self.claims {
+            if let Some(bound) = claim.bound {
+                within(&format!("bound of claim {:?}", claim.id), bound, -1e6..=1e6)?;
+            }
             for arm in std::iter::once(&claim.arm).chain(&claim.against) {
                 if !names.contains(&arm.as_str()) {
                     return Err(format!("claim {:?} names arm {arm:?}, which does not exist", claim.id));
@@ -233,18 +272,7 @@ impl Recipe {
                 return Err(format!("claim {:?} compares, but has no `against`", claim.id));
             }
         }
-        let train = &self.train;
-        if train.groups == 0 || train.group_size < 2 || train.max_new == 0 || self.probe.every == 0 {
-            return Err("groups, max_new and probe.every must be at least 1, group_size at least 2".into());
-        }
-        if !(0.0..=1.0).contains(&self.beyond_share) {
-            return Err(format!("beyond_share = {} is no share", self.beyond_share));
-        }
-        self.world.check().map_err(|error| error.to_string())?;
-        if self.seeds().is_empty() {
-            return Err("it has no seeds".into());
-        }
-        Ok(())
+        self.world.check().map_err(|error| error.to_string())
     }
 
     /// The seeds, in order.

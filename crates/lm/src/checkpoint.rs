@@ -1,6 +1,7 @@
 //! A checkpoint ready to talk: weights, tokenizer, chat template and the tokens that end a turn.
 
 use crate::config::token_ids;
+use crate::error::read_text;
 use crate::template::special_token;
 use crate::{
     ChatTemplate, Completion, Config, Decoder, Engine, LmError, Model, Prompt, SampleOptions, Sequence, Tokenizer,
@@ -68,6 +69,8 @@ impl Checkpoint {
     ) -> Result<Checkpoint, LmError> {
         let path = dir.join("config.json");
         let config = Config::load(&path)?;
+        // Weights of 16 bits stay so.
+        config.fits(&path, 2)?;
         let tokenizer = Tokenizer::load(beside)?;
         if let Some(beyond) = tokenizer.largest_id().filter(|id| *id as usize >= config.vocab_size) {
             let what = format!("is {}, but the tokenizer has the token {beyond}", config.vocab_size);
@@ -128,14 +131,14 @@ const SETTINGS: &str = "tokenizer_config.json";
 fn stop_tokens(dir: &Path, tokenizer: &Tokenizer) -> Result<Vec<u32>, LmError> {
     let json = |name: &str| -> Result<serde_json::Value, LmError> {
         let path = dir.join(name);
-        match std::fs::read_to_string(&path) {
+        match read_text(&path) {
             Ok(text) => serde_json::from_str(&text).map_err(|error| LmError::Broken {
                 path,
                 what: error.to_string(),
                 hint: "fetch or write it again".into(),
             }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(serde_json::Value::Null),
-            Err(error) => Err(LmError::io(&path)(error)),
+            Err(LmError::Missing { .. }) => Ok(serde_json::Value::Null),
+            Err(error) => Err(error),
         }
     };
     let mut others = token_ids(&json("generation_config.json")?, "eos_token_id");

@@ -1,6 +1,7 @@
 //! The shape of a model, read from and written to the `config.json` of Hugging Face.
 
 use crate::LmError;
+use crate::error::{fits, read_text};
 use crate::rope::RopeScaling;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -177,12 +178,27 @@ impl Config {
         self.sliding_window.filter(|_| self.sliding_layers.get(layer) == Some(&true))
     }
 
+    /// Number of weights, and what all of them take in memory with `width` bytes each: asked before anything is made
+    /// of what a file says of itself. `path` is named in the error.
+    ///
+    /// # Errors
+    /// There is not so much memory.
+    pub(crate) fn fits(&self, path: &Path, width: u128) -> Result<(), LmError> {
+        let [h, i, hd, vocab, layers] =
+            [self.hidden_size, self.intermediate_size, self.head_dim(), self.vocab_size, self.num_hidden_layers]
+                .map(|size| size as u128);
+        let heads = (self.num_attention_heads + self.num_key_value_heads) as u128;
+        let embeddings = if self.tie_word_embeddings { 1 } else { 2 };
+        let weights = embeddings * vocab * h + layers * (2 * heads * hd * h + 3 * h * i);
+        fits(path, "a model of these sizes", weights * width)
+    }
+
     /// Reads a `config.json`.
     ///
     /// # Errors
     /// The file is missing, is no JSON, or describes something that this crate does not run.
     pub fn load(path: &Path) -> Result<Config, LmError> {
-        let text = std::fs::read_to_string(path).map_err(LmError::io(path))?;
+        let text = read_text(path)?;
         Self::parse(&text, path)
     }
 

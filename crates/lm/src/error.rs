@@ -53,6 +53,18 @@ pub enum LmError {
         /// What is wrong and which values work.
         what: String,
     },
+    /// There is not the memory for it.
+    #[error("{path}: {what} takes {need}, and {left} of memory are left; take a smaller one, or a machine with more")]
+    Memory {
+        /// The file that says so.
+        path: PathBuf,
+        /// What takes it.
+        what: &'static str,
+        /// How much, in words.
+        need: String,
+        /// How much there is, in words.
+        left: String,
+    },
     /// The threads to run a model on could not be started.
     #[error("{threads} threads cannot be started: {reason}; ask for fewer")]
     Threads {
@@ -77,6 +89,25 @@ pub enum LmError {
         /// What the tokenizer library said.
         what: String,
     },
+}
+
+/// Longest JSON file of a checkpoint that is read, but for the tokenizer and the index.
+const LONGEST_JSON: u64 = 16 << 20;
+
+/// Reads a small text file of a checkpoint.
+pub(crate) fn read_text(path: &std::path::Path) -> Result<String, LmError> {
+    loophole_foreign::read_text(path, LONGEST_JSON).map_err(LmError::io(path))
+}
+
+/// Whether so many bytes can be taken, asked before they are.
+pub(crate) fn fits(path: &std::path::Path, what: &'static str, bytes: u128) -> Result<(), LmError> {
+    let left = loophole_foreign::memory_available();
+    if bytes <= u128::from(left) {
+        return Ok(());
+    }
+    let said = |bytes: u128| loophole_foreign::bytes(u64::try_from(bytes).unwrap_or(u64::MAX));
+    let more = if bytes > u128::from(u64::MAX) { "more than " } else { "" };
+    Err(LmError::Memory { path: path.into(), what, need: format!("{more}{}", said(bytes)), left: said(left.into()) })
 }
 
 impl LmError {

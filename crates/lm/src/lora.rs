@@ -3,11 +3,13 @@
 //! The effective weights `W + alpha / r * B A` are written into a model before the pass; the
 //! gradients of `A` and `B` follow from the gradient of the full weight by the chain rule.
 
+use crate::error::{fits, read_text};
 use crate::math::{Mat, matmul};
 use crate::model::{Dtype, write_file, write_tensors};
 use crate::rng::Rng;
 use crate::store::Store;
 use crate::{Config, LmError, Model, views};
+use loophole_foreign::within;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -50,7 +52,7 @@ impl Lora {
     /// # Errors
     /// `r` is 0, or a target is no linear layer of the model.
     pub fn init(config: &Config, r: usize, alpha: f32, targets: &[&str], seed: u64) -> Result<Lora, LmError> {
-        let mut lora = Self::shape(config, r, alpha, targets, Path::new("config"))?;
+        let mut lora = Self::shape(config, r, alpha, targets, Path::new("config"))?.with_params(Path::new("config"))?;
         let mut rng = Rng::new(seed);
         for item in &lora.items {
             let bound = 1.0 / (item.inp as f64).sqrt();
@@ -65,7 +67,15 @@ impl Lora {
         Self::shape_of(config, r, alpha, targets, path, &|_| true)
     }
 
-    /// The update of those linear layers that are targets and that `chosen` takes.
+    /// Takes the memory of the factors.
+    fn with_params(mut self, path: &Path) -> Result<Self, LmError> {
+        let count = self.items.last().map_or(0, |item| item.b.end);
+        fits(path, "an adapter of this rank", 4 * count as u128)?;
+        self.params = vec![0.0; count];
+        Ok(self)
+    }
+
+    /// The update of those linear layers that are targets and that `chosen` takes, without its factors.
     fn shape_of(
         config: &Config,
         r: usize,
@@ -99,7 +109,7 @@ impl Lora {
             items.push(Item { name: name.into(), out, inp, weight: v.range, a, b });
         }
         let targets = targets.iter().map(|t| t.to_string()).collect();
-        Ok(Lora { r, alpha, rank_stabilised: false, targets, params: vec![0.0; at], items })
+        Ok(Lora { r, alpha, rank_stabilised: false, targets, params: Vec::new(), items })
     }
 
     fn scale(&self) -> f32 {
@@ -187,7 +197,7 @@ impl Lora {
     /// A file is missing or broken, or the adapter uses something other than plain LoRA.
     pub fn load(config: &Config, dir: &Path) -> Result<Lora, LmError> {
         let path = dir.join("adapter_config.json");
-        let text = std::fs::read_to_string(&path).map_err(LmError::io(&path))?;
+        let text = read_text(&path)?;
         let broken = |what: String| LmError::Broken {
             path: path.clone(),
             what,
@@ -215,9 +225,10 @@ impl Lora {
             return Err(LmError::Config { path: path.clone(), field: "bias".into(), what });
         }
         let r = json["r"].as_u64().filter(|r| (1..=1 << 16).contains(r));
-        let r = r.ok_or_else(|| broken(format!("\"r\" is {}, not a rank", json["r"])))? as usize;
+        let r = r.ok_or_else(|| broken(format!("\"r\" is {}, not a rank between 1 and 65536", json["r"])))? as usize;
         let alpha = json["lora_alpha"].as_f64();
         let alpha = alpha.ok_or_else(|| broken("\"lora_alpha\" is no number".into()))? as f32;
+        within("\"lora_alpha\"", alpha, -1e6..=1e6).map_err(broken)?;
         let file = dir.join("adapter_model.safetensors");
         let store = Store::open_file(&file)?;
         let module_of = |name: &'_ str| -> Option<String> {
@@ -267,6 +278,12 @@ impl Lora {
         if lora.items.is_empty() {
             return Err(broken("the adapter changes nothing: its file holds no factors".into()));
         }
+        for i in &lora.items {
+            // Before memory is taken for what a broken adapter_config.json may say.
+            store.format(&key(&i.name, 'A'), &[r, i.inp])?;
+            store.format(&key(&i.name, 'B'), &[i.out, r])?;
+        }
+        lora = lora.with_params(&path)?;
         for i in lora.items.clone() {
             for (which, shape, range) in [('A', [r, i.inp], i.a), ('B', [i.out, r], i.b)] {
                 store.read_f32(&key(&i.name, which), &shape, &mut lora.params[range])?;

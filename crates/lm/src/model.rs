@@ -167,6 +167,7 @@ impl Model {
     /// The configuration's sizes do not fit together.
     pub fn init(config: Config, seed: u64) -> Result<Model, LmError> {
         config.check(Path::new("config"))?;
+        config.fits(Path::new("config"), 4)?;
         let views = views(&config);
         let mut params = vec![0.0; views.last().map_or(0, |v| v.range.end)];
         let mut rng = Rng::new(seed);
@@ -202,6 +203,7 @@ impl Model {
             return Err(LmError::Config { path, field: "sliding_window".into(), what });
         }
         let store = Store::open_dir(dir)?;
+        config.fits(&path, 4)?;
         let views = views(&config);
         check_names(&store, &config, &views)?;
         for v in &views {

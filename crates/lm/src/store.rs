@@ -15,6 +15,9 @@ const INDEX: &str = "model.safetensors.index.json";
 /// Longest header: the limit of the `safetensors` library.
 const LONGEST_HEADER: u64 = 100_000_000;
 
+/// Longest index.
+const LONGEST_INDEX: u64 = 64 << 20;
+
 /// Bytes read at a time.
 const PIECE: usize = 1 << 20;
 
@@ -81,7 +84,7 @@ impl Store {
         }
         let index = dir.join(INDEX);
         if index.exists() {
-            let text = std::fs::read_to_string(&index).map_err(LmError::io(&index))?;
+            let text = loophole_foreign::read_text(&index, LONGEST_INDEX).map_err(LmError::io(&index))?;
             let shards = shards(&text, &index)?;
             let files: Vec<PathBuf> = shards.iter().map(|name| dir.join(name)).collect();
             if let Some(missing) = files.iter().find(|file| !file.exists()) {
@@ -317,6 +320,12 @@ fn entries(text: &[u8], file: usize, data: u64, size: u64, path: &Path) -> Resul
         // Sides that are not 0 are bounded by the file's size where the type is known.
         let shape = shape.iter().map(|side| usize::try_from(*side).unwrap_or(usize::MAX)).collect();
         out.push((name, Entry { file, kind, shape, start: data + begin, bytes: end - begin }));
+    }
+    // As the `safetensors` library has it. A few bytes that were many tensors would take more memory than the file.
+    let mut places: Vec<&(String, Entry)> = out.iter().filter(|(_, entry)| entry.bytes > 0).collect();
+    places.sort_by_key(|(_, entry)| entry.start);
+    if let Some(two) = places.windows(2).find(|two| two[0].1.start + two[0].1.bytes > two[1].1.start) {
+        return Err(broken(path, format!("tensors {} and {} overlap", two[0].0, two[1].0)));
     }
     Ok(out)
 }

@@ -1,6 +1,7 @@
 //! Chat templates of checkpoints, rendered as `apply_chat_template` of transformers renders them: Jinja with Python's
 //! methods, the same options for blanks, the same variables, messages cleaned in the same way.
 
+use crate::error::read_text;
 use crate::python::{self, Json};
 use crate::{LmError, chat_template};
 use loophole_message::{Message, ToolSpec};
@@ -40,23 +41,23 @@ impl ChatTemplate {
     /// There is none, or it is broken.
     pub fn load(dir: &Path) -> Result<ChatTemplate, LmError> {
         let settings = dir.join(SETTINGS);
-        let json: serde_json::Value = match std::fs::read_to_string(&settings) {
+        let json: serde_json::Value = match read_text(&settings) {
             Ok(text) => serde_json::from_str(&text).map_err(|e| LmError::Broken {
                 path: settings.clone(),
                 what: e.to_string(),
                 hint: "fetch or write it again".into(),
             })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => serde_json::Value::Null,
-            Err(error) => return Err(LmError::io(&settings)(error)),
+            Err(LmError::Missing { .. }) => serde_json::Value::Null,
+            Err(error) => return Err(error),
         };
         let (mut templates, mut path) = (BTreeMap::new(), dir.join(FILE));
         if path.exists() {
-            templates.insert("default".to_string(), read(&path)?);
+            templates.insert("default".to_string(), read_text(&path)?);
         }
         if let Ok(entries) = std::fs::read_dir(dir.join(MORE)) {
             for entry in entries.filter_map(Result::ok).map(|entry| entry.path()) {
                 if let (Some(name), Some("jinja")) = (entry.file_stem(), entry.extension().and_then(|e| e.to_str())) {
-                    templates.insert(name.to_string_lossy().into_owned(), read(&entry)?);
+                    templates.insert(name.to_string_lossy().into_owned(), read_text(&entry)?);
                 }
             }
         }
@@ -82,7 +83,7 @@ impl ChatTemplate {
             );
             return Err(LmError::Template { path: dir.join(FILE), what });
         }
-        let older = std::fs::read_to_string(dir.join("special_tokens_map.json")).unwrap_or_default();
+        let older = read_text(&dir.join("special_tokens_map.json")).unwrap_or_default();
         let older: serde_json::Value = serde_json::from_str(&older).unwrap_or_default();
         let special = SPECIAL.iter().filter_map(|name| {
             let token = special_token(&json, name).or_else(|| special_token(&older, name))?;
@@ -211,10 +212,6 @@ impl ChatTemplate {
             .collect();
         self.render(&messages, &tools, open, &[])
     }
-}
-
-fn read(path: &Path) -> Result<String, LmError> {
-    std::fs::read_to_string(path).map_err(LmError::io(path))
 }
 
 /// A token that is written as a text or as an object with `content`.

@@ -2,12 +2,54 @@
 
 use crate::LmError;
 use crate::chat_template::{END, JINJA, PAD, SPECIAL};
+use crate::error::read_text;
 use crate::model::write_file;
+use serde::Deserialize;
+use serde_json::Value;
 use std::path::Path;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer as Inner};
+
+/// Longest `tokenizer.json` that is read: those of the largest vocabularies have a third of it.
+const LONGEST: u64 = 128 << 20;
+
+/// How many times as long a tokenizer may make a text before it cuts it up. Some write three bytes for a space.
+const MOST_GROWTH: f64 = 256.0;
+
+/// The parts of a `tokenizer.json` that change a text.
+#[derive(Deserialize)]
+struct Steps {
+    #[serde(default)]
+    normalizer: Value,
+    #[serde(default)]
+    pre_tokenizer: Value,
+    #[serde(default)]
+    decoder: Value,
+}
+
+/// How many times as long all the replacements in such a part can make a text, one after the other.
+fn growth(step: &Value) -> f64 {
+    match step {
+        Value::Array(steps) => steps.iter().map(growth).product(),
+        Value::Object(fields) => {
+            let own = match (fields.get("type").and_then(Value::as_str), fields.get("content").and_then(Value::as_str))
+            {
+                (Some("Replace"), Some(content)) => {
+                    let pattern = fields.get("pattern").and_then(|pattern| pattern.get("String")?.as_str());
+                    // A regular expression may match what is empty, before every letter.
+                    pattern.filter(|pattern| !pattern.is_empty()).map_or(content.len() as f64 + 1.0, |pattern| {
+                        (content.len() as f64 / pattern.len() as f64).max(1.0)
+                    })
+                }
+                _ => 1.0,
+            };
+            own * fields.values().map(growth).product::<f64>()
+        }
+        _ => 1.0,
+    }
+}
 
 /// Turns text into token ids and back without loss.
 #[derive(Clone)]
@@ -69,7 +111,7 @@ impl Tokenizer {
     /// A file is missing or broken.
     pub fn load(path: &Path) -> Result<Tokenizer, LmError> {
         let path = if path.is_dir() { path.join("tokenizer.json") } else { path.into() };
-        let bytes = match std::fs::read(&path) {
+        let bytes = match loophole_foreign::read(&path, LONGEST) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let others = ["tokenizer.model", "vocab.json", "spiece.model"];
                 let other = others.iter().find(|other| path.with_file_name(other).exists());
@@ -83,10 +125,21 @@ impl Tokenizer {
             }
             read => read.map_err(LmError::io(&path))?,
         };
+        let steps: Steps = serde_json::from_slice(&bytes)
+            .map_err(|e| LmError::Tokenizer { path: path.clone(), what: e.to_string() })?;
+        let grows =
+            [&steps.normalizer, &steps.pre_tokenizer, &steps.decoder].map(growth).into_iter().fold(1.0, f64::max);
+        if grows > MOST_GROWTH {
+            let what = format!("its replacements make a text up to {grows:.0} times as long, more than {MOST_GROWTH}");
+            return Err(LmError::Tokenizer { path, what });
+        }
         let mut inner = Inner::from_bytes(bytes).map_err(failed(&path))?;
+        // A prompt is as long as it is, whatever else the file was saved with.
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(failed(&path))?;
         let settings = path.with_file_name("tokenizer_config.json");
-        if let Ok(text) = std::fs::read_to_string(&settings) {
-            let json: serde_json::Value = serde_json::from_str(&text)
+        if settings.exists() {
+            let json: serde_json::Value = serde_json::from_str(&read_text(&settings)?)
                 .map_err(|e| LmError::Tokenizer { path: settings.clone(), what: e.to_string() })?;
             add_tokens(&mut inner, &json["added_tokens_decoder"], &settings)?;
         }

@@ -1,17 +1,26 @@
 use std::io::{Cursor, Read};
 use std::path::Path;
 
+use loophole_foreign::bytes as bytes_in_words;
 use serde_json::Value;
 use zip::ZipArchive;
 
 use crate::{EvalLog, EvalSample, LogError, Message, Score};
+
+/// Largest log that is read, largest member of it unpacked, and all of them together, in bytes. As values in memory a
+/// text takes several times its length.
+const LARGEST: u64 = 1 << 30;
+const LARGEST_MEMBER: u64 = 32 << 20;
+const LARGEST_UNPACKED: u64 = 512 << 20;
+/// Most members.
+const MOST_MEMBERS: usize = 100_000;
 
 /// Reads an Inspect log: what [`EvalLog`] can hold of it. Of ours everything comes back except `identity`, which
 /// cannot be had from the ids made of it, and is empty.
 ///
 /// Reads stored and deflated members; logs that Inspect itself compressed with zstd are refused with a message.
 pub fn read_eval(path: &Path) -> Result<EvalLog, LogError> {
-    let bytes = std::fs::read(path).map_err(LogError::io("read", path))?;
+    let bytes = loophole_foreign::read(path, LARGEST).map_err(LogError::io("read", path))?;
     parse_eval(&bytes).map_err(|why| LogError::format(path, "Inspect log", why))
 }
 
@@ -19,10 +28,22 @@ pub(crate) fn parse_eval(bytes: &[u8]) -> Result<EvalLog, String> {
     let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|e| e.to_string())?;
     let names: Result<Vec<String>, _> = zip.file_names().map(|n| n.map(|n| n.into_owned())).collect();
     let names = names.map_err(|e| e.to_string())?;
+    if names.len() > MOST_MEMBERS {
+        return Err(format!("it has {} members, more than {MOST_MEMBERS}", names.len()));
+    }
+    let mut left = LARGEST_UNPACKED;
     let mut member = |name: &str| -> Result<Value, String> {
         let mut text = Vec::new();
-        let mut file = zip.by_name(name).map_err(|e| format!("member {name}: {e}"))?;
-        file.read_to_end(&mut text).map_err(|e| format!("member {name}: {e}"))?;
+        let file = zip.by_name(name).map_err(|e| format!("member {name}: {e}"))?;
+        // What a member says of its size is not believed, and members may share their bytes.
+        let most = LARGEST_MEMBER.min(left);
+        file.take(most + 1).read_to_end(&mut text).map_err(|e| format!("member {name}: {e}"))?;
+        if text.len() as u64 > most {
+            let bound =
+                if most < LARGEST_MEMBER { ("all members", LARGEST_UNPACKED) } else { ("a member", LARGEST_MEMBER) };
+            return Err(format!("member {name}: unpacked, {} may have {}", bound.0, bytes_in_words(bound.1)));
+        }
+        left -= text.len() as u64;
         serde_json::from_slice(&text).map_err(|e| format!("member {name}: {e}"))
     };
     let unfinished = !names.iter().any(|n| n == "header.json");

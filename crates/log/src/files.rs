@@ -52,9 +52,12 @@ pub fn json_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, LogError> {
     Ok(text)
 }
 
+/// Largest JSON file of a run that is read, in bytes.
+const LARGEST_JSON: u64 = 256 << 20;
+
 /// Reads a JSON file.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, LogError> {
-    let text = fs::read(path).map_err(LogError::io("read", path))?;
+    let text = loophole_foreign::read(path, LARGEST_JSON).map_err(LogError::io("read", path))?;
     serde_json::from_slice(&text).map_err(|e| LogError::format(path, "JSON file of a run", e))
 }
 

@@ -110,6 +110,9 @@ pub fn append_metrics(path: &Path, metrics: &StepMetrics) -> Result<(), LogError
     write().map_err(LogError::io("append to", path))
 }
 
+/// Largest metrics file that is read, in bytes: a line of a step has a few hundred.
+const LARGEST: u64 = 1 << 30;
+
 /// The length of the file up to and with its last newline, found from the end.
 fn whole_lines(file: &mut fs::File) -> std::io::Result<u64> {
     const BLOCK: u64 = 4096;
@@ -134,7 +137,7 @@ fn whole_lines(file: &mut fs::File) -> std::io::Result<u64> {
 /// [`LogError::Line`] for a finished line that is no metrics line. A last line without newline is being written or
 /// was torn by a kill: it is left out.
 pub fn read_metrics(path: &Path) -> Result<Vec<StepMetrics>, LogError> {
-    match fs::read(path) {
+    match loophole_foreign::read(path, LARGEST) {
         Ok(bytes) => parse_metrics(path, &bytes),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(e) => Err(LogError::io("read", path)(e)),
@@ -158,7 +161,7 @@ pub fn parse_metrics(path: &Path, bytes: &[u8]) -> Result<Vec<StepMetrics>, LogE
 
 /// The length of the lines of steps below `steps`, which a resumed run keeps. A missing file has none.
 pub(crate) fn bytes_below(path: &Path, steps: u64) -> Result<u64, LogError> {
-    let bytes = match fs::read(path) {
+    let bytes = match loophole_foreign::read(path, LARGEST) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         read => read.map_err(LogError::io("read", path))?,
     };

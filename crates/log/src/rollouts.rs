@@ -154,6 +154,9 @@ fn encode(rows: &[RolloutRow]) -> Result<Vec<u8>, ParquetError> {
     writer.into_inner()
 }
 
+/// Most rollouts of a step that are read.
+const MOST_ROWS: usize = 1_000_000;
+
 /// Reads the rollouts of one step. Columns of later versions are skipped; missing ones keep their default (empty
 /// text, 0, NaN for numbers that may be missing).
 pub fn read_rollouts(path: &Path) -> Result<Vec<RolloutRow>, LogError> {
@@ -169,6 +172,10 @@ fn decode(file: std::fs::File) -> Result<Vec<RolloutRow>, ParquetError> {
         let n = usize::try_from(group.metadata().num_rows())
             .map_err(|_| ParquetError::General("negative number of rows".into()))?;
         let start = rows.len();
+        // What the file says of itself is not believed: memory is taken as rows are found.
+        if n > MOST_ROWS - start {
+            return Err(ParquetError::General(format!("it claims more than the {MOST_ROWS} rows that are read")));
+        }
         let unknown = RolloutRow { reward: f64::NAN, advantage: f64::NAN, kl: f64::NAN, ..RolloutRow::default() };
         rows.resize(start + n, unknown);
         let rows = &mut rows[start..];

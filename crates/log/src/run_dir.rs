@@ -122,7 +122,7 @@ impl RunDir {
     /// The resolved recipe, without the line that holds its hash.
     pub fn recipe(&self) -> Result<String, LogError> {
         let path = self.recipe_path();
-        let text = fs::read_to_string(&path).map_err(LogError::io("read", &path))?;
+        let text = loophole_foreign::read_text(&path, 32 << 20).map_err(LogError::io("read", &path))?;
         match text.strip_prefix(HASH_LINE).and_then(|rest| rest.split_once('\n')) {
             Some((hash, recipe)) if hash.trim() == recipe_hash(recipe) => Ok(recipe.to_string()),
             _ => Err(LogError::RecipeChanged { path }),

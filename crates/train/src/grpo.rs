@@ -7,6 +7,7 @@
 
 use std::path::Path;
 
+use loophole_foreign::within;
 use loophole_lm::{AdamW, Engine, Lora, Model, Prompt, SampleOptions, Sequence};
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,31 @@ impl Default for GrpoOptions {
             clip: 1.0,
             update: Update::Full,
         }
+    }
+}
+
+impl GrpoOptions {
+    /// Whether such a training can be: numbers beyond these are slips of the pen, and some would only be found out by
+    /// the memory they take.
+    ///
+    /// # Errors
+    /// Names the key, its value and the range.
+    pub fn check(&self) -> Result<(), String> {
+        within("train.steps", self.steps, 0..=1_000_000)?;
+        within("train.groups", self.groups, 1..=100_000)?;
+        within("train.group_size", self.group_size, 2..=100_000)?;
+        within("train.groups * train.group_size", self.groups * self.group_size, 2..=1_000_000)?;
+        within("train.max_new", self.max_new, 1..=1_000_000)?;
+        within("train.warmup", self.warmup, 0..=1_000_000)?;
+        within("train.lr", self.lr, 0.0..=10.0)?;
+        within("train.temperature", self.temperature, 0.0..=100.0)?;
+        within("train.kl", self.kl, 0.0..=1e6)?;
+        within("train.clip", self.clip, 0.0..=1e6)?;
+        if let Update::LowRank { rank, alpha } = self.update {
+            within("train.update.low-rank.rank", rank, 1..=65_536)?;
+            within("train.update.low-rank.alpha", alpha, 0.0..=1e6)?;
+        }
+        Ok(())
     }
 }
 

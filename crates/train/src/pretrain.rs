@@ -1,6 +1,7 @@
 //! Pretraining and supervised fine-tuning: weighted cross-entropy on sequences, AdamW, a warm-up and a
 //! cosine to a tenth.
 
+use loophole_foreign::within;
 use loophole_lm::{AdamW, Engine, Model, Sequence};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,21 @@ pub struct PretrainOptions {
 impl Default for PretrainOptions {
     fn default() -> Self {
         PretrainOptions { steps: 1000, batch: 64, lr: 2e-3, warmup: 50, weight_decay: 0.05, clip: 1.0 }
+    }
+}
+
+impl PretrainOptions {
+    /// Whether such a training can be.
+    ///
+    /// # Errors
+    /// Names the key, its value and the range.
+    pub fn check(&self) -> Result<(), String> {
+        within("pretrain.steps", self.steps, 0..=10_000_000)?;
+        within("pretrain.batch", self.batch, 1..=100_000)?;
+        within("pretrain.lr", self.lr, 0.0..=10.0)?;
+        within("pretrain.warmup", self.warmup, 0..=10_000_000)?;
+        within("pretrain.weight_decay", self.weight_decay, 0.0..=10.0)?;
+        within("pretrain.clip", self.clip, 0.0..=1e6)
     }
 }
 

@@ -61,6 +61,9 @@ impl Default for WorldConfig {
     }
 }
 
+/// Most episodes of a document.
+const MOST_EPISODES: usize = 1_000;
+
 impl WorldConfig {
     /// Whether such a world can be.
     ///
@@ -88,6 +91,9 @@ impl WorldConfig {
             }
         }
         let [fewest, most] = self.episodes;
+        if most > MOST_EPISODES {
+            return wrong(format!("episodes = [{fewest}, {most}] are not between 1 and {MOST_EPISODES}"));
+        }
         if fewest == 0 || fewest > most {
             return wrong(format!("episodes = [{fewest}, {most}]: write the fewest, at least 1, then the most"));
         }

@@ -2,7 +2,7 @@
 
 use super::Paid;
 use super::callable::limits;
-use super::files::{Folder, how_ended, machine_failed};
+use super::files::{Folder, LARGEST_FILE, how_ended, machine_failed};
 use super::foreign::{Caller, Row, reward_in};
 use crate::AuditError;
 use loophole_cell::{InputFile, Pool, PoolOptions, Program, Verdict};
@@ -63,7 +63,8 @@ impl Command {
             (None, names) => {
                 let mut folder = Folder::default();
                 for name in names.iter().filter(|n| Path::new(n).is_relative() && !n.contains("..")) {
-                    let content = std::fs::read(name).map_err(|e| AuditError::Input(format!("{name}: {e}")))?;
+                    let content = loophole_foreign::read(Path::new(name), LARGEST_FILE)
+                        .map_err(|e| AuditError::Input(format!("{name}: {e}")))?;
                     folder.files.insert(name.trim_start_matches("./").to_string(), (content, true));
                 }
                 folder

@@ -20,6 +20,9 @@ pub(crate) struct Folder {
     pub files: BTreeMap<String, (Vec<u8>, bool)>,
 }
 
+/// Largest single file that is read, in bytes.
+pub(crate) const LARGEST_FILE: u64 = 64 << 20;
+
 impl Folder {
     /// Reads a folder, following no link that leads out of it.
     pub(crate) fn read(root: &Path) -> Result<Folder, AuditError> {
@@ -68,7 +71,8 @@ impl Folder {
                             ),
                         ));
                     }
-                    let content = std::fs::read(&target).map_err(|e| input(&path, e.to_string()))?;
+                    let content =
+                        loophole_foreign::read(&target, LARGEST_FILE).map_err(|e| input(&path, e.to_string()))?;
                     folder.files.insert(name, (content, meta.permissions().mode() & 0o111 != 0));
                 } else {
                     return Err(input(&path, "neither a file nor a folder".into()));

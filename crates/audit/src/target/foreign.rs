@@ -4,7 +4,7 @@
 use super::{About, Control, Judged, Paid, Sheet, Surface, Target, cases, single, words_of};
 use crate::AuditError;
 use crate::library::{Files, Slots};
-use loophole_grade::{Grader, GraderKind, Lab, OracleResult, Submission, Task};
+use loophole_grade::{Grader, GraderKind, Lab, OracleResult, Submission, Task, TaskLines};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -77,19 +77,20 @@ fn plain(value: &Value) -> Option<String> {
 
 /// Reads the rows of a JSONL file.
 pub(crate) fn read_rows(path: &Path) -> Result<Vec<Row>, AuditError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| AuditError::Input(format!("{}: {e}; give JSONL, one task a line", path.display())))?;
+    let mut lines =
+        TaskLines::open(path).map_err(|e| AuditError::Input(format!("{e}; give JSONL, one task a line")))?;
     let mut rows = Vec::new();
-    for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+    while let Some((number, line)) = lines.next_line()? {
         let row =
-            Row::parse(line).map_err(|e| AuditError::Input(format!("{}, line {}: {e}", path.display(), i + 1)))?;
+            Row::parse(&line).map_err(|e| AuditError::Input(format!("{}, line {number}: {e}", path.display())))?;
         if row.reference.is_empty() {
             return Err(AuditError::Input(format!(
-                "{}, line {}: no reference; give one of `reference`, `canonical_solution`, `solution`, `ground_truth`, `answer`, `label`",
-                path.display(),
-                i + 1
+                "{}, line {number}: no reference; give one of `reference`, `canonical_solution`, `solution`, `ground_truth`, `answer`, `label`",
+                path.display()
             )));
         }
+        // A row is kept as it was parsed, in which every number takes far more than its digits.
+        lines.keep(16 * line.len())?;
         rows.push(row);
     }
     if rows.is_empty() {

@@ -4,7 +4,7 @@ pub(crate) mod callable;
 pub(crate) mod cases;
 pub(crate) mod command;
 mod dockerfile;
-mod files;
+pub(crate) mod files;
 mod foreign;
 mod harbor;
 pub(crate) mod http;

@@ -4,7 +4,7 @@ use super::Target;
 use super::callable::{Callable, Signature};
 use super::cases::Cases;
 use super::command::{Command, RewardFrom};
-use super::files::Folder;
+use super::files::{Folder, LARGEST_FILE};
 use super::foreign::{Caller, Foreign, Row, bare_row, read_rows};
 use super::harbor::Harbor;
 use super::http::{Http, Protocol};
@@ -115,8 +115,8 @@ fn foreign(target: &str, caller: Arc<dyn Caller>, settings: &Settings) -> Result
     let mut rows: Vec<Row> = match (&settings.tasks, &settings.reference) {
         (Some(path), _) => read_rows(path)?,
         (None, Some(path)) => {
-            let text =
-                std::fs::read_to_string(path).map_err(|e| AuditError::Input(format!("{}: {e}", path.display())))?;
+            let text = loophole_foreign::read_text(path, LARGEST_FILE)
+                .map_err(|e| AuditError::Input(format!("{}: {e}", path.display())))?;
             vec![bare_row(text)]
         }
         (None, None) => {

@@ -1,6 +1,6 @@
 //! A folder with pytest or unittest tests and a reference solution.
 
-use super::files::{Folder, how_ended, machine_failed};
+use super::files::{Folder, LARGEST_FILE, how_ended, machine_failed};
 use super::foreign::judge_code;
 use super::{About, Control, Hint, Judged, Paid, Sheet, Surface, Target, cases, words_of};
 use crate::AuditError;
@@ -68,9 +68,8 @@ impl Project {
             None => solution_of(&folder).map_err(input)?,
         };
         let reference = match choice.reference {
-            Some(path) => {
-                std::fs::read_to_string(path).map_err(|e| AuditError::Input(format!("{}: {e}", path.display())))?
-            }
+            Some(path) => loophole_foreign::read_text(path, LARGEST_FILE)
+                .map_err(|e| AuditError::Input(format!("{}: {e}", path.display())))?,
             None => {
                 let places =
                     ["reference.py".to_string(), format!("reference/{solution}"), format!("solution/{solution}")];

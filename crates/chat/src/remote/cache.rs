@@ -12,6 +12,9 @@ use crate::{Finish, Reply};
 /// Goes up whenever what is kept changes its meaning.
 const VERSION: u32 = 1;
 
+/// Largest reply that is taken from the disk, in bytes.
+const LARGEST: u64 = 256 << 20;
+
 pub(super) struct Cache {
     dir: PathBuf,
 }
@@ -34,7 +37,7 @@ impl Cache {
 
     /// The reply kept there; none as well if the file is broken.
     pub fn get(&self, place: &Path) -> Option<Reply> {
-        serde_json::from_slice(&std::fs::read(place).ok()?).ok()
+        serde_json::from_slice(&loophole_foreign::read(place, LARGEST).ok()?).ok()
     }
 
     /// Keeps a reply; what a filter withheld is asked for again. A cache that cannot be written is no cache, and no

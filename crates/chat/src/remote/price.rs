@@ -45,7 +45,7 @@ impl Prices {
         let wrong = |file: &Path, reason: String| ChatError::Model { model: file.display().to_string(), reason };
         let mut tables = Vec::new();
         if let Some(file) = file {
-            let text = std::fs::read_to_string(file).map_err(|error| wrong(file, error.to_string()))?;
+            let text = loophole_foreign::read_text(file, 16 << 20).map_err(|error| wrong(file, error.to_string()))?;
             let form = "prices are written [provider] \"model\" = { read = 1.0, cached = 0.1, sampled = 5.0 }";
             tables.push(toml::from_str(&text).map_err(|error| wrong(file, format!("{form}: {error}")))?);
         }

@@ -91,9 +91,8 @@ pub struct AuditArguments {
 
 impl AuditArguments {
     fn settings(&self) -> Result<Settings, Error> {
-        if self.timeout.is_some_and(|s| !s.is_finite() || s <= 0.0) {
-            return Err(Error::Input("--timeout takes a number of seconds above 0".into()));
-        }
+        output::flag("--timeout", self.timeout.unwrap_or(1.0), 0.001..=604_800.0)?;
+        output::flag("--jobs", self.jobs.unwrap_or(1), 0..=output::MOST_JOBS)?;
         Ok(Settings {
             kind: self.kind.clone(),
             open: self.open.clone(),

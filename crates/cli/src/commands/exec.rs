@@ -5,10 +5,18 @@ use std::path::PathBuf;
 
 use clap::Args;
 use loophole_cell::{EXEC_OUTPUT, Entry, Limits, Pool, PoolOptions, Program, Tier};
+use loophole_foreign::bytes;
 
 use crate::output::{self, Error, Exit, Options};
 
 mod files;
+
+/// Longest time a program may be given: a week, in seconds.
+const LONGEST: f64 = 604_800.0;
+/// Most memory it may be given, in MiB.
+const MOST_MEMORY: u64 = 1 << 24;
+/// Most bytes that are read of a file, or of stdin, to be given to it.
+const MOST_BYTES: u64 = 256 << 20;
 
 /// Arguments of `loophole exec`.
 #[derive(Args)]
@@ -70,6 +78,8 @@ pub struct ExecArguments {
 
 /// Runs one program in a cell.
 pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> {
+    output::flag("--timeout", arguments.timeout, 0.001..=LONGEST)?;
+    output::flag("--memory", arguments.memory, 1..=MOST_MEMORY)?;
     let mut given = files::Into::default();
     arguments.file.iter().try_for_each(|spec| given.file(spec))?;
     arguments.folder.iter().try_for_each(|spec| given.folder(spec))?;
@@ -103,7 +113,11 @@ pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> 
     let pool = Pool::start(options)?;
     let mut stdin = Vec::new();
     if !std::io::stdin().is_terminal() {
-        std::io::stdin().read_to_end(&mut stdin).map_err(|error| Error::Input(format!("stdin: {error}")))?;
+        let read = std::io::stdin().take(MOST_BYTES + 1).read_to_end(&mut stdin);
+        read.map_err(|error| Error::Input(format!("stdin: {error}")))?;
+        if stdin.len() as u64 > MOST_BYTES {
+            return Err(Error::Input(format!("stdin has more than the {} that a program is given", bytes(MOST_BYTES))));
+        }
     }
     let limits = Limits {
         wall_seconds: arguments.timeout,

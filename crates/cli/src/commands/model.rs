@@ -1,15 +1,16 @@
 //! Models by name, and `loophole chat`.
 
-use std::io::{BufRead, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use loophole_chat::{Chat, Local, Message, Mock, Remote, RemoteOptions, Request, Sampling};
+use loophole_foreign::{Line, Lines, bytes};
 use loophole_lab::Recipe;
 use loophole_lab::arm::find_organism;
 use loophole_lm::split_adapter;
 
-use crate::output::{Error, Exit, line, tell};
+use crate::output::{Error, Exit, flag, line, tell};
 
 /// Opens a model as `MODEL` arguments name it: `organism`, `organism:RUN/ARM/SEED[@STEP]`, a folder,
 /// `FOLDER+ADAPTER`, `openai:NAME`, `anthropic:NAME`, `http://host:port/v1#NAME` or `mock:BEHAVIOUR`. One on this machine uses all cores.
@@ -111,6 +112,9 @@ fn from_run(place: &str, threads: usize) -> Result<Local, Error> {
     })
 }
 
+/// Longest line that a model is told, in bytes.
+const LONGEST_LINE: usize = 16 << 20;
+
 /// Arguments of `loophole chat`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  loophole chat organism")]
@@ -131,11 +135,20 @@ pub struct ChatArguments {
 
 /// Talks to a model, a line at a time.
 pub fn chat(arguments: &ChatArguments) -> Result<Exit, Error> {
+    flag("--temperature", arguments.temperature, 0.0..=100.0)?;
     let model = open(&arguments.model)?;
     let mut messages = vec![Message::system(arguments.system.clone())];
     tell(&format!("{}: say something; an empty line ends it", model.name()));
-    for (turn, said) in std::io::stdin().lock().lines().enumerate() {
-        let said = said.map_err(|error| Error::Input(error.to_string()))?;
+    let mut lines = Lines::new(std::io::stdin().lock(), LONGEST_LINE);
+    for turn in 0.. {
+        let said = match lines.next_line().map_err(|error| Error::Input(format!("stdin: {error}")))? {
+            None => break,
+            Some(Line::TooLong) => {
+                let most = bytes(LONGEST_LINE as u64);
+                return Err(Error::Input(format!("stdin: a line has more than the {most} that a model is told")));
+            }
+            Some(Line::Whole(said)) => String::from_utf8_lossy(&said).trim_end_matches(['\n', '\r']).to_owned(),
+        };
         if said.trim().is_empty() {
             break;
         }
@@ -143,7 +156,7 @@ pub fn chat(arguments: &ChatArguments) -> Result<Exit, Error> {
         let request = Request {
             messages: messages.clone(),
             sampling: Sampling {
-                seed: arguments.seed.wrapping_add(turn as u64),
+                seed: arguments.seed.wrapping_add(turn),
                 temperature: Some(arguments.temperature),
                 max_tokens: 128,
                 ..Sampling::default()

@@ -6,7 +6,7 @@ use clap::Args;
 use loophole_lab::{Event, LabError, OrganismRecipe};
 
 use crate::leave;
-use crate::output::{Error, Exit, Options, line};
+use crate::output::{self, Error, Exit, Options, line};
 
 /// Arguments of `loophole pretrain`.
 #[derive(Args)]
@@ -29,6 +29,8 @@ pub struct PretrainArguments {
 
 /// Makes an organism.
 pub fn pretrain(arguments: &PretrainArguments, output: &Options) -> Result<Exit, Error> {
+    output::flag("--threads", arguments.threads.unwrap_or(1), 1..=output::MOST_JOBS)?;
+    output::flag("--show", arguments.show.unwrap_or(0), 0..=1_000_000)?;
     let recipe = OrganismRecipe::load(&arguments.recipe)?;
     if let Some(count) = arguments.show {
         line(loophole_lab::pretrain::sample_documents(&recipe, count)?.trim_end());
@@ -56,7 +58,7 @@ pub fn pretrain(arguments: &PretrainArguments, output: &Options) -> Result<Exit,
     made?;
     output.say(&format!("wrote {}; its card says what it can do", out.display()));
     if output.json {
-        crate::output::json(&serde_json::json!({ "out": out }));
+        output::json(&serde_json::json!({ "out": out }));
     }
     Ok(Exit::Clean)
 }

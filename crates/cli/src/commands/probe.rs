@@ -222,6 +222,10 @@ const GO_ON: &str = "interrupted; the same command goes on from here";
 const GONE: &str = "interrupted; with --out FOLDER, the same command could go on from here";
 
 fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit, Error> {
+    output::flag("--samples", arguments.samples.unwrap_or(1), 1..=100_000)?;
+    output::flag("--width", arguments.width, 0..=output::MOST_JOBS)?;
+    output::flag("--max-tokens", arguments.max_tokens.unwrap_or(1), 1..=1_000_000)?;
+    output::flag("--temperature", arguments.temperature, 0.0..=100.0)?;
     let battery = battery(arguments)?;
     let chat = model::open(name)?;
     let options = BatteryOptions {

@@ -27,7 +27,7 @@ pub struct RunArguments {
     #[arg(long)]
     out: Option<PathBuf>,
     /// Other number of seeds than the recipe's
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: Option<u64>,
     /// Go on with a run that is there
     #[arg(long)]
@@ -73,6 +73,7 @@ pub struct ReportArguments {
 
 /// Runs an experiment.
 pub fn run(arguments: &RunArguments, output: &Options) -> Result<Exit, Error> {
+    output::flag("--jobs", arguments.jobs, 0..=output::MOST_JOBS)?;
     let mut recipe = match &arguments.recipe {
         Some(path) => Recipe::load(path)?,
         None => Recipe::parse(QUICK, "the bundled quick.toml")?,

@@ -165,7 +165,7 @@ fn grading(arguments: &ServeArguments) -> Result<Grading, Error> {
 
 fn token(file: &Path) -> Result<String, Error> {
     let wrong = |why: &str| Error::Input(format!("{}: {why}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|error| wrong(&error.to_string()))?;
+    let text = loophole_foreign::read_text(file, 1 << 20).map_err(|error| wrong(&error.to_string()))?;
     let line = text.lines().next().unwrap_or_default().trim();
     if line.is_empty() || !line.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(wrong("its first line must be the token: letters, digits and signs without spaces"));

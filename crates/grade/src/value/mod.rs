@@ -21,6 +21,9 @@ pub const MAX_DEPTH: usize = 64;
 /// How many bytes of JSON one value may take.
 pub const MAX_BYTES: usize = 8 << 20;
 
+/// How many digits an integer may have: Python's own bound for one that is read from a text.
+pub const MAX_DIGITS: usize = 4300;
+
 /// One plain Python value.
 #[derive(Debug, Clone)]
 pub enum Value {
@@ -66,6 +69,18 @@ impl PartialEq for Value {
 impl Eq for Value {}
 
 impl Value {
+    /// About how many bytes of memory it takes.
+    pub(crate) fn weight(&self) -> usize {
+        let own = std::mem::size_of::<Value>();
+        own + match self {
+            Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,
+            Value::Big(text) | Value::Str(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            Value::List(items) | Value::Tuple(items) | Value::Set(items) => items.iter().map(Value::weight).sum(),
+            Value::Dict(pairs) => pairs.iter().map(|(key, value)| key.weight() + value.weight()).sum(),
+        }
+    }
+
     /// Whether `==` holds in Python: types count less there.
     pub(crate) fn equals_in_python(&self, other: &Value) -> bool {
         let number = |v: &Value| match v {

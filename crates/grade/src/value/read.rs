@@ -1,6 +1,6 @@
 //! Reading values.
 
-use super::{MAX_BYTES, MAX_DEPTH, Value, ValueError};
+use super::{MAX_BYTES, MAX_DEPTH, MAX_DIGITS, Value, ValueError};
 
 impl Value {
     /// Reads the JSON form, at most [`MAX_BYTES`] long and [`MAX_DEPTH`] deep.
@@ -157,7 +157,7 @@ impl Parser<'_> {
                 _ => wrong("\"nan\", \"inf\" or \"-inf\""),
             },
             ("$int", Value::Str(text)) => match integer(&text) {
-                Some(value) => Ok(value),
+                Some(value) => self.readable(value),
                 None => wrong("a whole number in decimal, as a string"),
             },
             ("$dict", Value::List(items)) => {
@@ -185,11 +185,22 @@ impl Parser<'_> {
         }
         let text = &self.text[start..self.at];
         if let Some(value) = integer(text) {
-            return Ok(value);
+            return self.readable(value);
         }
         match text.parse::<f64>() {
             Ok(x) if x.is_finite() && text.contains(['.', 'e', 'E']) => Ok(Value::Float(x)),
             _ => Err(self.error(&format!("`{text}` is no number"))),
+        }
+    }
+
+    /// An integer, if Python reads it.
+    fn readable(&self, value: Value) -> Result<Value, ValueError> {
+        match &value {
+            Value::Big(digits) if digits.len() > MAX_DIGITS => Err(self.error(&format!(
+                "an integer of {} digits, more than the {MAX_DIGITS} that Python reads",
+                digits.len()
+            ))),
+            _ => Ok(value),
         }
     }
 
