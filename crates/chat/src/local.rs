@@ -158,7 +158,12 @@ impl Local {
                 Ok(text) => text,
                 Err(error) => {
                     let (model, reason) = (self.name.clone(), error.to_string());
-                    let _ = job.done.send((job.at, Err(ChatError::Rejected { model, status: 400, reason })));
+                    let error = match error {
+                        // It would with every conversation.
+                        LmError::Bound { .. } => ChatError::Model { model, reason },
+                        _ => ChatError::Rejected { model, status: 400, reason },
+                    };
+                    let _ = job.done.send((job.at, Err(error)));
                     continue;
                 }
             };

@@ -81,6 +81,14 @@ pub enum LmError {
         /// What is wrong, and what to do.
         what: String,
     },
+    /// The chat template makes more than there is room for, with whatever conversation.
+    #[error("chat template {path}: {what}")]
+    Bound {
+        /// The file.
+        path: PathBuf,
+        /// Which bound it ran into.
+        what: String,
+    },
     /// The tokenizer failed.
     #[error("tokenizer {path}: {what}")]
     Tokenizer {

@@ -11,6 +11,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod bench;
+mod bounded;
 mod cache;
 pub mod chat_template;
 mod checkpoint;

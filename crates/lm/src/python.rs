@@ -12,6 +12,9 @@ pub(crate) struct Json {
     pub sort_keys: bool,
 }
 
+/// Longest text that is written, in bytes.
+const LONGEST: usize = 64 << 20;
+
 /// What `json.dumps` writes.
 pub(crate) fn json(value: &Value, style: Json) -> Result<String, Error> {
     let mut out = String::new();
@@ -20,8 +23,9 @@ pub(crate) fn json(value: &Value, style: Json) -> Result<String, Error> {
 }
 
 fn write_json(value: &Value, style: Json, depth: usize, out: &mut String) -> Result<(), Error> {
-    if depth > 200 {
-        return Err(Error::new(ErrorKind::InvalidOperation, "tojson: nested too deeply"));
+    if depth > 200 || out.len() > LONGEST {
+        let what = if depth > 200 { "nested too deeply" } else { "longer than 64 MiB" };
+        return Err(Error::new(ErrorKind::InvalidOperation, format!("tojson: {what}")));
     }
     // One item of a list or an object, with what stands before it.
     let item = |out: &mut String, first: bool| {

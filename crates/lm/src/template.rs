@@ -3,7 +3,7 @@
 
 use crate::error::read_text;
 use crate::python::{self, Json};
-use crate::{LmError, chat_template};
+use crate::{LmError, bounded, chat_template};
 use loophole_message::{Message, ToolSpec};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde, ValueKind};
@@ -20,12 +20,12 @@ const MORE: &str = "additional_chat_templates";
 /// The tokens a template may name.
 const SPECIAL: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
-/// Steps a template may take: thousands of messages need fewer, and an endless loop ends.
-const FUEL: u64 = 50_000_000;
-
 /// The chat template of a checkpoint, or several of which one is for tools.
 pub struct ChatTemplate {
     environment: Environment<'static>,
+    syntax: SyntaxConfig,
+    /// Sources by name; parsed anew for each rendering, in which they are bounded.
+    templates: BTreeMap<String, String>,
     path: PathBuf,
     special: BTreeMap<String, String>,
     /// The moment `strftime_now` names, in seconds since 1970 (UTC); none for the present one. A run that is to be
@@ -101,12 +101,14 @@ impl ChatTemplate {
         special: BTreeMap<String, String>,
         path: PathBuf,
     ) -> Result<ChatTemplate, LmError> {
-        let mut environment = environment();
+        let syntax = syntax();
+        let mut sources = BTreeMap::new();
         for (name, source) in templates {
             let source = without_generation_marks(&source);
-            environment.add_template_owned(name, source).map_err(failed(&path))?;
+            bounded::check(&source, &syntax).map_err(failed(&path))?;
+            sources.insert(name, source);
         }
-        Ok(ChatTemplate { environment, path, special, now: None })
+        Ok(ChatTemplate { environment: environment(), syntax, templates: sources, path, special, now: None })
     }
 
     /// The template of this project's own chat format.
@@ -135,12 +137,12 @@ impl ChatTemplate {
         more: &[(&str, Value)],
     ) -> Result<String, LmError> {
         let failed = failed(&self.path);
-        let get = |name| self.environment.get_template(name);
+        let get = |name| self.templates.get(name);
         let template = match tools.is_empty() {
             true => get("default"),
-            false => get("tool_use").or_else(|_| get("default")),
+            false => get("tool_use").or_else(|| get("default")),
         };
-        let template = template.map_err(|_| LmError::Template {
+        let template = template.ok_or_else(|| LmError::Template {
             path: self.path.clone(),
             what: "there are several, and none is called default".into(),
         })?;
@@ -164,7 +166,7 @@ impl ChatTemplate {
             ("strftime_now", strftime_now),
         ]);
         variables.extend(more.iter().cloned());
-        template.render(Value::from_pairs(variables)).map_err(failed)
+        bounded::render(&self.environment, template, &self.syntax, Value::from_pairs(variables)).map_err(failed)
     }
 
     /// The text of a conversation with tools.
@@ -227,6 +229,9 @@ fn failed(path: &Path) -> impl Fn(Error) -> LmError + '_ {
             Some(detail) if error.kind() == ErrorKind::InvalidOperation => format!("{line}{detail}"),
             _ => format!("{line}{error}"),
         };
+        if bounded::is_bound(&error) {
+            return LmError::Bound { path: path.into(), what };
+        }
         LmError::Template { path: path.into(), what }
     }
 }
@@ -278,30 +283,24 @@ fn without_generation_marks(source: &str) -> String {
     out + rest
 }
 
+fn syntax() -> SyntaxConfig {
+    // With the delimiters as they are, no such configuration is refused.
+    SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().unwrap_or_default()
+}
+
 /// Jinja as transformers sets it up.
 fn environment() -> Environment<'static> {
     let mut env = Environment::new();
-    // With the delimiters as they are, no such configuration is refused.
-    if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
-        env.set_syntax(syntax);
-    }
     env.set_debug(true);
-    env.set_fuel(Some(FUEL));
     env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    env.set_formatter(|out, state, value| match value.kind() {
-        ValueKind::Number | ValueKind::Seq | ValueKind::Map => {
-            out.write_str(&python::repr(value)?).map_err(Error::from)
-        }
-        _ => minijinja::escape_formatter(out, state, value),
-    });
+    bounded::install(&mut env);
     env.add_function("raise_exception", |message: String| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, format!("the template refuses this conversation: {message}")))
     });
     env.add_filter("tojson", |value: &Value, options: Kwargs| -> Result<String, Error> {
         let indent: Option<Value> = options.get("indent")?;
         let style = Json {
-            indent: indent.filter(|indent| !indent.is_none()).map(|indent| indent.as_usize().unwrap_or(0)),
+            indent: indent.filter(|indent| !indent.is_none()).map(|indent| indent.as_usize().unwrap_or(0).min(64)),
             ensure_ascii: options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
             sort_keys: options.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
         };
