@@ -10,6 +10,9 @@ use std::path::Path;
 /// ten MiB.
 pub const MAX_TASK_LINE: usize = 128 << 20;
 
+/// What a line takes besides its text; a blank one takes time.
+const EACH: usize = 128;
+
 /// The lines of a tasks file that are not blank.
 pub struct TaskLines {
     lines: Lines<Box<dyn BufRead + Send>>,
@@ -48,8 +51,7 @@ impl TaskLines {
                 }
                 Some(Line::Whole(line)) => line,
             };
-            // A blank line takes its time too.
-            self.keep(line.len())?;
+            self.keep(line.len() + EACH)?;
             let line = String::from_utf8(line).map_err(|_| self.wrong("not UTF-8".into()))?;
             if !line.trim().is_empty() {
                 return Ok(Some((self.number, line)));
@@ -123,7 +125,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tasks.jsonl");
         std::fs::write(&path, "ab\ncd\n\n\n").unwrap();
-        let mut lines = TaskLines { left: 7, most: 7, ..TaskLines::open(&path).unwrap() };
+        let mut lines = TaskLines { left: 7 + 3 * EACH, most: 7, ..TaskLines::open(&path).unwrap() };
         assert!(lines.next_line().is_ok() && lines.next_line().is_ok());
         let error = lines.next_line().map(drop).unwrap_err().to_string();
         assert!(error.contains("line 4") && error.contains("memory"), "{error}");

@@ -13,6 +13,8 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 use std::cell::Cell;
 
 mod measure;
+#[cfg(test)]
+mod tests;
 
 /// Steps a template may take: thousands of messages need fewer, and an endless loop ends.
 const FUEL: u64 = 5_000_000;

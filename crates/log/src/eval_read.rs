@@ -109,6 +109,48 @@ fn parse_time(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::io::Write;
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    const HEADER: &[u8] = br#"{"eval": {"task": "t"}}"#;
+
+    /// A log with so many samples that each are `mebibytes` of spaces.
+    fn spaces(samples: usize, mebibytes: usize) -> Vec<u8> {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        zip.start_file("header.json", SimpleFileOptions::default()).unwrap();
+        zip.write_all(HEADER).unwrap();
+        for at in 0..samples {
+            zip.start_file(format!("samples/{at}.json"), SimpleFileOptions::default()).unwrap();
+            zip.write_all(b"{}").unwrap();
+            zip.write_all(&vec![b' '; mebibytes << 20]).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn little_that_unpacks_to_much_is_refused() {
+        assert_eq!(parse_eval(&spaces(2, 1)).unwrap().samples.len(), 2);
+        let error = parse_eval(&spaces(1, 33)).unwrap_err();
+        assert!(error.contains("samples/0.json") && error.contains("a member may have 32 MiB"), "{error}");
+        let error = parse_eval(&spaces(17, 31)).unwrap_err();
+        assert!(error.contains("all members may have 512 MiB"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_believed(changes: Vec<(u16, u8)>, cut: u16) {
+            let mut bytes = spaces(1, 0);
+            for (place, value) in changes {
+                let place = usize::from(place) % bytes.len();
+                bytes[place] = value;
+            }
+            let _ = parse_eval(&bytes);
+            bytes.truncate(usize::from(cut) % bytes.len());
+            let _ = parse_eval(&bytes);
+        }
+    }
 
     #[test]
     fn times_of_others_are_understood() {

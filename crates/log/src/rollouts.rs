@@ -156,6 +156,8 @@ fn encode(rows: &[RolloutRow]) -> Result<Vec<u8>, ParquetError> {
 
 /// Most rollouts of a step that are read.
 const MOST_ROWS: usize = 1_000_000;
+/// Most bytes of their texts together.
+const MOST_TEXT: usize = 512 << 20;
 
 /// Reads the rollouts of one step. Columns of later versions are skipped; missing ones keep their default (empty
 /// text, 0, NaN for numbers that may be missing).
@@ -167,6 +169,14 @@ pub fn read_rollouts(path: &Path) -> Result<Vec<RolloutRow>, LogError> {
 fn decode(file: std::fs::File) -> Result<Vec<RolloutRow>, ParquetError> {
     let reader = SerializedFileReader::new(file)?;
     let mut rows = Vec::new();
+    // A text that is in the file once may be that of every row.
+    let mut left = MOST_TEXT;
+    let mut text = |value: &ByteArray| -> Result<String, ParquetError> {
+        left = left
+            .checked_sub(value.len())
+            .ok_or_else(|| ParquetError::General(format!("its texts have more than {MOST_TEXT} bytes")))?;
+        Ok(value.as_utf8()?.to_string())
+    };
     for g in 0..reader.num_row_groups() {
         let group = reader.get_row_group(g)?;
         let n = usize::try_from(group.metadata().num_rows())
@@ -221,12 +231,12 @@ fn decode(file: std::fs::File) -> Result<Vec<RolloutRow>, ParquetError> {
                 }
                 (Column::Text(get), ColumnReader::ByteArrayColumnReader(mut r)) => {
                     for (value, at) in values!(r) {
-                        *get(&mut rows[at]) = value.as_utf8()?.to_string();
+                        *get(&mut rows[at]) = text(&value)?;
                     }
                 }
                 (Column::Maybe(get), ColumnReader::ByteArrayColumnReader(mut r)) => {
                     for (value, at) in values!(r) {
-                        *get(&mut rows[at]) = Some(value.as_utf8()?.to_string());
+                        *get(&mut rows[at]) = Some(text(&value)?);
                     }
                 }
                 _ => {
@@ -284,6 +294,19 @@ mod tests {
         std::fs::write(&path, &bytes[..bytes.len() - 3]).unwrap();
         let message = read_rollouts(&path).unwrap_err().to_string();
         assert!(message.contains("x.parquet is not a readable Parquet"), "{message}");
+    }
+
+    #[test]
+    fn a_text_that_is_there_once_and_meant_often_is_bounded() {
+        let long = "a".repeat(8 << 20);
+        let rows = vec![RolloutRow { prompt: long, ..RolloutRow::default() }; 65];
+        let bytes = encode(&rows).unwrap();
+        assert!(bytes.len() < 64 << 20, "{} bytes", bytes.len());
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.parquet");
+        std::fs::write(&path, &bytes).unwrap();
+        let message = read_rollouts(&path).unwrap_err().to_string();
+        assert!(message.contains("its texts have more than"), "{message}");
     }
 
     proptest! {
