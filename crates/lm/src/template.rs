@@ -267,7 +267,8 @@ fn without_generation_marks(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;
     while let Some(begin) = rest.find("{%") {
-        let Some(end) = rest[begin..].find("%}").map(|end| begin + end + 2) else {
+        // Behind the opening: the `%` of `{%}` is no end.
+        let Some(end) = rest[begin + 2..].find("%}").map(|end| begin + end + 4) else {
             break;
         };
         let tag = &rest[begin..end];

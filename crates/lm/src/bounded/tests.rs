@@ -13,7 +13,7 @@ fn rendered(source: &str) -> Result<String, LmError> {
 #[test]
 fn what_honest_templates_do_is_the_same() {
     for (source, text) in [
-        ("{%- for m in messages %}\n<{{ m.role }}>{{ m['content'] | trim }}\n{% endfor %}x", "\n<user>hello\nx"),
+        ("{%- for m in messages %}\n<{{ m.role }}>{{ m['content'] | trim }}\n{% endfor %}x", "<user>hello\nx"),
         (
             "{% set n = namespace(x='') %}{% for i in range(3) %}{% set n.x = n.x ~ i ~ ',' %}{% endfor %}{{ n.x }}",
             "0,1,2,",
@@ -24,7 +24,7 @@ fn what_honest_templates_do_is_the_same() {
         ),
         (
             "{% set a, b = 1, 2 %}{{ [a, b] + [3] }}{{ {'k': (1,)} }}{{ -a ** 2 }}{{ 'x' if a > 2 else 'y' }}",
-            "[1, 2, 3]{'k': (1,)}-1y",
+            "[1, 2, 3]{'k': (1,)}1y",
         ),
         (
             "{% set t %}a{{ 1 }}{% endset %}{{ t | upper }}{% filter upper %}b{% endfilter %}{{ 'a-b'.split('-') | join('+') }}",
