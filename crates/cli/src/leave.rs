@@ -31,7 +31,7 @@ pub fn listen(last: impl Fn() + Send + Sync + 'static) {
         if ASKED.swap(true, Ordering::SeqCst) {
             end();
         }
-        eprintln!("leaving (again to leave at once)");
+        crate::output::tell("leaving (again to leave at once)");
         let end = end.clone();
         std::thread::spawn(move || {
             std::thread::sleep(GRACE);

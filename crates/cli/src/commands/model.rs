@@ -102,7 +102,7 @@ fn from_run(place: &str, threads: usize) -> Result<Local, Error> {
         return Err(Error::Input(format!("{run}/{arm}/{seed} has checkpoints after steps {steps:?}, not {wanted}")));
     }
     if let Some(note) = run_dir.verify_checkpoint(arm, number, wanted)? {
-        eprintln!("warning: {note}");
+        tell(&format!("warning: {note}"));
     }
     let checkpoint = dir.checkpoint_path(wanted);
     Ok(if checkpoint.join("adapter_config.json").exists() {

@@ -39,7 +39,7 @@ pub fn pretrain(arguments: &PretrainArguments, output: &Options) -> Result<Exit,
     let out = arguments.out.clone().unwrap_or_else(|| recipe.out.clone());
     let threads = arguments.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let bar = output.bar(recipe.pretrain.steps as u64);
-    leave::listen(|| eprintln!("interrupted; nothing was written, the same command begins anew"));
+    leave::listen(|| output::tell("interrupted; nothing was written, the same command begins anew"));
     let mut watch = |event| {
         if let Event::Pretrained { step, steps, loss, tokens_per_second } = event {
             bar.set_position(step as u64);
