@@ -89,9 +89,7 @@ fn answer(stream: &TcpStream) -> std::io::Result<()> {
     std::io::copy(&mut reader.take(length), &mut std::io::sink())?;
     let mut out = stream;
     let pour = |out: &mut &TcpStream, piece: &[u8]| loop {
-        if let Err(error) = out.write_all(piece) {
-            return Err::<(), _>(error);
-        }
+        out.write_all(piece)?
     };
     let begin = |out: &mut &TcpStream, status: &str, length: &str| {
         out.write_all(

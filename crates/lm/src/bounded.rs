@@ -214,10 +214,8 @@ fn expression<'a>(expr: &Expr<'a>) -> Expr<'a> {
             made(Expr::Slice(Spanned::new(ast::Slice { expr: expression(&e.expr), start, stop, step }, span)))
         }
         Expr::UnaryOp(e) => {
-            let op = match e.op {
-                ast::UnaryOpKind::Not => ast::UnaryOpKind::Not,
-                ast::UnaryOpKind::Neg => ast::UnaryOpKind::Neg,
-            };
+            // The kind cannot be copied.
+            let op = if matches!(e.op, ast::UnaryOpKind::Not) { ast::UnaryOpKind::Not } else { ast::UnaryOpKind::Neg };
             Expr::UnaryOp(Spanned::new(ast::UnaryOp { op, expr: expression(&e.expr) }, span))
         }
         Expr::BinOp(e) => {

@@ -124,7 +124,7 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
         return Err(Error::Input("--log and --openenv are about one task; name it with --task".into()));
     }
     let files = Outputs::lock(arguments)?;
-    leave::listen(|| output::tell(&format!("{LEFT}")));
+    leave::listen(|| output::tell(LEFT));
     let mut reports = Vec::new();
     let harden = |folder: &PathBuf| -> Result<Hardening, Error> {
         let hardening = Hardening::write(&arguments.target, &settings, folder)?;

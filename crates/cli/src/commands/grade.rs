@@ -99,7 +99,7 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
     let stream = loophole_grade::stream(&lab, &tasks, &grader, submissions, jobs(arguments))?;
     let mut tally = Tally::new(arguments, submissions, output)?;
     let hint = go_on(arguments);
-    leave::listen(move || output::tell(&format!("{hint}")));
+    leave::listen(move || output::tell(hint));
     let stream = stream.from_index(tally.next);
     if arguments.no_label {
         for (index, item) in stream.rewards_only() {

@@ -255,7 +255,7 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
     }
     let pool = Pool::start(PoolOptions::default())?;
     let hint = if folder.is_some() { GO_ON } else { GONE };
-    leave::listen(move || output::tell(&format!("{hint}")));
+    leave::listen(move || output::tell(hint));
     let bar = output.bar(total as u64);
     bar.set_position(earlier.len() as u64);
     let mut table = probe_table::Live::new(&battery, &earlier);

@@ -161,7 +161,7 @@ fn interrupted(out: &Path) {
         // Nobody is left to be told of a disk that is full.
         let _ = run.write_status(&Status { state: RunState::Interrupted, ..status });
     }
-    output::tell(&format!("{GO_ON}"));
+    output::tell(GO_ON);
 }
 
 fn make(recipe: &Recipe, options: &RunOptions, output: &Options) -> Result<Exit, Error> {
