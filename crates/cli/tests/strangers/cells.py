@@ -391,6 +391,26 @@ print("fine")
     t.want(record["code"] == 0 and record["refused"].get("mount") == 1, f"code {record['code']}, refused {record['refused']}")
 
 
+@case("cell-own-filter", "a program that installs a filter of system calls of its own, which answers mount() itself, then calls it and ends well",
+      "the record tells that refused calls may be missing (`refused_incomplete`), or has the call")
+def _(t):
+    record = t.python(r"""
+import ctypes, struct, platform
+libc = ctypes.CDLL(None, use_errno=True)
+number = {"x86_64": 165, "aarch64": 40}[platform.machine()]
+code = b"".join(struct.pack("HBBI", *row) for row in ((0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7fff0000)))
+buffer = ctypes.create_string_buffer(code, len(code))
+program = struct.pack("HxxxxxxQ", 4, ctypes.addressof(buffer))
+libc.prctl(38, 1, 0, 0, 0)
+done = libc.prctl(22, 2, ctypes.create_string_buffer(program, len(program)), 0, 0)
+libc.mount(b"none", b"/tmp", b"tmpfs", 0, None)
+print("filter", done)
+""")
+    t.want(record["verdict"] == "exit" and record["code"] == 0, f"verdict {record['verdict']}, {short(record['stderr'])}")
+    t.want("filter 0" not in record["stdout"] or record.get("refused_incomplete") or record["refused"].get("mount"),
+           f"stdout {record['stdout']!r}, refused {record['refused']}, refused_incomplete {record.get('refused_incomplete')}")
+
+
 @case("cell-wall", "--timeout 1 -- sleep 25", "verdict wall within some seconds; our exit is 0")
 def _(t):
     record = t.exec("sleep", "25", flags=["--timeout", "1"], within=8)

@@ -55,7 +55,7 @@ def _(t):
                ("Failed", True, 3, "o\n", "e\n"), "answer")
         answer = s.code("1/0")
         t.want(answer["status"] == "Failed" and "ZeroDivisionError" in answer["run_result"]["stderr"], answer)
-        answer = s.good("/run_code", {"code": "int main(){}", "language": "cpp"})
+        answer = s.good("/run_code", {"code": "module m; endmodule", "language": "verilog"})
         t.same(answer["status"], "SandboxError", f"status of {short(answer)}")
 
 
