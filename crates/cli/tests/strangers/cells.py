@@ -308,11 +308,11 @@ def _(t):
         shutil.rmtree(home, ignore_errors=True)
 
 
-@case("cell-env-cwd", "--env A='x y' --env EMPTY= --cwd sub, nothing else",
+@case("cell-env-cwd", "--env A='x y' --env EMPTY= --cwd sub, where a given file lies",
       "the program has both, works in `sub`, and has nothing of our environment")
 def _(t):
     record = t.exec("python3", "-c", "import os; print([os.environ.get(n) for n in ('A', 'EMPTY', 'MY_OWN')], os.path.basename(os.getcwd())); open('made', 'w')",
-                    flags=["--env", "A=x y", "--env", "EMPTY=", "--cwd", "sub"], env={"MY_OWN": "1"})
+                    flags=["--env", "A=x y", "--env", "EMPTY=", "--file", t.file("x", "x") + "=sub/x", "--cwd", "sub"], env={"MY_OWN": "1"})
     t.same(record["stdout"].strip(), "['x y', '', None] sub", f"stdout (stderr {short(record['stderr'])})")
     t.want("sub/made" in [f["path"] for f in record["files"]], f"files {record['files']}")
 

@@ -99,12 +99,11 @@ def _(t):
 MARKS = r"""
 import os, socket, sys, builtins, json
 seen = []
-for p in ("/tmp", "/dev/shm", "/box", os.getcwd(), os.path.expanduser("~"), "/var/tmp", "/run", "/dev", "/", "/proc/self"):
-    for n in (b"/.mark", b"/\xff"):
-        f = os.fsencode(p) + n
-        if os.path.exists(f): seen.append(f)
-        try: open(f, "w").close()
-        except OSError: pass
+names = [os.fsencode(p) + n for p in ("/tmp", "/dev/shm", "/box", os.getcwd(), os.path.expanduser("~"), "/var/tmp", "/run", "/dev", "/", "/proc/self") for n in (b"/.mark", b"/\xff")]
+seen += [f for f in names if os.path.exists(f)]
+for f in names:
+    try: open(f, "w").close()
+    except OSError: pass
 for n in ("MARK",):
     if n in os.environ: seen.append(n)
     os.environ[n] = "1"
