@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// How a [`Pool`](crate::Pool) is set up.
 #[derive(Debug, Clone)]
@@ -110,6 +111,9 @@ pub struct Program {
     /// namespace, and returns. What it had open by then is `/dev/null` in the program. One such interpreter is kept
     /// for each text.
     pub checkpoint: Option<Arc<str>>,
+    /// Once this is true the program is ended within a moment, as at its limit of wall time: nobody waits for it any
+    /// more.
+    pub cancel: Option<Arc<AtomicBool>>,
     /// Whether it is to have a `/proc` with its own processes, and `/dev/fd`, `/dev/stdin`, `/dev/stdout`, `/dev/stderr`.
     /// It costs about a millisecond, and some of what the kernel tells there is the machine's. Where none can be had the
     /// program runs without: [`Record::proc`].
@@ -140,6 +144,7 @@ impl Program {
             read_back: Vec::new(),
             watch: Vec::new(),
             checkpoint: None,
+            cancel: None,
             proc: false,
         }
     }

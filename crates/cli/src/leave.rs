@@ -19,6 +19,11 @@ pub fn asked() -> bool {
     ASKED.load(Ordering::SeqCst)
 }
 
+/// Ends the program at the first signal: all there is to lose is a program in a cell, which ends with us.
+pub fn at_once() {
+    let _ = ctrlc::set_handler(|| std::process::exit(INTERRUPTED));
+}
+
 /// Listens for signals from here on. `last` is done before the program ends without the work having left.
 pub fn listen(last: impl Fn() + Send + Sync + 'static) {
     let last = std::sync::Arc::new(last);

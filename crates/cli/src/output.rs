@@ -288,9 +288,18 @@ pub fn line(text: &str) {
 }
 
 fn print(text: &str) {
-    if writeln!(std::io::stdout(), "{text}").is_err() {
+    if let Err(error) = writeln!(std::io::stdout(), "{text}") {
+        give_up(&error);
+    }
+}
+
+/// Ends the program when its results cannot be written: quietly where the reader has left, else as a failure.
+fn give_up(error: &std::io::Error) -> ! {
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
+    tell(&format!("error: cannot write to standard output: {error}"));
+    std::process::exit(3);
 }
 
 /// Says something on stderr, control characters made visible.

@@ -166,6 +166,7 @@ fn exec_prints_one_record_and_keeps_the_programs_status_to_itself() {
         "peak_memory",
         "files",
         "leftover_processes",
+        "proc",
         "refused",
         "tier",
     ];
@@ -276,6 +277,7 @@ fn grade_goes_on_where_it_was_ended_and_leaves_what_findings_stand_on() {
     let mut cut = format!("{}\n{}\n{{\"task_id\": \"s\u{fc}", lines[0], lines[1]).into_bytes();
     cut.pop();
     std::fs::write(at.join("o.jsonl.partial"), cut).unwrap();
+    std::fs::remove_file(at.join("o.jsonl.ledger")).unwrap();
     let rest = grade(&["--resume"]);
     let records = rest.json();
     assert_eq!((records.len(), &records[0]["index"]), (3, &json!(2)), "the first two are not graded again: {rest:?}");

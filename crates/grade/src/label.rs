@@ -42,6 +42,15 @@ impl Label {
 
 const WITH_WRONG: &str = "grader passed with every expected value replaced";
 
+/// What a grader that did not pay said last.
+fn why_unpaid(output: &str) -> String {
+    let said = output.lines().rev().map(str::trim).find(|line| !line.is_empty());
+    said.map_or_else(
+        || "the grader ended without paying and without a word".into(),
+        |line| line.chars().take(200).collect(),
+    )
+}
+
 impl Lab {
     /// Reward and label. The same question is answered from memory the second time.
     ///
@@ -91,6 +100,9 @@ impl Lab {
         if !g.paid {
             self.attempt(task, grader, entry, &g, &mut label)?;
             label.evidence.extend(g.cut());
+            if label.evidence.is_empty() {
+                label.evidence.push(why_unpaid(&g.output));
+            }
             return Ok(label);
         }
         let answers = self.oracle(task, grader, entry)?;

@@ -46,6 +46,14 @@ const ADD: &[(&str, &str)] = &[
         "a thread",
         "import threading\ndef add(a, b):\n    out = []\n    t = threading.Thread(target=lambda: out.append(a + b))\n    t.start(); t.join()\n    return out[0]\n",
     ),
+    (
+        "a folder that it closes",
+        "import os, tempfile\ndef add(a, b):\n    d = tempfile.mkdtemp(dir='.')\n    open(d + '/x', 'w').close()\n    os.chmod(d, 0)\n    return a + b\n",
+    ),
+    (
+        "folders deeper than a walk goes",
+        "import os\ndef add(a, b):\n    for _ in range(1200):\n        os.mkdir('d')\n        os.chdir('d')\n    return a + b\n",
+    ),
     ("a right int that is a subclass", "class N(int): pass\ndef add(a, b): return N(a + b)\n"),
 ];
 

@@ -15,6 +15,9 @@ pub(crate) const LOCK: &str = ".lock";
 /// How long a lock is waited for whose holder is no longer there: what it had started may outlive it by a moment.
 const DYING: Duration = Duration::from_secs(2);
 
+/// The same for one that is still there: it may just have been killed.
+const ENDING: Duration = Duration::from_millis(250);
+
 /// The right to write an output, held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
@@ -58,7 +61,8 @@ impl Lock {
                 }
                 Err(TryLockError::WouldBlock) => {
                     let pid = pid(&mut file);
-                    if pid.is_some_and(lives) || began.elapsed() > DYING {
+                    let patience = if pid.is_some_and(lives) { ENDING } else { DYING };
+                    if began.elapsed() > patience {
                         return Err(LogError::Held { path: output.into(), pid });
                     }
                     std::thread::sleep(Duration::from_millis(5));
@@ -103,8 +107,10 @@ fn pid(file: &mut File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
+/// Whether a process is there and not merely waiting for its parent to ask for its status.
 fn lives(pid: u32) -> bool {
-    Path::new("/proc").join(pid.to_string()).exists()
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rfind(')').is_some_and(|end| !matches!(stat.as_bytes().get(end + 2), Some(b'Z' | b'X')))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The cells and the graders behind all dialects.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -261,6 +262,9 @@ impl Service {
             Ok(record) => record.verdict == Ended::Machine,
             Err(error) => !matches!(error, CellError::BadProgram(_)),
         };
+        // Dropped with this call, which is when its client leaves or its deadline passes.
+        let wanted = Wanted::default();
+        let program = Program { cancel: Some(wanted.0.clone()), ..program };
         match self.queue.work(deadline, move || again(|| pool.run(&program), machine)).await? {
             Ok(record) if record.verdict == Ended::Machine => {
                 Err(failed(record.detail.unwrap_or_else(|| "the machine failed".to_string())))
@@ -269,5 +273,15 @@ impl Service {
             Err(error @ CellError::BadProgram(_)) => Err(Problem::other(422, error.to_string())),
             Err(error) => Err(failed(error.to_string())),
         }
+    }
+}
+
+/// Says to a program, when it is dropped, that nobody waits for it any more.
+#[derive(Default)]
+struct Wanted(Arc<AtomicBool>);
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

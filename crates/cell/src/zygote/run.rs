@@ -2,7 +2,7 @@
 
 use super::{BOX, Heard, NETWORK, PATIENCE, TMP, Zygote, machine};
 use crate::enclosure::group::Hits;
-use crate::types::{Limits, Program, Record, Tier};
+use crate::types::{Program, Record, Tier};
 use crate::verdict::{CPU, DISK, Facts, MEMORY, WALL};
 use crate::watch::Watch;
 use crate::watch::folder;
@@ -13,10 +13,13 @@ use crate::zygote::wire::{self, Ended, Reply};
 use crate::{CellError, sys};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Seconds between looks at how much was written, where nothing bounds it.
 const LOOK: f64 = 0.05;
+/// Seconds between looks at whether a program is still wanted.
+const ASK: f64 = 0.2;
 
 /// A program under way.
 pub(crate) struct Running {
@@ -96,7 +99,7 @@ impl Zygote {
     /// Runs a program to its end.
     pub(crate) fn run(&mut self, program: &Program) -> Result<Record, CellError> {
         let mut running = self.begin(program, None, None)?;
-        let ended = match self.wait(&mut running, &program.limits) {
+        let ended = match self.wait(&mut running, program) {
             // The kernel may choose the zygote to make room for a program that took too much memory.
             Err(_) if self.group.as_mut().is_some_and(|g| g.hits().memory > 0) => {
                 self.dead = true;
@@ -109,14 +112,15 @@ impl Zygote {
     }
 
     /// Waits for the end, which comes at the limits of wall and CPU time at the latest.
-    fn wait(&self, running: &mut Running, limits: &Limits) -> Result<Ended, CellError> {
-        let cores = cores();
+    fn wait(&self, running: &mut Running, program: &Program) -> Result<Ended, CellError> {
+        let (cores, limits) = (cores(), &program.limits);
         let mut look = limits.cpu_seconds / cores;
         let mut clock = tree::Clock::default();
         let mut look_at_disk = LOOK;
         loop {
             let now = running.started.elapsed().as_secs_f64();
-            if now >= limits.wall_seconds {
+            let cancelled = program.cancel.as_ref().is_some_and(|cancel| cancel.load(Ordering::Relaxed));
+            if now >= limits.wall_seconds || cancelled {
                 return self.kill(running, WALL);
             }
             if now >= look {
@@ -127,6 +131,9 @@ impl Zygote {
                 look = now + ((limits.cpu_seconds - used) / cores).max(0.01);
             }
             let mut seconds = look.min(limits.wall_seconds) - now;
+            if program.cancel.is_some() {
+                seconds = seconds.min(ASK);
+            }
             if let Some(ground) = &self.ground {
                 if now >= look_at_disk {
                     if ground.used() > 2 * self.size {

@@ -141,18 +141,23 @@ pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> 
         proc: !arguments.no_proc,
         ..Program::new(entry)
     };
+    crate::leave::at_once();
     let record = pool.run(&program)?;
     if arguments.proc && !record.proc {
         output
             .warn("--proc: this cell could have no /proc (the tier has none, or the machine's own is partly covered)");
     }
+    let mut exit = Exit::Clean;
     for out in &wanted {
         let count = out.write(&record, output)?;
+        if count == 0 && !record.files.iter().any(|file| file.path == out.path.as_bytes()) {
+            exit = Exit::Cannot;
+        }
         output.say(&format!("got: {} ({count} files)", out.path));
     }
     if output.json {
         output::json(&record);
-        return Ok(Exit::Clean);
+        return Ok(exit);
     }
     let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
     output::pass_on(stdout.lock(), &record.stdout, arguments.raw || !stdout.is_terminal());
@@ -197,7 +202,7 @@ pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> 
         let who = opened.command.as_deref().unwrap_or("a process that hid its name");
         output.say(&format!("opened: {} after {:.3} s by {who}", opened.path, opened.seconds));
     }
-    Ok(Exit::Clean)
+    Ok(exit)
 }
 
 fn variable(spec: &str) -> Result<(String, String), Error> {

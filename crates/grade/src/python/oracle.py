@@ -22,7 +22,13 @@ def _oracle(cases, answer, patience):
             data = data[os.write(out, data):]
 
     def look(folder, seen):
-        for entry in os.scandir(folder):
+        try:
+            entries = list(os.scandir(folder))
+        except OSError:
+            # A folder that a case has closed is not as it was.
+            seen[folder] = None
+            return seen
+        for entry in entries:
             s = entry.stat(follow_symlinks=False)
             seen[entry.path] = (s.st_mode, s.st_size, s.st_mtime_ns, s.st_ino)
             if entry.is_dir(follow_symlinks=False):
@@ -30,7 +36,10 @@ def _oracle(cases, answer, patience):
         return seen
 
     def look_all():
-        return look("/tmp", look("/box", {}))
+        try:
+            return look("/tmp", look("/box", {}))
+        except (OSError, RecursionError):
+            return None
 
     def empty(folder):
         os.chmod(folder, 0o755)
@@ -47,6 +56,10 @@ def _oracle(cases, answer, patience):
     def restore():
         for folder in ("/box", "/tmp"):
             empty(folder)
+            left = [os.path.join(folder, name) for name in os.listdir(folder)]
+            if left:
+                # Too deep for the way above.
+                os.waitpid(os.posix_spawn("/bin/rm", ["rm", "-rf", "--"] + left, {}), 0)
         for name, (data, mode) in given.items():
             os.makedirs(os.path.dirname(name), exist_ok=True)
             with open(name, "wb") as file:

@@ -283,7 +283,10 @@ async fn executed(service: Arc<Service>, id: &str, request: Request) -> Result<R
     };
     let stdin = STANDARD.decode(asked.stdin.trim());
     let stdin = stdin.map_err(|error| Problem::field("stdin", format!("stdin is no base64: {error}")))?;
-    let seconds = asked.timeout_seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0).unwrap_or(SECONDS);
+    let seconds = asked.timeout_seconds.unwrap_or(SECONDS);
+    if !seconds.is_finite() || seconds <= 0.0 {
+        return Err(Problem::field("timeout_seconds", "timeout_seconds must be a number above 0"));
+    }
     let request = ExecRequest {
         argv,
         stdin,

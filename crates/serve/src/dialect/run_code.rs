@@ -4,6 +4,7 @@
 //! asks again after no other status, and takes every other one for a program that failed.
 
 use std::collections::BTreeMap;
+use std::path::Component;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -151,6 +152,11 @@ struct Job {
 
 /// What a request asks for, or why that cannot be had.
 fn job(asked: &Asked) -> Result<Job, String> {
+    for (name, seconds) in [("compile_timeout", asked.compile_timeout), ("run_timeout", asked.run_timeout)] {
+        if seconds.is_some_and(|seconds| !seconds.is_finite() || seconds < 0.0) {
+            return Err(format!("{name} must be a number of seconds, not below 0"));
+        }
+    }
     let given = asked.files.as_ref();
     let mut files = Vec::new();
     for (path, content) in given.into_iter().flatten() {
@@ -207,8 +213,11 @@ fn job(asked: &Asked) -> Result<Job, String> {
     if compile.is_some() {
         program.limits.file_bytes = 64 << 20;
     }
+    // What cannot be a file of the program's is left out, as one that it did not make.
+    let inside = |path: &&str| std::path::Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+    let wanted = asked.fetch_files.iter().flatten().map(|path| path.trim_start_matches("./").trim_end_matches('/'));
     program.read_back =
-        asked.fetch_files.iter().flatten().map(|path| path.trim_start_matches("./").to_string()).collect();
+        wanted.filter(|path| !path.is_empty() && !path.contains("//")).filter(inside).map(str::to_string).collect();
     Ok(Job { compile, program })
 }
 
