@@ -9,7 +9,7 @@ use crate::outcome::{Found, Table, Tests};
 use crate::python::Fetched;
 
 /// Everything is over after this many seconds, whatever hangs.
-const ALL: u64 = 29 * 60;
+const ALL: u64 = 40 * 60;
 /// More failed tests than this are not run again.
 const AGAIN: usize = 4;
 /// Seconds for what builds the workspace.

@@ -125,7 +125,6 @@ struct Orders<'a> {
     argv: Vec<*const c_char>,
     envp: Vec<*const c_char>,
     sock: RawFd,
-    parents: RawFd,
     errors: RawFd,
     /// Landlock's rules, and the one about signals that each program takes.
     rules: RawFd,
@@ -165,7 +164,6 @@ pub(crate) fn start(start: &Start<'_>) -> Result<Started, CellError> {
         argv: pointers(&start.plan.argv),
         envp: pointers(&variables),
         sock: theirs.as_raw_fd(),
-        parents: ctl.as_raw_fd(),
         errors: errors.as_raw_fd(),
         rules: rules.as_ref().map_or(-1, AsRawFd::as_raw_fd),
         scope: scope.as_ref().map_or(-1, AsRawFd::as_raw_fd),
@@ -237,12 +235,31 @@ fn write_maps(pid: libc::pid_t, map: &Mapping) -> io::Result<()> {
     std::fs::write(file("gid_map"), format!("{INSIDE} {} 1", map.gid))
 }
 
+/// Closes all descriptors but the standard ones and these. What the supervisor has open besides is nobody's in a cell:
+/// its locks on files would outlive it, and its ends of other cells' sockets would keep those waiting for it.
+///
+/// # Safety
+/// Only for the freshly cloned child.
+unsafe fn close_others(mut keep: [RawFd; 4]) {
+    keep.sort_unstable();
+    let mut next = 3u32;
+    for fd in keep.into_iter().filter_map(|fd| u32::try_from(fd).ok()) {
+        if fd > next {
+            // SAFETY: a plain system call.
+            unsafe { libc::syscall(libc::SYS_close_range, next, fd - 1, 0u32) };
+        }
+        next = next.max(fd + 1);
+    }
+    // SAFETY: as above.
+    unsafe { libc::syscall(libc::SYS_close_range, next, u32::MAX, 0u32) };
+}
+
 /// Runs in the child; see the head of this file for what it may do.
 fn child(orders: &Orders<'_>, opened: &mut [RawFd]) -> ! {
     // SAFETY: only system calls on memory prepared by the parent, of which this process has its
     // own copy; every pointer is to a NUL-terminated string or a value alive in this frame.
     unsafe {
-        libc::close(orders.parents);
+        close_others([orders.sock, orders.errors, orders.rules, orders.scope]);
         let mut byte = 0u8;
         if libc::recv(orders.sock, (&raw mut byte).cast(), 1, 0) != 1 {
             libc::_exit(1);
