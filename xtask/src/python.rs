@@ -41,16 +41,18 @@ pub struct Fetched {
 impl Fetched {
     /// Gets one after the other, those that are wanted first at first.
     pub fn fetch(&self, runner: &Runner, own_pytest: bool, own_torch: bool, slow: bool) {
-        let venv = if own_pytest && !slow { Err("not needed".to_owned()) } else { venv(runner) };
-        let with = |requirements: &str, limit| {
-            venv.clone().and_then(|python| install(runner, &python, requirements, limit).map(|()| python))
-        };
         if !own_pytest {
-            let _ = self.pytest.set(with(TEST, 180));
+            // Of its own: the tests run while the others are being filled, and a plugin more is another pytest.
+            let python = venv(runner, ".venv-pytest");
+            let _ = self.pytest.set(python.and_then(|python| install(runner, &python, TEST, 180).map(|()| python)));
         }
         if !slow {
             return;
         }
+        let venv = venv(runner, ".venv");
+        let with = |requirements: &str, limit| {
+            venv.clone().and_then(|python| install(runner, &python, requirements, limit).map(|()| python))
+        };
         let _ = self.foreign.set(with(FOREIGN, 240));
         let _ = self.clients.set(with(CLIENTS, 240));
         let [needed, alone] = TRAINERS;
@@ -76,14 +78,14 @@ fn chromium(runner: &Runner) -> Result<(), String> {
     if quiet("sh", &["-c", names]) { Ok(()) } else { apt(runner, "chromium") }
 }
 
-/// The interpreter of `.venv`, which is made if it is missing; else why there is none.
-fn venv(runner: &Runner) -> Result<PathBuf, String> {
-    let python = runner.root.join(".venv/bin/python");
+/// The interpreter of a virtual environment at the root, which is made if it is missing; else why there is none.
+fn venv(runner: &Runner, folder: &str) -> Result<PathBuf, String> {
+    let python = runner.root.join(folder).join("bin/python");
     let has_pip = || quiet(&python.to_string_lossy(), &["-m", "pip", "--version"]);
     if has_pip() {
         return Ok(python);
     }
-    let make = || runner.run("python3", &["-m", "venv", "--clear", ".venv"], &[], 120);
+    let make = || runner.run("python3", &["-m", "venv", "--clear", folder], &[], 120);
     // Debian keeps the module apart from python3.
     if !make().good() && apt(runner, "python3-venv").is_ok() {
         make();

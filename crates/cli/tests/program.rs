@@ -213,7 +213,7 @@ fn exec_takes_folders_in_and_brings_files_out() {
     let none = run(at, &["exec", "--no-proc", "--", "bash", "-c", "cat <(echo there)"]);
     assert!(none.out.is_empty() && none.err.contains("--proc"), "{none:?}");
     let missing = run(at, &["exec", "--get", "nothing", "--", "true"]);
-    assert!(missing.code == 0 && missing.err.contains("nothing"), "{missing:?}");
+    assert!(missing.code == 3 && missing.err.contains("nothing"), "{missing:?}");
     run(at, &["exec", "--in", "absent", "--", "true"]).failed(2, &["--in", "absent"]);
     run(at, &["exec", "--get", "../x", "--", "true"]).failed(2, &["--get ../x"]);
     run(at, &["exec", "--env", "A", "--", "true"]).failed(2, &["--env A", "NAME=VALUE"]);

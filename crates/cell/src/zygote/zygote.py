@@ -94,6 +94,10 @@ def begin(text, serve, enter):
         job = serve()
         try:
             _, source, _, _, begins = become(job, enter)
+            # What the text has seen of the programs' folder was another one's, and its times do not tell.
+            for path, finder in sys.path_importer_cache.items():
+                if finder and str(path).startswith(PLACE):
+                    finder.invalidate_caches()
             # What the text had open is gone; `/dev/null` stands in its place.
             null = os.open(os.devnull, os.O_RDWR)
             for fd in left_open:
