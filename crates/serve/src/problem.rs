@@ -1,5 +1,6 @@
 //! Why a request is not answered, and the form in which each kind of client is told.
 
+use crate::dialect::PATHS;
 use axum::body::Body;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -67,24 +68,12 @@ pub(crate) enum Form {
     Detail,
 }
 
-/// Routes whose clients expect the form of FastAPI.
-const DETAIL: &[&str] = &[
-    "/run_code",
-    "/get_reward",
-    "/test_program",
-    "/test_program_stdio",
-    "/test_program_hackable",
-    "/slime",
-    "/verify",
-    "/seed_session",
-];
-
 impl Form {
     /// Anthropic's clients name the version they speak; others are taken for OpenAI's.
     pub fn of(path: &str, headers: &HeaderMap) -> Self {
         if path.starts_with("/v1/messages") || headers.contains_key("anthropic-version") {
             Form::Anthropic
-        } else if DETAIL.contains(&path) {
+        } else if PATHS.contains(&path) && !path.starts_with("/v1/") {
             Form::Detail
         } else {
             Form::OpenAi
