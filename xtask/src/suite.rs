@@ -46,6 +46,12 @@ fn env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// What tests need to find an interpreter with pytest: one that the caller named is found already.
+fn with_pytest(fetched: &Fetched) -> Vec<(&'static str, &Path)> {
+    let fetched = fetched.pytest.get().and_then(|found| found.as_ref().ok());
+    fetched.map(|python| ("LOOPHOLE_PYTHON", python.as_path())).into_iter().collect()
+}
+
 impl Suite<'_> {
     fn fast(&mut self) {
         let Suite { runner, fetched, table, cargo } = self;
@@ -58,22 +64,17 @@ impl Suite<'_> {
         table.check("clippy", || passed(runner, cargo, &clippy, BUILD));
         let build = ["test", "--release", "--workspace", "--no-run"];
         table.check("build", || passed(runner, cargo, &build, BUILD));
-        let mut pytest = env("LOOPHOLE_PYTHON").map(PathBuf::from);
-        if pytest.is_none() {
+        if env("LOOPHOLE_PYTHON").is_none() {
             table.check("pytest", || match fetched.pytest.wait() {
-                Ok(python) => {
-                    pytest = Some(python.clone());
-                    Found::Passed
-                }
+                Ok(_) => Found::Passed,
                 Err(why) => Found::Skipped(format!("{why}; the pytest grader is not tested")),
             });
         }
-        let env: Vec<(&str, &Path)> = pytest.iter().map(|python| ("LOOPHOLE_PYTHON", python.as_path())).collect();
-        table.check("tests", || tests(runner, cargo, &[], &["--show-output"], &env));
+        table.check("tests", || tests(runner, cargo, &[], &["--show-output"], &with_pytest(fetched)));
     }
 
     fn slow(&mut self) {
-        let Suite { runner, table, cargo, .. } = self;
+        let Suite { runner, fetched, table, cargo } = self;
         table.check("slow tests", || {
             let names = slow_tests(runner.root);
             if names.is_empty() {
@@ -81,7 +82,7 @@ impl Suite<'_> {
             }
             let how: Vec<&str> =
                 ["--ignored", "--show-output"].into_iter().chain(names.iter().map(String::as_str)).collect();
-            match tests(runner, cargo, &["--tests"], &how, &[]) {
+            match tests(runner, cargo, &["--tests"], &how, &with_pytest(fetched)) {
                 // Each of them was found, or a name is not what it seems.
                 Found::Tests(tests, None) if tests.passed + tests.skipped.len() < names.len() => {
                     Found::Failed(format!("not all of these were run: {}", names.join(", ")))

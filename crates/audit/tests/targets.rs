@@ -53,7 +53,7 @@ fn a_folder_with_unittest() {
 #[ignore = "slow: an audit of some hundred runs"]
 fn a_folder_with_pytest() {
     let Some(python) = python() else {
-        println!("SKIPPED: no Python with pytest (LOOPHOLE_PYTHON, or .venv)");
+        println!("SKIPPED: no Python with pytest (LOOPHOLE_PYTHON, or .venv-pytest)");
         return;
     };
     let settings = Settings { python: Some(python), ..Settings::default() };

@@ -6,9 +6,9 @@ use loophole_grade::{GraderKind, Lab, Task};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// An interpreter with pytest: `LOOPHOLE_PYTHON`, or the virtual environment at the root of the repository.
+/// An interpreter with pytest: `LOOPHOLE_PYTHON`, or the virtual environment that the checks make for pytest.
 pub fn python() -> Option<PathBuf> {
-    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/bin/python");
+    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv-pytest/bin/python");
     std::env::var_os("LOOPHOLE_PYTHON").map(PathBuf::from).or_else(|| venv.exists().then_some(venv))
 }
 
