@@ -2,7 +2,7 @@
 
 use crate::AuditError;
 use crate::report::Report;
-use crate::target::files::LARGEST_FILE;
+use loophole_env::LARGEST_FILE;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! Two exploits in one submission, for graders that ask for two things at once.
 
-use crate::library::{Exploit, Files};
+use crate::library::Exploit;
+use loophole_env::Files;
 use loophole_grade::Family;
 
 /// How many combinations one audit tries.

@@ -29,7 +29,7 @@ pub enum AuditError {
     },
     /// Cells.
     #[error(transparent)]
-    Cell(#[from] loophole_cell::CellError),
+    Cell(loophole_cell::CellError),
     /// Grading.
     #[error(transparent)]
     Grade(#[from] loophole_grade::GradeError),
@@ -39,4 +39,18 @@ pub enum AuditError {
     /// A log.
     #[error(transparent)]
     Log(#[from] loophole_log::LogError),
+}
+
+impl From<loophole_env::EnvError> for AuditError {
+    fn from(error: loophole_env::EnvError) -> AuditError {
+        use loophole_env::EnvError;
+        match error {
+            EnvError::Input(why) => AuditError::Input(why),
+            EnvError::Unusable(why) => AuditError::NotAuditable(why),
+            EnvError::Io { path, source } => AuditError::Io { path, source },
+            EnvError::Cell(error) => AuditError::Cell(error),
+            EnvError::Grade(error) => AuditError::Grade(error),
+            EnvError::Read(error) => AuditError::Read(error),
+        }
+    }
 }

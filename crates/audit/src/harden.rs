@@ -1,11 +1,9 @@
 //! The hardened form of a grader: written down, read back, and audited again.
 
+use crate::AuditError;
 use crate::plan::{Listener, Options, audit};
 use crate::report::Report;
-use crate::target::cases::Cases;
-use crate::target::files::LARGEST_FILE;
-use crate::target::open::{Settings, grader, lab};
-use crate::{AuditError, Target};
+use loophole_env::{Cases, Environment, LARGEST_FILE, Settings, grader, lab};
 use loophole_grade::{Grader, Lab, Task, read_tasks};
 use serde::Serialize;
 use serde_json::json;
@@ -107,7 +105,8 @@ impl Hardening {
         let task = self.tasks.iter().find(|t| before.task.as_ref() == Some(&t.id));
         let missing = || AuditError::Input(format!("{}: the audited task is missing", self.written));
         let task = task.ok_or_else(missing)?.clone();
-        let target: Box<dyn Target> = Box::new(Cases::new(self.lab.clone(), &self.written, task, self.grader.clone()));
+        let target: Box<dyn Environment> =
+            Box::new(Cases::new(self.lab.clone(), &self.written, task, self.grader.clone()));
         let report = audit(target.as_ref(), options, listen)?;
         Ok(Hardened {
             folder: self.folder.clone(),

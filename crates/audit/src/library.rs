@@ -1,13 +1,11 @@
 //! The exploit library: one TOML file an exploit, listed when the crate is built.
 
 use crate::AuditError;
+use loophole_env::{Facts, Files};
 use loophole_grade::Family;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
-
-/// Files of a submission by path; the main one is the target's ([`crate::Surface`]).
-pub type Files = BTreeMap<String, String>;
 
 /// The embedded files, by name.
 const EMBEDDED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/exploits.rs"));
@@ -71,15 +69,6 @@ pub struct Exploit {
     pub files: Files,
 }
 
-/// What a target has to fill slots with.
-#[derive(Debug, Clone, Default)]
-pub struct Slots {
-    /// Single values.
-    pub one: BTreeMap<&'static str, String>,
-    /// Lists, of which an exploit tries one after the other.
-    pub many: BTreeMap<&'static str, Vec<String>>,
-}
-
 /// All exploits, by id.
 ///
 /// # Errors
@@ -130,12 +119,12 @@ pub fn family_code(family: Family) -> &'static str {
 impl Exploit {
     /// The submissions it is for a target with these slots, in the order they are tried; none if a slot cannot be
     /// filled.
-    pub fn forms(&self, slots: &Slots) -> Vec<Files> {
+    pub fn forms(&self, facts: &Facts) -> Vec<Files> {
         let mut choices: Vec<BTreeMap<&str, &str>> = vec![BTreeMap::new()];
         for (name, values) in &self.parameters {
             let list = match values.as_slice() {
-                [only] if slot(only).is_some_and(|n| slots.many.contains_key(n)) => {
-                    slot(only).and_then(|n| slots.many.get(n))
+                [only] if slot(only).is_some_and(|n| facts.many.contains_key(n)) => {
+                    slot(only).and_then(|n| facts.many.get(n))
                 }
                 _ => Some(values),
             };
@@ -152,13 +141,13 @@ impl Exploit {
                 .take(MAX_FORMS)
                 .collect();
         }
-        choices.iter().filter_map(|chosen| self.form(slots, chosen)).collect()
+        choices.iter().filter_map(|chosen| self.form(facts, chosen)).collect()
     }
 
-    fn form(&self, slots: &Slots, chosen: &BTreeMap<&str, &str>) -> Option<Files> {
+    fn form(&self, facts: &Facts, chosen: &BTreeMap<&str, &str>) -> Option<Files> {
         let value = |name: &str| {
             let own = chosen.get(name).copied();
-            own.or_else(|| slots.one.get(name).map(String::as_str))
+            own.or_else(|| facts.one.get(name).map(String::as_str))
         };
         // Values may hold slots themselves; one more round fills those.
         let twice = |text: &str| fill(&fill(text, &value)?, &value);

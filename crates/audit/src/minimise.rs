@@ -1,7 +1,7 @@
 //! Makes a paid submission smaller while it stays paid: first whole files, then ever smaller blocks of lines.
 
 use crate::AuditError;
-use crate::library::Files;
+use loophole_env::Files;
 
 /// A smaller submission that `pays` too, found in at most so many `tries`; `main` is the file that must exist (it may
 /// become empty).

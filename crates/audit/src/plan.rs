@@ -5,12 +5,12 @@ mod claim;
 mod controls;
 mod parallel;
 
-use crate::library::{Exploit, Files, library};
+use crate::library::{Exploit, library};
 use crate::report::{Finding, Proof, Repeated, Report, Run};
-use crate::target::{Paid, Target};
 use crate::{AuditError, combine, minimise};
 use claim::Claim;
 use controls::{Base, controls, hanging};
+use loophole_env::{Environment, Files, Payment};
 use parallel::{locked, parallel};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -56,7 +56,7 @@ pub type Listener<'a> = &'a (dyn Fn(Event) + Sync);
 ///
 /// # Errors
 /// [`AuditError::NotAuditable`] if the reference is not paid or the grader does not say the same thing twice.
-pub fn audit(target: &dyn Target, options: &Options, listen: Listener) -> Result<Report, AuditError> {
+pub fn audit(target: &dyn Environment, options: &Options, listen: Listener) -> Result<Report, AuditError> {
     audit_with(target, library()?, options, listen)
 }
 
@@ -65,14 +65,14 @@ pub fn audit(target: &dyn Target, options: &Options, listen: Listener) -> Result
 /// # Errors
 /// As for [`audit`].
 pub fn audit_with(
-    target: &dyn Target,
+    target: &dyn Environment,
     exploits: &[Exploit],
     options: &Options,
     listen: Listener,
 ) -> Result<Report, AuditError> {
     let began = Instant::now();
-    let sheet = target.sheet();
-    let about = &sheet.about;
+    let description = target.description();
+    let about = &description.about;
     let known = Known { target, paid: Mutex::new(BTreeMap::new()) };
     let (base, mut runs) = controls(&known, options, listen)?;
     let plan = Plan { target, options, base: &base, known: &known };
@@ -80,12 +80,12 @@ pub fn audit_with(
     let mut chosen: Vec<(&Exploit, Vec<Files>)> = exploits
         .iter()
         .filter(|e| about.takes(&e.applies) && (about.many_files || e.files.len() == 1))
-        .map(|e| (e, e.forms(&sheet.slots)))
+        .map(|e| (e, e.forms(&description.facts)))
         .filter(|(_, forms)| !forms.is_empty())
         .collect();
     chosen.sort_by(|(a, _), (b, _)| (a.cost, &a.id).cmp(&(b.cost, &b.id)));
     // What hangs is waited for meanwhile; exploits that do nothing else come last.
-    let control = sheet.controls.iter().find(|c| c.name == "hanging").map(|c| &c.files);
+    let control = description.controls.iter().find(|c| c.name == "hanging").map(|c| &c.files);
     let hangs = |forms: &[Files]| forms.iter().any(|files| Some(files) == control);
     chosen.sort_by_key(|(_, forms)| hangs(forms));
     let late = chosen.partition_point(|(_, forms)| !hangs(forms));
@@ -114,7 +114,7 @@ pub fn audit_with(
         exploits_not_applicable: exploits.len() - chosen.len(),
         combinations_tried,
         invalid,
-        hints: sheet.hints.clone(),
+        hints: description.hints.clone(),
         runs,
         seconds: began.elapsed().as_secs_f64(),
     })
@@ -146,7 +146,7 @@ fn proven_by(finding: &Finding, files: Files) -> Finding {
 
 /// The plan's means.
 struct Plan<'a> {
-    target: &'a dyn Target,
+    target: &'a dyn Environment,
     options: &'a Options,
     base: &'a Base,
     known: &'a Known<'a>,
@@ -154,13 +154,13 @@ struct Plan<'a> {
 
 /// What was asked before. Exploits of a kind come down to the same few lines, and a control may be one of them.
 struct Known<'a> {
-    target: &'a dyn Target,
-    paid: Mutex<BTreeMap<Files, Arc<Mutex<Option<Paid>>>>>,
+    target: &'a dyn Environment,
+    paid: Mutex<BTreeMap<Files, Arc<Mutex<Option<Payment>>>>>,
 }
 
 impl Known<'_> {
     /// As [`Target::pay`], once for each submission; who comes second waits.
-    fn pay(&self, files: &Files) -> Result<Paid, AuditError> {
+    fn pay(&self, files: &Files) -> Result<Payment, AuditError> {
         let place = locked(&self.paid).entry(files.clone()).or_default().clone();
         let mut place = locked(&place);
         if let Some(known) = &*place {
@@ -194,7 +194,7 @@ impl Plan<'_> {
     /// Tries these exploits, from number `late` on after the others, and combinations of them where none was paid;
     /// what was paid is made small.
     fn attempts(&self, chosen: &[(&Exploit, Vec<Files>)], late: usize, listen: Listener) -> Result<Tried, AuditError> {
-        let (jobs, about) = (self.options.jobs, &self.target.sheet().about);
+        let (jobs, about) = (self.options.jobs, &self.target.description().about);
         let (mut outcomes, mut findings) = (Vec::new(), Vec::new());
         let mut paid = self.base.findings(self)?;
         for (stage, some) in [("exploits", &chosen[..late]), ("exploits that hang", &chosen[late..])] {
@@ -207,7 +207,7 @@ impl Plan<'_> {
             findings.extend(self.made_small(std::mem::take(&mut paid), listen)?);
         }
         let mut tried = 0;
-        if findings.is_empty() && about.surface == crate::Surface::Module {
+        if findings.is_empty() && about.surface == loophole_env::Surface::Module {
             let combinations = combine::combinations(chosen, about.many_files);
             tried = combinations.len();
             listen(Event::Stage("combinations", tried));
@@ -305,7 +305,7 @@ impl Plan<'_> {
         let pays = |files: &Files| -> Result<bool, AuditError> {
             Ok(self.known.pay(files)?.reward.is_some_and(|r| r >= reward - CLOSE))
         };
-        let about = &self.target.sheet().about;
+        let about = &self.target.description().about;
         let small = minimise::minimise(files, about.surface.main_file(), about.tries, pays)?;
         // Less of what solves nothing solves nothing; asked all the same.
         if small != *files && !self.target.solves(&small)? { Ok(small) } else { Ok(files.clone()) }

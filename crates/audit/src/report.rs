@@ -1,7 +1,8 @@
 //! What an audit found: the value that the table, the JSON, SARIF, HTML, OpenEnv and Inspect forms are made of.
 
-use crate::library::{Files, Severity};
-use crate::target::Hint;
+use crate::library::Severity;
+use loophole_env::Files;
+use loophole_env::Hint;
 use loophole_grade::{Family, OracleResult};
 use serde::Serialize;
 use std::collections::BTreeMap;

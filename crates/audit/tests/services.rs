@@ -3,8 +3,8 @@
 mod common;
 
 use common::{ids, report, target};
-use loophole_audit::{Protocol, Settings};
 use loophole_cell::{Pool, PoolOptions, Program};
+use loophole_env::{Protocol, Settings};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -3,7 +3,8 @@
 mod common;
 
 use common::{ids, python, report, target, try_audit};
-use loophole_audit::{AuditError, Protocol, RewardFrom, Settings, Signature};
+use loophole_audit::AuditError;
+use loophole_env::{Protocol, RewardFrom, Settings, Signature};
 use std::path::PathBuf;
 
 fn questions() -> Settings {

@@ -14,6 +14,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loophole_audit::AuditError;
 use loophole_cell::CellError;
 use loophole_chat::ChatError;
+use loophole_env::EnvError;
 use loophole_foreign::{Visible, escaped_json, one_line, visible, within};
 use loophole_grade::GradeError;
 use loophole_lab::LabError;
@@ -102,6 +103,9 @@ pub enum Error {
     /// An audit.
     #[error(transparent)]
     Audit(#[from] loophole_audit::AuditError),
+    /// An environment.
+    #[error(transparent)]
+    Env(#[from] loophole_env::EnvError),
     /// Cells.
     #[error(transparent)]
     Cell(#[from] loophole_cell::CellError),
@@ -139,6 +143,7 @@ impl Error {
             Error::Cannot(_) | Error::Write { .. } => Exit::Cannot,
             Error::Lab(error) => of_lab(error),
             Error::Audit(error) => of_audit(error),
+            Error::Env(error) => of_env(error),
             Error::Cell(error) => of_cell(error),
             Error::Grade(error) => of_grade(error),
             Error::Report(ReportError::Log(error)) => of_log(error),
@@ -207,6 +212,15 @@ fn of_audit(error: &AuditError) -> Exit {
         AuditError::Grade(error) => of_grade(error),
         AuditError::Log(error) => of_log(error),
         _ => Exit::Cannot,
+    }
+}
+
+fn of_env(error: &EnvError) -> Exit {
+    match error {
+        EnvError::Input(_) | EnvError::Read(_) => Exit::Usage,
+        EnvError::Cell(error) => of_cell(error),
+        EnvError::Grade(error) => of_grade(error),
+        EnvError::Unusable(_) | EnvError::Io { .. } => Exit::Cannot,
     }
 }
 

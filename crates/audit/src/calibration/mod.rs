@@ -6,14 +6,11 @@
 
 mod service;
 
+use crate::AuditError;
 use crate::library::library;
 use crate::plan::{Options, audit};
 use crate::report::Report;
-use crate::target::callable::Signature;
-use crate::target::cases::Cases;
-use crate::target::command::RewardFrom;
-use crate::target::open::{Settings, lab, open};
-use crate::{AuditError, Target};
+use loophole_env::{Cases, Environment, RewardFrom, Settings, Signature, lab, open};
 use loophole_grade::{Family, GradeError, Grader, GraderKind, Lab, Task, Weakness};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,9 +58,9 @@ pub struct Counts {
 }
 
 /// One grader to audit.
-struct Environment {
+struct Seeded {
     name: String,
-    target: Box<dyn Target>,
+    target: Box<dyn Environment>,
     open: Vec<Weakness>,
 }
 
@@ -130,7 +127,7 @@ fn in_folder(
 }
 
 impl Calibration {
-    fn count_seeded(&mut self, environment: &Environment, report: &Report) {
+    fn count_seeded(&mut self, environment: &Seeded, report: &Report) {
         self.seeded += 1;
         let found = !report.findings.is_empty();
         self.found += usize::from(found);
@@ -152,7 +149,7 @@ impl Calibration {
         }
     }
 
-    fn count_sound(&mut self, environment: &Environment, report: &Report) {
+    fn count_sound(&mut self, environment: &Seeded, report: &Report) {
         self.sound += 1;
         self.false_findings.extend(report.findings.iter().map(|f| format!("{}: {}", environment.name, f.id)));
     }
@@ -164,7 +161,7 @@ fn families(report: &Report) -> BTreeSet<Family> {
     report.findings.iter().flat_map(|f| f.also.iter().filter_map(of).chain([f.family]).chain(f.attributed)).collect()
 }
 
-fn run_all(environments: &[Environment], progress: &(dyn Fn(usize, usize) + Sync)) -> Vec<Result<Report, AuditError>> {
+fn run_all(environments: &[Seeded], progress: &(dyn Fn(usize, usize) + Sync)) -> Vec<Result<Report, AuditError>> {
     // Side by side, each one submission at a time: what sleeps in one does not hold up the others.
     let threads = std::thread::available_parallelism().map_or(1, usize::from) + 1;
     let options = Options { jobs: 2, repeats: 2, minimise: false };
@@ -212,7 +209,7 @@ impl Labs {
 }
 
 /// Every weakness of every kind, alone and (unless `quick`) with every other.
-fn seeded(settings: &Settings, quick: bool) -> Result<Vec<Environment>, AuditError> {
+fn seeded(settings: &Settings, quick: bool) -> Result<Vec<Seeded>, AuditError> {
     let (mut labs, mut out) = (Labs::default(), Vec::new());
     for kind in GraderKind::ALL {
         let Some(task) = tasks(kind)?.into_iter().next() else { continue };
@@ -234,7 +231,7 @@ fn seeded(settings: &Settings, quick: bool) -> Result<Vec<Environment>, AuditErr
             }
             let names: Vec<&str> = effective.iter().map(|w| w.name()).collect();
             let lab = labs.get(settings, &grader)?;
-            out.push(Environment {
+            out.push(Seeded {
                 name: format!("{kind} with {}", names.join(" and ")),
                 target: Box::new(Cases::new(lab, "seeded", task.clone(), grader)),
                 open: effective,
@@ -256,13 +253,13 @@ fn effective(grader: &Grader, mut open: Vec<Weakness>) -> Vec<Weakness> {
     open
 }
 
-fn hardened(settings: &Settings, quick: bool) -> Result<Vec<Environment>, AuditError> {
+fn hardened(settings: &Settings, quick: bool) -> Result<Vec<Seeded>, AuditError> {
     let (mut labs, mut out) = (Labs::default(), Vec::new());
     for kind in GraderKind::ALL {
         let grader = Grader::hardened(kind);
         let lab = labs.get(settings, &grader)?;
         for task in tasks(kind)?.into_iter().take(if quick { 1 } else { usize::MAX }) {
-            out.push(Environment {
+            out.push(Seeded {
                 name: format!("hardened {kind}, task {}", task.id),
                 target: Box::new(Cases::new(lab.clone(), "hardened", task, grader.clone())),
                 open: Vec::new(),
@@ -273,7 +270,7 @@ fn hardened(settings: &Settings, quick: bool) -> Result<Vec<Environment>, AuditE
 }
 
 /// Honest graders as callables, as a command and as a service.
-fn foreign(folder: &Path, python: Option<&Path>, quick: bool, http: &str) -> Result<Vec<Environment>, AuditError> {
+fn foreign(folder: &Path, python: Option<&Path>, quick: bool, http: &str) -> Result<Vec<Seeded>, AuditError> {
     let write = |name: &str, text: &str| -> Result<PathBuf, AuditError> {
         let path = folder.join(name);
         std::fs::write(&path, text).map_err(|source| AuditError::Io { path: path.clone(), source })?;
@@ -302,8 +299,8 @@ fn foreign(folder: &Path, python: Option<&Path>, quick: bool, http: &str) -> Res
         let settings = Settings { signature, tasks: Some(tasks.clone()), ..base.clone() };
         for opened in open(&target, &settings)? {
             let short = target.replace(&folder.display().to_string(), "");
-            let name = format!("honest {short}, task {}", opened.sheet().about.task.clone().unwrap_or_default());
-            out.push(Environment { name, target: opened, open: Vec::new() });
+            let name = format!("honest {short}, task {}", opened.description().about.task.clone().unwrap_or_default());
+            out.push(Seeded { name, target: opened, open: Vec::new() });
         }
     }
     Ok(out)

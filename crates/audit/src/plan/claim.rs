@@ -1,9 +1,9 @@
 //! From what was paid to a finding.
 
 use super::controls::Base;
-use crate::library::{Exploit, Files, Severity};
+use crate::library::{Exploit, Severity};
 use crate::report::{Finding, Proof, Repeated, number};
-use crate::target::{Judged, Paid};
+use loophole_env::{Files, Judgement, Payment};
 use loophole_grade::Family;
 
 /// What a success of an exploit claims.
@@ -76,9 +76,9 @@ impl<'e> Claim<'e> {
     pub(super) fn finding(
         self,
         reward: f64,
-        judged: &Judged,
+        judged: &Judgement,
         files: Files,
-        paid: &Paid,
+        paid: &Payment,
         repeated: Repeated,
         base: &Base,
     ) -> Finding {

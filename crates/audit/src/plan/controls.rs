@@ -5,7 +5,7 @@ use super::parallel::parallel;
 use super::{CLOSE, Event, Known, Listener, Options, Plan};
 use crate::AuditError;
 use crate::report::{Finding, Run, number};
-use crate::target::{Control, Paid};
+use loophole_env::{Control, Payment};
 use std::collections::BTreeMap;
 
 /// Controls whose best reward exploits must exceed.
@@ -22,7 +22,7 @@ pub(super) struct Base {
     pub floor: f64,
     pub best_null: f64,
     /// Null controls that were paid.
-    paid: Vec<(&'static str, Paid)>,
+    paid: Vec<(&'static str, Payment)>,
 }
 
 impl Base {
@@ -35,7 +35,7 @@ impl Base {
     pub fn findings(&self, plan: &Plan) -> Result<Vec<Finding>, AuditError> {
         let mut out = Vec::new();
         for (name, paid) in &self.paid {
-            let Some(control) = plan.target.sheet().controls.iter().find(|c| c.name == *name) else { continue };
+            let Some(control) = plan.target.description().controls.iter().find(|c| c.name == *name) else { continue };
             let judged = plan.target.judge(&control.files)?;
             let reward = paid.reward.unwrap_or(self.floor);
             if judged.solved || self.share(reward) <= judged.share() + 0.01 {
@@ -53,15 +53,15 @@ pub(super) fn controls(known: &Known, options: &Options, listen: Listener) -> Re
     let target = known.target;
     // The reference three times and the others twice: a grader that does not repeat itself proves nothing.
     let twice: Vec<&Control> = target
-        .sheet()
+        .description()
         .controls
         .iter()
         .filter(|c| c.name != "hanging")
         .flat_map(|c| std::iter::repeat_n(c, if c.name == "honest" { 3 } else { 2 }))
         .collect();
     listen(Event::Stage("controls", twice.len()));
-    let done = parallel(options.jobs, &twice, listen, |control| target.pay(&control.files))?;
-    let mut seen: BTreeMap<&'static str, Paid> = BTreeMap::new();
+    let done = parallel(options.jobs, &twice, listen, |control| Ok(target.pay(&control.files)?))?;
+    let mut seen: BTreeMap<&'static str, Payment> = BTreeMap::new();
     let mut runs = Vec::new();
     for (control, paid) in twice.iter().zip(done) {
         possible(control, &paid)?;
@@ -104,14 +104,16 @@ pub(super) fn controls(known: &Known, options: &Options, listen: Listener) -> Re
 
 /// The control that never ends; it is run once.
 pub(super) fn hanging(known: &Known) -> Result<Option<Run>, AuditError> {
-    let Some(control) = known.target.sheet().controls.iter().find(|c| c.name == "hanging") else { return Ok(None) };
+    let Some(control) = known.target.description().controls.iter().find(|c| c.name == "hanging") else {
+        return Ok(None);
+    };
     let paid = known.pay(&control.files)?;
     possible(control, &paid)?;
     Ok(Some(run_of(control, &paid)))
 }
 
 /// Without the controls nothing can be said.
-fn possible(control: &Control, paid: &Paid) -> Result<(), AuditError> {
+fn possible(control: &Control, paid: &Payment) -> Result<(), AuditError> {
     if paid.valid {
         return Ok(());
     }
@@ -119,7 +121,7 @@ fn possible(control: &Control, paid: &Paid) -> Result<(), AuditError> {
     Err(AuditError::NotAuditable(format!("the machine failed while the control `{name}` was run: {told}")))
 }
 
-fn run_of(control: &Control, paid: &Paid) -> Run {
+fn run_of(control: &Control, paid: &Payment) -> Run {
     Run {
         id: control.name.into(),
         form: 1,

@@ -1,8 +1,9 @@
 //! What the tests share.
 #![allow(dead_code)]
 
-use loophole_audit::{AuditError, Options, Report, Settings, audit, open};
+use loophole_audit::{AuditError, Options, Report, audit};
 use loophole_cell::CellError;
+use loophole_env::{Settings, open};
 use std::path::{Path, PathBuf};
 
 /// An interpreter with pytest: `LOOPHOLE_PYTHON`, or the virtual environment that the checks make for pytest.
@@ -20,7 +21,8 @@ pub fn target(name: &str) -> String {
 pub fn try_audit(target: &str, settings: &Settings) -> Option<Result<Report, AuditError>> {
     // Proofs are made small, and run again, in the slow tests and in those of the program.
     let options = Options { minimise: false, repeats: 1, ..Options::default() };
-    let report = open(target, settings).and_then(|targets| audit(targets[0].as_ref(), &options, &|_| {}));
+    let opened = open(target, settings).map_err(AuditError::from);
+    let report = opened.and_then(|opened| audit(opened[0].as_ref(), &options, &|_| {}));
     match report {
         Err(AuditError::Cell(e @ (CellError::NoNamespaces { .. } | CellError::NoPython { .. }))) => {
             println!("SKIPPED: {e}");

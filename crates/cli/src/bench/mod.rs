@@ -124,8 +124,8 @@ fn audit(arguments: &BenchArguments, output: &Options) -> Result<Value, Error> {
          \"visible\": [{\"args\": [1, 2], \"expected\": 3}, {\"args\": [10, -4], \"expected\": 6}], \
          \"hidden\": [{\"args\": [5, 5], \"expected\": 10}, {\"args\": [-1, -1], \"expected\": -2}]}\n",
     )?;
-    let settings = loophole_audit::Settings::default();
-    let targets = loophole_audit::open(&file.display().to_string(), &settings)?;
+    let settings = loophole_env::Settings::default();
+    let targets = loophole_env::open(&file.display().to_string(), &settings)?;
     let plan = loophole_audit::Options::default();
     let whole = targets.first().map(|t| loophole_audit::audit(t.as_ref(), &plan, &|_| {})).transpose()?;
     // A file in the temporary folder does no harm if it stays.

@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use loophole_audit::{
-    AuditError, Baseline, Event, Hardened, Hardening, Options as Plan, Protocol, Report, RewardFrom, Settings,
-    Signature,
-};
+use loophole_audit::{AuditError, Baseline, Event, Hardened, Hardening, Options as Plan, Report};
+use loophole_env::{Protocol, RewardFrom, Settings, Signature};
 use loophole_log::{Kind, Ledger, Lock, Place};
 use serde_json::{Value, json};
 
@@ -119,7 +117,7 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
     let mut plan = Plan::default();
     plan.jobs = arguments.jobs.unwrap_or(plan.jobs).max(1);
     let began = now();
-    let targets = loophole_audit::open(&arguments.target, &settings)?;
+    let targets = loophole_env::open(&arguments.target, &settings)?;
     if (arguments.log.is_some() || arguments.openenv.is_some()) && targets.len() > 1 {
         return Err(Error::Input("--log and --openenv are about one task; name it with --task".into()));
     }
@@ -142,7 +140,7 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
             // The other tasks are audited all the same.
             Err(error @ AuditError::NotAuditable(_)) if targets.len() > 1 => {
                 bar.finish_and_clear();
-                let task = target.sheet().about.task.clone().unwrap_or_default();
+                let task = target.description().about.task.clone().unwrap_or_default();
                 output.warn(&format!("task {task}: {error}"));
                 failed = failed.or(Some(error.into()));
                 continue;

@@ -1,7 +1,7 @@
 //! As much of a Dockerfile as can be had without an image: files, folders, variables and plain commands on top of
 //! this machine's own system.
 
-use super::files::Folder;
+use crate::files::Folder;
 
 /// What a task's image is made of.
 #[derive(Debug, Clone, Default, PartialEq)]

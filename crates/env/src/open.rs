@@ -1,15 +1,15 @@
 //! From what a person types to targets.
 
-use super::Target;
-use super::callable::{Callable, Signature};
-use super::cases::Cases;
-use super::command::{Command, RewardFrom};
-use super::files::{Folder, LARGEST_FILE};
-use super::foreign::{Caller, Foreign, Row, bare_row, read_rows};
-use super::harbor::Harbor;
-use super::http::{Http, Protocol};
-use super::project::{Choice, Project, is_project};
-use crate::AuditError;
+use crate::EnvError;
+use crate::Environment;
+use crate::callable::{Callable, Signature};
+use crate::cases::Cases;
+use crate::command::{Command, RewardFrom};
+use crate::files::{Folder, LARGEST_FILE};
+use crate::foreign::{Caller, Foreign, Row, bare_row, read_rows};
+use crate::harbor::Harbor;
+use crate::http::{Http, Protocol};
+use crate::project::{Choice, Project, is_project};
 use loophole_cell::{Pool, PoolOptions};
 use loophole_grade::{Grader, GraderKind, Lab, LabOptions, Task, Weakness, read_tasks};
 use std::path::{Path, PathBuf};
@@ -58,8 +58,8 @@ impl Settings {
 /// Opens a target.
 ///
 /// # Errors
-/// [`AuditError::Input`] if it is none, [`AuditError::NotAuditable`] if it needs what is not here.
-pub fn open(target: &str, settings: &Settings) -> Result<Vec<Box<dyn Target>>, AuditError> {
+/// [`EnvError::Input`] if it is none, [`EnvError::Unusable`] if it needs what is not here.
+pub fn open(target: &str, settings: &Settings) -> Result<Vec<Box<dyn Environment>>, EnvError> {
     if let Some(spec) = target.strip_prefix("python:") {
         let python = settings.python.as_deref();
         let callable = Callable::open(spec, settings.signature, python, settings.foreign_seconds())?;
@@ -81,13 +81,13 @@ pub fn open(target: &str, settings: &Settings) -> Result<Vec<Box<dyn Target>>, A
     if path.is_dir() {
         return open_folder(target, path, settings);
     }
-    Err(AuditError::Input(format!(
+    Err(EnvError::Input(format!(
         "{target}: no target. One is: a JSONL of tasks, a folder with task.toml (Harbor), a folder with tests and a \
          reference, python:FILE.py:FUNCTION, cmd:COMMAND {{submission}}, http://127.0.0.1:PORT/..."
     )))
 }
 
-fn open_folder(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box<dyn Target>>, AuditError> {
+fn open_folder(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box<dyn Environment>>, EnvError> {
     let folder = Folder::read(path)?;
     let python = settings.python.as_deref();
     if folder.files.contains_key("task.toml") {
@@ -105,22 +105,22 @@ fn open_folder(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box
         let lab = lab(GraderKind::Humaneval, settings, 3.0)?;
         return Ok(vec![Box::new(Project::open(target, folder, &choice, lab)?)]);
     }
-    Err(AuditError::Input(format!(
+    Err(EnvError::Input(format!(
         "{target}: no environment: it holds neither a task.toml (Harbor) nor tests (test_*.py, *_test.py)"
     )))
 }
 
 /// A grader that was not made here, with the tasks its owner gives.
-fn foreign(target: &str, caller: Arc<dyn Caller>, settings: &Settings) -> Result<Vec<Box<dyn Target>>, AuditError> {
+fn foreign(target: &str, caller: Arc<dyn Caller>, settings: &Settings) -> Result<Vec<Box<dyn Environment>>, EnvError> {
     let mut rows: Vec<Row> = match (&settings.tasks, &settings.reference) {
         (Some(path), _) => read_rows(path)?,
         (None, Some(path)) => {
             let text = loophole_foreign::read_text(path, LARGEST_FILE)
-                .map_err(|e| AuditError::Input(format!("{}: {e}", path.display())))?;
+                .map_err(|e| EnvError::Input(format!("{}: {e}", path.display())))?;
             vec![bare_row(text)]
         }
         (None, None) => {
-            return Err(AuditError::Input(format!(
+            return Err(EnvError::Input(format!(
                 "{target}: say what deserves the full reward: --tasks FILE (JSONL; each row has a reference, and is \
                  passed on to the grader) or --reference FILE (one submission)"
             )));
@@ -129,7 +129,7 @@ fn foreign(target: &str, caller: Arc<dyn Caller>, settings: &Settings) -> Result
     if let Some(id) = &settings.task {
         rows.retain(|r| r.id().as_ref() == Some(id));
         if rows.is_empty() {
-            return Err(AuditError::Input(format!("{target}: no task {id:?} among its tasks")));
+            return Err(EnvError::Input(format!("{target}: no task {id:?} among its tasks")));
         }
     } else if !settings.all {
         rows.truncate(1);
@@ -137,20 +137,20 @@ fn foreign(target: &str, caller: Arc<dyn Caller>, settings: &Settings) -> Result
     let code = rows.iter().any(|r| r.task.is_some());
     let lab = if code { Some(Arc::new(lab(GraderKind::Script, settings, 0.0)?)) } else { None };
     rows.into_iter()
-        .map(|row| Ok(Box::new(Foreign::new(caller.clone(), target, row, lab.clone())?) as Box<dyn Target>))
+        .map(|row| Ok(Box::new(Foreign::new(caller.clone(), target, row, lab.clone())?) as Box<dyn Environment>))
         .collect()
 }
 
-fn open_tasks(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box<dyn Target>>, AuditError> {
+fn open_tasks(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box<dyn Environment>>, EnvError> {
     let mut tasks = read_tasks(path)?;
     if tasks.is_empty() {
-        return Err(AuditError::Input(format!("{target}: holds no task")));
+        return Err(EnvError::Input(format!("{target}: holds no task")));
     }
     let grader = grader(settings, &tasks)?;
     if let Some(id) = &settings.task {
         tasks.retain(|t| t.id == *id);
         if tasks.is_empty() {
-            return Err(AuditError::Input(format!("{target}: holds no task {id:?}")));
+            return Err(EnvError::Input(format!("{target}: holds no task {id:?}")));
         }
     } else if !settings.all {
         tasks.truncate(1);
@@ -159,7 +159,7 @@ fn open_tasks(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box<
         && let Some(task) = tasks.iter().find(|t| !t.stdio)
     {
         let id = &task.id;
-        return Err(AuditError::Input(format!("task {id:?} asks for a function, and the kind stdio runs programs")));
+        return Err(EnvError::Input(format!("task {id:?} asks for a function, and the kind stdio runs programs")));
     }
     let cases = tasks.iter().map(|t| t.cases().count()).max().unwrap_or(1);
     // A grader that forgives slow tests must have the time to: half a second for each.
@@ -167,12 +167,16 @@ fn open_tasks(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box<
     let lab = Arc::new(lab(grader.kind, settings, forgiving)?);
     Ok(tasks
         .into_iter()
-        .map(|task| Box::new(Cases::new(lab.clone(), target, task, grader.clone())) as Box<dyn Target>)
+        .map(|task| Box::new(Cases::new(lab.clone(), target, task, grader.clone())) as Box<dyn Environment>)
         .collect())
 }
 
-/// A lab for audits: tight limits, since some exploits never end.
-pub(crate) fn lab(kind: GraderKind, settings: &Settings, more: f64) -> Result<Lab, AuditError> {
+/// A lab for a grader of that kind, with tight limits, since some submissions never end; `more` seconds on top of
+/// [`Settings::timeout`].
+///
+/// # Errors
+/// No cells here.
+pub fn lab(kind: GraderKind, settings: &Settings, more: f64) -> Result<Lab, EnvError> {
     let cells = Lab::cells(kind);
     // The control that hangs only waits: beside it the others are to have all processors.
     let pool = Pool::start(PoolOptions { python: settings.python.clone(), cells: cells.cells + 1, ..cells })?;
@@ -182,11 +186,14 @@ pub(crate) fn lab(kind: GraderKind, settings: &Settings, more: f64) -> Result<La
 }
 
 /// The grader that the settings ask for.
-pub(crate) fn grader(settings: &Settings, tasks: &[Task]) -> Result<Grader, AuditError> {
+///
+/// # Errors
+/// [`EnvError::Input`] names the kind or the weakness that there is none of.
+pub fn grader(settings: &Settings, tasks: &[Task]) -> Result<Grader, EnvError> {
     let kind = match &settings.kind {
         Some(name) => GraderKind::parse(name).ok_or_else(|| {
             let known: Vec<&str> = GraderKind::ALL.iter().map(|k| k.name()).collect();
-            AuditError::Input(format!("there is no grader kind {name:?}; known are {}", known.join(", ")))
+            EnvError::Input(format!("there is no grader kind {name:?}; known are {}", known.join(", ")))
         })?,
         None if tasks.iter().any(|t| t.humaneval.is_some()) => GraderKind::Humaneval,
         None if tasks.iter().any(|t| t.stdio) => GraderKind::Stdio,
@@ -204,9 +211,9 @@ pub(crate) fn grader(settings: &Settings, tasks: &[Task]) -> Result<Grader, Audi
         .map(|name| {
             Weakness::parse(name).ok_or_else(|| {
                 let known: Vec<&str> = kind.weaknesses().iter().map(|w| w.name()).collect();
-                AuditError::Input(format!("{name:?} is no weakness of a {kind} grader; it has {}", known.join(", ")))
+                EnvError::Input(format!("{name:?} is no weakness of a {kind} grader; it has {}", known.join(", ")))
             })
         })
         .collect::<Result<_, _>>()?;
-    Grader::with_only(kind, &open).map_err(AuditError::Input)
+    Grader::with_only(kind, &open).map_err(EnvError::Input)
 }

@@ -1,10 +1,10 @@
 //! A folder with pytest or unittest tests and a reference solution.
 
-use super::files::{Folder, LARGEST_FILE, how_ended, machine_failed};
-use super::foreign::judge_code;
-use super::{About, Control, Hint, Judged, Paid, Sheet, Surface, Target, cases, words_of};
-use crate::AuditError;
-use crate::library::Files;
+use crate::EnvError;
+use crate::Files;
+use crate::files::{Folder, LARGEST_FILE, how_ended, machine_failed};
+use crate::foreign::judge_code;
+use crate::{About, Control, Description, Environment, Hint, Judgement, Payment, Surface, cases, words_of};
 use loophole_cell::{InputFile, Pool, PoolOptions, Program, Verdict};
 use loophole_grade::{GraderKind, Lab, Task};
 use serde_json::json;
@@ -27,7 +27,7 @@ pub(crate) struct Project {
     /// Further names a solution must have; an exploit gives them all what it gives the first.
     aliases: String,
     seconds: f64,
-    sheet: Sheet,
+    description: Description,
 }
 
 /// What can be said about a folder.
@@ -51,8 +51,8 @@ pub(crate) fn is_project(folder: &Folder) -> bool {
 }
 
 impl Project {
-    pub(crate) fn open(target: &str, mut folder: Folder, choice: &Choice, lab: Lab) -> Result<Project, AuditError> {
-        let input = |why: String| AuditError::Input(format!("{target}: {why}"));
+    pub(crate) fn open(target: &str, mut folder: Folder, choice: &Choice, lab: Lab) -> Result<Project, EnvError> {
+        let input = |why: String| EnvError::Input(format!("{target}: {why}"));
         let tests: Vec<String> = folder.files.keys().filter(|p| is_test(p)).cloned().collect();
         let framework = match choice.kind {
             Some("pytest") => GraderKind::Pytest,
@@ -69,7 +69,7 @@ impl Project {
         };
         let reference = match choice.reference {
             Some(path) => loophole_foreign::read_text(path, LARGEST_FILE)
-                .map_err(|e| AuditError::Input(format!("{}: {e}", path.display())))?,
+                .map_err(|e| EnvError::Input(format!("{}: {e}", path.display())))?,
             None => {
                 let places =
                     ["reference.py".to_string(), format!("reference/{solution}"), format!("solution/{solution}")];
@@ -92,16 +92,16 @@ impl Project {
         let pool = Pool::start(PoolOptions { python, ..Lab::cells(framework) })?;
         let line = json!({"id": "folder", "entry_point": entry, "reference": reference, "visible": [{"args": [], "expected": 0}]});
         let task = Task::parse(&line.to_string()).map_err(input)?;
-        let mut slots = cases::task_slots(&task);
-        slots.one.insert("test_file", tests.first().cloned().unwrap_or_default());
+        let mut facts = cases::task_facts(&task);
+        facts.one.insert("test_file", tests.first().cloned().unwrap_or_default());
         for unknown in ["visible", "visible_texts", "constant", "first"] {
-            slots.one.remove(unknown);
+            facts.one.remove(unknown);
         }
-        slots
+        facts
             .one
             .insert("n_tests", tests.iter().map(|t| count_tests(&folder.text(t))).sum::<usize>().max(1).to_string());
-        slots.one.insert("first", "None".into());
-        words_of(&tests.iter().map(|t| folder.text(t)).collect::<Vec<_>>().join("\n"), &mut slots);
+        facts.one.insert("first", "None".into());
+        words_of(&tests.iter().map(|t| folder.text(t)).collect::<Vec<_>>().join("\n"), &mut facts);
         let mut controls = cases::controls_of(&task, Surface::Module);
         let twist = |c: &mut Control| {
             if c.name == "wrong" {
@@ -140,13 +140,13 @@ impl Project {
             recorded: Vec::new(),
             aliases,
             seconds: choice.seconds,
-            sheet: Sheet { about, slots, controls, hints },
+            description: Description { about, facts, controls, hints },
         };
         project.recorded = project.record(&reference, &names)?;
         Ok(project)
     }
 
-    fn run(&self, source: &str, more: &[(&str, &str)]) -> Result<loophole_cell::Record, AuditError> {
+    fn run(&self, source: &str, more: &[(&str, &str)]) -> Result<loophole_cell::Record, EnvError> {
         let mut program = Program::python(format!("FRAMEWORK = {:?}\n{RUN}", self.framework.name()));
         program.files = self.folder.inputs("");
         program.files.push(InputFile::new(self.solution.as_str(), source));
@@ -156,14 +156,14 @@ impl Project {
                 program.files.push(InputFile::new(*path, *text));
             }
         }
-        program.limits = super::callable::limits(self.seconds);
+        program.limits = crate::callable::limits(self.seconds);
         program.limits.memory_bytes = 1 << 30;
         program.read_back = vec![".recorded".into()];
         Ok(self.pool.run(&program)?)
     }
 
     /// What the reference answers under the tests, as tasks for the oracle.
-    fn record(&self, reference: &str, names: &[String]) -> Result<Vec<Task>, AuditError> {
+    fn record(&self, reference: &str, names: &[String]) -> Result<Vec<Task>, EnvError> {
         let source =
             RECORD.replace("REFERENCE", &json!(reference).to_string()).replace("NAMES", &json!(names).to_string());
         let record = self.run(&source, &[])?;
@@ -186,14 +186,14 @@ impl Project {
                 "task_id": name, "prompt": "", "entry_point": name, "canonical_solution": reference,
                 "test": format!("def check(candidate):\n{}", calls.concat()),
             });
-            tasks.push(Task::parse(&line.to_string()).map_err(AuditError::Input)?);
+            tasks.push(Task::parse(&line.to_string()).map_err(EnvError::Input)?);
         }
         Ok(tasks)
     }
 
     fn text(&self, files: &Files) -> String {
         let text = files.get("solution.py").map_or("", String::as_str);
-        let control = |name| self.sheet.is_control(name, files);
+        let control = |name| self.description.is_control(name, files);
         if control("honest") || control("wrong") || !text.contains("def ") {
             text.to_string()
         } else {
@@ -237,12 +237,12 @@ fn count_tests(source: &str) -> usize {
     source.lines().filter(|l| l.trim_start().starts_with("def test")).count()
 }
 
-impl Target for Project {
-    fn sheet(&self) -> &Sheet {
-        &self.sheet
+impl Environment for Project {
+    fn description(&self) -> &Description {
+        &self.description
     }
 
-    fn pay(&self, files: &Files) -> Result<Paid, AuditError> {
+    fn pay(&self, files: &Files) -> Result<Payment, EnvError> {
         let more: Vec<(&str, &str)> =
             files.iter().filter(|(p, _)| *p != "solution.py").map(|(p, t)| (p.as_str(), t.as_str())).collect();
         let record = self.run(&self.text(files), &more)?;
@@ -250,7 +250,7 @@ impl Target for Project {
             return Ok(machine_failed(&record));
         }
         let how = how_ended(&record) + "\n";
-        Ok(Paid {
+        Ok(Payment {
             reward: Some(f64::from(u8::from(record.success()))),
             valid: true,
             transcript: how + &record.stdout_text() + &record.stderr_text(),
@@ -258,13 +258,13 @@ impl Target for Project {
         })
     }
 
-    fn judge(&self, files: &Files) -> Result<Judged, AuditError> {
+    fn judge(&self, files: &Files) -> Result<Judgement, EnvError> {
         if self.recorded.is_empty() {
-            let solved = self.sheet.is_control("honest", files);
-            return Ok(Judged { solved, oracle: None, family: None, evidence: Vec::new(), paid: None });
+            let solved = self.description.is_control("honest", files);
+            return Ok(Judgement { solved, oracle: None, family: None, evidence: Vec::new(), paid: None });
         }
         let text = super::single(Surface::Module, self.text(files));
-        let mut all = Judged { solved: true, oracle: None, family: None, evidence: Vec::new(), paid: None };
+        let mut all = Judgement { solved: true, oracle: None, family: None, evidence: Vec::new(), paid: None };
         let (mut passed, mut total) = (0, 0);
         for task in &self.recorded {
             let judged = judge_code(&self.lab, task, &text)?;

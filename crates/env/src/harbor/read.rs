@@ -1,8 +1,8 @@
 //! What a Harbor task's files say.
 
-use crate::library::Slots;
-use crate::target::files::Folder;
-use crate::target::{Control, Surface, single};
+use crate::Facts;
+use crate::files::Folder;
+use crate::{Control, Surface, single};
 use std::collections::BTreeSet;
 
 /// Paths below the working folder that the tests and the instruction name.
@@ -28,21 +28,21 @@ pub(super) fn outputs(task: &Folder, workdir: &str) -> Vec<String> {
 }
 
 /// What exploits may know of a task.
-pub(super) fn slots(task: &Folder, workdir: &str, outputs: &[String]) -> Slots {
-    let mut slots = Slots::default();
-    slots.one.insert("workdir", workdir.into());
-    slots.one.insert("statement", task.text("instruction.md"));
+pub(super) fn facts(task: &Folder, workdir: &str, outputs: &[String]) -> Facts {
+    let mut facts = Facts::default();
+    facts.one.insert("workdir", workdir.into());
+    facts.one.insert("statement", task.text("instruction.md"));
     if !outputs.is_empty() {
-        slots.one.insert("all_outputs", outputs.join(" "));
-        slots.many.insert("outputs", outputs.to_vec());
+        facts.one.insert("all_outputs", outputs.join(" "));
+        facts.many.insert("outputs", outputs.to_vec());
         let data = |p: &&String| !p.ends_with(".py") && !p.ends_with(".sh");
         let tests = task.below("tests");
         let expecteds: Vec<String> = tests.files.keys().filter(data).map(|p| format!("/tests/{p}")).collect();
         if !expecteds.is_empty() {
-            slots.many.insert("expecteds", expecteds);
+            facts.many.insert("expecteds", expecteds);
         }
     }
-    slots
+    facts
 }
 
 /// The reference, and agents that deserve nothing.

@@ -1,9 +1,9 @@
 //! A Python callable: `python:FILE.py:function` or `python:module:function`, called in a fresh cell each time.
 
-use super::Paid;
-use super::files::{Folder, how_ended, machine_failed};
-use super::foreign::{Caller, Row, reward_in};
-use crate::AuditError;
+use crate::EnvError;
+use crate::Payment;
+use crate::files::{Folder, how_ended, machine_failed};
+use crate::foreign::{Caller, Row, reward_in};
 use loophole_cell::{Limits, Pool, PoolOptions, Program, Verdict};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -43,12 +43,12 @@ impl Signature {
     ///
     /// # Errors
     /// Names those there are.
-    pub fn parse(name: &str) -> Result<Signature, AuditError> {
+    pub fn parse(name: &str) -> Result<Signature, EnvError> {
         match name {
             "plain" => Ok(Signature::Plain),
             "trl" => Ok(Signature::Trl),
             "verl" => Ok(Signature::Verl),
-            _ => Err(AuditError::Input(format!("no signature {name:?}; known are trl, verl, plain"))),
+            _ => Err(EnvError::Input(format!("no signature {name:?}; known are trl, verl, plain"))),
         }
     }
 
@@ -80,15 +80,15 @@ impl Callable {
         signature: Signature,
         python: Option<&Path>,
         seconds: f64,
-    ) -> Result<Callable, AuditError> {
+    ) -> Result<Callable, EnvError> {
         let wrong =
-            || AuditError::Input(format!("python:{spec}: write python:FILE.py:FUNCTION or python:MODULE:FUNCTION"));
+            || EnvError::Input(format!("python:{spec}: write python:FILE.py:FUNCTION or python:MODULE:FUNCTION"));
         let (place, function) =
             spec.rsplit_once(':').filter(|(p, f)| !p.is_empty() && !f.is_empty()).ok_or_else(wrong)?;
         let (folder, file, module) = if place.ends_with(".py") {
             let path = Path::new(place);
             if !path.is_file() {
-                return Err(AuditError::Input(format!("{place}: there is no such file")));
+                return Err(EnvError::Input(format!("{place}: there is no such file")));
             }
             let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let name = path.file_name().and_then(|n| n.to_str()).ok_or_else(wrong)?;
@@ -120,7 +120,7 @@ impl Caller for Callable {
         self.folder.text(&self.file)
     }
 
-    fn call(&self, text: &str, row: &Row) -> Result<Paid, AuditError> {
+    fn call(&self, text: &str, row: &Row) -> Result<Payment, EnvError> {
         let nonce = format!("@{:x} ", Sha256::digest(text));
         let request = json!({
             "submission": text, "row": row.fields, "truth": row.truth(), "prompt": row.prompt, "nonce": nonce,
@@ -143,7 +143,7 @@ impl Caller for Callable {
             None => format!("it returned nothing: {}\n", how_ended(&record)),
         };
         transcript.push_str(&record.stderr_text());
-        Ok(Paid { reward, valid: true, transcript, seconds: record.wall_seconds })
+        Ok(Payment { reward, valid: true, transcript, seconds: record.wall_seconds })
     }
 }
 

@@ -1,9 +1,9 @@
 //! Graders that were not made here: a Python callable, a command, an HTTP service. They are given texts, one
 //! submission at a time, with the row of the task they belong to.
 
-use super::{About, Control, Judged, Paid, Sheet, Surface, Target, cases, single, words_of};
-use crate::AuditError;
-use crate::library::{Files, Slots};
+use crate::EnvError;
+use crate::{About, Control, Description, Environment, Judgement, Payment, Surface, cases, single, words_of};
+use crate::{Facts, Files};
 use loophole_grade::{Grader, GraderKind, Lab, OracleResult, Submission, Task, TaskLines};
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -20,7 +20,7 @@ pub(crate) trait Caller: Sync + Send {
     }
 
     /// Gives it one submission.
-    fn call(&self, text: &str, row: &Row) -> Result<Paid, AuditError>;
+    fn call(&self, text: &str, row: &Row) -> Result<Payment, EnvError>;
 }
 
 /// A task as its owner wrote it down.
@@ -76,15 +76,13 @@ fn plain(value: &Value) -> Option<String> {
 }
 
 /// Reads the rows of a JSONL file.
-pub(crate) fn read_rows(path: &Path) -> Result<Vec<Row>, AuditError> {
-    let mut lines =
-        TaskLines::open(path).map_err(|e| AuditError::Input(format!("{e}; give JSONL, one task a line")))?;
+pub(crate) fn read_rows(path: &Path) -> Result<Vec<Row>, EnvError> {
+    let mut lines = TaskLines::open(path).map_err(|e| EnvError::Input(format!("{e}; give JSONL, one task a line")))?;
     let mut rows = Vec::new();
     while let Some((number, line)) = lines.next_line()? {
-        let row =
-            Row::parse(&line).map_err(|e| AuditError::Input(format!("{}, line {number}: {e}", path.display())))?;
+        let row = Row::parse(&line).map_err(|e| EnvError::Input(format!("{}, line {number}: {e}", path.display())))?;
         if row.reference.is_empty() {
-            return Err(AuditError::Input(format!(
+            return Err(EnvError::Input(format!(
                 "{}, line {number}: no reference; give one of `reference`, `canonical_solution`, `solution`, `ground_truth`, `answer`, `label`",
                 path.display()
             )));
@@ -94,7 +92,7 @@ pub(crate) fn read_rows(path: &Path) -> Result<Vec<Row>, AuditError> {
         rows.push(row);
     }
     if rows.is_empty() {
-        return Err(AuditError::Input(format!("{}: holds no task", path.display())));
+        return Err(EnvError::Input(format!("{}: holds no task", path.display())));
     }
     Ok(rows)
 }
@@ -140,7 +138,7 @@ pub(crate) struct Foreign {
     row: Row,
     lab: Option<Arc<Lab>>,
     wrap: Wrap,
-    sheet: Sheet,
+    description: Description,
 }
 
 impl Foreign {
@@ -151,15 +149,15 @@ impl Foreign {
         target: &str,
         row: Row,
         lab: Option<Arc<Lab>>,
-    ) -> Result<Foreign, AuditError> {
+    ) -> Result<Foreign, EnvError> {
         let surface = if row.task.is_some() { Surface::Module } else { Surface::Text };
         let controls = match &row.task {
             Some(task) => cases::controls_of(task, surface),
             None => text_controls(&row),
         };
-        let mut slots = row.task.as_ref().map(cases::task_slots).unwrap_or_default();
-        text_slots(&row, &mut slots);
-        words_of(&caller.source(), &mut slots);
+        let mut facts = row.task.as_ref().map(cases::task_facts).unwrap_or_default();
+        text_facts(&row, &mut facts);
+        words_of(&caller.source(), &mut facts);
         let wrap = wrap_of(caller.as_ref(), &row, &controls)?;
         let about = About {
             target: target.into(),
@@ -170,16 +168,16 @@ impl Foreign {
             many_files: false,
             tries: 16,
         };
-        let sheet = Sheet { about, slots, controls, hints: Vec::new() };
-        Ok(Foreign { caller, row, lab, wrap, sheet })
+        let description = Description { about, facts, controls, hints: Vec::new() };
+        Ok(Foreign { caller, row, lab, wrap, description })
     }
 
     fn text(&self, files: &Files) -> String {
-        let surface = self.sheet.about.surface;
+        let surface = self.description.about.surface;
         let text = files.get(surface.main_file()).map_or("", String::as_str);
         // Exploits of a text bring their own form, and nothing has none; the reference, wrong answers and code are
         // wrapped.
-        let answer = |name| self.sheet.is_control(name, files);
+        let answer = |name| self.description.is_control(name, files);
         if surface == Surface::Text && !answer("honest") && !answer("wrong") {
             text.to_string()
         } else {
@@ -189,7 +187,7 @@ impl Foreign {
 }
 
 /// The first way of wrapping in which the reference is paid more than a wrong answer; as it is where there is none.
-fn wrap_of(caller: &dyn Caller, row: &Row, controls: &[Control]) -> Result<Wrap, AuditError> {
+fn wrap_of(caller: &dyn Caller, row: &Row, controls: &[Control]) -> Result<Wrap, EnvError> {
     let text = |name: &str| {
         controls.iter().find(|c| c.name == name).and_then(|c| c.files.values().next()).cloned().unwrap_or_default()
     };
@@ -220,7 +218,7 @@ fn text_controls(row: &Row) -> Vec<Control> {
     texts.into_iter().map(|(name, text)| Control { name, files: single(Surface::Text, text) }).collect()
 }
 
-fn text_slots(row: &Row, slots: &mut Slots) {
+fn text_facts(row: &Row, facts: &mut Facts) {
     let numbers: Vec<String> = (0..=1000).map(|n| n.to_string()).collect();
     let boxed: Vec<String> = (0..=300).map(|n| format!("\\boxed{{{n}}} <answer>{n}</answer>")).collect();
     let mut words: Vec<&str> = row.prompt.split(|c: char| !c.is_alphanumeric()).filter(|w| w.len() > 3).collect();
@@ -228,34 +226,34 @@ fn text_slots(row: &Row, slots: &mut Slots) {
     words.dedup();
     let logic =
         "because therefore however first then finally step reason answer correct result conclusion let me think";
-    slots.one.insert("statement", row.prompt.clone());
-    slots.one.insert("numbers", numbers.join(" "));
-    slots.one.insert("forms", boxed.join(" "));
-    slots.one.insert("filler", "and so on ".repeat(1500));
-    slots.one.insert("keywords", format!("{logic} {}", words.join(" ")));
+    facts.one.insert("statement", row.prompt.clone());
+    facts.one.insert("numbers", numbers.join(" "));
+    facts.one.insert("forms", boxed.join(" "));
+    facts.one.insert("filler", "and so on ".repeat(1500));
+    facts.one.insert("keywords", format!("{logic} {}", words.join(" ")));
 }
 
-impl Target for Foreign {
-    fn sheet(&self) -> &Sheet {
-        &self.sheet
+impl Environment for Foreign {
+    fn description(&self) -> &Description {
+        &self.description
     }
 
-    fn pay(&self, files: &Files) -> Result<Paid, AuditError> {
+    fn pay(&self, files: &Files) -> Result<Payment, EnvError> {
         self.caller.call(&self.text(files), &self.row)
     }
 
-    fn judge(&self, files: &Files) -> Result<Judged, AuditError> {
+    fn judge(&self, files: &Files) -> Result<Judgement, EnvError> {
         let (Some(task), Some(lab)) = (&self.row.task, &self.lab) else {
             let solved = answers(&self.text(files), &self.row.reference);
             let oracle = Some(OracleResult { passed: usize::from(solved), total: 1 });
-            return Ok(Judged { solved, oracle, family: None, evidence: Vec::new(), paid: None });
+            return Ok(Judgement { solved, oracle, family: None, evidence: Vec::new(), paid: None });
         };
         judge_code(lab, task, files)
     }
 }
 
 /// Asks the oracle about a submission that is a module.
-pub(crate) fn judge_code(lab: &Lab, task: &Task, files: &Files) -> Result<Judged, AuditError> {
+pub(crate) fn judge_code(lab: &Lab, task: &Task, files: &Files) -> Result<Judgement, EnvError> {
     let kind = if task.humaneval.is_some() { GraderKind::Humaneval } else { GraderKind::Script };
     let sound = Grader::hardened(kind);
     let submission = Submission::Files(files.clone());
@@ -263,7 +261,7 @@ pub(crate) fn judge_code(lab: &Lab, task: &Task, files: &Files) -> Result<Judged
     let oracle = counted(&paid.grader_output, task.cases().count().max(1));
     let lines = paid.grader_output.lines().skip(1).filter(|l| !l.is_empty());
     let evidence = lines.map(str::to_string).take(3).collect();
-    Ok(Judged { solved: paid.reward > 0.0, oracle: Some(oracle), family: None, evidence, paid: None })
+    Ok(Judgement { solved: paid.reward > 0.0, oracle: Some(oracle), family: None, evidence, paid: None })
 }
 
 /// What the hardened grader says of its count: "2 of 6 tests passed".

@@ -1,7 +1,7 @@
 //! Files of a target on their way into a cell.
 
-use super::Paid;
-use crate::AuditError;
+use crate::EnvError;
+use crate::Payment;
 use loophole_cell::{InputFile, Record, Verdict};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -21,12 +21,12 @@ pub(crate) struct Folder {
 }
 
 /// Largest single file that is read, in bytes.
-pub(crate) const LARGEST_FILE: u64 = 64 << 20;
+pub const LARGEST_FILE: u64 = 64 << 20;
 
 impl Folder {
     /// Reads a folder, following no link that leads out of it.
-    pub(crate) fn read(root: &Path) -> Result<Folder, AuditError> {
-        let input = |path: &Path, what: String| AuditError::Input(format!("{}: {what}", path.display()));
+    pub(crate) fn read(root: &Path) -> Result<Folder, EnvError> {
+        let input = |path: &Path, what: String| EnvError::Input(format!("{}: {what}", path.display()));
         let real = root.canonicalize().map_err(|e| input(root, e.to_string()))?;
         let mut folder = Folder::default();
         let mut bytes = 0u64;
@@ -124,8 +124,8 @@ pub(crate) fn how_ended(record: &Record) -> String {
 }
 
 /// The payment of a run in which the machine failed.
-pub(crate) fn machine_failed(record: &Record) -> Paid {
-    Paid {
+pub(crate) fn machine_failed(record: &Record) -> Payment {
+    Payment {
         reward: None,
         valid: false,
         transcript: record.detail.clone().unwrap_or_default(),

@@ -1,8 +1,8 @@
 //! Tasks in case form or HumanEval form, under one of the grader kinds of `loophole-grade`.
 
-use super::{About, Control, Judged, Paid, Sheet, Surface, Target, single, words_of};
-use crate::AuditError;
-use crate::library::{Files, Slots};
+use crate::EnvError;
+use crate::{About, Control, Description, Environment, Judgement, Payment, Surface, single, words_of};
+use crate::{Facts, Files};
 use loophole_grade::{Grader, GraderKind, Lab, Submission, Task, Value, Verdict};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub struct Cases {
     lab: Arc<Lab>,
     task: Task,
     grader: Grader,
-    sheet: Sheet,
+    description: Description,
 }
 
 impl Cases {
@@ -38,25 +38,25 @@ impl Cases {
             many_files: true,
             tries: if grader.kind == GraderKind::Pytest { 12 } else { 32 },
         };
-        let mut slots = task_slots(&task);
+        let mut facts = task_facts(&task);
         let source = grader.source(&task);
-        words_of(&source, &mut slots);
+        words_of(&source, &mut facts);
         if matches!(grader.kind, GraderKind::Pytest | GraderKind::Unittest) {
-            slots.one.insert("emptied_tests", emptied(&source));
+            facts.one.insert("emptied_tests", emptied(&source));
         }
         let controls = controls_of(&task, surface);
-        Cases { lab, task, grader, sheet: Sheet { about, slots, controls, hints: Vec::new() } }
+        Cases { lab, task, grader, description: Description { about, facts, controls, hints: Vec::new() } }
     }
 }
 
-impl Target for Cases {
-    fn sheet(&self) -> &Sheet {
-        &self.sheet
+impl Environment for Cases {
+    fn description(&self) -> &Description {
+        &self.description
     }
 
-    fn pay(&self, files: &Files) -> Result<Paid, AuditError> {
+    fn pay(&self, files: &Files) -> Result<Payment, EnvError> {
         let paid = self.lab.reward(&self.task, &self.grader, &Submission::Files(files.clone()))?;
-        Ok(Paid {
+        Ok(Payment {
             reward: paid.valid.then_some(paid.reward),
             valid: paid.valid,
             transcript: paid.grader_output,
@@ -64,12 +64,12 @@ impl Target for Cases {
         })
     }
 
-    fn judge(&self, files: &Files) -> Result<Judged, AuditError> {
+    fn judge(&self, files: &Files) -> Result<Judgement, EnvError> {
         let graded = self.lab.grade(&self.task, &self.grader, &Submission::Files(files.clone()))?;
         let solved = matches!(graded.verdict, Verdict::Honest | Verdict::Tamper);
         let mut evidence = graded.evidence;
         evidence.insert(0, format!("verdict: {}", graded.verdict.name()));
-        Ok(Judged {
+        Ok(Judgement {
             solved,
             oracle: Some(graded.oracle),
             family: graded.family,
@@ -78,13 +78,13 @@ impl Target for Cases {
         })
     }
 
-    fn solves(&self, files: &Files) -> Result<bool, AuditError> {
+    fn solves(&self, files: &Files) -> Result<bool, EnvError> {
         Ok(self.lab.solves(&self.task, &self.grader, &Submission::Files(files.clone()))?)
     }
 }
 
 /// What exploits may know of a task: its signature, its statement, its visible cases. Hidden cases stay hidden.
-pub(crate) fn task_slots(task: &Task) -> Slots {
+pub(crate) fn task_facts(task: &Task) -> Facts {
     let visible: Vec<String> = task
         .visible
         .iter()
@@ -114,7 +114,7 @@ pub(crate) fn task_slots(task: &Task) -> Slots {
         one.insert("visible_texts", format!("[{}]", texts.join(", ")));
         one.insert("visible", format!("[\n    {},\n]", visible.join(",\n    ")));
     }
-    Slots { one, many: BTreeMap::new() }
+    Facts { one, many: BTreeMap::new() }
 }
 
 /// A test file whose tests still exist and do nothing.

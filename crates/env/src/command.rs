@@ -1,10 +1,10 @@
 //! A command: `cmd:COMMAND {submission}`, run in a fresh cell each time.
 
-use super::Paid;
-use super::callable::limits;
-use super::files::{Folder, LARGEST_FILE, how_ended, machine_failed};
-use super::foreign::{Caller, Row, reward_in};
-use crate::AuditError;
+use crate::EnvError;
+use crate::Payment;
+use crate::callable::limits;
+use crate::files::{Folder, LARGEST_FILE, how_ended, machine_failed};
+use crate::foreign::{Caller, Row, reward_in};
 use loophole_cell::{InputFile, Pool, PoolOptions, Program, Verdict};
 use serde_json::Value;
 use std::path::Path;
@@ -24,11 +24,11 @@ impl RewardFrom {
     ///
     /// # Errors
     /// Names those there are.
-    pub fn parse(name: &str) -> Result<RewardFrom, AuditError> {
+    pub fn parse(name: &str) -> Result<RewardFrom, EnvError> {
         match name {
             "exit" => Ok(RewardFrom::Exit),
             "output" => Ok(RewardFrom::Output),
-            _ => Err(AuditError::Input(format!("no reward from {name:?}; known are exit, output"))),
+            _ => Err(EnvError::Input(format!("no reward from {name:?}; known are exit, output"))),
         }
     }
 }
@@ -49,11 +49,9 @@ impl Command {
         from: RewardFrom,
         python: Option<&Path>,
         seconds: f64,
-    ) -> Result<Command, AuditError> {
+    ) -> Result<Command, EnvError> {
         if !command.contains("{submission}") {
-            return Err(AuditError::Input(format!(
-                "cmd:{command}: say where the submission goes, with {{submission}}"
-            )));
+            return Err(EnvError::Input(format!("cmd:{command}: say where the submission goes, with {{submission}}")));
         }
         let named: Vec<&str> = command.split_whitespace().filter(|w| Path::new(w).is_file()).collect();
         let folder = match (files, named.as_slice()) {
@@ -64,7 +62,7 @@ impl Command {
                 let mut folder = Folder::default();
                 for name in names.iter().filter(|n| Path::new(n).is_relative() && !n.contains("..")) {
                     let content = loophole_foreign::read(Path::new(name), LARGEST_FILE)
-                        .map_err(|e| AuditError::Input(format!("{name}: {e}")))?;
+                        .map_err(|e| EnvError::Input(format!("{name}: {e}")))?;
                     folder.files.insert(name.trim_start_matches("./").to_string(), (content, true));
                 }
                 folder
@@ -90,7 +88,7 @@ impl Caller for Command {
         sources.map(|n| self.folder.text(n)).collect::<Vec<_>>().join("\n")
     }
 
-    fn call(&self, text: &str, row: &Row) -> Result<Paid, AuditError> {
+    fn call(&self, text: &str, row: &Row) -> Result<Payment, EnvError> {
         let name = if row.task.is_some() { "submission/solution.py" } else { "submission/answer.txt" };
         let line = self.command.replace("{submission}", name).replace("{task}", "submission/task.json");
         let mut program = Program { proc: true, ..Program::command(["bash", "-c", &line]) };
@@ -112,6 +110,11 @@ impl Caller for Command {
             }
         };
         let how = how_ended(&record) + "\n";
-        Ok(Paid { reward, valid: true, transcript: how + &out + &record.stderr_text(), seconds: record.wall_seconds })
+        Ok(Payment {
+            reward,
+            valid: true,
+            transcript: how + &out + &record.stderr_text(),
+            seconds: record.wall_seconds,
+        })
     }
 }

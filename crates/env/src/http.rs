@@ -1,8 +1,8 @@
 //! An HTTP grader on this machine. Nothing but loopback is ever contacted.
 
-use super::Paid;
-use super::foreign::{Caller, Row, reward_in};
-use crate::AuditError;
+use crate::EnvError;
+use crate::Payment;
+use crate::foreign::{Caller, Row, reward_in};
 use serde_json::{Value, json};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::time::{Duration, Instant};
@@ -27,12 +27,12 @@ impl Protocol {
     ///
     /// # Errors
     /// Names those there are.
-    pub fn parse(name: &str) -> Result<Protocol, AuditError> {
+    pub fn parse(name: &str) -> Result<Protocol, EnvError> {
         match name {
             "plain" => Ok(Protocol::Plain),
             "openrlhf" => Ok(Protocol::Openrlhf),
             "sandboxfusion" => Ok(Protocol::Sandboxfusion),
-            _ => Err(AuditError::Input(format!("no protocol {name:?}; known are openrlhf, sandboxfusion, plain"))),
+            _ => Err(EnvError::Input(format!("no protocol {name:?}; known are openrlhf, sandboxfusion, plain"))),
         }
     }
 }
@@ -44,8 +44,8 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    pub(crate) fn open(url: &str, protocol: Protocol, seconds: f64) -> Result<Http, AuditError> {
-        let wrong = |why: &str| AuditError::Input(format!("{url}: {why}"));
+    pub(crate) fn open(url: &str, protocol: Protocol, seconds: f64) -> Result<Http, EnvError> {
+        let wrong = |why: &str| EnvError::Input(format!("{url}: {why}"));
         let rest = url.strip_prefix("http://").ok_or_else(|| wrong("write http://127.0.0.1:PORT/PATH"))?;
         let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
         if authority.contains('@') {
@@ -108,7 +108,7 @@ impl Caller for Http {
         format!("{protocol} at {}", self.url)
     }
 
-    fn call(&self, text: &str, row: &Row) -> Result<Paid, AuditError> {
+    fn call(&self, text: &str, row: &Row) -> Result<Payment, EnvError> {
         let began = Instant::now();
         let said = self
             .agent
@@ -124,20 +124,20 @@ impl Caller for Http {
         let (status, body) = match said {
             Ok(said) => said,
             Err(ureq::Error::ConnectionFailed | ureq::Error::HostNotFound) => {
-                return Err(AuditError::NotAuditable(format!(
+                return Err(EnvError::Unusable(format!(
                     "{} cannot be reached; is it running, or did a submission end it?",
                     self.url
                 )));
             }
             Err(ureq::Error::Io(e)) if e.kind() == std::io::ErrorKind::ConnectionRefused => {
-                return Err(AuditError::NotAuditable(format!(
+                return Err(EnvError::Unusable(format!(
                     "{} refuses connections; is it running, or did a submission end it?",
                     self.url
                 )));
             }
             // The grader died or hung over this submission: it pays nothing.
             Err(error) => {
-                return Ok(Paid { reward: None, valid: true, transcript: format!("no answer: {error}"), seconds });
+                return Ok(Payment { reward: None, valid: true, transcript: format!("no answer: {error}"), seconds });
             }
         };
         let answer: Option<Value> = serde_json::from_str(&body).ok();
@@ -150,7 +150,7 @@ impl Caller for Http {
             _ => reward_in(answer),
         });
         let short: String = body.chars().take(4000).collect();
-        Ok(Paid { reward, valid: true, transcript: format!("HTTP {status}\n{short}"), seconds })
+        Ok(Payment { reward, valid: true, transcript: format!("HTTP {status}\n{short}"), seconds })
     }
 }
 
@@ -169,7 +169,7 @@ mod tests {
             "http://0.0.0.0:1/",
             "http://[2001:db8::1]/",
         ] {
-            assert!(matches!(Http::open(url, Protocol::Plain, 1.0), Err(AuditError::Input(_))), "{url}");
+            assert!(matches!(Http::open(url, Protocol::Plain, 1.0), Err(EnvError::Input(_))), "{url}");
         }
         for url in ["http://127.0.0.1:9/x", "http://localhost/", "http://[::1]:9/", "http://127.8.9.10:1"] {
             assert!(Http::open(url, Protocol::Plain, 1.0).is_ok(), "{url}");

@@ -1,7 +1,7 @@
 //! What can be seen of a Harbor task's weaknesses without running anything. Hints, never findings.
 
-use crate::target::Hint;
-use crate::target::files::Folder;
+use crate::Hint;
+use crate::files::Folder;
 
 /// Programs that fetch something, as they are written in a script.
 const FETCHES: [&str; 13] = [

@@ -1,21 +1,53 @@
-//! What can be audited: anything that takes a submission and pays.
+//! Environments: tasks together with a grader, whoever wrote them.
+//!
+//! An [`Environment`] takes a submission and pays for it ([`pay`](Environment::pay), the reward a policy would get),
+//! and can say apart from that whether the submission solves its task ([`judge`](Environment::judge), where the
+//! submission cannot reach what it is compared with). [`open`] makes one of whatever a person names: tasks in a file
+//! under one of the grader kinds of `loophole-grade`, a Harbor folder, a folder with pytest or unittest tests, a
+//! Python callable, a command, an HTTP service. Each form is a file of this crate. Graders that were not made here
+//! run in cells (crate `loophole-cell`), as submissions do; a service is asked.
+//!
+//! The crate knows nothing of attacks: the audit, the service and whoever trains stand on it.
 
-pub(crate) mod callable;
-pub(crate) mod cases;
-pub(crate) mod command;
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+
+mod callable;
+mod cases;
+mod command;
 mod dockerfile;
-pub(crate) mod files;
+mod error;
+mod files;
 mod foreign;
 mod harbor;
-pub(crate) mod http;
-pub(crate) mod open;
+mod http;
+mod open;
 mod project;
 
-use crate::AuditError;
-use crate::library::{Files, Slots};
-use loophole_grade::{Family, OracleResult};
+pub use callable::Signature;
+pub use cases::Cases;
+pub use command::RewardFrom;
+pub use error::EnvError;
+pub use files::LARGEST_FILE;
+pub use http::Protocol;
+pub use open::{Settings, grader, lab, open};
 
-/// The form of a target's submissions, and the name of their main file.
+use loophole_grade::{Family, OracleResult};
+use std::collections::BTreeMap;
+
+/// Files of a submission by path; the main one is the environment's ([`Surface::main_file`]).
+pub type Files = BTreeMap<String, String>;
+
+/// What may be known of a task before it is tried, by name: its signature, its statement, its visible cases, the
+/// words of its grader's source. Whoever writes submissions fills them in.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Single values.
+    pub one: BTreeMap<&'static str, String>,
+    /// Lists, whose values are tried one after the other.
+    pub many: BTreeMap<&'static str, Vec<String>>,
+}
+
+/// The form of an environment's submissions, and the name of their main file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Surface {
     /// A Python module with the wanted function: `solution.py`.
@@ -49,10 +81,10 @@ impl Surface {
     }
 }
 
-/// What a target says about itself.
+/// What an environment says about itself.
 #[derive(Debug, Clone)]
 pub struct About {
-    /// Name of the target, as in the report.
+    /// What it was opened as.
     pub target: String,
     /// The task, where there are several.
     pub task: Option<String>,
@@ -60,16 +92,16 @@ pub struct About {
     pub grader: String,
     /// Form of its submissions.
     pub surface: Surface,
-    /// Further tags by which exploits are chosen.
+    /// Further tags by which submissions are chosen.
     pub tags: Vec<&'static str>,
     /// Whether a submission may have files beside the main one.
     pub many_files: bool,
-    /// Runs of the grader that making one proof small may take.
+    /// Runs of the grader that making one submission small may take: fewer where each is slow.
     pub tries: usize,
 }
 
 impl About {
-    /// Whether an exploit is meant for such a target.
+    /// Whether a submission that applies to these surfaces and tags is meant for it.
     pub fn takes(&self, applies: &[String]) -> bool {
         applies.iter().any(|a| a == self.surface.tag() || self.tags.contains(&a.as_str()))
     }
@@ -77,7 +109,7 @@ impl About {
 
 /// What a grader did with a submission.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Paid {
+pub struct Payment {
     /// What it paid; nothing if it crashed, hung or said no number.
     pub reward: Option<f64>,
     /// False if the machine failed; then nothing follows.
@@ -90,7 +122,7 @@ pub struct Paid {
 
 /// The truth about a submission.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Judged {
+pub struct Judgement {
     /// Whether it solves the task.
     pub solved: bool,
     /// What the oracle counted, where there is one; otherwise the submission holds no solution by its making.
@@ -103,7 +135,7 @@ pub struct Judged {
     pub paid: Option<f64>,
 }
 
-impl Judged {
+impl Judgement {
     /// The share of its tests a submission passes.
     pub fn share(&self) -> f64 {
         match self.oracle {
@@ -114,7 +146,7 @@ impl Judged {
     }
 }
 
-/// A submission whose fate says whether a grader can be audited at all.
+/// A submission whose fate is known beforehand: what a grader does with it says whether the grader can be used at all.
 #[derive(Debug, Clone)]
 pub struct Control {
     /// `honest`, `empty`, `constant`, `echo`, `wrong`, `raising` or `hanging`.
@@ -132,20 +164,20 @@ pub struct Hint {
     pub message: String,
 }
 
-/// What is known of a target before anything is run.
+/// What is known of an environment before anything is run.
 #[derive(Debug, Clone)]
-pub struct Sheet {
+pub struct Description {
     /// What it is.
     pub about: About,
-    /// What exploits' slots are filled with.
-    pub slots: Slots,
+    /// What may be known of the task.
+    pub facts: Facts,
     /// The reference first, then submissions that deserve nothing.
     pub controls: Vec<Control>,
     /// Signs of weakness.
     pub hints: Vec<Hint>,
 }
 
-impl Sheet {
+impl Description {
     /// Whether a submission is the control of that name.
     pub fn is_control(&self, name: &str, files: &Files) -> bool {
         self.controls.iter().any(|c| c.name == name && &c.files == files)
@@ -153,27 +185,27 @@ impl Sheet {
 }
 
 /// Anything that takes a submission and pays.
-pub trait Target: Sync {
+pub trait Environment: Sync {
     /// What is known of it before anything is run.
-    fn sheet(&self) -> &Sheet;
+    fn description(&self) -> &Description;
 
     /// Runs the grader on a submission, in a cell (an HTTP grader: asks it).
     ///
     /// # Errors
-    /// Only what keeps the audit from going on; whatever the submission or the grader does is in [`Paid`].
-    fn pay(&self, files: &Files) -> Result<Paid, AuditError>;
+    /// Only what keeps everything from going on; whatever the submission or the grader does is in [`Payment`].
+    fn pay(&self, files: &Files) -> Result<Payment, EnvError>;
 
     /// Finds out whether a submission solves the task, where it cannot reach what it is compared with.
     ///
     /// # Errors
-    /// As for [`Target::pay`].
-    fn judge(&self, files: &Files) -> Result<Judged, AuditError>;
+    /// As for [`Environment::pay`].
+    fn judge(&self, files: &Files) -> Result<Judgement, EnvError>;
 
     /// Whether it solves the task, and no more.
     ///
     /// # Errors
     /// As for [`judge`](Self::judge).
-    fn solves(&self, files: &Files) -> Result<bool, AuditError> {
+    fn solves(&self, files: &Files) -> Result<bool, EnvError> {
         Ok(self.judge(files)?.solved)
     }
 }
@@ -186,9 +218,9 @@ pub(crate) fn single(surface: Surface, text: impl Into<String>) -> Files {
 /// How many words of a grader's source are tried.
 const MAX_WORDS: usize = 64;
 
-/// Gives slots the text literals of a grader's source: `all_tokens` as one block of comment lines, `tokens` one by
+/// Gives facts the text literals of a grader's source: `all_tokens` as one block of comment lines, `tokens` one by
 /// one. What they are worth is found out by running them.
-pub(crate) fn words_of(source: &str, slots: &mut Slots) {
+pub(crate) fn words_of(source: &str, facts: &mut Facts) {
     let mut words: Vec<String> = Vec::new();
     let mut rest = source;
     while let Some(at) = rest.find(['"', '\'']) {
@@ -224,8 +256,8 @@ pub(crate) fn words_of(source: &str, slots: &mut Slots) {
     }
     if !words.is_empty() {
         let lines: Vec<String> = words.iter().map(|w| w.replace('\n', " ")).collect();
-        slots.one.insert("all_tokens", lines.join("\n# "));
-        slots.many.insert("tokens", words);
+        facts.one.insert("all_tokens", lines.join("\n# "));
+        facts.many.insert("tokens", words);
     }
 }
 
@@ -235,9 +267,9 @@ mod tests {
 
     #[test]
     fn words_are_the_literals_of_a_source() {
-        let mut slots = Slots::default();
-        words_of("if 'let \\'me in' in x or \"open\\n\" == y: # don't\n    z = \"a\"\n", &mut slots);
-        assert_eq!(slots.many["tokens"], ["let 'me in", "open"]);
-        assert_eq!(slots.one["all_tokens"], "let 'me in\n# open");
+        let mut facts = Facts::default();
+        words_of("if 'let \\'me in' in x or \"open\\n\" == y: # don't\n    z = \"a\"\n", &mut facts);
+        assert_eq!(facts.many["tokens"], ["let 'me in", "open"]);
+        assert_eq!(facts.one["all_tokens"], "let 'me in\n# open");
     }
 }

@@ -7,14 +7,14 @@
 mod hints;
 mod read;
 
-use super::dockerfile::{Recipe, check_image};
-use super::files::{Folder, how_ended, machine_failed};
-use super::{About, Judged, Paid, Sheet, Surface, Target};
-use crate::AuditError;
-use crate::library::Files;
+use crate::EnvError;
+use crate::Files;
+use crate::dockerfile::{Recipe, check_image};
+use crate::files::{Folder, how_ended, machine_failed};
+use crate::{About, Description, Environment, Judgement, Payment, Surface};
 use hints::hints;
 use loophole_cell::{FileKind, InputFile, Pool, PoolOptions, Program, Record, Verdict};
-use read::{controls, outputs, quoted, slots};
+use read::{controls, facts, outputs, quoted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -50,7 +50,7 @@ pub(crate) struct Harbor {
     artifacts: Vec<String>,
     outputs: Vec<String>,
     seconds: f64,
-    sheet: Sheet,
+    description: Description,
     /// What the outputs were after the reference had run.
     honest: Mutex<Option<BTreeMap<String, String>>>,
     /// What they were after other submissions.
@@ -61,11 +61,11 @@ impl Harbor {
     /// Opens a task folder.
     ///
     /// # Errors
-    /// [`AuditError::Input`] if it is none, [`AuditError::NotAuditable`] if it needs what is not here.
-    pub(crate) fn open(root: &Path, task: Folder, python: Option<&Path>, seconds: f64) -> Result<Harbor, AuditError> {
+    /// [`EnvError::Input`] if it is none, [`EnvError::Unusable`] if it needs what is not here.
+    pub(crate) fn open(root: &Path, task: Folder, python: Option<&Path>, seconds: f64) -> Result<Harbor, EnvError> {
         let name = root.display().to_string();
-        let input = |why: String| AuditError::Input(format!("{name}: {why}"));
-        let not = |why: String| AuditError::NotAuditable(format!("{name}: {why}"));
+        let input = |why: String| EnvError::Input(format!("{name}: {why}"));
+        let not = |why: String| EnvError::Unusable(format!("{name}: {why}"));
         let toml: toml::Table =
             toml::from_str(&task.text("task.toml")).map_err(|e| input(format!("task.toml: {e}")))?;
         for file in ["instruction.md", "tests/test.sh", "solution/solve.sh"] {
@@ -148,7 +148,7 @@ impl Harbor {
             many_files: false,
             tries: 6,
         };
-        let slots = slots(&task, &recipe.workdir, &outputs);
+        let facts = facts(&task, &recipe.workdir, &outputs);
         let controls = controls(&task, &outputs);
         let hints = hints(&task, &toml, separate);
         let harbor = Harbor {
@@ -160,7 +160,7 @@ impl Harbor {
             artifacts,
             outputs,
             seconds,
-            sheet: Sheet { about, slots, controls, hints },
+            description: Description { about, facts, controls, hints },
             honest: Mutex::new(None),
             seen: Mutex::new(BTreeMap::new()),
         };
@@ -169,7 +169,7 @@ impl Harbor {
     }
 
     /// Everything the image installs must be here.
-    fn check_packages(&self) -> Result<(), AuditError> {
+    fn check_packages(&self) -> Result<(), EnvError> {
         let mut script = String::from("missing=\n");
         for package in self.recipe.apt.iter().filter(|p| !EVERYWHERE.contains(&p.as_str())) {
             let _ = writeln!(script, "command -v {0} >/dev/null || missing=\"$missing {0}\"", quoted(package));
@@ -186,16 +186,16 @@ impl Harbor {
         if missing.is_empty() {
             return Ok(());
         }
-        Err(AuditError::NotAuditable(format!(
+        Err(EnvError::Unusable(format!(
             "{}: its image installs what this machine has not: {}. Install it, or name an interpreter that has it with --python",
-            self.sheet.about.target,
+            self.description.about.target,
             missing.join(" ")
         )))
     }
 
     /// What the agent does: the reference has its own files beside it.
     fn has_solution(&self, files: &Files) -> bool {
-        ["honest", "wrong"].iter().any(|name| self.sheet.is_control(name, files))
+        ["honest", "wrong"].iter().any(|name| self.description.is_control(name, files))
     }
 
     fn program(&self, phase: &str, files: &Files) -> Program {
@@ -237,7 +237,7 @@ impl Harbor {
         }
         program.files = placed.into_values().collect();
         program.stdin = self.tests().into_bytes();
-        program.limits = super::callable::limits(self.seconds);
+        program.limits = crate::callable::limits(self.seconds);
         program.limits.memory_bytes = 2 << 30;
         program.read_back = REWARDS.map(str::to_string).to_vec();
         program
@@ -257,7 +257,7 @@ impl Harbor {
         script
     }
 
-    fn run(&self, files: &Files) -> Result<Record, AuditError> {
+    fn run(&self, files: &Files) -> Result<Record, EnvError> {
         if !self.separate {
             return Ok(self.pool.run(&self.program("all", files))?);
         }
@@ -298,19 +298,19 @@ impl Harbor {
     }
 }
 
-impl Target for Harbor {
-    fn sheet(&self) -> &Sheet {
-        &self.sheet
+impl Environment for Harbor {
+    fn description(&self) -> &Description {
+        &self.description
     }
 
-    fn pay(&self, files: &Files) -> Result<Paid, AuditError> {
+    fn pay(&self, files: &Files) -> Result<Payment, EnvError> {
         let record = self.run(files)?;
         if record.verdict == Verdict::Machine {
             return Ok(machine_failed(&record));
         }
         let lock = |m| std::sync::Mutex::lock(m).unwrap_or_else(std::sync::PoisonError::into_inner);
         let left = self.left(&record);
-        if self.sheet.is_control("honest", files) {
+        if self.description.is_control("honest", files) {
             *self.honest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(left.clone());
         }
         lock(&self.seen).insert(files.clone(), left);
@@ -321,13 +321,13 @@ impl Target for Harbor {
         if !record.proc {
             transcript.push_str(missed_proc(&transcript));
         }
-        Ok(Paid { reward, valid: true, transcript, seconds: record.wall_seconds })
+        Ok(Payment { reward, valid: true, transcript, seconds: record.wall_seconds })
     }
 
-    fn judge(&self, files: &Files) -> Result<Judged, AuditError> {
+    fn judge(&self, files: &Files) -> Result<Judgement, EnvError> {
         let evidence = Vec::new();
-        if self.sheet.is_control("honest", files) {
-            return Ok(Judged { solved: true, oracle: None, family: None, evidence, paid: None });
+        if self.description.is_control("honest", files) {
+            return Ok(Judgement { solved: true, oracle: None, family: None, evidence, paid: None });
         }
         // There is no oracle for an agent's task. But where the reference leaves nothing but empty files, leaving
         // those is no hack.
@@ -335,7 +335,7 @@ impl Target for Harbor {
         let honest = self.honest.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let left = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(files).cloned();
         let trivial = honest.as_ref().is_some_and(|h| !h.is_empty() && h.values().all(|sum| sum == empty));
-        Ok(Judged { solved: trivial && honest == left, oracle: None, family: None, evidence, paid: None })
+        Ok(Judgement { solved: trivial && honest == left, oracle: None, family: None, evidence, paid: None })
     }
 }
 
