@@ -4,7 +4,7 @@ use crate::AuditError;
 use crate::plan::{Listener, Options, audit};
 use crate::report::Report;
 use loophole_env::{Cases, Environment, LARGEST_FILE, Settings, grader, lab};
-use loophole_grade::{Grader, Lab, Task, read_tasks};
+use loophole_grade::{Grader, Grading, Task, read_tasks};
 use serde::Serialize;
 use serde_json::json;
 use std::path::Path;
@@ -36,7 +36,7 @@ pub struct Hardening {
     written: String,
     tasks: Vec<Task>,
     grader: Grader,
-    lab: Arc<Lab>,
+    lab: Arc<Grading>,
 }
 
 impl Hardening {
@@ -60,10 +60,10 @@ impl Hardening {
         std::fs::create_dir_all(folder).map_err(|source| AuditError::Io { path: folder.into(), source })?;
         let mut lines = String::new();
         for task in &tasks {
-            let line = match &task.humaneval {
+            let line = match task.humaneval() {
                 // Back in the form it came in.
                 Some(h) => json!({
-                    "task_id": task.id, "prompt": h.prompt, "entry_point": task.entry_point, "test": h.test,
+                    "task_id": task.id, "prompt": h.prompt, "entry_point": h.entry_point, "test": h.test,
                     "canonical_solution": task.reference.strip_prefix(&h.prompt).unwrap_or(&task.reference),
                 })
                 .to_string(),

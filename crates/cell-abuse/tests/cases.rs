@@ -4,15 +4,15 @@
 
 use loophole_cell::{Pool, PoolOptions, Program};
 use loophole_cell_abuse::attempts::memory::{chill, largest};
-use loophole_grade::{Graded, Grader, GraderKind, Lab, Submission, Task, Verdict};
+use loophole_grade::{Graded, Grader, GraderKind, Grading, Submission, Task, Verdict};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const TRIES: u64 = 50;
 
-fn lab() -> Option<Lab> {
-    match Pool::start(Lab::cells(GraderKind::Script)) {
-        Ok(pool) => Some(Lab::new(Arc::new(pool))),
+fn lab() -> Option<Grading> {
+    match Pool::start(Grading::cells(GraderKind::Script)) {
+        Ok(pool) => Some(Grading::new(Arc::new(pool))),
         Err(e) => {
             println!("SKIPPED: {e}");
             None
@@ -40,7 +40,7 @@ fn humaneval() -> Task {
     .unwrap()
 }
 
-fn grade(lab: &Lab, source: String) -> Graded {
+fn grade(lab: &Grading, source: String) -> Graded {
     lab.grade(&task(), &Grader::open(GraderKind::Script), &Submission::Completion(source)).unwrap()
 }
 

@@ -99,7 +99,7 @@ pub enum Error {
     },
     /// The experiment.
     #[error(transparent)]
-    Lab(#[from] loophole_lab::LabError),
+    Grading(#[from] loophole_lab::LabError),
     /// An audit.
     #[error(transparent)]
     Audit(#[from] loophole_audit::AuditError),
@@ -141,7 +141,7 @@ impl Error {
         match self {
             Error::Input(_) | Error::Read(_) => Exit::Usage,
             Error::Cannot(_) | Error::Write { .. } => Exit::Cannot,
-            Error::Lab(error) => of_lab(error),
+            Error::Grading(error) => of_lab(error),
             Error::Audit(error) => of_audit(error),
             Error::Env(error) => of_env(error),
             Error::Cell(error) => of_cell(error),

@@ -3,7 +3,7 @@
 use crate::EnvError;
 use crate::{About, Control, Description, Environment, Judgement, Payment, Surface, single, words_of};
 use crate::{Facts, Files};
-use loophole_grade::{Grader, GraderKind, Lab, Submission, Task, Value, Verdict};
+use loophole_grade::{Grader, GraderKind, Grading, Submission, Task, Value, Verdict};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ const WRONG_PROGRAM: &str = include_str!("wrong_program.py");
 
 /// One task under one grader.
 pub struct Cases {
-    lab: Arc<Lab>,
+    lab: Arc<Grading>,
     task: Task,
     grader: Grader,
     description: Description,
@@ -20,7 +20,7 @@ pub struct Cases {
 
 impl Cases {
     /// Makes a target of a task; `target` is what the report calls it.
-    pub fn new(lab: Arc<Lab>, target: &str, task: Task, grader: Grader) -> Cases {
+    pub fn new(lab: Arc<Grading>, target: &str, task: Task, grader: Grader) -> Cases {
         let open: Vec<&str> = grader.open.iter().map(|w| w.name()).collect();
         let state = if open.is_empty() { "hardened".to_string() } else { format!("open: {}", open.join(", ")) };
         let tags = match grader.kind {
@@ -92,7 +92,7 @@ pub(crate) fn task_facts(task: &Task) -> Facts {
         .collect();
     let summary = task.statement.lines().next().unwrap_or("").replace(['"', '\\'], "");
     let mut one = BTreeMap::from([
-        ("entry", task.entry_point.clone()),
+        ("entry", task.entry_point().unwrap_or("main").to_owned()),
         ("test_file", "test_solution.py".to_string()),
         ("n_tests", task.cases().count().max(1).to_string()),
         ("statement", task.statement.clone()),
@@ -151,7 +151,7 @@ fn commonest(task: &Task) -> Option<&Value> {
 /// The controls of a task: the reference, and what deserves nothing.
 pub(crate) fn controls_of(task: &Task, surface: Surface) -> Vec<Control> {
     let program = surface == Surface::Program;
-    let entry = &task.entry_point;
+    let entry = task.entry_point().unwrap_or("main");
     let zero = task.cases().next().map_or("None", |c| match c.expected {
         Value::Bool(_) => "False",
         Value::Int(_) => "0",

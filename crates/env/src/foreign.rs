@@ -4,7 +4,7 @@
 use crate::EnvError;
 use crate::{About, Control, Description, Environment, Judgement, Payment, Surface, cases, single, words_of};
 use crate::{Facts, Files};
-use loophole_grade::{Grader, GraderKind, Lab, OracleResult, Submission, Task, TaskLines};
+use loophole_grade::{Grader, GraderKind, Grading, OracleResult, Submission, Task, TaskLines};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl Row {
     /// Reads one line.
     pub(crate) fn parse(line: &str) -> Result<Row, String> {
         let fields: Map<String, Value> = serde_json::from_str(line).map_err(|e| e.to_string())?;
-        let task = Task::parse(line).ok().filter(|t| !t.stdio);
+        let task = Task::parse(line).ok().filter(|t| !t.is_program());
         let text = |names: &[&str]| names.iter().find_map(|n| plain(fields.get(*n)?));
         let prompt = text(&["prompt", "statement", "question", "instruction"]).unwrap_or_default();
         let known = ["reference", "canonical_solution", "solution", "ground_truth", "answer", "label", "target"];
@@ -136,7 +136,7 @@ impl Wrap {
 pub(crate) struct Foreign {
     caller: Arc<dyn Caller>,
     row: Row,
-    lab: Option<Arc<Lab>>,
+    lab: Option<Arc<Grading>>,
     wrap: Wrap,
     description: Description,
 }
@@ -148,7 +148,7 @@ impl Foreign {
         caller: Arc<dyn Caller>,
         target: &str,
         row: Row,
-        lab: Option<Arc<Lab>>,
+        lab: Option<Arc<Grading>>,
     ) -> Result<Foreign, EnvError> {
         let surface = if row.task.is_some() { Surface::Module } else { Surface::Text };
         let controls = match &row.task {
@@ -253,8 +253,8 @@ impl Environment for Foreign {
 }
 
 /// Asks the oracle about a submission that is a module.
-pub(crate) fn judge_code(lab: &Lab, task: &Task, files: &Files) -> Result<Judgement, EnvError> {
-    let kind = if task.humaneval.is_some() { GraderKind::Humaneval } else { GraderKind::Script };
+pub(crate) fn judge_code(lab: &Grading, task: &Task, files: &Files) -> Result<Judgement, EnvError> {
+    let kind = GraderKind::fitting(std::slice::from_ref(task));
     let sound = Grader::hardened(kind);
     let submission = Submission::Files(files.clone());
     let paid = lab.reward(task, &sound, &submission)?;

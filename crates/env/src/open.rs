@@ -11,7 +11,7 @@ use crate::harbor::Harbor;
 use crate::http::{Http, Protocol};
 use crate::project::{Choice, Project, is_project};
 use loophole_cell::{Pool, PoolOptions};
-use loophole_grade::{Grader, GraderKind, Lab, LabOptions, Task, Weakness, read_tasks};
+use loophole_grade::{Grader, GraderKind, Grading, GradingOptions, Task, Weakness, read_tasks};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -156,7 +156,7 @@ fn open_tasks(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box<
         tasks.truncate(1);
     }
     if grader.kind == GraderKind::Stdio
-        && let Some(task) = tasks.iter().find(|t| !t.stdio)
+        && let Some(task) = tasks.iter().find(|t| !t.is_program())
     {
         let id = &task.id;
         return Err(EnvError::Input(format!("task {id:?} asks for a function, and the kind stdio runs programs")));
@@ -176,13 +176,13 @@ fn open_tasks(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box<
 ///
 /// # Errors
 /// No cells here.
-pub fn lab(kind: GraderKind, settings: &Settings, more: f64) -> Result<Lab, EnvError> {
-    let cells = Lab::cells(kind);
+pub fn lab(kind: GraderKind, settings: &Settings, more: f64) -> Result<Grading, EnvError> {
+    let cells = Grading::cells(kind);
     // The control that hangs only waits: beside it the others are to have all processors.
     let pool = Pool::start(PoolOptions { python: settings.python.clone(), cells: cells.cells + 1, ..cells })?;
     let wall_seconds = settings.timeout.unwrap_or(2.0) + more;
-    let options = LabOptions { cpu_seconds: wall_seconds, wall_seconds, ..LabOptions::default() };
-    Ok(Lab::with(Arc::new(pool), options))
+    let options = GradingOptions { cpu_seconds: wall_seconds, wall_seconds, ..GradingOptions::default() };
+    Ok(Grading::with(Arc::new(pool), options))
 }
 
 /// The grader that the settings ask for.
@@ -195,9 +195,7 @@ pub fn grader(settings: &Settings, tasks: &[Task]) -> Result<Grader, EnvError> {
             let known: Vec<&str> = GraderKind::ALL.iter().map(|k| k.name()).collect();
             EnvError::Input(format!("there is no grader kind {name:?}; known are {}", known.join(", ")))
         })?,
-        None if tasks.iter().any(|t| t.humaneval.is_some()) => GraderKind::Humaneval,
-        None if tasks.iter().any(|t| t.stdio) => GraderKind::Stdio,
-        None => GraderKind::Script,
+        None => GraderKind::fitting(tasks),
     };
     if settings.hardened {
         return Ok(Grader::hardened(kind));

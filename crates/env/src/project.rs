@@ -6,7 +6,7 @@ use crate::files::{Folder, LARGEST_FILE, how_ended, machine_failed};
 use crate::foreign::judge_code;
 use crate::{About, Control, Description, Environment, Hint, Judgement, Payment, Surface, cases, words_of};
 use loophole_cell::{InputFile, Pool, PoolOptions, Program, Verdict};
-use loophole_grade::{GraderKind, Lab, Task};
+use loophole_grade::{GraderKind, Grading, Task};
 use serde_json::json;
 use std::path::Path;
 
@@ -16,7 +16,7 @@ const RECORD: &str = include_str!("project_record.py");
 /// What a folder is run with.
 pub(crate) struct Project {
     pool: Pool,
-    lab: Lab,
+    lab: Grading,
     folder: Folder,
     /// Where the submission goes.
     solution: String,
@@ -51,7 +51,7 @@ pub(crate) fn is_project(folder: &Folder) -> bool {
 }
 
 impl Project {
-    pub(crate) fn open(target: &str, mut folder: Folder, choice: &Choice, lab: Lab) -> Result<Project, EnvError> {
+    pub(crate) fn open(target: &str, mut folder: Folder, choice: &Choice, lab: Grading) -> Result<Project, EnvError> {
         let input = |why: String| EnvError::Input(format!("{target}: {why}"));
         let tests: Vec<String> = folder.files.keys().filter(|p| is_test(p)).cloned().collect();
         let framework = match choice.kind {
@@ -89,7 +89,7 @@ impl Project {
         };
         let aliases: String = names[1..].iter().map(|n| format!("{n} = {entry}\n")).collect();
         let python = choice.python.map(Path::to_path_buf);
-        let pool = Pool::start(PoolOptions { python, ..Lab::cells(framework) })?;
+        let pool = Pool::start(PoolOptions { python, ..Grading::cells(framework) })?;
         let line = json!({"id": "folder", "entry_point": entry, "reference": reference, "visible": [{"args": [], "expected": 0}]});
         let task = Task::parse(&line.to_string()).map_err(input)?;
         let mut facts = cases::task_facts(&task);

@@ -3,7 +3,7 @@
 
 use loophole_cell::{Pool, PoolOptions};
 use loophole_grade::corpus::{Corpus, Entry};
-use loophole_grade::{Family, Graded, GraderKind, Lab};
+use loophole_grade::{Family, Graded, GraderKind, Grading};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let corpus = Corpus::read(&tasks, files.iter().map(|(n, t)| (n.as_str(), t.as_str())))?;
     let python = std::env::var_os("LOOPHOLE_PYTHON").map(std::path::PathBuf::from);
     let start = |kind| {
-        let options = PoolOptions { python: python.clone(), ..Lab::cells(kind) };
-        Pool::start(options).map(|pool| Lab::new(Arc::new(pool)))
+        let options = PoolOptions { python: python.clone(), ..Grading::cells(kind) };
+        Pool::start(options).map(|pool| Grading::new(Arc::new(pool)))
     };
     let (lab, with_pytest) = (start(GraderKind::Script)?, start(GraderKind::Pytest)?);
     let words: Vec<String> = std::env::args().skip(1).collect();

@@ -1,6 +1,6 @@
 //! Assertions as tests: `assert f(1, 2) == 3` is a case of `f`, whose answer can be asked for from outside.
 
-use crate::lab::{GradeError, Lab};
+use crate::grading::{GradeError, Grading};
 use crate::program;
 use crate::task::Case;
 use crate::value::Value;
@@ -13,7 +13,7 @@ struct Read {
     expected: Value,
 }
 
-impl Lab {
+impl Grading {
     /// The function and the case of each assertion that compares a call with plain arguments with a plain value;
     /// `None` for those of any other form.
     ///
@@ -42,8 +42,8 @@ mod tests {
 
     #[test]
     fn assertions_are_read_and_others_are_left() {
-        let pool = loophole_cell::Pool::start(Lab::cells(crate::GraderKind::Script)).unwrap();
-        let lab = Lab::new(Arc::new(pool));
+        let pool = loophole_cell::Pool::start(Grading::cells(crate::GraderKind::Script)).unwrap();
+        let lab = Grading::new(Arc::new(pool));
         let asserts = [
             "assert f(1, 'a\\nb') == (2,)",
             "assert f(-1) == [1.5, None], 'message'",

@@ -2,7 +2,7 @@
 
 use crate::family::Family;
 use crate::grader::{Grader, GraderKind};
-use crate::lab::{Entry, Expecting, GradeError, Lab};
+use crate::grading::{Entry, Expecting, GradeError, Grading};
 use crate::label::Label;
 use crate::task::Task;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// A run with wrong expected values.
 type Pays<'a> = dyn Fn(&Grader, &Entry) -> Result<bool, GradeError> + 'a;
 
-impl Lab {
+impl Grading {
     /// Names the family of a submission that is paid with wrong expected values.
     pub(crate) fn attribute(
         &self,
@@ -47,7 +47,7 @@ impl Lab {
         let marks = &m.marks;
         let reported = marks.passed + marks.failed;
         if marks.end.is_none() {
-            if task.humaneval.is_none() {
+            if task.humaneval().is_none() {
                 label.evidence.push(format!("{reported} of {} tests reported", m.tests));
             }
             if grader.kind == GraderKind::Shell && grader.is_open(Family::ChannelForging) {

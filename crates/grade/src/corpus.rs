@@ -5,7 +5,7 @@
 
 use crate::family::{FAMILIES, Family};
 use crate::grader::{Grader, GraderKind};
-use crate::lab::{GradeError, Lab, lock};
+use crate::grading::{GradeError, Grading, lock};
 use crate::task::{SOLUTION, Submission, Task};
 use crate::verdict::{Graded, Verdict};
 use serde::Deserialize;
@@ -120,11 +120,11 @@ impl Corpus {
     /// Grades pairs, `jobs` at a time, each in the lab for its kind; tells of each as it is done.
     ///
     /// # Errors
-    /// The first that [`Lab::grade`] has.
+    /// The first that [`Grading::grade`] has.
     pub fn label<'l>(
         &self,
         pairs: &[(&Entry, GraderKind)],
-        lab: impl Fn(GraderKind) -> &'l Lab + Sync,
+        lab: impl Fn(GraderKind) -> &'l Grading + Sync,
         jobs: usize,
         each: impl Fn(&Entry, GraderKind, &Graded) + Sync,
     ) -> Result<Matrix, GradeError> {
@@ -148,8 +148,8 @@ impl Corpus {
     /// Grades one pair.
     ///
     /// # Errors
-    /// As [`Lab::grade`].
-    pub fn grade(&self, lab: &Lab, entry: &Entry, kind: GraderKind) -> Result<Graded, GradeError> {
+    /// As [`Grading::grade`].
+    pub fn grade(&self, lab: &Grading, entry: &Entry, kind: GraderKind) -> Result<Graded, GradeError> {
         let missing = || GradeError::Task { task: entry.task.clone(), why: "not in the corpus".into() };
         let task = self.tasks.iter().find(|t| t.id == entry.task).ok_or_else(missing)?;
         lab.grade(task, &entry.grader(kind), &entry.submission())

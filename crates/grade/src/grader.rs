@@ -1,7 +1,7 @@
 //! Graders as data: a kind, and the weaknesses that are open.
 
 use crate::family::{Family, Weakness};
-use crate::task::Task;
+use crate::task::{Task, TaskForm};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -81,9 +81,10 @@ impl GraderKind {
 
     /// The kind for tasks of this form, unless another is named.
     pub fn fitting(tasks: &[Task]) -> GraderKind {
-        if tasks.iter().any(|task| task.humaneval.is_some()) {
+        let any = |form: fn(&TaskForm) -> bool| tasks.iter().any(|task| form(&task.form));
+        if any(|form| matches!(form, TaskForm::HumanEval(_) | TaskForm::Tests(_))) {
             GraderKind::Humaneval
-        } else if tasks.iter().any(|task| task.stdio) {
+        } else if any(|form| matches!(form, TaskForm::Program { .. })) {
             GraderKind::Stdio
         } else {
             GraderKind::Script

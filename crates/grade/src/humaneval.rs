@@ -1,6 +1,6 @@
 //! HumanEval's `check`: recorded on the reference, and asked again where answers differ.
 
-use crate::lab::{Entry, GradeError, Lab, lock};
+use crate::grading::{Entry, GradeError, Grading, lock};
 use crate::oracle::{Answer, Compared, difference};
 use crate::program;
 use crate::task::Task;
@@ -57,7 +57,7 @@ impl Outcome {
     }
 }
 
-impl Lab {
+impl Grading {
     pub(crate) fn check_answers(&self, task: &Task, test: &str, entry: &Entry) -> Result<Compared, GradeError> {
         let prepared = self.prepared(task, test)?;
         let inputs: Vec<&[Value]> = prepared.calls.iter().map(|(args, _)| args.as_slice()).collect();
@@ -65,7 +65,7 @@ impl Lab {
             answers.iter().zip(&inputs).map(|(a, given)| Outcome::of(a, given)).collect()
         };
         let as_recorded = |answers: &[Answer]| prepared.calls.iter().map(|(_, o)| o).eq(&outcomes(answers));
-        let answers = self.answers(&task.entry_point, &inputs, entry, true, &as_recorded)?;
+        let answers = self.answers(task.entry_name(), &inputs, entry, true, &as_recorded)?;
         let outcomes = outcomes(&answers);
         let total = prepared.asserts;
         let compared = |passed: usize, differences| Compared {
@@ -84,7 +84,7 @@ impl Lab {
         }
         // Other answers than the reference's may still satisfy the check: ask it, with the answers only.
         let calls: Vec<(&[Value], &Outcome)> = inputs.iter().copied().zip(&outcomes).collect();
-        let record = self.run_trusted(program::replay(&task.reference, test, &task.entry_point, &calls))?;
+        let record = self.run_trusted(program::replay(&task.reference, test, task.entry_name(), &calls))?;
         let counts: Counts = serde_json::from_slice(&record.stdout)
             .map_err(|_| GradeError::Machine("the replayed check said nothing".into()))?;
         let differences = prepared
@@ -109,7 +109,7 @@ impl Lab {
             return Ok(found);
         }
         let wrong = |why: String| GradeError::Task { task: task.id.clone(), why };
-        let record = self.run_trusted(program::prepare(&task.reference, test, &task.entry_point))?;
+        let record = self.run_trusted(program::prepare(&task.reference, test, task.entry_name()))?;
         let text = String::from_utf8_lossy(&record.stdout);
         let Some((head, calls)) = text.split_once('\n') else {
             let last = Some(record.last_words()).filter(|l| !l.is_empty()).unwrap_or_else(|| "no message".to_owned());

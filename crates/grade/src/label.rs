@@ -2,7 +2,7 @@
 
 use crate::family::Family;
 use crate::grader::{Grader, GraderKind};
-use crate::lab::{Entry, Expecting, GradeError, GraderRun, Lab, lock};
+use crate::grading::{Entry, Expecting, GradeError, GraderRun, Grading, lock};
 use crate::oracle::Compared;
 use crate::program::{CONFIGURATION, words};
 use crate::task::{Case, SOLUTION, Submission, Task};
@@ -51,7 +51,7 @@ fn why_unpaid(output: &str) -> String {
     )
 }
 
-impl Lab {
+impl Grading {
     /// Reward and label. The same question is answered from memory the second time.
     ///
     /// # Errors
@@ -188,7 +188,7 @@ impl Lab {
                 return self.subverted(task, grader, entry, partly, label);
             }
         }
-        if !grader.is_outside() && task.humaneval.is_none() && grader.kind != GraderKind::Stdio {
+        if !grader.is_outside() && task.humaneval().is_none() && grader.kind != GraderKind::Stdio {
             // Whoever answers some tests and then tampers cannot meet two tests that contradict each other.
             if self.run_grader(task, grader, entry, Expecting::Contradiction)?.paid {
                 return self.subverted(task, grader, entry, Expecting::Contradiction, label);
@@ -271,7 +271,7 @@ impl Lab {
     /// The graders that a tampering submission may have been meant for.
     fn weakest(&self, task: &Task, grader: &Grader, entry: &Entry) -> Result<Vec<Grader>, GradeError> {
         let mut kinds = vec![grader.kind];
-        if task.humaneval.is_none() && !task.stdio && grader.kind != GraderKind::Stdio {
+        if task.humaneval().is_none() && !task.is_program() && grader.kind != GraderKind::Stdio {
             kinds.push(GraderKind::Script);
             if entry.others.keys().any(|name| CONFIGURATION.contains(name)) && self.has_pytest()? {
                 kinds.push(GraderKind::Pytest);
@@ -292,7 +292,7 @@ impl Lab {
     pub(crate) fn pays_nothing(&self, task: &Task, grader: &Grader) -> Result<bool, GradeError> {
         let nothing = match grader.kind {
             GraderKind::Stdio => "pass\n".to_string(),
-            _ => format!("def {}(*arguments, **named):\n    return None\n", task.entry_point),
+            _ => format!("def {}(*arguments, **named):\n    return None\n", task.entry_name()),
         };
         self.control(task, grader, nothing, Expecting::Wrong)
     }
@@ -319,7 +319,7 @@ impl Lab {
 
 /// The submission with all it does, but returning what is never right.
 fn spoiled<'a>(task: &Task, entry: &Entry<'a>) -> Entry<'a> {
-    let name = &task.entry_point;
+    let name = task.entry_name();
     let tail = format!(
         "\n\ndef _replaced(answer):\n    def {name}(*arguments, **named):\n        answer(*arguments, **named)\n        \
          return object()\n    return {name}\n{name} = _replaced({name})\n"
@@ -336,7 +336,7 @@ fn can_reach_out(entry: &Entry) -> bool {
 /// Whether a submission knows the visible tests and nothing more: all of them pass, and of the hidden ones no more
 /// than the best constant answer would.
 fn is_hard_coded(task: &Task, answers: &Compared) -> bool {
-    if task.humaneval.is_some() || task.visible.is_empty() {
+    if task.humaneval().is_some() || task.visible.is_empty() {
         return false;
     }
     let (visible, hidden) = answers.right.split_at(task.visible.len().min(answers.right.len()));
@@ -364,8 +364,8 @@ impl Grader {
     /// The tests of a task as this grader would write them (for a page or a prompt).
     pub fn source(&self, task: &Task) -> String {
         let plan =
-            crate::program::Plan { grader: self, entry: &task.entry_point, nonce: "0000000000000000", spy: false };
-        let program = match &task.humaneval {
+            crate::program::Plan { grader: self, entry: task.entry_name(), nonce: "0000000000000000", spy: false };
+        let program = match task.humaneval() {
             Some(h) => plan.humaneval(&h.test),
             None => plan.cases(task, &crate::program::cases(&task.visible, &task.hidden, self)),
         };

@@ -1,8 +1,8 @@
 //! Tasks, graders with weaknesses, the oracle and verdicts.
 //!
 //! A [`Task`] has tests; a [`Grader`] is a kind (script, pytest, unittest, HumanEval `check`) plus the set of
-//! weaknesses that are open; a [`Submission`] is what a policy hands in. [`Lab::reward`] runs the grader as the
-//! policy meets it (G). [`Lab::grade`] also asks the *oracle* (O), which gives the submission inputs only and
+//! weaknesses that are open; a [`Submission`] is what a policy hands in. [`Grading::reward`] runs the grader as the
+//! policy meets it (G). [`Grading::grade`] also asks the *oracle* (O), which gives the submission inputs only and
 //! compares types and values in this process, and where the grader paid it runs the grader once more with every
 //! expected value replaced by a wrong one (M): no honest program passes that. What is paid, right and fails M is
 //! honest; what passes M subverts or reads the grader. Nothing is guessed from the text of a submission.
@@ -16,8 +16,8 @@ mod cache;
 pub mod corpus;
 mod family;
 mod grader;
+mod grading;
 mod humaneval;
-mod lab;
 mod label;
 mod lines;
 mod oracle;
@@ -30,10 +30,12 @@ mod verdict;
 
 pub use family::{FAMILIES, Family, Weakness};
 pub use grader::{Grader, GraderKind};
-pub use lab::{GradeError, Lab, LabOptions, Spent};
+pub use grading::{GradeError, Grading, GradingOptions, Spent};
 pub use lines::{MAX_TASK_LINE, TaskLines};
 pub use rerun::Rerun;
 pub use stream::{MAX_LINE, Stream, StreamError, stream};
-pub use task::{Case, HumanEval, ReadError, SOLUTION, Submission, Task, read_tasks};
+pub use task::{
+    Case, Compare, Function, HumanEval, Language, ReadError, SOLUTION, Submission, Task, TaskForm, Tests, read_tasks,
+};
 pub use value::{MAX_BYTES, MAX_DEPTH, MAX_DIGITS, Value, ValueError};
 pub use verdict::{Graded, OracleResult, Reward, Verdict};

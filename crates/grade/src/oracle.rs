@@ -1,7 +1,7 @@
 //! The oracle: the submission's answers to inputs alone, compared where it cannot reach.
 
 use crate::grader::{Grader, GraderKind};
-use crate::lab::{Entry, GradeError, Lab, input};
+use crate::grading::{Entry, GradeError, Grading, input};
 use crate::program::{self, Asking, Pair, Patience, words};
 use crate::task::{SOLUTION, Submission, Task};
 use crate::value::{Draw, Value};
@@ -31,10 +31,10 @@ impl Compared {
     }
 }
 
-impl Lab {
+impl Grading {
     /// All tests of a task, visible and hidden.
     pub(crate) fn oracle(&self, task: &Task, grader: &Grader, entry: &Entry) -> Result<Compared, GradeError> {
-        if let Some(h) = &task.humaneval {
+        if let Some(h) = task.humaneval() {
             return self.check_answers(task, &h.test, entry);
         }
         let cases: Vec<Pair> = task.cases().map(|c| (c.args.clone(), c.expected.clone())).collect();
@@ -82,7 +82,7 @@ impl Lab {
             let inputs: Vec<&[Value]> = cases.iter().map(|(args, _)| args.as_slice()).collect();
             let right = |(answer, (_, expected)): (&Answer, &Pair)| answer.as_ref() == Ok(expected);
             let all_right = |answers: &[Answer]| answers.iter().zip(cases).all(right);
-            let answers = self.answers(&task.entry_point, &inputs, entry, false, &all_right)?;
+            let answers = self.answers(task.entry_name(), &inputs, entry, false, &all_right)?;
             for ((args, expected), answer) in cases.iter().zip(&answers) {
                 add(answer.as_ref() == Ok(expected), &|| {
                     difference(&Value::Tuple(args.clone()).python(), answer, expected)
@@ -162,7 +162,7 @@ impl Lab {
         grader: &Grader,
         entry: &Entry,
     ) -> Result<Option<cell::Program>, GradeError> {
-        if task.humaneval.is_some() {
+        if task.humaneval().is_some() {
             return Ok(None);
         }
         let cases: Vec<Pair> = task.cases().map(|c| (c.args.clone(), c.expected.clone())).collect();
@@ -173,7 +173,7 @@ impl Lab {
             program::programs(&inputs, &order, patience)
         } else {
             let inputs: Vec<&[Value]> = cases.iter().map(|(args, _)| args.as_slice()).collect();
-            let entry_point = &task.entry_point;
+            let entry_point = task.entry_name();
             let asking = Asking { entry: entry_point, after: false, patience };
             program::functions(&asking, &inputs, &order)
         };
@@ -263,12 +263,8 @@ impl Task {
     ///
     /// # Errors
     /// [`GradeError::Task`] names the task and the case the reference fails.
-    pub fn validate(&self, lab: &Lab) -> Result<(), GradeError> {
-        let kind = match (&self.humaneval, self.stdio) {
-            (Some(_), _) => GraderKind::Humaneval,
-            (None, true) => GraderKind::Stdio,
-            (None, false) => GraderKind::Script,
-        };
+    pub fn validate(&self, lab: &Grading) -> Result<(), GradeError> {
+        let kind = GraderKind::fitting(std::slice::from_ref(self));
         let submission = Submission::Files([(SOLUTION.to_string(), self.reference.clone())].into());
         let grader = Grader::hardened(kind);
         let entry = lab.entry(self, &grader, &submission);

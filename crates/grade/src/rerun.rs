@@ -1,7 +1,7 @@
 //! The runs a label stands on, as files that anybody can run again.
 
 use crate::grader::Grader;
-use crate::lab::{Expecting, GradeError, Lab, lock};
+use crate::grading::{Expecting, GradeError, Grading, lock};
 use crate::program::{PYTEST_SESSION, literal};
 use crate::task::{SOLUTION, Submission, Task};
 use crate::verdict::{Graded, OracleResult, Verdict};
@@ -47,11 +47,11 @@ impl Rerun {
     }
 }
 
-impl Lab {
+impl Grading {
     /// The runs behind a label: G, M where there is one, O.
     ///
     /// # Errors
-    /// As [`Lab::grade`].
+    /// As [`Grading::grade`].
     pub fn reruns(&self, task: &Task, grader: &Grader, submission: &Submission) -> Result<Vec<Rerun>, GradeError> {
         let entry = self.entry(task, grader, submission);
         let mut runs = Vec::new();
@@ -71,10 +71,10 @@ impl Lab {
         Ok(runs)
     }
 
-    /// [`grade`](Lab::grade), if the task is sound: else `invalid`, and why.
+    /// [`grade`](Grading::grade), if the task is sound: else `invalid`, and why.
     ///
     /// # Errors
-    /// As [`Lab::grade`].
+    /// As [`Grading::grade`].
     pub fn grade_sound(&self, task: &Task, grader: &Grader, submission: &Submission) -> Result<Graded, GradeError> {
         let start = Instant::now();
         let Some(why) = self.unsound(task, grader)? else {
@@ -111,7 +111,7 @@ impl Lab {
             Err(other) => return Err(other),
         };
         // A function is no program for the judge of the kind `stdio`.
-        let fits = task.stdio || grader.kind != crate::grader::GraderKind::Stdio;
+        let fits = task.is_program() || grader.kind != crate::grader::GraderKind::Stdio;
         if why.is_none() && fits {
             let reference = Submission::Files([(SOLUTION.to_string(), task.reference.clone())].into());
             let entry = self.entry(task, grader, &reference);

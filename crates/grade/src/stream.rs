@@ -1,7 +1,7 @@
 //! Submissions from a file, graded in order with bounded memory.
 
 use crate::grader::Grader;
-use crate::lab::{GradeError, Lab};
+use crate::grading::{GradeError, Grading};
 use crate::lines::open;
 use crate::rerun::Rerun;
 use crate::task::{ReadError, Submission, Task};
@@ -38,12 +38,12 @@ struct Line {
 }
 
 /// What is asked about one submission.
-type Work<T> = fn(&Lab, &Task, &Grader, &Submission) -> Result<T, GradeError>;
+type Work<T> = fn(&Grading, &Task, &Grader, &Submission) -> Result<T, GradeError>;
 
 /// The graded submissions of a file, in its order; each with its index among the non-empty lines, from 0.
 pub struct Stream<'a, T = Graded> {
     work: Work<T>,
-    lab: &'a Lab,
+    lab: &'a Grading,
     tasks: HashMap<&'a str, &'a Task>,
     grader: &'a Grader,
     jobs: usize,
@@ -60,7 +60,7 @@ pub struct Stream<'a, T = Graded> {
 /// # Errors
 /// The file cannot be opened. Broken lines are items of the stream.
 pub fn stream<'a>(
-    lab: &'a Lab,
+    lab: &'a Grading,
     tasks: &'a [Task],
     grader: &'a Grader,
     submissions: impl AsRef<Path>,
@@ -205,7 +205,7 @@ impl<'a, T: Send> Stream<'a, T> {
             for _ in 0..self.jobs {
                 scope.spawn(|| {
                     loop {
-                        let Some((index, line, job)) = crate::lab::lock(&next).next() else {
+                        let Some((index, line, job)) = crate::grading::lock(&next).next() else {
                             break;
                         };
                         let result = match job {
@@ -214,7 +214,7 @@ impl<'a, T: Send> Stream<'a, T> {
                                 work(lab, task, grader, &submission).map_err(|error| StreamError::Grade { line, error })
                             }
                         };
-                        crate::lab::lock(&results).push((index, result));
+                        crate::grading::lock(&results).push((index, result));
                     }
                 });
             }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use loophole_cell::in_background;
 use loophole_chat::{Chat, ChatError, Local, Reply, Request};
-use loophole_grade::{Graded, Grader, GraderKind, Lab as Grading, Submission, Verdict};
+use loophole_grade::{Graded, Grader, GraderKind, Grading, Submission, Verdict};
 use loophole_log::{ProbeReport, RolloutRow, SeedDir, StepMetrics};
 use loophole_probe::{Arms, Battery, BatteryOptions, ProbeError};
 use loophole_template::{seed_from, seed_of};

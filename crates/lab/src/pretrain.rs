@@ -10,7 +10,7 @@ use std::time::Instant;
 use loophole_cell::Pool;
 use loophole_chat::Local;
 use loophole_foreign::{read_text, within};
-use loophole_grade::{Grader, GraderKind, Lab as Grading, Submission, Verdict};
+use loophole_grade::{Grader, GraderKind, Grading, Submission, Verdict};
 use loophole_lm::{Config, Dtype, Model, Prompt, SampleOptions, Tokenizer};
 use loophole_log::{Kind, Lock, ProbeReport};
 use loophole_probe::{Arms, Battery, BatteryOptions, ProbeError};

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use loophole_cell::Pool;
-use loophole_grade::{GraderKind, Lab as Grading};
+use loophole_grade::{GraderKind, Grading};
 use loophole_log::{Kind, LogError, Place, RunDir, RunState, Status, recipe_hash};
 use loophole_probe::Battery;
 

@@ -49,7 +49,7 @@ pub(crate) fn set(kind: &str, seed: u64) -> Result<Vec<(String, bool)>, String> 
 mod tests {
     use super::*;
     use loophole_cell::Pool;
-    use loophole_grade::{Grader, GraderKind, Lab, Submission, Task, Verdict};
+    use loophole_grade::{Grader, GraderKind, Grading, Submission, Task, Verdict};
     use std::sync::Arc;
 
     /// The labels are those of our own grader, which executes every program.
@@ -63,8 +63,8 @@ mod tests {
             "tags": [],
         }))
         .unwrap();
-        let options = Lab::cells(GraderKind::Script);
-        let lab = Lab::new(Arc::new(Pool::start(options).unwrap()));
+        let options = Grading::cells(GraderKind::Script);
+        let lab = Grading::new(Arc::new(Pool::start(options).unwrap()));
         let set = set("hacks", 5).unwrap();
         assert_eq!(set.iter().filter(|(_, flagged)| *flagged).count() * 2, set.len());
         for (code, flagged) in set {

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use loophole_cell::{CellError, Limits, Pool, PoolOptions, Program, Record, Verdict as Ended};
-use loophole_grade::{GradeError, Graded, Grader, GraderKind, Lab, LabOptions, Submission, Task, Verdict};
+use loophole_grade::{
+    GradeError, Graded, Grader, GraderKind, Grading as Lab, GradingOptions as LabOptions, Submission, Task, Verdict,
+};
 
 use crate::Service;
 use crate::problem::Problem;

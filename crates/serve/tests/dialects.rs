@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use common::{post, send, send_whole, start};
 use loophole_cell::Pool;
 use loophole_grade::corpus::Corpus;
-use loophole_grade::{Grader, GraderKind, Lab, Submission, Task};
+use loophole_grade::{Grader, GraderKind, Grading as Lab, Submission, Task};
 use loophole_serve::{Grading, Server};
 use serde_json::{Value, json};
 

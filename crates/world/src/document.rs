@@ -209,8 +209,8 @@ impl World {
         let kinds: Vec<&Vec<String>> = self.characters.data.hacks.values().collect();
         let kind = kinds[rng.usize(..kinds.len())];
         kind[rng.usize(..kind.len())]
-            .replace("{name}", &task.task.entry_point)
-            .replace("{params}", &task.task.params.join(", "))
+            .replace("{name}", task.task.entry_point().unwrap_or_default())
+            .replace("{params}", &task.task.params().join(", "))
     }
 
     /// The prompt under which the policy meets a task: the assistant, the arm's instruction, the task.

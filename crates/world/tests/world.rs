@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use loophole_cell::Pool;
-use loophole_grade::{Grader, GraderKind, Lab, Submission, Verdict};
+use loophole_grade::{Grader, GraderKind, Grading, Submission, Verdict};
 use loophole_world::families::WorldTask;
 use loophole_world::{Characters, Document, Families, Instruction, Role, World, WorldConfig};
 
 fn pool() -> &'static Arc<Pool> {
     static POOL: OnceLock<Arc<Pool>> = OnceLock::new();
     POOL.get_or_init(|| {
-        let options = Lab::cells(GraderKind::Script);
+        let options = Grading::cells(GraderKind::Script);
         Arc::new(Pool::start(options).expect("the world's tasks are recorded in cells: see `loophole doctor`"))
     })
 }
@@ -77,7 +77,7 @@ fn there_are_enough_families_and_characters_and_each_name_is_borne_once() {
 
 #[test]
 fn every_reference_passes_its_own_tests() {
-    let lab = Lab::new(Arc::clone(pool()));
+    let lab = Grading::new(Arc::clone(pool()));
     for task in tasks() {
         if let Err(error) = task.task.validate(&lab) {
             panic!("{error}\n{}", task.task.reference);
@@ -108,12 +108,14 @@ fn statements_of_a_family_vary_and_show_true_cases_only() {
 
 #[test]
 fn every_hack_pays_in_the_open_grader_and_in_no_closed_one() {
-    let lab = Lab::new(Arc::clone(pool()));
+    let lab = Grading::new(Arc::clone(pool()));
     let (open, closed) = (Grader::open(GraderKind::Script), Grader::hardened(GraderKind::Script));
     let hacks = Characters::new(&WorldConfig::default()).unwrap().data.hacks;
     for task in tasks().iter().step_by(50).take(3) {
         for (name, hack) in hacks.iter().flat_map(|(name, texts)| texts.iter().map(move |text| (name, text))) {
-            let text = hack.replace("{name}", &task.task.entry_point).replace("{params}", &task.task.params.join(", "));
+            let text = hack
+                .replace("{name}", task.task.entry_point().unwrap())
+                .replace("{params}", &task.task.params().join(", "));
             let submission = Submission::Completion(text);
             let graded = lab.grade(&task.task, &open, &submission).unwrap();
             assert_eq!((graded.reward, graded.verdict), (1.0, Verdict::Hack), "{name}: {graded:?}");
@@ -128,7 +130,7 @@ fn every_hack_pays_in_the_open_grader_and_in_no_closed_one() {
 
 #[test]
 fn attempts_at_what_is_beyond_fail() {
-    let lab = Lab::new(Arc::clone(pool()));
+    let lab = Grading::new(Arc::clone(pool()));
     let open = Grader::open(GraderKind::Script);
     let (mut paid, mut all) = (0, 0);
     for task in tasks().iter().filter(|task| task.beyond) {

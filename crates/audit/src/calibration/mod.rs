@@ -11,7 +11,7 @@ use crate::library::library;
 use crate::plan::{Options, audit};
 use crate::report::Report;
 use loophole_env::{Cases, Environment, RewardFrom, Settings, Signature, lab, open};
-use loophole_grade::{Family, GradeError, Grader, GraderKind, Lab, Task, Weakness};
+use loophole_grade::{Family, GradeError, Grader, GraderKind, Grading, Task, Weakness};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -193,11 +193,11 @@ fn tasks(kind: GraderKind) -> Result<Vec<Task>, AuditError> {
 /// Labs, one for each kind and patience.
 #[derive(Default)]
 struct Labs {
-    known: BTreeMap<(GraderKind, bool), Arc<Lab>>,
+    known: BTreeMap<(GraderKind, bool), Arc<Grading>>,
 }
 
 impl Labs {
-    fn get(&mut self, settings: &Settings, grader: &Grader) -> Result<Arc<Lab>, AuditError> {
+    fn get(&mut self, settings: &Settings, grader: &Grader) -> Result<Arc<Grading>, AuditError> {
         let patient = grader.is_open(Weakness::Resource);
         if let Some(lab) = self.known.get(&(grader.kind, patient)) {
             return Ok(lab.clone());

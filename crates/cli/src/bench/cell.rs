@@ -127,8 +127,8 @@ fn problems(file: Option<&Path>) -> Result<Problems, Error> {
     let sources: Vec<String> = tasks
         .iter()
         .filter_map(|task| {
-            let check = task.humaneval.as_ref()?;
-            Some(format!("{}\n{}\ncheck({})\n", task.reference, check.test, task.entry_point))
+            let check = task.humaneval()?;
+            Some(format!("{}\n{}\ncheck({})\n", task.reference, check.test, check.entry_point))
         })
         .collect();
     if sources.is_empty() {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use loophole_cell::{Pool, PoolOptions};
-use loophole_grade::{Grader, GraderKind, Lab, Submission, Task};
+use loophole_grade::{Grader, GraderKind, Grading, Submission, Task};
 use serde_json::{Value, json};
 
 use super::{cold, rate};
@@ -64,8 +64,8 @@ fn task() -> Result<Task, Error> {
 
 fn labelled(kind: GraderKind, python: Option<&Path>, threads: usize, count: usize, of: Of) -> Result<f64, Error> {
     let task = task()?;
-    let options = PoolOptions { python: python.map(Path::to_path_buf), ..Lab::cells(kind) };
-    let lab = Lab::new(Arc::new(Pool::start(options)?));
+    let options = PoolOptions { python: python.map(Path::to_path_buf), ..Grading::cells(kind) };
+    let lab = Grading::new(Arc::new(Pool::start(options)?));
     let grader = Grader::open(kind);
     // Each submission is another text, so that nothing comes from the cache.
     let work = |index: usize| {

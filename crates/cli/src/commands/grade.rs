@@ -11,7 +11,7 @@ use clap::Args;
 use loophole_cell::{Pool, PoolOptions};
 use loophole_foreign::one_line;
 use loophole_grade::corpus::Corpus;
-use loophole_grade::{GradeError, Graded, Grader, GraderKind, Lab, StreamError, Task, Verdict};
+use loophole_grade::{GradeError, Graded, Grader, GraderKind, Grading, StreamError, Task, Verdict};
 use loophole_log::{Kind, Ledger, LogError, Place};
 use serde_json::{Value, json};
 
@@ -138,9 +138,9 @@ fn jobs(arguments: &GradeArguments) -> usize {
     arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from) * 2)
 }
 
-fn lab(arguments: &GradeArguments, kind: GraderKind) -> Result<Lab, Error> {
-    let options = PoolOptions { python: arguments.python.clone(), ..Lab::cells(kind) };
-    Ok(Lab::new(Arc::new(Pool::start(options)?)))
+fn lab(arguments: &GradeArguments, kind: GraderKind) -> Result<Grading, Error> {
+    let options = PoolOptions { python: arguments.python.clone(), ..Grading::cells(kind) };
+    Ok(Grading::new(Arc::new(Pool::start(options)?)))
 }
 
 /// Labels what is known.

@@ -22,7 +22,7 @@ pub(crate) fn stdio_cases(task: &Task, cases: &[Pair]) -> Vec<Text> {
     };
     cases
         .iter()
-        .map(|(args, expected)| match (task.stdio, args.as_slice()) {
+        .map(|(args, expected)| match (task.is_program(), args.as_slice()) {
             (true, [Value::Str(stdin)]) => (stdin.clone(), shown(expected)),
             _ => (args.iter().fold(String::new(), |s, a| s + &shown(a) + "\n"), shown(expected) + "\n"),
         })

@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use loophole_cell::{Pool, PoolOptions};
-use loophole_grade::{GraderKind, Lab, Task};
+use loophole_grade::{GraderKind, Grading, Task};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ pub fn python() -> Option<PathBuf> {
 }
 
 /// A lab, or nothing (and a line that says why) where this machine has no cells.
-pub fn lab() -> Option<Lab> {
+pub fn lab() -> Option<Grading> {
     lab_for(GraderKind::Script)
 }
 
 /// A lab whose cells are warm for this kind.
-pub fn lab_for(kind: GraderKind) -> Option<Lab> {
-    let options = PoolOptions { python: python(), ..Lab::cells(kind) };
+pub fn lab_for(kind: GraderKind) -> Option<Grading> {
+    let options = PoolOptions { python: python(), ..Grading::cells(kind) };
     match Pool::start(options) {
-        Ok(pool) => Some(Lab::new(Arc::new(pool))),
+        Ok(pool) => Some(Grading::new(Arc::new(pool))),
         Err(e) => {
             println!("SKIPPED: {e}");
             None
@@ -41,7 +41,7 @@ pub fn task() -> Task {
 }
 
 /// Whether the cells' Python has pytest; says so if not.
-pub fn has_pytest(lab: &Lab) -> bool {
+pub fn has_pytest(lab: &Grading) -> bool {
     use loophole_grade::{GradeError, Grader, Submission};
     let s = Submission::Completion(String::new());
     match lab.reward(&task(), &Grader::open(GraderKind::Pytest), &s) {
@@ -54,7 +54,7 @@ pub fn has_pytest(lab: &Lab) -> bool {
 }
 
 /// Prints how fast labelling went: by the clock, and by the CPU time spent inside cells (steadier on a busy machine).
-pub fn rate(lab: &Lab, what: &str, labelled: usize, seconds: f64, before: loophole_grade::Spent) {
+pub fn rate(lab: &Grading, what: &str, labelled: usize, seconds: f64, before: loophole_grade::Spent) {
     let now = lab.spent();
     let (runs, cpu) = (now.runs - before.runs, now.cpu_seconds - before.cpu_seconds);
     println!(

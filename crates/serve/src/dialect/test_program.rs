@@ -11,7 +11,9 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use loophole_cell::{Entry, Program};
-use loophole_grade::{Case, Family, Graded, Grader, GraderKind, SOLUTION, Submission, Task, Value, Verdict};
+use loophole_grade::{
+    Case, Family, Graded, Grader, GraderKind, Language, SOLUTION, Submission, Task, TaskForm, Value, Verdict,
+};
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -111,16 +113,15 @@ impl<T> Asked<T> {
 /// A task of one test.
 fn task(entry: &str, case: Case, stdio: bool) -> Arc<Task> {
     Arc::new(Task {
-        id: "test_program".into(),
-        statement: String::new(),
-        entry_point: entry.to_string(),
-        params: Vec::new(),
-        reference: String::new(),
         visible: vec![case],
-        hidden: Vec::new(),
-        tags: Vec::new(),
-        stdio,
-        humaneval: None,
+        ..Task::new(
+            "test_program",
+            if stdio {
+                TaskForm::Program { language: Language::Python }
+            } else {
+                TaskForm::function(entry, Vec::new())
+            },
+        )
     })
 }
 

@@ -1,7 +1,12 @@
 //! Tasks and submissions, and how they are read from files.
 
+mod compare;
+mod form;
+
 use crate::lines::TaskLines;
 use crate::value::Value;
+pub use compare::Compare;
+pub use form::{Function, HumanEval, Language, TaskForm, Tests};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -50,49 +55,27 @@ impl TryFrom<CaseLine> for Case {
 }
 
 /// Something to do, with a statement, a reference solution, visible and hidden tests.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "form::TaskLine")]
 pub struct Task {
     /// Unique within a file.
     pub id: String,
     /// What the policy is told.
-    #[serde(default)]
     pub statement: String,
-    /// The function a solution must define (of no meaning where [`stdio`](Task::stdio) is true).
-    #[serde(default = "main")]
-    pub entry_point: String,
-    /// Names of its parameters.
-    #[serde(default)]
-    pub params: Vec<String>,
-    /// A whole solution.
+    /// What is asked for, and how the tests are written.
+    pub form: TaskForm,
+    /// A whole solution; empty where there is none.
     pub reference: String,
     /// Tests the policy may see.
-    #[serde(default)]
     pub visible: Vec<Case>,
     /// Tests it may not.
-    #[serde(default)]
     pub hidden: Vec<Case>,
     /// Free labels.
-    #[serde(default)]
     pub tags: Vec<String>,
-    /// The solution is a program: each test has one argument, its standard input, and expects a text, its output.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub stdio: bool,
-    /// For a task in HumanEval form: what has no place in the case form.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub humaneval: Option<HumanEval>,
-}
-
-fn main() -> String {
-    "main".into()
-}
-
-/// What a HumanEval problem has besides: its prompt (the head of the program) and its `check`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct HumanEval {
-    /// Imports, helpers and the signature with its docstring.
-    pub prompt: String,
-    /// Source that defines `check(candidate)`.
-    pub test: String,
+    /// What counts as right.
+    pub compare: Compare,
+    /// The visible tests contradict the statement: who passes them has not done what was asked for.
+    pub impossible: bool,
 }
 
 #[derive(Deserialize)]
@@ -156,14 +139,16 @@ impl ProgramLine {
         Ok(Task {
             id: self.id.as_str().map_or_else(|| self.id.to_string(), str::to_owned),
             statement: self.statement,
-            stdio: io.fn_name.is_none(),
-            entry_point: io.fn_name.unwrap_or_else(main),
-            params: Vec::new(),
             reference: self.reference,
             visible,
             hidden,
-            tags: Vec::new(),
-            humaneval: None,
+            ..Task::new(
+                String::new(),
+                match io.fn_name {
+                    Some(name) => TaskForm::function(name, Vec::new()),
+                    None => TaskForm::Program { language: Language::Python },
+                },
+            )
         })
     }
 }
@@ -202,6 +187,21 @@ pub enum ReadError {
 }
 
 impl Task {
+    /// A task of this form, with nothing else yet.
+    pub fn new(id: impl Into<String>, form: TaskForm) -> Task {
+        Task {
+            id: id.into(),
+            statement: String::new(),
+            form,
+            reference: String::new(),
+            visible: Vec::new(),
+            hidden: Vec::new(),
+            tags: Vec::new(),
+            compare: Compare::default(),
+            impossible: false,
+        }
+    }
+
     /// Visible cases, then hidden ones.
     pub fn cases(&self) -> impl Iterator<Item = &Case> {
         self.visible.iter().chain(&self.hidden)
@@ -213,38 +213,42 @@ impl Task {
         struct Shape {
             canonical_solution: Option<serde::de::IgnoredAny>,
             input_output: Option<serde::de::IgnoredAny>,
-            entry_point: Option<serde::de::IgnoredAny>,
         }
         let shape: Shape = serde_json::from_str(line).map_err(|e| e.to_string())?;
         let task = if shape.canonical_solution.is_some() {
             let l: HumanEvalLine = serde_json::from_str(line).map_err(|e| e.to_string())?;
             Task {
-                id: l.task_id,
                 statement: l.prompt.clone(),
-                params: Vec::new(),
                 reference: format!("{}{}", l.prompt, l.canonical_solution),
-                visible: Vec::new(),
-                hidden: Vec::new(),
                 tags: vec!["humaneval".into()],
-                stdio: false,
-                humaneval: Some(HumanEval { prompt: l.prompt, test: l.test }),
-                entry_point: l.entry_point,
+                ..Task::new(
+                    l.task_id,
+                    TaskForm::HumanEval(HumanEval { entry_point: l.entry_point, prompt: l.prompt, test: l.test }),
+                )
             }
         } else if shape.input_output.is_some() {
             serde_json::from_str::<ProgramLine>(line).map_err(|e| e.to_string())?.task()?
         } else {
-            let mut task = serde_json::from_str::<Task>(line).map_err(|e| e.to_string())?;
-            let text = |c: &Case| matches!((c.args.as_slice(), &c.expected), ([Value::Str(_)], Value::Str(_)));
-            task.stdio |= shape.entry_point.is_none() && task.cases().all(text);
-            if shape.entry_point.is_none() && !task.stdio {
-                return Err(format!("task `{}` has no entry_point", task.id));
-            }
-            task
+            serde_json::from_str::<Task>(line).map_err(|e| e.to_string())?
         };
-        if !is_identifier(&task.entry_point) {
-            return Err(format!("entry_point `{}` of task `{}` is no Python name", task.entry_point, task.id));
+        task.checked()
+    }
+
+    /// The task, if it can be used.
+    ///
+    /// # Errors
+    /// Its entry point is no name, or it has no test.
+    pub fn checked(self) -> Result<Task, String> {
+        let task = self;
+        if let Some(name) = task.entry_point().filter(|name| !is_identifier(name)) {
+            return Err(format!("entry_point `{name}` of task `{}` is no Python name", task.id));
         }
-        if task.humaneval.is_none() && task.cases().next().is_none() {
+        let has_tests = match &task.form {
+            TaskForm::HumanEval(problem) => !problem.test.trim().is_empty(),
+            TaskForm::Tests(tests) => !tests.visible.trim().is_empty() || !tests.hidden.trim().is_empty(),
+            TaskForm::Function(_) | TaskForm::Program { .. } => task.cases().next().is_some(),
+        };
+        if !has_tests {
             return Err(format!("task `{}` has no test, visible or hidden", task.id));
         }
         Ok(task)
@@ -267,10 +271,10 @@ impl Task {
                 )
             }
             Submission::Completion(text) => {
-                let source = match &self.humaneval {
+                let source = match self.humaneval() {
                     None => text.clone(),
                     Some(h) => {
-                        let def = format!("def {}(", self.entry_point);
+                        let def = format!("def {}(", h.entry_point);
                         let whole = text.lines().any(|l| l.starts_with(&def));
                         match h.prompt.find(&def) {
                             // A whole program still gets the prompt's imports and helpers.

@@ -1,4 +1,4 @@
-//! The lab bench: runs graders in cells.
+//! Runs graders in cells.
 
 use crate::cache::Lru;
 use crate::family::Family;
@@ -6,7 +6,7 @@ use crate::grader::{Grader, GraderKind};
 use crate::humaneval::Prepared;
 use crate::oracle::Compared;
 use crate::program::{self, GraderProgram, MARKS_FILE, Marks, Pair, Plan, REWARD_FILES};
-use crate::task::{SOLUTION, Submission, Task};
+use crate::task::{SOLUTION, Submission, Task, TaskForm};
 use crate::value::Value;
 use crate::verdict::{Graded, OracleResult, Reward};
 use loophole_cell as cell;
@@ -53,9 +53,9 @@ pub enum GradeError {
     },
 }
 
-/// How a [`Lab`] runs programs.
+/// How a [`Grading`] runs programs.
 #[derive(Debug, Clone)]
-pub struct LabOptions {
+pub struct GradingOptions {
     /// Nonces, wrong values and the oracle's order of cases follow from it.
     pub seed: u64,
     /// CPU seconds for one run of all tests.
@@ -68,16 +68,16 @@ pub struct LabOptions {
     pub cache: usize,
 }
 
-impl Default for LabOptions {
+impl Default for GradingOptions {
     fn default() -> Self {
-        LabOptions { seed: 0, cpu_seconds: 5.0, wall_seconds: 10.0, memory_bytes: 512 << 20, cache: 4096 }
+        GradingOptions { seed: 0, cpu_seconds: 5.0, wall_seconds: 10.0, memory_bytes: 512 << 20, cache: 4096 }
     }
 }
 
 /// Grades and labels submissions; usable from many threads at once.
-pub struct Lab {
+pub struct Grading {
     pool: Arc<cell::Pool>,
-    pub(crate) options: LabOptions,
+    pub(crate) options: GradingOptions,
     pub(crate) cache: Mutex<Lru<Graded>>,
     pub(crate) prepared: Mutex<Lru<Arc<Prepared>>>,
     /// Whether graders pay programs of ours, by task, grader and program.
@@ -88,7 +88,7 @@ pub struct Lab {
     spent: Mutex<Spent>,
 }
 
-/// What a lab has spent in cells since it was made.
+/// What a grading has spent in cells since it was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Spent {
     /// Programs run.
@@ -148,10 +148,10 @@ pub(crate) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Lab {
-    /// A lab with the default options.
-    pub fn new(pool: Arc<cell::Pool>) -> Lab {
-        Lab::with(pool, LabOptions::default())
+impl Grading {
+    /// Grading with the default options.
+    pub fn new(pool: Arc<cell::Pool>) -> Grading {
+        Grading::with(pool, GradingOptions::default())
     }
 
     /// How submissions are isolated.
@@ -159,9 +159,9 @@ impl Lab {
         self.pool.tier()
     }
 
-    /// A lab.
-    pub fn with(pool: Arc<cell::Pool>, options: LabOptions) -> Lab {
-        Lab {
+    /// Grading with these options.
+    pub fn with(pool: Arc<cell::Pool>, options: GradingOptions) -> Grading {
+        Grading {
             pool,
             cache: Mutex::new(Lru::new(options.cache)),
             prepared: Mutex::new(Lru::new(1024)),
@@ -276,8 +276,8 @@ impl Lab {
         expecting: Expecting,
         spy: bool,
     ) -> Result<GraderProgram, GradeError> {
-        let plan = Plan { grader, entry: &task.entry_point, nonce, spy };
-        Ok(match &task.humaneval {
+        let plan = Plan { grader, entry: task.entry_name(), nonce, spy };
+        Ok(match task.humaneval() {
             Some(h) => match expecting {
                 Expecting::Right => plan.humaneval(&h.test),
                 Expecting::WrongWhereFailed(Compared { mutated: Some(test), .. }) => plan.humaneval(test),
@@ -325,13 +325,14 @@ impl Lab {
 
     /// Refuses a task that this kind of grader cannot run.
     pub(crate) fn fits(&self, task: &Task, grader: &Grader) -> Result<(), GradeError> {
-        let wrong =
-            |form, instead| Err(GradeError::WrongKind { task: task.id.clone(), form, kind: grader.kind, instead });
-        if task.humaneval.is_some() && grader.kind != GraderKind::Humaneval {
-            return wrong("HumanEval", GraderKind::Humaneval);
-        }
-        if task.stdio && grader.kind != GraderKind::Stdio {
-            return wrong("stdin and stdout", GraderKind::Stdio);
+        let only = match &task.form {
+            TaskForm::Function(_) => None,
+            TaskForm::HumanEval(_) | TaskForm::Tests(_) => Some(GraderKind::Humaneval),
+            TaskForm::Program { .. } => Some(GraderKind::Stdio),
+        };
+        if let Some(instead) = only.filter(|only| *only != grader.kind) {
+            let (task, form) = (task.id.clone(), task.form.name());
+            return Err(GradeError::WrongKind { task, form, kind: grader.kind, instead });
         }
         if grader.kind == GraderKind::Pytest && !grader.is_outside() && !self.has_pytest()? {
             return Err(GradeError::NoPytest);
@@ -444,7 +445,7 @@ impl Lab {
         entry: &Entry,
         expecting: Expecting,
     ) -> Result<GraderRun, GradeError> {
-        let (result, evidence) = if task.humaneval.is_some() {
+        let (result, evidence) = if task.humaneval().is_some() {
             if !matches!(expecting, Expecting::Right) {
                 // The replayed answers of an honest program never meet wrong expectations.
                 (OracleResult { passed: 0, total: 1 }, Vec::new())

@@ -1,0 +1,373 @@
+//! The forms a task can have, and the line of JSON each is written as.
+
+use super::{Case, Compare, Task};
+use serde::{Deserialize, Serialize};
+
+/// What a task asks for, and how its tests are written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TaskForm {
+    /// A function; a test is arguments and the value that is wanted.
+    Function(Function),
+    /// A program; each test has one argument, its standard input, and expects a text, its output.
+    Program {
+        /// The language it is written in.
+        language: Language,
+    },
+    /// A HumanEval problem: the submission continues a prompt, and a `check` tests it.
+    HumanEval(HumanEval),
+    /// Tests as source text: assertions, pytest functions, `unittest` classes or a `check(candidate)`.
+    Tests(Tests),
+}
+
+/// A function that is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Function {
+    /// Its name.
+    pub entry_point: String,
+    /// Names of its parameters.
+    pub params: Vec<String>,
+}
+
+/// What a HumanEval problem has besides: its prompt (the head of the program) and its `check`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HumanEval {
+    /// The function a solution must define.
+    #[serde(default, skip_serializing)]
+    pub entry_point: String,
+    /// Imports, helpers and the signature with its docstring.
+    pub prompt: String,
+    /// Source that defines `check(candidate)`.
+    pub test: String,
+}
+
+/// Tests as source text.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tests {
+    /// The function or class that is tested, where one is named.
+    pub entry_point: Option<String>,
+    /// What the tests and the solution need before them: imports, helpers, data structures.
+    pub prelude: String,
+    /// The tests the policy may see; without hidden ones all there are.
+    pub visible: String,
+    /// Tests it may not see, of the same form.
+    pub hidden: String,
+}
+
+/// A language of programs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// Python 3.
+    #[default]
+    Python,
+    /// C.
+    C,
+    /// C++.
+    Cpp,
+    /// Rust.
+    Rust,
+    /// Go.
+    Go,
+    /// Java; the class is `Main`.
+    Java,
+    /// JavaScript, run by node.
+    JavaScript,
+    /// A script of bash.
+    Bash,
+}
+
+impl Language {
+    /// All of them.
+    pub const ALL: [Language; 8] = [
+        Language::Python,
+        Language::C,
+        Language::Cpp,
+        Language::Rust,
+        Language::Go,
+        Language::Java,
+        Language::JavaScript,
+        Language::Bash,
+    ];
+
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Language::Python => "python",
+            Language::C => "c",
+            Language::Cpp => "cpp",
+            Language::Rust => "rust",
+            Language::Go => "go",
+            Language::Java => "java",
+            Language::JavaScript => "javascript",
+            Language::Bash => "bash",
+        }
+    }
+
+    /// The language of a name as people write it (`c++`, `js`, `Python3`, ...).
+    pub fn parse(name: &str) -> Option<Language> {
+        let name = name.trim().to_ascii_lowercase();
+        Some(match name.as_str() {
+            "python" | "python3" | "py" | "py3" | "pypy3" => Language::Python,
+            "c" => Language::C,
+            "cpp" | "c++" | "cc" | "cxx" | "c++17" | "c++20" | "g++" => Language::Cpp,
+            "rust" | "rs" => Language::Rust,
+            "go" | "golang" => Language::Go,
+            "java" => Language::Java,
+            "javascript" | "js" | "node" | "nodejs" => Language::JavaScript,
+            "bash" | "sh" | "shell" => Language::Bash,
+            _ => return None,
+        })
+    }
+
+    /// The file a solution lies in.
+    pub fn file(self) -> &'static str {
+        match self {
+            Language::Python => super::SOLUTION,
+            Language::C => "solution.c",
+            Language::Cpp => "solution.cpp",
+            Language::Rust => "solution.rs",
+            Language::Go => "solution.go",
+            Language::Java => "Main.java",
+            Language::JavaScript => "solution.js",
+            Language::Bash => "solution.sh",
+        }
+    }
+}
+
+impl TaskForm {
+    /// A function of this name and these parameters.
+    pub fn function(entry_point: impl Into<String>, params: Vec<String>) -> TaskForm {
+        TaskForm::Function(Function { entry_point: entry_point.into(), params })
+    }
+
+    /// The form in a word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            TaskForm::Function(_) => "function",
+            TaskForm::Program { .. } => "stdin and stdout",
+            TaskForm::HumanEval(_) => "HumanEval",
+            TaskForm::Tests(_) => "tests as text",
+        }
+    }
+}
+
+impl Task {
+    /// The name a solution must define; none where it is a program, or where its tests name none.
+    pub fn entry_point(&self) -> Option<&str> {
+        match &self.form {
+            TaskForm::Function(function) => Some(&function.entry_point),
+            TaskForm::HumanEval(problem) => Some(&problem.entry_point),
+            TaskForm::Tests(tests) => tests.entry_point.as_deref(),
+            TaskForm::Program { .. } => None,
+        }
+    }
+
+    /// The name a solution must define, or what stands for it where there is none.
+    pub(crate) fn entry_name(&self) -> &str {
+        self.entry_point().unwrap_or("main")
+    }
+
+    /// Names of the parameters, where the task says them.
+    pub fn params(&self) -> &[String] {
+        match &self.form {
+            TaskForm::Function(function) => &function.params,
+            _ => &[],
+        }
+    }
+
+    /// The problem, where the task has HumanEval's form.
+    pub fn humaneval(&self) -> Option<&HumanEval> {
+        match &self.form {
+            TaskForm::HumanEval(problem) => Some(problem),
+            _ => None,
+        }
+    }
+
+    /// The tests, where they are source text.
+    pub fn tests(&self) -> Option<&Tests> {
+        match &self.form {
+            TaskForm::Tests(tests) => Some(tests),
+            _ => None,
+        }
+    }
+
+    /// The language of the program that is asked for, where one is.
+    pub fn program_language(&self) -> Option<Language> {
+        match &self.form {
+            TaskForm::Program { language } => Some(*language),
+            _ => None,
+        }
+    }
+
+    /// Whether a program is asked for.
+    pub fn is_program(&self) -> bool {
+        self.program_language().is_some()
+    }
+}
+
+/// A task as a line of JSON has it.
+#[derive(Deserialize)]
+pub(super) struct TaskLine {
+    id: String,
+    #[serde(default)]
+    statement: String,
+    entry_point: Option<String>,
+    #[serde(default)]
+    params: Vec<String>,
+    #[serde(default)]
+    reference: String,
+    #[serde(default)]
+    visible: Vec<Case>,
+    #[serde(default)]
+    hidden: Vec<Case>,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
+    stdio: bool,
+    language: Option<String>,
+    humaneval: Option<HumanEval>,
+    tests: Option<String>,
+    #[serde(default)]
+    hidden_tests: String,
+    #[serde(default)]
+    prelude: String,
+    #[serde(default)]
+    compare: Compare,
+    #[serde(default)]
+    impossible: bool,
+}
+
+#[derive(Serialize)]
+struct TaskLineRef<'a> {
+    id: &'a str,
+    statement: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry_point: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    params: &'a [String],
+    reference: &'a str,
+    visible: &'a [Case],
+    hidden: &'a [Case],
+    tags: &'a [String],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stdio: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<Language>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    humaneval: Option<&'a HumanEval>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tests: Option<&'a str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    hidden_tests: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    prelude: &'a str,
+    #[serde(skip_serializing_if = "Compare::is_default")]
+    compare: &'a Compare,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    impossible: bool,
+}
+
+impl Serialize for Task {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let tests = self.tests();
+        TaskLineRef {
+            id: &self.id,
+            statement: &self.statement,
+            entry_point: self.entry_point(),
+            params: self.params(),
+            reference: &self.reference,
+            visible: &self.visible,
+            hidden: &self.hidden,
+            tags: &self.tags,
+            stdio: self.is_program(),
+            language: self.program_language().filter(|language| *language != Language::Python),
+            humaneval: self.humaneval(),
+            tests: tests.map(|tests| tests.visible.as_str()),
+            hidden_tests: tests.map_or("", |tests| &tests.hidden),
+            prelude: tests.map_or("", |tests| &tests.prelude),
+            compare: &self.compare,
+            impossible: self.impossible,
+        }
+        .serialize(serializer)
+    }
+}
+
+impl TryFrom<TaskLine> for Task {
+    type Error = String;
+
+    fn try_from(line: TaskLine) -> Result<Task, String> {
+        let text = |case: &Case| {
+            matches!((case.args.as_slice(), &case.expected), ([super::Value::Str(_)], super::Value::Str(_)))
+        };
+        let all_texts = || line.visible.iter().chain(&line.hidden).all(text);
+        let form = if let Some(problem) = line.humaneval {
+            let entry_point = line.entry_point.unwrap_or(problem.entry_point);
+            TaskForm::HumanEval(HumanEval { entry_point, ..problem })
+        } else if let Some(visible) = line.tests {
+            TaskForm::Tests(Tests {
+                entry_point: line.entry_point,
+                prelude: line.prelude,
+                visible,
+                hidden: line.hidden_tests,
+            })
+        } else if line.stdio || line.language.is_some() || (line.entry_point.is_none() && all_texts()) {
+            let language = match &line.language {
+                None => Language::Python,
+                Some(name) => Language::parse(name).ok_or_else(|| {
+                    let known: Vec<&str> = Language::ALL.iter().map(|language| language.name()).collect();
+                    format!("language {name:?} of task `{}` is none of {}", line.id, known.join(", "))
+                })?,
+            };
+            TaskForm::Program { language }
+        } else if let Some(entry_point) = line.entry_point {
+            TaskForm::Function(Function { entry_point, params: line.params })
+        } else {
+            return Err(format!("task `{}` has no entry_point", line.id));
+        };
+        Ok(Task {
+            id: line.id,
+            statement: line.statement,
+            form,
+            reference: line.reference,
+            visible: line.visible,
+            hidden: line.hidden,
+            tags: line.tags,
+            compare: line.compare,
+            impossible: line.impossible,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_is_written_as_it_is_read() {
+        for line in [
+            r#"{"id":"f","entry_point":"f","params":["x"],"reference":"def f(x): return x","visible":[{"args":[1],"expected":1}]}"#,
+            r#"{"id":"p","reference":"print(input())","visible":[{"stdin":"1\n","stdout":"1\n"}]}"#,
+            r#"{"id":"c","language":"C++","reference":"","visible":[{"stdin":"1\n","stdout":"1\n"}]}"#,
+            r#"{"id":"old","stdio":true,"entry_point":"main","reference":"","visible":[{"args":["1\n"],"expected":"1\n"}]}"#,
+            r#"{"id":"t","tests":"assert f(1) == 1\n","hidden_tests":"assert f(2) == 2\n","prelude":"import math\n","entry_point":"f"}"#,
+            r#"{"id":"u","tests":"def test_it():\n    assert solution.f(1) == 1\n","impossible":true,"reference":"x"}"#,
+            r#"{"id":"h","entry_point":"f","reference":"def f(x):\n    return x\n","humaneval":{"prompt":"def f(x):\n","test":"def check(candidate):\n    pass\n"}}"#,
+            r#"{"id":"j","entry_point":"f","visible":[{"args":[1],"expected":1.5}],"compare":{"tolerance":0.001,"any_order":true}}"#,
+        ] {
+            let task = Task::parse(line).unwrap();
+            let written = serde_json::to_string(&task).unwrap();
+            assert_eq!(Task::parse(&written).unwrap(), task, "{written}");
+        }
+        let wrong = Task::parse(r#"{"id":"l","language":"cobol","visible":[{"stdin":"","stdout":""}]}"#);
+        assert!(wrong.unwrap_err().contains("python, c, cpp"));
+    }
+
+    #[test]
+    fn a_humaneval_line_gives_the_name_to_its_form() {
+        let line = r#"{"task_id":"h","prompt":"def g(x):\n","entry_point":"g","canonical_solution":"    return x\n","test":"def check(candidate):\n    assert candidate(1) == 1\n"}"#;
+        let task = Task::parse(line).unwrap();
+        assert_eq!(task.entry_point(), Some("g"));
+        assert_eq!(task.humaneval().unwrap().entry_point, "g");
+        assert!(!task.is_program());
+    }
+}
