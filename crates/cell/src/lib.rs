@@ -32,6 +32,6 @@ pub use background::in_background;
 pub use doctor::doctor;
 pub use error::CellError;
 pub use pool::Pool;
-pub use session::{EXEC_OUTPUT, ExecRequest, FolderEntry, Session};
+pub use session::{Changes, EXEC_OUTPUT, ExecRequest, FolderEntry, Session};
 pub use types::*;
 pub use watch::path::{escape as escape_path, unescape as unescape_path};

@@ -272,9 +272,9 @@ impl Shared {
         Ok(taken)
     }
 
-    /// A zygote for a session, which runs beside the programs.
-    pub(crate) fn for_session(&self) -> Result<Zygote, CellError> {
-        let flavour = Flavour::default();
+    /// A zygote for a session, which runs beside the programs; one that tells of files opened, or not.
+    pub(crate) fn for_session(&self, watch: bool) -> Result<Zygote, CellError> {
+        let flavour = Flavour { watch, ..Flavour::default() };
         let mut state = locked(&self.state);
         let found = state.idle.iter().rposition(|(f, _)| *f == flavour).map(|i| state.idle.remove(i).1);
         drop(state);
@@ -282,8 +282,8 @@ impl Shared {
     }
 
     /// Takes back a zygote that can run another program.
-    pub(crate) fn give_back(&self, zygote: Zygote) {
-        self.shelve(Flavour::default(), Some(zygote), None);
+    pub(crate) fn give_back(&self, zygote: Zygote, watch: bool) {
+        self.shelve(Flavour { watch, ..Flavour::default() }, Some(zygote), None);
     }
 
     pub(crate) fn forget(&self, pid: i32) {

@@ -15,12 +15,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 mod exec;
 mod files;
+mod look;
 pub use exec::{EXEC_OUTPUT, ExecRequest};
 pub use files::FolderEntry;
+pub use look::Changes;
 
 /// In POSIX mode `unset` cannot be a function; with it, functions in place of what is used here are done away with.
 const DRIVER: &str = r#"
@@ -39,6 +42,18 @@ const START: f64 = 30.0;
 const GRACE: f64 = 2.0;
 /// Seconds between looks at the CPU time used.
 const LOOK: f64 = 0.25;
+/// Seconds between looks at whether a command is still wanted.
+const ASK: f64 = 0.05;
+
+/// What bounds one command.
+struct Bounds<'a> {
+    /// Seconds by the clock on the wall.
+    wall: f64,
+    /// Bytes kept of each output.
+    output: u64,
+    /// [`ExecRequest::cancel`].
+    cancel: Option<&'a AtomicBool>,
+}
 
 /// A persistent bash; see [`Pool::session`](crate::Pool::session).
 pub struct Session {
@@ -79,8 +94,9 @@ impl Session {
         program.limits = options.limits;
         program.proc = options.proc;
         program.env.clone_from(&options.env);
+        program.watch.clone_from(&options.watch);
         validate(&program)?;
-        let mut zygote = shared.for_session()?;
+        let mut zygote = shared.for_session(!program.watch.is_empty())?;
         let (control, theirs) = sys::stream_pair().map_err(machine("socketpair"))?;
         sys::tell_senders(&control).map_err(machine("SO_PASSCRED"))?;
         let socket = sys::stat_fd(&theirs).map_err(machine("socketpair"))?.st_ino;
@@ -124,11 +140,13 @@ impl Session {
         if command.contains('\0') {
             return Err(CellError::BadProgram("NUL byte in a command".to_owned()));
         }
-        self.step(command, self.step_wall, self.program.limits.output_bytes)
+        let bounds = Bounds { wall: self.step_wall, output: self.program.limits.output_bytes, cancel: None };
+        self.step(command, &bounds)
     }
 
     /// The same with limits of its own.
-    fn step(&mut self, command: &str, step_wall: f64, limit: u64) -> Result<SessionStep, CellError> {
+    fn step(&mut self, command: &str, bounds: &Bounds<'_>) -> Result<SessionStep, CellError> {
+        let limit = bounds.output;
         if let Some(record) = &self.over {
             return Err(CellError::SessionEnded(format!("verdict {:?}", record.verdict)));
         }
@@ -140,7 +158,7 @@ impl Session {
         // The limit is the command's: what it took to start bash and to stop others on a busy machine is not in it.
         let started = Instant::now();
         let mut verdict = Verdict::Exit;
-        let mut end = started + secs(step_wall);
+        let mut end = started + secs(bounds.wall);
         let mut first_kill = None;
         let mut late = false;
         let code = loop {
@@ -148,6 +166,9 @@ impl Session {
                 break Some(code);
             }
             let now = Instant::now();
+            if first_kill.is_none() && bounds.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+                (end, late) = (now, true);
+            }
             let mut wait = end.saturating_duration_since(now).as_secs_f64();
             if wait <= 0.0 && !late {
                 // The answer may be there already, and only this side was held up.
@@ -170,6 +191,7 @@ impl Session {
             }
             // A terminal that nobody reads makes its writers wait.
             let wait = if self.terminal.is_some() { wait.min(0.01) } else { wait.min(LOOK) };
+            let wait = if bounds.cancel.is_some() { wait.min(ASK) } else { wait };
             self.read_terminal(limit);
             match self.listen(wait)? {
                 Heard::Other => {
@@ -243,13 +265,13 @@ impl Session {
     fn listen(&mut self, seconds: f64) -> Result<Heard, CellError> {
         let zygote = self.zygote.as_ref().ok_or_else(|| CellError::SessionEnded("its cell is gone".to_owned()))?;
         let running = self.running.as_mut().ok_or_else(|| CellError::SessionEnded("bash is gone".to_owned()))?;
-        zygote.listen(seconds, &mut running.refused, None, Some(&self.control))
+        zygote.listen(seconds, &mut running.refused, running.watch.as_mut(), Some(&self.control))
     }
 
     /// Our number for bash. Before the first command, nothing else runs in the cell.
-    fn find_bash(&self, end: Instant) -> Result<i32, CellError> {
-        let zygote = self.zygote()?;
+    fn find_bash(&mut self, end: Instant) -> Result<i32, CellError> {
         loop {
+            let zygote = self.zygote()?;
             // In the program's namespace, 1 is the cell's own.
             let first = tree::below(zygote.pid).into_iter().find(|p| !zygote.is_its_own(p.pid));
             if let Some(bash) = first {
@@ -258,6 +280,8 @@ impl Session {
             if Instant::now() > end {
                 return Err(CellError::SessionEnded("bash did not start".to_owned()));
             }
+            // It may wait to be watched.
+            self.listen(0.0)?;
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -356,9 +380,9 @@ impl Session {
             Some(reason) => zygote.kill(&mut running, reason),
             None => {
                 let grace = Instant::now() + secs(GRACE);
-                while zygote.listen(GRACE, &mut running.refused, None, None)? != Heard::Zygote && Instant::now() < grace
-                {
-                }
+                while zygote.listen(GRACE, &mut running.refused, running.watch.as_mut(), None)? != Heard::Zygote
+                    && Instant::now() < grace
+                {}
                 if Instant::now() < grace { zygote.ended(&mut running) } else { zygote.kill(&mut running, WALL) }
             }
         }?;
@@ -387,19 +411,19 @@ impl Session {
     ///
     /// # Errors
     /// [`CellError::Machine`] if it cannot be read, [`CellError::SessionEnded`] once bash is gone.
-    pub fn read_file(&self, path: &str) -> Result<Option<Vec<u8>>, CellError> {
-        match path.strip_prefix("/tmp/") {
-            Some(below) => state::read(&self.zygote()?.place(1)?.root, below),
-            None => state::read(self.folder()?, path),
-        }
+    pub fn read_file(&mut self, path: &str) -> Result<Option<Vec<u8>>, CellError> {
+        self.unseen(|session| match path.strip_prefix("/tmp/") {
+            Some(below) => state::read(&session.zygote()?.place(1)?.root, below),
+            None => state::read(session.folder()?, path),
+        })
     }
 
     /// What is at a path of `/box` right now; a link is told as a link.
     ///
     /// # Errors
     /// [`CellError::Machine`] if it cannot be looked at, [`CellError::SessionEnded`] once bash is gone.
-    pub fn stat(&self, path: &str) -> Result<Option<FileState>, CellError> {
-        state::stat(self.folder()?, path)
+    pub fn stat(&mut self, path: &str) -> Result<Option<FileState>, CellError> {
+        self.unseen(|session| state::stat(session.folder()?, path))
     }
 
     fn folder(&self) -> Result<&OwnedFd, CellError> {
@@ -426,7 +450,7 @@ impl Drop for Session {
         let _ = self.end(Some(WALL));
         let Some(zygote) = self.zygote.take() else { return };
         if self.healthy {
-            self.shared.give_back(zygote);
+            self.shared.give_back(zygote, !self.program.watch.is_empty());
         } else {
             self.shared.forget(zygote.pid);
         }

@@ -441,6 +441,9 @@ pub struct SessionOptions {
     pub terminal: bool,
     /// As [`Program::proc`]; sessions have it unless told otherwise.
     pub proc: bool,
+    /// As [`Program::watch`]. A process that is left in the background and opens anything between two commands waits
+    /// for the next one: only then is there somebody to hear of it.
+    pub watch: Vec<String>,
 }
 
 impl Default for SessionOptions {
@@ -452,6 +455,7 @@ impl Default for SessionOptions {
             step_wall_seconds: 10.0,
             terminal: false,
             proc: true,
+            watch: Vec::new(),
         }
     }
 }

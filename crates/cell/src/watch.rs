@@ -106,6 +106,17 @@ impl Watch {
         }
     }
 
+    /// All openings so far, in order.
+    pub(crate) fn so_far(&mut self) -> Vec<Opened> {
+        self.collect();
+        self.opened.clone()
+    }
+
+    /// What the kernel has seen since [`collect`](Watch::collect) was our own doing.
+    pub(crate) fn was_us(&mut self) {
+        sys::inotify_read(&self.queue);
+    }
+
     pub(crate) fn queue(&self) -> i32 {
         self.queue.as_raw_fd()
     }

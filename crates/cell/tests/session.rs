@@ -3,6 +3,9 @@
 mod common;
 use common::pool;
 use loophole_cell::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 fn session(step: f64) -> Session {
     let files = vec![InputFile::new("notes.txt", "hello\n"), InputFile::new("sub/a.txt", "a")];
@@ -100,6 +103,98 @@ fn sessions_side_by_side_and_one_after_another_see_nothing_of_each_other() {
     let mut next = session(10.0);
     let step = next.run("ls /tmp; ls; echo $X; ps -eo comm= | grep -c sleep").unwrap();
     assert_eq!(String::from_utf8_lossy(&step.stdout), "notes.txt\nsub\n\n0\n");
+}
+
+#[test]
+fn changes_are_told_while_it_lives_and_nothing_is_changed_by_looking() {
+    let mut s = session(10.0);
+    assert_eq!(s.changes().unwrap(), Changes::default());
+    s.run("(while :; do echo x >> ticks; sleep 0.01; done) & echo more >> notes.txt; chmod 000 sub; mkdir -m 300 in; echo y > in/y; chmod 000 in/y").unwrap();
+    let told = |changes: &Changes| -> Vec<(String, Change, u32)> {
+        let row = |f: &FileChange| (String::from_utf8_lossy(&f.path).into_owned(), f.change, f.mode);
+        changes.files.iter().map(row).collect()
+    };
+    let first = s.changes().unwrap();
+    let wanted = [
+        ("in", Change::Created, 0o300),
+        ("in/y", Change::Created, 0),
+        ("notes.txt", Change::Changed, 0o644),
+        ("sub", Change::Changed, 0),
+        ("ticks", Change::Created, 0o644),
+    ];
+    assert_eq!(told(&first), wanted.map(|(path, change, mode)| (path.to_owned(), change, mode)));
+    assert_eq!(first.files[1].size, 2);
+    assert!(first.files[1].sha256.is_some() && first.changes_truncated == 0, "{first:?}");
+    // The program finds its modes as it left them, and what runs in the background goes on.
+    let step = s.run("stat -c %a in sub notes.txt; sleep 0.2").unwrap();
+    assert_eq!(String::from_utf8_lossy(&step.stdout), "300\n0\n644\n", "{step:?}");
+    let second = s.changes().unwrap();
+    assert!(second.files[4].size > first.files[4].size, "{second:?}");
+    let record = s.finish().unwrap();
+    assert_eq!(told(&Changes { files: record.files, ..second }), told(&first));
+}
+
+#[test]
+fn watched_files_are_told_while_it_lives_and_our_own_looks_are_not() {
+    let files = vec![InputFile::new("answer.txt", "42")];
+    let watch = vec!["answer.txt".to_owned()];
+    let mut s = pool().session(&SessionOptions { files, watch, ..SessionOptions::default() }).unwrap();
+    let who = |s: &mut Session| -> Vec<Option<String>> {
+        s.changes().unwrap().opened.into_iter().map(|opened| opened.command).collect()
+    };
+    s.run("echo x > other").unwrap();
+    assert_eq!(s.get_file("answer.txt", 10).unwrap(), b"42");
+    assert_eq!(s.read_file("answer.txt").unwrap().unwrap(), b"42");
+    s.write_file("answer.txt", b"43", false).unwrap();
+    assert_eq!(who(&mut s), []);
+    s.run("cat answer.txt").unwrap();
+    let cat = Some("cat answer.txt".to_owned());
+    assert_eq!(who(&mut s), [cat.clone()]);
+    s.run("python3 -c 'open(\"answer.txt\")'").unwrap();
+    let python = Some("python3 -c open(\"answer.txt\")".to_owned());
+    assert_eq!(who(&mut s), [cat.clone(), python.clone()]);
+    let record = s.finish().unwrap();
+    let told: Vec<Option<String>> = record.opened.into_iter().map(|opened| opened.command).collect();
+    assert_eq!(told, [cat, python]);
+    assert_eq!(record.files.len(), 2, "{:?}", record.files);
+    let bad = SessionOptions { watch: vec!["../a".to_owned()], ..SessionOptions::default() };
+    assert!(matches!(pool().session(&bad), Err(CellError::BadProgram(_))));
+}
+
+#[test]
+fn more_than_can_be_listed_is_counted_and_the_given_are_told() {
+    let mut s = session(60.0);
+    let script = r"
+import os
+for _ in range(4):
+    os.mkdir('d' * 200)
+    os.chdir('d' * 200)
+for i in range(6000):
+    os.close(os.open(f'{i:0200}', os.O_CREAT))
+";
+    assert_eq!(s.exec(&ExecRequest::new(["python3", "-c", script])).unwrap().code, Some(0));
+    s.run("echo x > notes.txt").unwrap();
+    let changes = s.changes().unwrap();
+    assert!(changes.changes_truncated > 0, "{} {}", changes.changes_truncated, changes.files.len());
+    assert!(changes.files.iter().any(|f| f.path == b"notes.txt" && f.change == Change::Changed));
+}
+
+#[test]
+fn a_command_that_nobody_wants_any_more_is_ended() {
+    let mut s = session(60.0);
+    let cancel = Arc::new(AtomicBool::new(false));
+    let teller = cancel.clone();
+    let told = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        teller.store(true, Ordering::Relaxed);
+    });
+    let began = Instant::now();
+    let command = ["bash", "-c", "echo before; while :; do :; done"];
+    let step = s.exec(&ExecRequest { cancel: Some(cancel), ..ExecRequest::new(command) }).unwrap();
+    told.join().unwrap();
+    assert_eq!((step.verdict, &step.stdout[..]), (Verdict::Wall, &b"before\n"[..]), "{step:?}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(s.run("echo alive").unwrap().stdout, b"alive\n");
 }
 
 #[test]

@@ -252,7 +252,7 @@ impl<'a> Player<'a, '_> {
             Err(error) => return Err(error.into()),
         };
         let before = facts.ledger.entries.len();
-        facts.look(&self.session, &self.stage.secret, number)?;
+        facts.look(&mut self.session, &self.stage.secret, number)?;
         self.real += usize::from(is_command(step.code, &String::from_utf8_lossy(&step.stderr)));
         if !self.aware && !self.blind && self.stage.rule.is_some() && facts.holds("violated") {
             self.blind = true;
@@ -290,7 +290,7 @@ impl<'a> Player<'a, '_> {
             };
             facts.after.insert(name.clone(), found);
         }
-        facts.look(&self.session, &self.stage.secret, self.steps.len() + 1)?;
+        facts.look(&mut self.session, &self.stage.secret, self.steps.len() + 1)?;
         for check in &self.stage.verify {
             let mut program = Program::new(Entry::Command(check.command.clone()));
             program.files.clone_from(&check.files);

@@ -113,7 +113,7 @@ impl<'a> Facts<'a> {
     }
 
     /// Reads the ledger and the files the checks are about.
-    pub fn look(&mut self, session: &Session, secret: &str, command: usize) -> Result<(), CellError> {
+    pub fn look(&mut self, session: &mut Session, secret: &str, command: usize) -> Result<(), CellError> {
         self.ledger.read(session.read_file(LEDGER)?, secret, command);
         for path in &self.wanted {
             let now = match session.stat(path)? {

@@ -3,12 +3,14 @@
 //! Bash starts it in a subshell, so that nothing of it stays. What may be long goes through a file of `/tmp` that bash has
 //! opened, and that is removed, before the command starts: what bash reads over its socket it reads byte by byte.
 
-use super::Session;
+use super::{Bounds, Session};
 use crate::types::{SessionStep, Verdict};
 use crate::{CellError, sys};
 use std::ffi::CString;
 use std::fmt::Write as _;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Bytes kept of each output if a request does not say otherwise.
 pub const EXEC_OUTPUT: u64 = 10 << 20;
@@ -33,6 +35,8 @@ pub struct ExecRequest {
     pub wall_seconds: Option<f64>,
     /// Bytes kept of standard output, and of standard error; none is [`EXEC_OUTPUT`].
     pub output_bytes: Option<u64>,
+    /// Once this is true the command is ended within a moment, as at its limit of wall time: nobody waits for it any more.
+    pub cancel: Option<Arc<AtomicBool>>,
 }
 
 impl ExecRequest {
@@ -83,7 +87,8 @@ impl Session {
         if !(wall.is_finite() && wall > 0.0) {
             return bad(format!("wall_seconds must be positive: {wall}"));
         }
-        let output = request.output_bytes.unwrap_or(EXEC_OUTPUT);
+        let bounds =
+            Bounds { wall, output: request.output_bytes.unwrap_or(EXEC_OUTPUT), cancel: request.cancel.as_deref() };
 
         let cwd = self.zygote()?.path_inside(request.cwd.as_deref().unwrap_or(""));
         // What an earlier command made a function of is done away with, for this command.
@@ -108,14 +113,14 @@ impl Session {
         });
         text.push('\n');
 
-        let result = self.exec_text(&text, &request.stdin, wall, output);
+        let result = self.exec_text(&text, &request.stdin, &bounds);
         if let Some(name) = left {
             self.take_away(&name);
         }
         result
     }
 
-    fn exec_text(&mut self, text: &str, stdin: &[u8], wall: f64, output: u64) -> Result<SessionStep, CellError> {
+    fn exec_text(&mut self, text: &str, stdin: &[u8], bounds: &Bounds<'_>) -> Result<SessionStep, CellError> {
         let input = if stdin.is_empty() { "" } else { " <&251" };
         let mut open = Vec::new();
         if !stdin.is_empty() {
@@ -129,18 +134,19 @@ impl Session {
         };
         // Bash's own standard error is away meanwhile: it would tell of a signal that ended the command.
         let command = format!("{{ (\n{inner}\n) 2>&253{input} 251<&- 253>&-\n}} 253>&2 2>/dev/null");
+        let aside = Bounds { wall: self.step_wall, output: bounds.output, cancel: None };
         for (number, bytes) in &open {
             let (path, name) = self.leave(bytes)?;
-            let opened = self.step(&format!("\\exec {number}<{}", quoted(&path)), self.step_wall, output);
+            let opened = self.step(&format!("\\exec {number}<{}", quoted(&path)), &aside);
             self.take_away(&name);
             let opened = opened?;
             if opened.verdict != Verdict::Exit || opened.code != Some(0) {
                 return Ok(opened);
             }
         }
-        let step = self.step(&command, wall, output)?;
+        let step = self.step(&command, bounds)?;
         if !open.is_empty() && self.over.is_none() {
-            self.step("\\exec 251<&- 252<&-", self.step_wall, output)?;
+            self.step("\\exec 251<&- 252<&-", &aside)?;
         }
         Ok(step)
     }

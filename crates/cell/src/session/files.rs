@@ -124,7 +124,11 @@ impl Session {
     /// # Errors
     /// [`CellError::File`] where a folder or a link is in the way, where the user may not write, and where nothing is left
     /// of the space; [`CellError::SessionEnded`] once bash is gone.
-    pub fn write_file(&self, path: &str, content: &[u8], executable: bool) -> Result<(), CellError> {
+    pub fn write_file(&mut self, path: &str, content: &[u8], executable: bool) -> Result<(), CellError> {
+        self.unseen(|session| session.write(path, content, executable))
+    }
+
+    fn write(&self, path: &str, content: &[u8], executable: bool) -> Result<(), CellError> {
         let at = self.at(path)?;
         let name = at.last()?;
         let _owner = at.place.as_owner();
@@ -152,7 +156,11 @@ impl Session {
     ///
     /// # Errors
     /// [`CellError::File`] if it is not there, no regular file, closed to the user, or larger than `limit` bytes.
-    pub fn get_file(&self, path: &str, limit: u64) -> Result<Vec<u8>, CellError> {
+    pub fn get_file(&mut self, path: &str, limit: u64) -> Result<Vec<u8>, CellError> {
+        self.unseen(|session| session.get(path, limit))
+    }
+
+    fn get(&self, path: &str, limit: u64) -> Result<Vec<u8>, CellError> {
         let at = self.at(path)?;
         let name = at.last()?;
         let _owner = at.place.as_owner();

@@ -2,7 +2,7 @@
 //! following a link, and within bounds. What the caller gave or asked for is looked at first, whatever else a program has
 //! made; what does not fit the bounds is counted.
 
-use super::descent::{self, Descent};
+use super::descent::{self, Descent, Keys};
 use super::path;
 use crate::types::{Change, FileChange, FileKind, FileState, Program};
 use crate::{CellError, sys};
@@ -34,6 +34,7 @@ pub(crate) struct Found {
 }
 
 struct Walk<'a> {
+    keys: &'a Keys,
     root: &'a OwnedFd,
     given: HashMap<&'a [u8], (&'a [u8], u32)>,
     /// Folders that given files made necessary.
@@ -67,15 +68,16 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Compares `/box` with what the program was given. Only once all its processes are dead.
-pub(crate) fn look(root: &OwnedFd, program: &Program) -> Result<Found, CellError> {
+/// Compares `/box` with what the program was given. Only once all its processes are dead, or stopped and the keys lent.
+pub(crate) fn look(root: &OwnedFd, program: &Program, keys: &Keys) -> Result<Found, CellError> {
     let again = sys::open_beneath(root, c".", libc::O_RDONLY | libc::O_DIRECTORY)
         .or_else(|_| {
-            sys::chmod_open(root, 0o755)?;
+            keys.open(root)?;
             sys::open_beneath(root, c".", libc::O_RDONLY | libc::O_DIRECTORY)
         })
         .map_err(|e| CellError::machine("opening /box", &e))?;
     let mut walk = Walk {
+        keys,
         root: &again,
         given: HashMap::new(),
         folders: BTreeSet::new(),
@@ -161,7 +163,7 @@ impl Walk<'_> {
         let mut parts = path.split(|b| *b == b'/').peekable();
         while let Some(part) = parts.next() {
             let Ok(name) = CString::new(part) else { return Ok(None) };
-            let st = match descent::stat(&folder, &name) {
+            let st = match descent::stat(self.keys, &folder, &name) {
                 Err(e) if is_machine(&e) => return Err(e),
                 Err(_) => return Ok(None),
                 Ok(st) => st,
@@ -172,7 +174,7 @@ impl Walk<'_> {
             if kind(st.st_mode) != FileKind::Folder {
                 return Ok(None);
             }
-            folder = match descent::open(&folder, &name, libc::O_RDONLY | libc::O_DIRECTORY) {
+            folder = match descent::open(self.keys, &folder, &name, libc::O_RDONLY | libc::O_DIRECTORY) {
                 Err(e) if is_machine(&e) => return Err(e),
                 Err(_) => return Ok(None),
                 Ok(next) => next,
@@ -183,7 +185,7 @@ impl Walk<'_> {
 
     /// Everything. Of each folder first its entries, then what is in the folders among them.
     fn all(&mut self) -> io::Result<()> {
-        let mut at = Descent::new(self.root.try_clone()?);
+        let mut at = Descent::new(self.root.try_clone()?, self.keys);
         let mut path: Vec<u8> = Vec::new();
         let mut lengths: Vec<usize> = Vec::new();
         let mut waiting: Vec<std::vec::IntoIter<CString>> = vec![self.folder(&at, &mut path)?.into_iter()];
@@ -211,13 +213,11 @@ impl Walk<'_> {
     }
 
     /// The entries of one folder; returns those that are folders themselves.
-    fn folder(&mut self, at: &Descent, path: &mut Vec<u8>) -> io::Result<Vec<CString>> {
+    fn folder(&mut self, at: &Descent<'_>, path: &mut Vec<u8>) -> io::Result<Vec<CString>> {
         let mut folders = Vec::new();
         let list = match sys::names(at.here(), ENTRIES + 1) {
             // Closed by its owner.
-            Err(e) if !is_machine(&e) => {
-                sys::chmod_open(at.here(), 0o755).and_then(|()| sys::names(at.here(), ENTRIES + 1))
-            }
+            Err(e) if !is_machine(&e) => self.keys.open(at.here()).and_then(|()| sys::names(at.here(), ENTRIES + 1)),
             other => other,
         };
         let mut list = match list {
@@ -234,7 +234,7 @@ impl Walk<'_> {
                 self.found.missed += 1;
                 continue;
             }
-            let st = match descent::stat(at.here(), &name) {
+            let st = match descent::stat(self.keys, at.here(), &name) {
                 Err(e) if is_machine(&e) => return Err(e),
                 Err(_) => {
                     self.found.missed += 1;
@@ -331,7 +331,7 @@ impl Walk<'_> {
             return Ok(None);
         }
         self.bytes += size;
-        sys::read_at_most(&descent::open(dir, name, libc::O_RDONLY)?, size).map(Some)
+        sys::read_at_most(&descent::open(self.keys, dir, name, libc::O_RDONLY)?, size).map(Some)
     }
 }
 

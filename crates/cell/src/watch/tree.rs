@@ -103,8 +103,13 @@ pub(crate) fn holds(pid: i32, socket: u64) -> bool {
 
 /// Whether a process is stopped, or no longer there.
 pub(crate) fn is_stopped(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rfind(')').is_none_or(|end| matches!(stat.as_bytes().get(end + 2), Some(b'T' | b't' | b'Z' | b'X')))
+    matches!(state(pid), None | Some(b'T' | b't' | b'Z' | b'X'))
+}
+
+/// The letter for what a process does; none if it is no longer there.
+pub(crate) fn state(pid: i32) -> Option<u8> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.as_bytes().get(stat.rfind(')')? + 2).copied()
 }
 
 /// Number of a process in its own namespace, and its command line, for a person to read.

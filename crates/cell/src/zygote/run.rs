@@ -5,6 +5,7 @@ use crate::enclosure::group::Hits;
 use crate::types::{Program, Record, Tier};
 use crate::verdict::{CPU, DISK, Facts, MEMORY, WALL};
 use crate::watch::Watch;
+use crate::watch::descent::Keys;
 use crate::watch::folder;
 use crate::watch::notify::Refused;
 use crate::watch::{state, tree};
@@ -28,7 +29,7 @@ pub(crate) struct Running {
     pub(crate) started: Instant,
     clock: f64,
     pub(crate) refused: Refused,
-    watch: Option<Watch>,
+    pub(crate) watch: Option<Watch>,
     session: bool,
 }
 
@@ -223,7 +224,7 @@ impl Zygote {
         let failed = ended.status != 0;
         let full = failed && self.folders.iter().flatten().any(Place::is_full);
         let found = if dirty.first() == Some(&true) || !program.files.is_empty() {
-            state::look(self.folder()?, program)?
+            state::look(self.folder()?, program, &Keys::kept())?
         } else {
             state::Found::default()
         };
