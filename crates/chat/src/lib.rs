@@ -15,6 +15,7 @@ mod local;
 pub mod mock;
 pub mod remote;
 mod text;
+pub mod wire;
 
 use std::sync::mpsc::Sender;
 

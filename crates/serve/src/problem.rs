@@ -6,7 +6,7 @@ use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use loophole_chat::ChatError;
-use serde_json::{Value, json};
+use loophole_chat::wire::Refusal;
 
 use crate::model::{anthropic, openai};
 
@@ -80,11 +80,11 @@ impl Form {
         }
     }
 
-    pub fn body(self, problem: &Problem) -> Value {
+    pub fn body(self, problem: &Problem) -> Refusal {
         match self {
             Form::OpenAi => openai::problem(problem),
             Form::Anthropic => anthropic::problem(problem),
-            Form::Detail => json!({ "detail": problem.message }),
+            Form::Detail => Refusal { detail: Some(problem.message.clone()), ..Refusal::default() },
         }
     }
 

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::http::admit::Admitted;
-use crate::http::body::{ANY, Held, parse};
+use crate::http::body::{ANY, Held, parse, parse_options};
 use crate::metrics::Gauges;
 use crate::model::answer::Answer;
 use crate::model::{Model, anthropic, openai};
@@ -121,20 +121,17 @@ pub(crate) async fn asked<T: DeserializeOwned + Send + 'static>(
     Ok((value, Asked { deadline, held: (Some(ticket), held) }))
 }
 
-async fn complete(
+async fn complete<T: DeserializeOwned + Send + 'static>(
     service: Arc<Service>,
     request: Request,
-    complete: fn(&Model, &Value, Answer),
+    complete: fn(&Model, T, Answer),
 ) -> Result<Response, Problem> {
     let model = service.model.clone().ok_or_else(no_model)?;
     let _place = model.enter()?;
     let deadline = deadline(request.headers())?;
     let (parts, body) = request.into_parts();
     let (bytes, held) = service.room.read(&parts.headers, body, MOST_BYTES, ANY).await?;
-    let value: Value = parse(bytes).await?;
-    if !value.is_object() {
-        return Err(Problem::other(400, "the body is no JSON object"));
-    }
+    let value = parse_options(bytes).await?;
     // Who stops waiting ends the reply.
     let response = tokio::time::timeout_at(deadline.0.into(), model.complete(value, complete)).await;
     drop(held);

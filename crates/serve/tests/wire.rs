@@ -168,7 +168,7 @@ fn mistakes_are_told_in_the_form_of_the_api() {
         (json!({"messages": user}), 400, "model is missing", json!("model")),
         (json!({"model": "gpt-4o", "messages": user}), 404, "parrot", json!("model")),
         (json!({"model": "parrot"}), 400, "last message", json!("messages")),
-        (json!({"model": "parrot", "messages": "x"}), 400, "must be an array", json!("messages")),
+        (json!({"model": "parrot", "messages": "x"}), 400, "expected an array", json!("messages")),
         (
             json!({"model": "parrot", "messages": [{"role": "king", "content": "x"}]}),
             400,
@@ -194,7 +194,12 @@ fn mistakes_are_told_in_the_form_of_the_api() {
             json!("messages"),
         ),
         (json!({"model": "parrot", "messages": user, "temperature": 3}), 400, "from 0 to 2", json!("temperature")),
-        (json!({"model": "parrot", "messages": user, "temperature": "hot"}), 400, "from 0 to 2", json!("temperature")),
+        (
+            json!({"model": "parrot", "messages": user, "temperature": "hot"}),
+            400,
+            "expected a number",
+            json!("temperature"),
+        ),
         (json!({"model": "parrot", "messages": user, "max_tokens": -1}), 400, "whole number", json!("max_tokens")),
         (json!({"model": "parrot", "messages": user, "stop": [1]}), 400, "texts", json!("stop")),
         (json!({"model": "parrot", "messages": user, "seed": "x"}), 400, "whole number", json!("seed")),

@@ -1,45 +1,48 @@
-//! The wire format of Anthropic's messages.
+//! What is asked of, and answered by, an endpoint that speaks Anthropic's messages.
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value, json};
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use super::wire::{Body, Parts, rest, sendable};
+use super::parts::{Parts, body as without_refused, decimal, rest, sendable};
+use crate::wire::anthropic::{Answer, Event, Request as Body, Tool, ToolChoice as Choosing, Turn, Usage};
+use crate::wire::{Content, Part, Stop};
 use crate::{Finish, Message, Reply, Request, Role, ToolChoice, ToolSpec};
 
 /// The body of a request. `without` names options that the endpoint has refused.
 pub(super) fn body(model: &str, request: &Request, without: &BTreeSet<String>) -> Value {
     let sampling = &request.sampling;
-    let mut body = Body::new(model, sampling, without);
-    let mut set = |name: &str, value: Value| body.set(name, value);
     let system: Vec<&str> =
         request.messages.iter().filter(|m| m.role == Role::System).map(|m| m.content.as_str()).collect();
-    if !system.is_empty() {
-        set("system", json!(system.join("\n\n")));
-    }
-    set("messages", messages(&request.messages));
-    if !sampling.stop.is_empty() {
-        set("stop_sequences", json!(sampling.stop));
-    }
-    if !request.tools.is_empty() {
-        set("tools", request.tools.iter().map(tool).collect());
-        let choice = match request.tool_choice {
-            ToolChoice::Auto => "auto",
-            ToolChoice::Required => "any",
-            ToolChoice::None => "none",
-        };
-        set("tool_choice", json!({ "type": choice }));
-    }
-    body.value()
+    let choice = match request.tool_choice {
+        ToolChoice::Auto => "auto",
+        ToolChoice::Required => "any",
+        ToolChoice::None => "none",
+    };
+    let body = Body {
+        model: Some(model.to_string()),
+        max_tokens: Some(sampling.max_tokens as u64),
+        system: (!system.is_empty()).then(|| Content::Text(system.join("\n\n"))),
+        messages: turns(&request.messages),
+        temperature: sampling.temperature.map(decimal),
+        top_p: sampling.top_p.map(decimal),
+        stop_sequences: (!sampling.stop.is_empty()).then(|| Stop::Many(sampling.stop.clone())),
+        tools: request.tools.iter().map(tool).collect(),
+        tool_choice: (!request.tools.is_empty()).then(|| Choosing { kind: choice.to_string(), name: None }),
+        ..Body::default()
+    };
+    without_refused(&body, without)
 }
 
-fn tool(tool: &ToolSpec) -> Value {
-    json!({ "name": tool.name, "description": tool.description, "input_schema": tool.parameters })
+fn tool(tool: &ToolSpec) -> Tool {
+    let ToolSpec { name, description, parameters } = tool.clone();
+    Tool { name, description, input_schema: Some(parameters) }
 }
 
 /// User and assistant take turns there; what tools return is said by the user.
-fn messages(messages: &[Message]) -> Value {
-    let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
+fn turns(messages: &[Message]) -> Vec<Turn> {
+    let mut turns: Vec<(&str, Vec<Part>)> = Vec::new();
     for message in messages.iter().filter(|message| message.role != Role::System) {
         let role = if message.role == Role::Assistant { "assistant" } else { "user" };
         if turns.last().is_none_or(|(last, _)| *last != role) {
@@ -50,78 +53,78 @@ fn messages(messages: &[Message]) -> Value {
             blocks.extend(content(message));
         }
     }
-    turns.into_iter().map(|(role, content)| json!({ "role": role, "content": content })).collect()
+    let turn = |(role, blocks): (&str, _)| Turn { role: role.to_string(), content: Some(Content::Parts(blocks)) };
+    turns.into_iter().map(turn).collect()
 }
 
-fn content(message: &Message) -> Vec<Value> {
+fn content(message: &Message) -> Vec<Part> {
     if let (Role::Tool, Some(id)) = (message.role, &message.tool_call_id) {
-        return vec![json!({ "type": "tool_result", "tool_use_id": id, "content": message.content })];
+        return vec![Part::tool_result(id, &message.content)];
     }
     // An empty text is refused.
-    let text = (!message.content.is_empty()).then(|| json!({ "type": "text", "text": message.content }));
-    let calls = message.tool_calls.iter();
-    let calls =
-        calls.map(|call| json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": sendable(call) }));
-    text.into_iter().chain(calls).collect()
+    let text = (!message.content.is_empty()).then(|| Part::text(&message.content));
+    let call = |call: &crate::ToolCall| Part::tool_use(&call.id, &call.name, Value::Object(sendable(call)));
+    text.into_iter().chain(message.tool_calls.iter().map(call)).collect()
 }
 
 /// Reads a whole answer.
 pub(super) fn reply(answer: &Value) -> Result<Reply, String> {
     let mut parts = Parts::default();
-    let blocks = answer["content"].as_array().ok_or_else(|| format!("it holds no content: {}", rest(answer)))?;
+    let read = Answer::deserialize(answer).map_err(|error| format!("it is none ({error}): {}", rest(answer)))?;
+    let blocks = read.content.as_ref().ok_or_else(|| format!("it holds no content: {}", rest(answer)))?;
     for (at, block) in blocks.iter().enumerate() {
         begin(&mut parts, at, block);
     }
-    stop(&mut parts, answer);
-    usage(&mut parts, &answer["usage"]);
+    stop(&mut parts, read.stop_reason.as_deref(), read.stop_sequence);
+    usage(&mut parts, &read.usage);
     Ok(parts.reply())
 }
 
 /// Reads one event of a stream.
 pub(super) fn event(parts: &mut Parts, event: &Value) -> Result<(), String> {
-    let at = event["index"].as_u64().unwrap_or(0) as usize;
-    match event["type"].as_str() {
-        Some("message_start") => usage(parts, &event["message"]["usage"]),
-        Some("content_block_start") => begin(parts, at, &event["content_block"]),
-        Some("content_block_delta") => {
-            let delta = &event["delta"];
-            let text = |name: &str| delta[name].as_str().unwrap_or_default();
-            parts.text.push_str(text("text"));
-            parts.thought.push_str(text("thinking"));
-            if delta["type"] == "input_json_delta" {
-                parts.call(at, "", "", text("partial_json"));
+    let read = Event::deserialize(event).map_err(|error| format!("an event is none ({error}): {}", rest(event)))?;
+    let at = read.index.unwrap_or(0);
+    let delta = read.delta.unwrap_or_default();
+    match read.kind.as_str() {
+        "message_start" => usage(parts, &read.message.unwrap_or_default().usage),
+        "content_block_start" => begin(parts, at, &read.content_block.unwrap_or_default()),
+        "content_block_delta" => {
+            parts.text.push_str(&delta.text.unwrap_or_default());
+            parts.thought.push_str(&delta.thinking.unwrap_or_default());
+            if delta.kind.as_deref() == Some("input_json_delta") {
+                parts.call(at, "", "", &delta.partial_json.unwrap_or_default());
             }
         }
-        Some("message_delta") => {
-            stop(parts, &event["delta"]);
-            usage(parts, &event["usage"]);
+        "message_delta" => {
+            stop(parts, delta.stop_reason.as_deref(), delta.stop_sequence.flatten());
+            usage(parts, &read.usage.unwrap_or_default());
         }
-        Some("error") => return Err(format!("it broke off with an error: {}", rest(&event["error"]))),
+        "error" => return Err(format!("it broke off with an error: {}", rest(&event["error"]))),
         _ => {}
     }
     Ok(())
 }
 
-fn begin(parts: &mut Parts, at: usize, block: &Value) {
-    let text = |name: &str| block[name].as_str().unwrap_or_default();
-    match block["type"].as_str() {
-        Some("text") => parts.text.push_str(text("text")),
-        Some("thinking") => parts.thought.push_str(text("thinking")),
+fn begin(parts: &mut Parts, at: usize, block: &Part) {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    match block.kind.as_deref() {
+        Some("text") => parts.text.push_str(&text(&block.text)),
+        Some("thinking") => parts.thought.push_str(&text(&block.thinking)),
         Some("tool_use") => {
-            let input = &block["input"];
             // A stream begins with an empty object and sends the text of the real one later.
-            let empty = input.is_null() || input.as_object().is_some_and(Map::is_empty);
-            parts.call(at, text("id"), text("name"), &if empty { String::new() } else { input.to_string() });
+            let full = |input: &&Value| !input.is_null() && !input.as_object().is_some_and(Map::is_empty);
+            let input = block.input.as_ref().filter(full).map(Value::to_string);
+            parts.call(at, &text(&block.id), &text(&block.name), &text(&input));
         }
         _ => {}
     }
 }
 
-fn stop(parts: &mut Parts, answer: &Value) {
-    if let Some(text) = answer["stop_sequence"].as_str() {
-        parts.stop = Some(text.to_string());
+fn stop(parts: &mut Parts, reason: Option<&str>, sequence: Option<String>) {
+    if sequence.is_some() {
+        parts.stop = sequence;
     }
-    parts.finish = match answer["stop_reason"].as_str() {
+    parts.finish = match reason {
         Some("max_tokens" | "model_context_window_exceeded") => Some(Finish::Length),
         Some("tool_use") => Some(Finish::ToolCalls),
         Some("refusal") => Some(Finish::Filtered),
@@ -130,15 +133,14 @@ fn stop(parts: &mut Parts, answer: &Value) {
     };
 }
 
-fn usage(parts: &mut Parts, usage: &Value) {
-    let count = |name: &str| usage[name].as_u64().map(|count| count as usize);
-    if let Some(fresh) = count("input_tokens") {
-        let cached = count("cache_read_input_tokens").unwrap_or(0);
+fn usage(parts: &mut Parts, usage: &Usage) {
+    if let Some(fresh) = usage.input_tokens {
+        let cached = usage.cache_read_input_tokens.unwrap_or(0);
         parts.usage.cached_tokens = cached;
         // Here, unlike elsewhere, what was cached is not part of what was read.
-        parts.usage.prompt_tokens = fresh + cached + count("cache_creation_input_tokens").unwrap_or(0);
+        parts.usage.prompt_tokens = fresh + cached + usage.cache_creation_input_tokens.unwrap_or(0);
     }
-    if let Some(sampled) = count("output_tokens") {
+    if let Some(sampled) = usage.output_tokens {
         parts.usage.completion_tokens = sampled;
     }
 }

@@ -8,8 +8,9 @@ use serde_json::Value;
 use ureq::Agent;
 use ureq::http::{HeaderMap, Response};
 
-use super::wire::{Parts, beginning, next_event};
+use super::parts::{Parts, beginning, next_event};
 use super::{Remote, RemoteOptions, Wire, anthropic, headers, openai};
+use crate::wire::{Refusal, Wrong};
 use crate::{Delta, Finish, Reply};
 
 /// What a failure means.
@@ -195,12 +196,15 @@ fn refusal(status: u16, mut response: Response<ureq::Body>) -> Failure {
     // The reason is a nicety: half of it will do.
     let _ = response.body_mut().as_reader().take(64 << 10).read_to_end(&mut bytes);
     let text = String::from_utf8_lossy(&bytes);
-    let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    let error = &answer["error"];
-    let said =
-        error["message"].as_str().or(error.as_str()).or(answer["message"].as_str()).or(answer["detail"].as_str());
-    let said = beginning(said.unwrap_or(&text));
-    let code = error["code"].as_str().or(error["type"].as_str()).unwrap_or_default();
+    let answer: Refusal = serde_json::from_slice(&bytes).unwrap_or_default();
+    let (told, code, option) = match answer.error {
+        Some(Wrong::Told { message, kind, param, code }) => (message, code.flatten().or(kind), param.flatten()),
+        Some(Wrong::Text(text)) => (Some(text), None, None),
+        None => (None, None, None),
+    };
+    let said = told.or(answer.message).or(answer.detail);
+    let said = beginning(said.as_deref().unwrap_or(&text));
+    let code = code.unwrap_or_default();
     let kind = match status {
         // The month's budget does not come back in a minute.
         429 if code == "insufficient_quota" => Kind::Refused,
@@ -216,7 +220,7 @@ fn refusal(status: u16, mut response: Response<ureq::Body>) -> Failure {
         (false, None) => said,
     };
     let wait = wait.filter(|_| kind == Kind::Overloaded);
-    Failure { kind, status, reason, wait, option: error["param"].as_str().map(str::to_string) }
+    Failure { kind, status, reason, wait, option }
 }
 
 fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {

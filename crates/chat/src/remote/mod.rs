@@ -9,8 +9,8 @@ mod cache;
 mod headers;
 mod limit;
 mod openai;
+mod parts;
 mod price;
-mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -1,146 +1,155 @@
-//! The wire format of OpenAI's chat completions, which most servers speak.
+//! What is asked of, and answered by, an endpoint that speaks OpenAI's chat completions.
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::Value;
 
-use super::wire::{Body, Parts, rest, sendable};
+use super::parts::{Parts, body as without_refused, decimal, rest, sendable};
+use crate::wire::openai::{
+    Answer, Arguments, Choice, Function, Message as Sent, Request as Body, Seed, Tool, ToolCall as Call,
+    ToolChoice as Choosing, ToolFunction,
+};
+use crate::wire::{Content, Nullable, Stop};
 use crate::{Finish, Message, Reply, Request, Role, TokenLogprob, ToolCall, ToolChoice, ToolSpec, Usage};
 
 /// The body of a request. `without` names options that the endpoint has refused.
 pub(super) fn body(model: &str, request: &Request, without: &BTreeSet<String>) -> Value {
     let sampling = &request.sampling;
-    let mut body = Body::new(model, sampling, without);
-    let mut set = |name: &str, value: Value| body.set(name, value);
-    set("messages", request.messages.iter().map(message).collect());
-    if without.contains("max_tokens") {
-        set("max_completion_tokens", json!(sampling.max_tokens));
-    }
-    if !sampling.stop.is_empty() {
-        set("stop", json!(sampling.stop));
-    }
-    if let Some(top) = sampling.logprobs {
-        set("logprobs", json!(true));
-        set("top_logprobs", json!(top));
-    }
-    // Servers differ in how long a seed may be; all take what fits into 31 bits.
-    set("seed", json!((sampling.seed ^ (sampling.seed >> 31)) & 0x7fff_ffff));
-    if !request.tools.is_empty() {
-        set("tools", request.tools.iter().map(tool).collect());
-        match request.tool_choice {
-            ToolChoice::Auto => {}
-            ToolChoice::Required => set("tool_choice", json!("required")),
-            ToolChoice::None => set("tool_choice", json!("none")),
-        }
-    }
-    body.value()
+    let tokens = Some(sampling.max_tokens as u64);
+    let choice = match request.tool_choice {
+        _ if request.tools.is_empty() => None,
+        ToolChoice::Auto => None,
+        ToolChoice::Required => Some("required"),
+        ToolChoice::None => Some("none"),
+    };
+    let body = Body {
+        model: Some(model.to_string()),
+        messages: request.messages.iter().map(message).collect(),
+        max_tokens: tokens,
+        max_completion_tokens: tokens.filter(|_| without.contains("max_tokens")),
+        temperature: sampling.temperature.map(decimal),
+        top_p: sampling.top_p.map(decimal),
+        stop: (!sampling.stop.is_empty()).then(|| Stop::Many(sampling.stop.clone())),
+        // Servers differ in how long a seed may be; all take what fits into 31 bits.
+        seed: Some(Seed::Unsigned((sampling.seed ^ (sampling.seed >> 31)) & 0x7fff_ffff)),
+        logprobs: sampling.logprobs.map(|_| true),
+        top_logprobs: sampling.logprobs.map(|top| top as u64),
+        tools: request.tools.iter().map(tool).collect(),
+        tool_choice: choice.map(|choice| Choosing::Mode(choice.to_string())),
+        ..Body::default()
+    };
+    without_refused(&body, without)
 }
 
-fn message(message: &Message) -> Value {
-    let mut out = json!({ "role": message.role.name(), "content": message.content });
-    match (&message.tool_call_id, message.role) {
-        (Some(id), Role::Tool) => out["tool_call_id"] = json!(id),
-        // A result that belongs to no call is refused everywhere.
-        (None, Role::Tool) => out["role"] = json!("user"),
-        _ => {}
+fn message(message: &Message) -> Sent {
+    // A result that belongs to no call is refused everywhere.
+    let (role, id) = match (&message.tool_call_id, message.role) {
+        (Some(id), Role::Tool) => ("tool", Some(id.clone())),
+        (None, Role::Tool) => ("user", None),
+        (_, role) => (role.name(), None),
+    };
+    let silent = message.content.is_empty() && !message.tool_calls.is_empty();
+    Sent {
+        role: Some(role.to_string()),
+        content: Some(if silent { Content::NULL } else { message.content.as_str().into() }),
+        tool_calls: message.tool_calls.iter().map(call).collect(),
+        tool_call_id: id,
+        ..Sent::default()
     }
-    if !message.tool_calls.is_empty() {
-        out["tool_calls"] = message.tool_calls.iter().map(call).collect();
-        if message.content.is_empty() {
-            out["content"] = Value::Null;
-        }
-    }
-    out
 }
 
-fn call(call: &ToolCall) -> Value {
-    let arguments = Value::Object(sendable(call)).to_string();
-    json!({ "id": call.id, "type": "function", "function": { "name": call.name, "arguments": arguments } })
+fn call(call: &ToolCall) -> Call {
+    let arguments = Some(Arguments::Text(Value::Object(sendable(call)).to_string()));
+    let function = Function { name: Some(call.name.clone()), arguments };
+    Call { index: None, id: Some(call.id.clone()), kind: Some("function".into()), function }
 }
 
-fn tool(tool: &ToolSpec) -> Value {
-    let ToolSpec { name, description, parameters } = tool;
-    json!({ "type": "function", "function": { "name": name, "description": description, "parameters": parameters } })
+fn tool(tool: &ToolSpec) -> Tool {
+    let ToolSpec { name, description, parameters } = tool.clone();
+    Tool { kind: "function".into(), function: ToolFunction { name, description, parameters: Some(parameters) } }
+}
+
+fn read(answer: &Value) -> Result<Answer, String> {
+    Answer::deserialize(answer).map_err(|error| format!("it is none ({error}): {}", rest(answer)))
 }
 
 /// Reads a whole answer.
 pub(super) fn reply(answer: &Value) -> Result<Reply, String> {
     let mut parts = Parts::default();
-    let choice = answer["choices"].get(0).ok_or_else(|| format!("it holds no choice: {}", rest(answer)))?;
-    let message = choice.get("message").filter(|message| message.is_object());
-    add(&mut parts, message.ok_or_else(|| format!("its choice holds no message: {}", rest(choice)))?);
+    let read = read(answer)?;
+    let choice = read.choices.first().ok_or_else(|| format!("it holds no choice: {}", rest(answer)))?;
+    let message = || format!("its choice holds no message: {}", rest(&answer["choices"][0]));
+    add(&mut parts, choice.message.as_ref().ok_or_else(message)?);
     end(&mut parts, choice);
-    usage(&mut parts, answer);
+    usage(&mut parts, read.usage);
     Ok(parts.reply())
 }
 
 /// Reads one event of a stream.
 pub(super) fn event(parts: &mut Parts, event: &Value) -> Result<(), String> {
-    if let Some(error) = event.get("error").filter(|error| !error.is_null()) {
+    let event = read(event)?;
+    if let Some(error) = &event.error {
         return Err(format!("it broke off with an error: {}", rest(error)));
     }
-    usage(parts, event);
+    usage(parts, event.usage);
     // The last event of some servers holds nothing but what it took.
-    if let Some(choice) = event["choices"].get(0) {
-        add(parts, &choice["delta"]);
+    if let Some(choice) = event.choices.first() {
+        if let Some(delta) = &choice.delta {
+            add(parts, delta);
+        }
         end(parts, choice);
     }
     Ok(())
 }
 
 /// What a message, or the next piece of one, adds.
-fn add(parts: &mut Parts, message: &Value) {
-    match &message["content"] {
-        Value::String(text) => parts.text.push_str(text),
+fn add(parts: &mut Parts, message: &Sent) {
+    match &message.content {
+        Some(Content::Text(text)) => parts.text.push_str(text),
         // Some servers write typed parts.
-        Value::Array(content) => {
-            content.iter().filter_map(|part| part["text"].as_str()).for_each(|text| parts.text.push_str(text));
+        Some(Content::Parts(content)) => {
+            content.iter().filter_map(|part| part.text.as_deref()).for_each(|text| parts.text.push_str(text));
         }
         _ => {}
     }
-    parts.text.push_str(message["refusal"].as_str().unwrap_or_default());
-    let thought = message["reasoning_content"].as_str().or(message["reasoning"].as_str());
+    parts.text.push_str(message.refusal.iter().flatten().next().map_or("", String::as_str));
+    let thought = message.reasoning_content.as_deref().or(message.reasoning.as_deref());
     parts.thought.push_str(thought.unwrap_or_default());
-    for (at, call) in message["tool_calls"].as_array().into_iter().flatten().enumerate() {
-        let at = call["index"].as_u64().map_or(at, |index| index as usize);
-        let text = |value: &Value| match value {
-            // Some servers send the arguments as an object.
-            Value::Object(_) => value.to_string(),
-            value => value.as_str().unwrap_or_default().to_string(),
-        };
-        let function = &call["function"];
-        parts.call(at, &text(&call["id"]), &text(&function["name"]), &text(&function["arguments"]));
+    for (at, call) in message.tool_calls.iter().enumerate() {
+        let arguments = call.function.arguments.clone().map(Arguments::text);
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (id, name) = (text(&call.id), text(&call.function.name));
+        parts.call(call.index.unwrap_or(at), &id, &name, &text(&arguments));
     }
 }
 
-fn end(parts: &mut Parts, choice: &Value) {
-    parts.finish = match choice["finish_reason"].as_str() {
+fn end(parts: &mut Parts, choice: &Choice) {
+    parts.finish = match choice.finish_reason.as_deref() {
         Some("length") => Some(Finish::Length),
         Some("tool_calls" | "function_call") => Some(Finish::ToolCalls),
         Some("content_filter") => Some(Finish::Filtered),
         Some(_) => Some(Finish::Stop),
         None => parts.finish,
     };
-    let number = |value: &Value| value.as_f64().unwrap_or(f64::NEG_INFINITY) as f32;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
-    for token in choice["logprobs"]["content"].as_array().into_iter().flatten() {
-        let top = token["top_logprobs"].as_array().into_iter().flatten();
+    let number = |logprob: Option<f32>| logprob.unwrap_or(f32::NEG_INFINITY);
+    for token in choice.logprobs.iter().flat_map(|logprobs| &logprobs.content) {
+        let top = token.top_logprobs.iter().flatten();
         parts.logprobs.get_or_insert_default().push(TokenLogprob {
-            token: text(&token["token"]),
-            logprob: number(&token["logprob"]),
-            top: top.map(|other| (text(&other["token"]), number(&other["logprob"]))).collect(),
+            token: token.token.clone(),
+            logprob: number(token.logprob),
+            top: top.map(|other| (other.token.clone(), number(other.logprob))).collect(),
         });
     }
 }
 
-fn usage(parts: &mut Parts, answer: &Value) {
-    let usage = &answer["usage"];
-    let count = |value: &Value| value.as_u64().map(|count| count as usize);
-    if let Some(prompt_tokens) = count(&usage["prompt_tokens"]) {
+fn usage(parts: &mut Parts, told: Nullable<crate::wire::openai::Usage>) {
+    let Some(told) = told.flatten() else { return };
+    if let Some(prompt_tokens) = told.prompt_tokens {
         parts.usage = Usage {
             prompt_tokens,
-            cached_tokens: count(&usage["prompt_tokens_details"]["cached_tokens"]).unwrap_or(0),
-            completion_tokens: count(&usage["completion_tokens"]).unwrap_or(0),
+            cached_tokens: told.prompt_tokens_details.unwrap_or_default().cached_tokens,
+            completion_tokens: told.completion_tokens,
         };
     }
 }

@@ -1,47 +1,26 @@
-//! What the wire formats have in common: a reply that is put together from parts, and server-sent events.
+//! What is made of both wire formats: a reply that is put together from parts, and server-sent events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, Read};
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
-use crate::{Finish, Reply, Sampling, TokenLogprob, ToolCall, Usage, split_thought};
+use crate::{Finish, Reply, TokenLogprob, ToolCall, Usage, split_thought};
 
-/// A request's body in the making: what both formats call the same, without the options that the endpoint has refused.
-pub(super) struct Body<'a> {
-    fields: Map<String, Value>,
-    without: &'a BTreeSet<String>,
-}
-
-impl<'a> Body<'a> {
-    pub fn new(model: &str, sampling: &Sampling, without: &'a BTreeSet<String>) -> Self {
-        let mut body = Body { fields: Map::new(), without };
-        body.set("model", json!(model));
-        body.set("max_tokens", json!(sampling.max_tokens));
-        for (name, number) in [("temperature", sampling.temperature), ("top_p", sampling.top_p)] {
-            if let Some(number) = number {
-                body.set(name, decimal(number));
-            }
-        }
-        body
+/// A request's body as it is sent, without the options that the endpoint has refused.
+pub(super) fn body(request: &impl Serialize, without: &BTreeSet<String>) -> Value {
+    // What has texts for names can be written.
+    let mut body = serde_json::to_value(request).unwrap_or_default();
+    if let Some(fields) = body.as_object_mut() {
+        fields.retain(|name, _| !without.contains(name));
     }
-
-    /// Sets an option, unless it was refused.
-    pub fn set(&mut self, name: &str, value: Value) {
-        if !self.without.contains(name) {
-            self.fields.insert(name.to_string(), value);
-        }
-    }
-
-    /// The whole.
-    pub fn value(self) -> Value {
-        Value::Object(self.fields)
-    }
+    body
 }
 
 /// A number as it was written: 0.7, not the 0.699999988 of single precision.
-fn decimal(number: f32) -> Value {
-    json!(number.to_string().parse::<f64>().unwrap_or_else(|_| f64::from(number)))
+pub(super) fn decimal(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or_else(|_| f64::from(number))
 }
 
 /// The arguments as an object, as servers read them back; what was none is sent as the text it was.

@@ -10,6 +10,7 @@ use axum::http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::error::Category;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::problem::Problem;
@@ -118,19 +119,60 @@ pub(crate) fn few<'de, const MOST: usize, T: Deserialize<'de>, D: Deserializer<'
 
 /// Reads JSON of a known shape.
 pub(crate) async fn parse<T: DeserializeOwned + Send + 'static>(bytes: Vec<u8>) -> Result<T, Problem> {
-    let read = |bytes: Vec<u8>| {
-        serde_json::from_slice::<T>(&bytes).map_err(|error| {
+    apart(bytes, |bytes| {
+        serde_json::from_slice::<T>(bytes).map_err(|error| {
             let problem = |status, message| Problem::other(status, message);
             match error.classify() {
-                serde_json::error::Category::Data => problem(422, format!("the body has not the right shape: {error}")),
+                Category::Data => problem(422, format!("the body has not the right shape: {error}")),
                 _ => problem(400, format!("the body is no JSON: {error}")),
             }
         })
-    };
+    })
+    .await
+}
+
+/// Reads an object of options; of one that has not the right shape, the option is told.
+pub(crate) async fn parse_options<T: DeserializeOwned + Send + 'static>(bytes: Vec<u8>) -> Result<T, Problem> {
+    apart(bytes, |bytes| {
+        if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+            return Err(Problem::other(400, "the body is no JSON object"));
+        }
+        let mut from = serde_json::Deserializer::from_slice(bytes);
+        let read = serde_path_to_error::deserialize(&mut from).map_err(|error| {
+            let path = error.path().to_string();
+            let (error, field) = (error.into_inner(), path.split(['.', '[']).next().unwrap_or_default());
+            match error.classify() {
+                Category::Data => Problem::field(field, format!("{path}: {}", plain(&error.to_string()))),
+                _ => Problem::other(400, format!("the body is no JSON: {error}")),
+            }
+        });
+        read.and_then(|value| {
+            let ended = from.end();
+            ended.map_err(|error| Problem::other(400, format!("the body is no JSON: {error}")))?;
+            Ok(value)
+        })
+    })
+    .await
+}
+
+/// An error of `serde` in the words of JSON, without the place, which the name of the option tells better.
+fn plain(error: &str) -> String {
+    let error = error.rsplit_once(" at line ").map_or(error, |(error, _)| error);
+    let words = [("f64", "a number"), ("u64", "a whole number"), ("a sequence", "an array"), ("struct", "an object")];
+    let Some((said, wanted)) = error.rsplit_once(", expected ") else { return error.to_string() };
+    let plain = words.iter().find(|(rust, _)| wanted.starts_with(rust)).map_or(wanted, |(_, plain)| plain);
+    format!("{said}, expected {plain}")
+}
+
+/// Reads what is long on a thread of its own.
+async fn apart<T: Send + 'static>(
+    bytes: Vec<u8>,
+    read: impl Fn(&[u8]) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
     if bytes.len() < LONG {
-        return read(bytes);
+        return read(&bytes);
     }
-    tokio::task::spawn_blocking(move || read(bytes))
+    tokio::task::spawn_blocking(move || read(&bytes))
         .await
         .unwrap_or_else(|_| Err(Problem::machine("a mistake in the server")))
 }

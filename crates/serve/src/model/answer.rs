@@ -10,6 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::response::Response;
 use hyper::body::Frame;
 use loophole_chat::Delta;
+use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::problem::{json_response, whole};
@@ -47,7 +48,7 @@ impl Answer {
         let _ = self.to.send(response);
     }
 
-    pub fn json(self, value: &serde_json::Value) {
+    pub fn json(self, value: &impl Serialize) {
         self.send(json_response(200, value));
     }
 
@@ -69,6 +70,12 @@ impl Answer {
         self.send(whole(200, "text/event-stream; charset=utf-8", Body::new(Stream(receiver))));
         Events(sender)
     }
+}
+
+/// What is sent, in JSON.
+pub(crate) fn text(value: &impl Serialize) -> String {
+    // What has texts for names can be written.
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// A stream of events that has begun; it ends when this is dropped.

@@ -2,11 +2,13 @@
 
 use std::sync::mpsc::channel;
 
+use loophole_chat::wire::anthropic::{Answer as Whole, Delta, Event, Request as Body, Tool, Turn, Usage};
+use loophole_chat::wire::{Content, Part, Refusal, Wrong};
 use loophole_chat::{Finish, Message, Reply, Request, Role, ToolCall, ToolChoice};
 use serde_json::{Value, json};
 
-use super::answer::{Answer, Events};
-use super::sampling::{Fields, content, tool};
+use super::answer::{Answer, Events, text};
+use super::sampling::{self, content, said, tokens, tool, without};
 use super::{Model, no_room};
 use crate::problem::{Form, Problem};
 
@@ -32,7 +34,7 @@ fn date(days: u64) -> String {
 }
 
 /// An error in Anthropic's form.
-pub(crate) fn problem(problem: &Problem) -> Value {
+pub(crate) fn problem(problem: &Problem) -> Refusal {
     let kind = match problem.status {
         401 => "authentication_error",
         403 => "permission_error",
@@ -43,29 +45,33 @@ pub(crate) fn problem(problem: &Problem) -> Value {
         503 | 529 => "overloaded_error",
         _ => "api_error",
     };
-    json!({ "type": "error", "error": { "type": kind, "message": problem.message } })
+    let (message, kind) = (Some(problem.message.clone()), Some(kind.to_string()));
+    let error = Some(Wrong::Told { message, kind, param: None, code: None });
+    Refusal { kind: Some("error".into()), error, ..Refusal::default() }
 }
 
-fn read(model: &Model, body: &Value, seed: u64) -> Result<(Request, bool), Problem> {
-    let fields = Fields(body);
-    model.serves(fields.text("model")?)?;
-    fields.without(&[
-        ("top_k", Value::Null),
-        ("thinking", json!({ "type": "disabled" })),
-        ("mcp_servers", json!([])),
-        ("output_format", Value::Null),
-        ("output_config", json!({})),
-    ])?;
-    let tokens = fields.tokens("max_tokens")?;
+fn read(model: &Model, body: Body, seed: u64) -> Result<(Request, bool), Problem> {
+    model.serves(body.model.as_deref().ok_or_else(|| Problem::field("model", "model is missing"))?)?;
+    without(
+        &body.rest,
+        &[
+            ("top_k", Value::Null),
+            ("thinking", json!({ "type": "disabled" })),
+            ("mcp_servers", json!([])),
+            ("output_format", Value::Null),
+            ("output_config", json!({})),
+        ],
+    )?;
+    let tokens = tokens("max_tokens", body.max_tokens)?;
     if tokens.is_none() {
         return Err(Problem::field("max_tokens", "max_tokens is missing"));
     }
     let mut messages = Vec::new();
-    if let Some(system) = fields.get("system") {
-        messages.push(Message::system(content(0, system)?));
+    if body.system.is_some() {
+        messages.push(Message::system(content(0, body.system)?));
     }
-    for (at, value) in fields.array("messages")?.iter().enumerate() {
-        turn(at, value, &mut messages)?;
+    for (at, said) in body.messages.into_iter().enumerate() {
+        turn(at, said, &mut messages)?;
     }
     if messages.last().is_none_or(|last| matches!(last.role, Role::Assistant | Role::System)) {
         return Err(Problem::field(
@@ -73,15 +79,18 @@ fn read(model: &Model, body: &Value, seed: u64) -> Result<(Request, bool), Probl
             "the last message must be the user's; nothing can be put into the model's mouth",
         ));
     }
-    let tools = fields.array("tools")?.iter().enumerate();
-    let mut tools = tools.map(|(at, value)| tool(at, value, "input_schema")).collect::<Result<Vec<_>, _>>()?;
-    let choice = fields.get("tool_choice");
-    let tool_choice = match choice.map(|choice| choice["type"].as_str()) {
-        None | Some(Some("auto")) => ToolChoice::Auto,
-        Some(Some("none")) => ToolChoice::None,
-        Some(Some("any")) => ToolChoice::Required,
-        Some(Some("tool")) => {
-            tools.retain(|tool| choice.is_some_and(|choice| choice["name"] == tool.name));
+    let tools = body.tools.into_iter().enumerate();
+    let tools = tools.map(|(at, Tool { name, description, input_schema })| {
+        tool(at, name, description, input_schema, "input_schema")
+    });
+    let mut tools = tools.collect::<Result<Vec<_>, _>>()?;
+    let tool_choice = match body.tool_choice.as_ref().map(|choice| choice.kind.as_str()) {
+        None | Some("auto") => ToolChoice::Auto,
+        Some("none") => ToolChoice::None,
+        Some("any") => ToolChoice::Required,
+        Some("tool") => {
+            let name = body.tool_choice.and_then(|choice| choice.name);
+            tools.retain(|tool| name.as_ref() == Some(&tool.name));
             if tools.is_empty() {
                 return Err(Problem::field("tool_choice", "tool_choice names none of the tools"));
             }
@@ -91,49 +100,54 @@ fn read(model: &Model, body: &Value, seed: u64) -> Result<(Request, bool), Probl
             return Err(Problem::field("tool_choice", "the type of tool_choice must be auto, any, tool or none"));
         }
     };
-    let sampling = fields.sampling(1.0, "stop_sequences", tokens, seed)?;
-    Ok((Request { messages, tools, tool_choice, sampling, ..Request::default() }, fields.bool("stream")?))
+    let (temperature, top_p, stop) = (body.temperature, body.top_p, body.stop_sequences);
+    let asked = sampling::Asked { temperature, hottest: 1.0, top_p, stop, stop_name: "stop_sequences", tokens, seed };
+    let request = Request { messages, tools, tool_choice, sampling: asked.sampling()?, ..Request::default() };
+    Ok((request, body.stream.unwrap_or(false)))
 }
 
 /// The messages that a turn is made of: results of tools are messages of their own.
-fn turn(at: usize, value: &Value, messages: &mut Vec<Message>) -> Result<(), Problem> {
+fn turn(at: usize, turn: Turn, messages: &mut Vec<Message>) -> Result<(), Problem> {
     let wrong = |what: &str| Problem::field("messages", format!("messages[{at}] {what}"));
-    let role = match value["role"].as_str() {
-        Some("user") => Role::User,
-        Some("assistant") => Role::Assistant,
+    let role = match turn.role.as_str() {
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
         _ => return Err(wrong("needs a role: user or assistant")),
     };
-    let (mut rest, mut calls) = (Vec::new(), Vec::new());
-    let Some(blocks) = value["content"].as_array() else {
-        messages.push(Message::new(role, content(at, &value["content"])?));
-        return Ok(());
+    let blocks = match turn.content {
+        Some(Content::Parts(blocks)) => blocks,
+        other => {
+            messages.push(Message::new(role, content(at, other)?));
+            return Ok(());
+        }
     };
+    let empty = blocks.is_empty();
+    let (mut rest, mut calls) = (Vec::new(), Vec::new());
     for block in blocks {
-        let text = |name: &str| block[name].as_str();
-        match (text("type"), role) {
+        match (block.kind.as_deref(), role) {
             (Some("tool_result"), Role::User) => {
-                let id = text("tool_use_id").ok_or_else(|| wrong("has a tool_result without tool_use_id"))?;
-                let result = Message::new(Role::Tool, content(at, &block["content"])?);
-                messages.push(Message { tool_call_id: Some(id.to_string()), ..result });
+                let id = block.tool_use_id.ok_or_else(|| wrong("has a tool_result without tool_use_id"))?;
+                let result = Message::new(Role::Tool, content(at, block.content.map(|content| *content))?);
+                messages.push(Message { tool_call_id: Some(id), ..result });
             }
             (Some("tool_use"), Role::Assistant) => {
-                let (Some(id), Some(name)) = (text("id"), text("name")) else {
+                let (Some(id), Some(name)) = (block.id, block.name) else {
                     return Err(wrong("has a tool_use without id or name"));
                 };
-                calls.push(ToolCall { id: id.to_string(), name: name.to_string(), arguments: block["input"].clone() });
+                calls.push(ToolCall { id, name, arguments: block.input.unwrap_or_default() });
             }
-            _ => rest.push(block.clone()),
+            _ => rest.push(block),
         }
     }
-    let said = content(at, &Value::Array(rest))?;
-    if !said.is_empty() || !calls.is_empty() || blocks.is_empty() {
+    let said = said(at, rest)?;
+    if !said.is_empty() || !calls.is_empty() || empty {
         messages.push(Message::new(role, said).with_calls(calls));
     }
     Ok(())
 }
 
 /// Answers a request.
-pub(crate) fn complete(model: &Model, body: &Value, answer: Answer) {
+pub(crate) fn complete(model: &Model, body: Body, answer: Answer) {
     let number = model.next();
     let id = format!("msg_{}_{number}", model.began);
     match read(model, body, model.seed_of(number)) {
@@ -151,31 +165,37 @@ fn whole(model: &Model, request: &Request, id: &str, answer: Answer) {
     if let Some(problem) = no_room(&reply, request.sampling.max_tokens) {
         return answer.send(Form::Anthropic.refuse(&problem));
     }
-    let text = (!reply.text.is_empty()).then(|| json!({ "type": "text", "text": reply.text }));
-    let blocks: Vec<Value> = text.into_iter().chain(reply.tool_calls.iter().map(call)).collect();
-    let mut value = message(model, id);
-    value["content"] = json!(blocks);
-    value["stop_reason"] = json!(stop_reason(&reply));
-    value["stop_sequence"] = json!(reply.stop);
-    value["usage"] = usage(&reply);
-    answer.json(&value);
+    let text = (!reply.text.is_empty()).then(|| Part::text(&reply.text));
+    answer.json(&Whole {
+        content: Some(text.into_iter().chain(reply.tool_calls.iter().map(call)).collect()),
+        stop_reason: Some(stop_reason(&reply).into()),
+        usage: usage(&reply),
+        stop_sequence: reply.stop,
+        ..message(model, id)
+    });
 }
 
 /// A message without content yet.
-fn message(model: &Model, id: &str) -> Value {
-    json!({
-        "id": id, "type": "message", "role": "assistant", "model": model.name, "content": [],
-        "stop_reason": null, "stop_sequence": null, "usage": { "input_tokens": 0, "output_tokens": 0 },
-    })
+fn message(model: &Model, id: &str) -> Whole {
+    let none = Usage { input_tokens: Some(0), output_tokens: Some(0), ..Usage::default() };
+    Whole {
+        id: id.to_string(),
+        kind: "message".into(),
+        role: "assistant".into(),
+        model: model.name.clone(),
+        content: Some(Vec::new()),
+        usage: none,
+        ..Whole::default()
+    }
 }
 
-fn call(call: &ToolCall) -> Value {
+fn call(call: &ToolCall) -> Part {
     // An object is wanted; what is none is given as the text it was.
     let input = match call.arguments() {
         Some(object) => json!(object),
         None => json!({ "unparsed": call.arguments }),
     };
-    json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": input })
+    Part::tool_use(&call.id, &call.name, input)
 }
 
 fn stop_reason(reply: &Reply) -> &'static str {
@@ -188,11 +208,13 @@ fn stop_reason(reply: &Reply) -> &'static str {
     }
 }
 
-fn usage(reply: &Reply) -> Value {
-    json!({
-        "input_tokens": reply.usage.prompt_tokens, "output_tokens": reply.usage.completion_tokens,
-        "cache_creation_input_tokens": 0, "cache_read_input_tokens": reply.usage.cached_tokens,
-    })
+fn usage(reply: &Reply) -> Usage {
+    Usage {
+        input_tokens: Some(reply.usage.prompt_tokens),
+        output_tokens: Some(reply.usage.completion_tokens),
+        cache_creation_input_tokens: Some(0),
+        cache_read_input_tokens: Some(reply.usage.cached_tokens),
+    }
 }
 
 fn stream(model: &Model, request: &Request, id: &str, answer: Answer) {
@@ -219,38 +241,36 @@ fn stream(model: &Model, request: &Request, id: &str, answer: Answer) {
             return;
         }
         let events = begin(model, id, answer);
-        send(
-            &events,
-            &json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "" } }),
-        );
+        let block = Some(Part::text(""));
+        send(&events, &Event { index: Some(0), content_block: block, ..Event::new("content_block_start") });
         let mut all = first.into_iter().chain(heard.iter());
         let listening = all.all(|piece| {
-            let delta = json!({ "type": "text_delta", "text": piece.text });
-            send(&events, &json!({ "type": "content_block_delta", "index": 0, "delta": delta }))
+            let delta = Delta { kind: Some("text_delta".into()), text: Some(piece.text), ..Delta::default() };
+            send(&events, &Event { index: Some(0), delta: Some(delta), ..Event::new("content_block_delta") })
         });
         drop(all);
         // With nobody to hear it the model stops.
         drop(heard);
         match join() {
             Ok(reply) if listening => {
-                send(&events, &json!({ "type": "content_block_stop", "index": 0 }));
+                send(&events, &Event { index: Some(0), ..Event::new("content_block_stop") });
                 end(&events, &reply, 1);
             }
             Ok(_) => {}
             Err(error) => {
-                send(&events, &problem(&Problem::of(&error)));
+                events.send(format!("event: error\ndata: {}\n\n", text(&problem(&Problem::of(&error)))));
             }
         }
     });
 }
 
-fn send(events: &Events, value: &Value) -> bool {
-    events.send(format!("event: {}\ndata: {value}\n\n", value["type"].as_str().unwrap_or_default()))
+fn send(events: &Events, event: &Event) -> bool {
+    events.send(format!("event: {}\ndata: {}\n\n", event.kind, text(event)))
 }
 
 fn begin(model: &Model, id: &str, answer: Answer) -> Events {
     let events = answer.events();
-    send(&events, &json!({ "type": "message_start", "message": message(model, id) }));
+    send(&events, &Event { message: Some(message(model, id)), ..Event::new("message_start") });
     events
 }
 
@@ -258,17 +278,18 @@ fn begin(model: &Model, id: &str, answer: Answer) -> Events {
 fn end(events: &Events, reply: &Reply, at: usize) {
     for (at, tool_call) in (at..).zip(&reply.tool_calls) {
         let block = call(tool_call);
-        let input = block["input"].to_string();
-        let mut empty = block;
-        empty["input"] = json!({});
-        send(events, &json!({ "type": "content_block_start", "index": at, "content_block": empty }));
-        let delta = json!({ "type": "input_json_delta", "partial_json": input });
-        send(events, &json!({ "type": "content_block_delta", "index": at, "delta": delta }));
-        send(events, &json!({ "type": "content_block_stop", "index": at }));
+        let input = block.input.as_ref().map(Value::to_string);
+        let empty = Part { input: Some(json!({})), ..block };
+        let event = |kind| Event { index: Some(at), ..Event::new(kind) };
+        send(events, &Event { content_block: Some(empty), ..event("content_block_start") });
+        let delta = Delta { kind: Some("input_json_delta".into()), partial_json: input, ..Delta::default() };
+        send(events, &Event { delta: Some(delta), ..event("content_block_delta") });
+        send(events, &event("content_block_stop"));
     }
-    let delta = json!({ "stop_reason": stop_reason(reply), "stop_sequence": reply.stop });
-    send(events, &json!({ "type": "message_delta", "delta": delta, "usage": usage(reply) }));
-    send(events, &json!({ "type": "message_stop" }));
+    let (stop_reason, stop_sequence) = (Some(stop_reason(reply).into()), Some(reply.stop.clone()));
+    let delta = Some(Delta { stop_reason, stop_sequence, ..Delta::default() });
+    send(events, &Event { delta, usage: Some(usage(reply)), ..Event::new("message_delta") });
+    send(events, &Event::new("message_stop"));
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::response::Response;
 use loophole_chat::{Chat, ChatError, Reply, Request};
-use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::answer::Answer;
@@ -106,15 +105,15 @@ impl Model {
     }
 
     /// Answers a request, on a thread of its own.
-    pub async fn complete(
+    pub async fn complete<T: Send + 'static>(
         self: Arc<Self>,
-        body: Value,
-        complete: fn(&Model, &Value, Answer),
+        body: T,
+        complete: fn(&Model, T, Answer),
     ) -> Result<Response, Problem> {
         let (answer, mut client) = Answer::new();
         tokio::task::spawn_blocking(move || {
             if !answer.is_unwanted() {
-                complete(&self, &body, answer);
+                complete(&self, body, answer);
             }
         });
         // It has panicked, which it says on stderr.

@@ -2,11 +2,17 @@
 
 use std::sync::mpsc::channel;
 
+use loophole_chat::wire::openai::{
+    Answer as Whole, Arguments, Choice, Function, Logprobs, Message as Sent, Request as Body, Seed, Token,
+    ToolCall as Call, ToolChoice as Choosing, ToolFunction, Usage,
+};
+use loophole_chat::wire::{Content, Refusal, Wrong};
 use loophole_chat::{ChatError, Finish, Message, Reply, Request, Role, TokenLogprob, ToolCall, ToolChoice, ToolSpec};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, Events};
-use super::sampling::{Fields, content, tool};
+use super::answer::{Answer, Events, text};
+use super::sampling::{self, content, count, tokens, tool, without};
 use super::{Model, no_room};
 use crate::problem::{Form, Problem};
 
@@ -21,13 +27,15 @@ pub(crate) fn model(model: &Model) -> Value {
 }
 
 /// An error in OpenAI's form.
-pub(crate) fn problem(problem: &Problem) -> Value {
+pub(crate) fn problem(problem: &Problem) -> Refusal {
     let kind = match problem.status {
         400..500 => "invalid_request_error",
         _ => "server_error",
     };
-    let Problem { message, field, code, .. } = problem;
-    json!({ "error": { "message": message, "type": kind, "param": field, "code": code } })
+    let Problem { message, field, code, .. } = problem.clone();
+    let code = Some(code.map(str::to_string));
+    let error = Wrong::Told { message: Some(message), kind: Some(kind.to_string()), param: Some(field), code };
+    Refusal { error: Some(error), ..Refusal::default() }
 }
 
 /// What is asked.
@@ -39,101 +47,105 @@ struct Asked {
     with_usage: bool,
 }
 
-fn read(model: &Model, body: &Value, seed: u64) -> Result<Asked, Problem> {
-    let fields = Fields(body);
-    model.serves(fields.text("model")?)?;
-    fields.without(&[
-        ("frequency_penalty", json!(0)),
-        ("presence_penalty", json!(0)),
-        ("logit_bias", json!({})),
-        ("response_format", json!({ "type": "text" })),
-        ("functions", json!([])),
-        ("audio", Value::Null),
-        ("modalities", json!(["text"])),
-    ])?;
-    let messages = fields.array("messages")?.iter().enumerate();
-    let messages = messages.map(|(at, value)| message(at, value)).collect::<Result<Vec<Message>, _>>()?;
+fn read(model: &Model, body: Body, seed: u64) -> Result<Asked, Problem> {
+    model.serves(body.model.as_deref().ok_or_else(|| Problem::field("model", "model is missing"))?)?;
+    without(
+        &body.rest,
+        &[
+            ("frequency_penalty", json!(0)),
+            ("presence_penalty", json!(0)),
+            ("logit_bias", json!({})),
+            ("response_format", json!({ "type": "text" })),
+            ("functions", json!([])),
+            ("audio", Value::Null),
+            ("modalities", json!(["text"])),
+        ],
+    )?;
+    let messages = body.messages.into_iter().enumerate();
+    let messages = messages.map(|(at, said)| message(at, said)).collect::<Result<Vec<Message>, _>>()?;
     if messages.last().is_none_or(|last| last.role == Role::Assistant) {
         return Err(Problem::field("messages", "the last message must be a user's or a tool's"));
     }
-    let tools = fields.array("tools")?.iter().enumerate();
-    let mut tools =
-        tools.map(|(at, value)| tool(at, &value["function"], "parameters")).collect::<Result<Vec<_>, _>>()?;
-    let tool_choice = tool_choice(fields, &mut tools)?;
-    let tokens = match fields.tokens("max_completion_tokens")? {
-        None => fields.tokens("max_tokens")?,
+    let tools = body.tools.into_iter().enumerate().map(|(at, given)| {
+        let ToolFunction { name, description, parameters } = given.function;
+        tool(at, name, description, parameters, "parameters")
+    });
+    let mut tools = tools.collect::<Result<Vec<_>, _>>()?;
+    let tool_choice = tool_choice(body.tool_choice, &mut tools)?;
+    let tokens = match tokens("max_completion_tokens", body.max_completion_tokens)? {
+        None => tokens("max_tokens", body.max_tokens)?,
         tokens => tokens,
     };
-    // Some clients send seeds that are negative.
-    let seed = match fields.get("seed") {
-        None => seed,
-        Some(given) => given
-            .as_u64()
-            .or(given.as_i64().map(i64::cast_unsigned))
-            .ok_or_else(|| Problem::field("seed", "seed must be a whole number"))?,
+    let asked = sampling::Asked {
+        temperature: body.temperature,
+        hottest: 2.0,
+        top_p: body.top_p,
+        stop: body.stop,
+        stop_name: "stop",
+        tokens,
+        seed: body.seed.map_or(seed, Seed::bits),
     };
-    let mut sampling = fields.sampling(2.0, "stop", tokens, seed)?;
-    let top = fields.count("top_logprobs", 0, MOST_TOP)?;
-    if fields.bool("logprobs")? {
+    let mut sampling = asked.sampling()?;
+    let top = count("top_logprobs", body.top_logprobs, &(0..=MOST_TOP))?;
+    if body.logprobs.unwrap_or(false) {
         sampling.logprobs = Some(top.unwrap_or(0) as usize);
     } else if top.is_some() {
         return Err(Problem::field("top_logprobs", "top_logprobs needs logprobs: true"));
     }
-    let stream = fields.bool("stream")?;
-    let replies = fields.count("n", 1, MOST_REPLIES)?.unwrap_or(1);
+    let stream = body.stream.unwrap_or(false);
+    let replies = count("n", body.n, &(1..=MOST_REPLIES))?.unwrap_or(1);
     if stream && replies > 1 {
         return Err(Problem::field("n", "a stream has one reply; leave n out"));
     }
-    let with_usage = fields.get("stream_options").is_some_and(|options| options["include_usage"] == true);
+    let with_usage = body.stream_options.unwrap_or_default().include_usage;
     let request = Request { messages, tools, tool_choice, sampling, ..Request::default() };
     Ok(Asked { request, replies, stream, with_usage })
 }
 
-fn message(at: usize, value: &Value) -> Result<Message, Problem> {
+fn message(at: usize, said: Sent) -> Result<Message, Problem> {
     let wrong = |what: &str| Problem::field("messages", format!("messages[{at}] {what}"));
-    let role = match value["role"].as_str() {
+    let role = match said.role.as_deref() {
         Some("system" | "developer") => Role::System,
         Some("user") => Role::User,
         Some("assistant") => Role::Assistant,
         Some("tool") => Role::Tool,
         _ => return Err(wrong("needs a role: system, developer, user, assistant or tool")),
     };
-    let mut message = Message::new(role, content(at, &value["content"])?);
+    let mut message = Message::new(role, content(at, said.content)?);
     if role == Role::Tool {
-        let id = value["tool_call_id"].as_str().ok_or_else(|| wrong("needs a tool_call_id"))?;
-        message.tool_call_id = Some(id.to_string());
+        message.tool_call_id = Some(said.tool_call_id.ok_or_else(|| wrong("needs a tool_call_id"))?);
     }
-    for call in value["tool_calls"].as_array().into_iter().flatten() {
-        let function = &call["function"];
-        let (id, name) = (call["id"].as_str(), function["name"].as_str());
-        let (Some(id), Some(name)) = (id, name) else {
+    for call in said.tool_calls {
+        let (Some(id), Some(name)) = (call.id, call.function.name) else {
             return Err(wrong("has a tool call without an id or a function's name"));
         };
-        message.tool_calls.push(ToolCall::from_text(id, name, function["arguments"].as_str().unwrap_or_default()));
+        let arguments = call.function.arguments.map(Arguments::text).unwrap_or_default();
+        message.tool_calls.push(ToolCall::from_text(id, name, &arguments));
     }
     Ok(message)
 }
 
-fn tool_choice(fields: Fields, tools: &mut Vec<ToolSpec>) -> Result<ToolChoice, Problem> {
+fn tool_choice(choice: Option<Choosing>, tools: &mut Vec<ToolSpec>) -> Result<ToolChoice, Problem> {
     let wrong = || Problem::field("tool_choice", "tool_choice must be auto, none, required, or name one of the tools");
-    match fields.get("tool_choice") {
+    match choice {
         None => Ok(ToolChoice::Auto),
-        Some(Value::String(choice)) => match choice.as_str() {
+        Some(Choosing::Mode(choice)) => match choice.as_str() {
             "auto" => Ok(ToolChoice::Auto),
             "none" => Ok(ToolChoice::None),
             "required" => Ok(ToolChoice::Required),
             _ => Err(wrong()),
         },
-        Some(choice) => {
-            let name = choice["function"]["name"].as_str().ok_or_else(wrong)?;
+        Some(Choosing::Named { function }) => {
+            let name = function.name.ok_or_else(wrong)?;
             tools.retain(|tool| tool.name == name);
             if tools.is_empty() { Err(wrong()) } else { Ok(ToolChoice::Required) }
         }
+        Some(Choosing::Other(_)) => Err(wrong()),
     }
 }
 
 /// Answers a request.
-pub(crate) fn complete(model: &Model, body: &Value, answer: Answer) {
+pub(crate) fn complete(model: &Model, body: Body, answer: Answer) {
     let number = model.next();
     let asked = match read(model, body, model.seed_of(number)) {
         Ok(asked) => asked,
@@ -160,29 +172,40 @@ fn whole(model: &Model, asked: &Asked, id: &str, answer: Answer) {
         return answer.send(Form::OpenAi.refuse(&problem));
     }
     let choice = |(at, reply): (usize, &Reply)| {
-        let mut message = json!({ "role": "assistant", "content": reply.text, "refusal": null });
-        if !reply.tool_calls.is_empty() {
-            message["tool_calls"] = reply.tool_calls.iter().map(call).collect();
-            if reply.text.is_empty() {
-                message["content"] = Value::Null;
-            }
-        }
+        let silent = reply.text.is_empty() && !reply.tool_calls.is_empty();
+        let message = Sent {
+            role: Some("assistant".into()),
+            content: Some(if silent { Content::NULL } else { reply.text.as_str().into() }),
+            refusal: Some(None),
+            tool_calls: reply.tool_calls.iter().map(call).collect(),
+            ..Sent::default()
+        };
         let logprobs = reply.logprobs.as_ref().map(|tokens| logprobs(tokens));
-        json!({ "index": at, "message": message, "logprobs": logprobs, "finish_reason": finish(reply.finish) })
+        Choice {
+            index: at,
+            message: Some(message),
+            delta: None,
+            logprobs,
+            finish_reason: Some(finish(reply.finish).into()),
+        }
     };
-    let choices: Vec<Value> = replies.iter().enumerate().map(choice).collect();
-    let value = json!({
-        "id": id, "object": "chat.completion", "created": model.began, "model": model.name,
-        "choices": choices, "usage": usage(&replies),
+    answer.json(&Whole {
+        id: id.to_string(),
+        object: "chat.completion".into(),
+        created: model.began,
+        model: model.name.clone(),
+        choices: replies.iter().enumerate().map(choice).collect(),
+        usage: Some(Some(usage(&replies))),
+        error: None,
     });
-    answer.json(&value);
 }
 
 /// The call as a part of a message.
-fn call(call: &ToolCall) -> Value {
+fn call(call: &ToolCall) -> Call {
     // What was no object is given as it was written.
     let arguments = call.arguments.as_str().map_or_else(|| call.arguments.to_string(), str::to_string);
-    json!({ "id": call.id, "type": "function", "function": { "name": call.name, "arguments": arguments } })
+    let function = Function { name: Some(call.name.clone()), arguments: Some(Arguments::Text(arguments)) };
+    Call { index: None, id: Some(call.id.clone()), kind: Some("function".into()), function }
 }
 
 fn finish(finish: Finish) -> &'static str {
@@ -194,24 +217,24 @@ fn finish(finish: Finish) -> &'static str {
     }
 }
 
-fn logprobs(tokens: &[TokenLogprob]) -> Value {
+fn logprobs(tokens: &[TokenLogprob]) -> Logprobs {
     let one = |token: &str, logprob: f32| {
         // A token that is a part of a character has no text, and its bytes are not known here.
-        let bytes = (!token.contains('\u{fffd}')).then_some(token.as_bytes());
-        json!({ "token": token, "logprob": logprob, "bytes": bytes })
+        let bytes = (!token.contains('\u{fffd}')).then(|| token.as_bytes().to_vec());
+        Token { token: token.to_string(), logprob: Some(logprob), bytes, top_logprobs: None }
     };
     let entry = |token: &TokenLogprob| {
-        let mut entry = one(&token.token, token.logprob);
-        entry["top_logprobs"] = token.top.iter().map(|(other, logprob)| one(other, *logprob)).collect();
-        entry
+        let top = token.top.iter().map(|(other, logprob)| one(other, *logprob)).collect();
+        Token { top_logprobs: Some(top), ..one(&token.token, token.logprob) }
     };
-    json!({ "content": tokens.iter().map(entry).collect::<Vec<_>>(), "refusal": null })
+    Logprobs { content: tokens.iter().map(entry).collect(), refusal: None }
 }
 
-fn usage(replies: &[Reply]) -> Value {
+fn usage(replies: &[Reply]) -> Usage {
     let prompt = replies.first().map_or(0, |reply| reply.usage.prompt_tokens);
-    let sampled: usize = replies.iter().map(|reply| reply.usage.completion_tokens).sum();
-    json!({ "prompt_tokens": prompt, "completion_tokens": sampled, "total_tokens": prompt + sampled })
+    let completion_tokens: usize = replies.iter().map(|reply| reply.usage.completion_tokens).sum();
+    let total_tokens = prompt + completion_tokens;
+    Usage { prompt_tokens: Some(prompt), completion_tokens, total_tokens, prompt_tokens_details: None }
 }
 
 fn stream(model: &Model, asked: &Asked, id: &str, answer: Answer) {
@@ -233,7 +256,8 @@ fn stream(model: &Model, asked: &Asked, id: &str, answer: Answer) {
         let mut all = std::iter::once(first).chain(heard.iter());
         let listening = all.all(|piece| {
             let logprobs = asked.request.sampling.logprobs.map(|_| logprobs(&piece.logprobs));
-            chunks.send(&json!({ "content": piece.text }), &json!(logprobs), None)
+            let delta = Sent { content: Some(Content::Text(piece.text)), ..Sent::default() };
+            chunks.send(delta, logprobs, None)
         });
         drop(all);
         // With nobody to hear it the model stops.
@@ -259,39 +283,40 @@ struct Chunks<'a> {
 impl<'a> Chunks<'a> {
     fn new(model: &'a Model, asked: &Asked, id: &'a str, answer: Answer) -> Self {
         let chunks = Chunks { model, id, with_usage: asked.with_usage, events: answer.events() };
-        chunks.send(&json!({ "role": "assistant", "content": "" }), &Value::Null, None);
+        let first = Sent { role: Some("assistant".into()), content: Some("".into()), ..Sent::default() };
+        chunks.send(first, None, None);
         chunks
     }
 
-    fn event(&self, value: &Value) -> bool {
-        self.events.send(format!("data: {value}\n\n"))
+    fn event(&self, value: &impl Serialize) -> bool {
+        self.events.send(format!("data: {}\n\n", text(value)))
     }
 
-    fn chunk(&self, choices: &Value, usage: Option<Value>) -> bool {
-        let mut chunk = json!({
-            "id": self.id, "object": "chat.completion.chunk", "created": self.model.began, "model": self.model.name,
-            "choices": choices,
-        });
-        if self.with_usage {
-            chunk["usage"] = json!(usage);
-        }
-        self.event(&chunk)
+    fn chunk(&self, choices: Vec<Choice>, usage: Option<Usage>) -> bool {
+        self.event(&Whole {
+            id: self.id.to_string(),
+            object: "chat.completion.chunk".into(),
+            created: self.model.began,
+            model: self.model.name.clone(),
+            choices,
+            usage: self.with_usage.then_some(usage),
+            error: None,
+        })
     }
 
-    fn send(&self, delta: &Value, logprobs: &Value, finish: Option<&str>) -> bool {
-        let choice = json!({ "index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish });
-        self.chunk(&json!([choice]), None)
+    fn send(&self, delta: Sent, logprobs: Option<Logprobs>, finish: Option<&str>) -> bool {
+        let finish_reason = finish.map(str::to_string);
+        self.chunk(vec![Choice { index: 0, message: None, delta: Some(delta), logprobs, finish_reason }], None)
     }
 
     fn end(&self, reply: &Reply) {
         for (at, tool_call) in reply.tool_calls.iter().enumerate() {
-            let mut tool_call = call(tool_call);
-            tool_call["index"] = json!(at);
-            self.send(&json!({ "tool_calls": [tool_call] }), &Value::Null, None);
+            let tool_calls = vec![Call { index: Some(at), ..call(tool_call) }];
+            self.send(Sent { tool_calls, ..Sent::default() }, None, None);
         }
-        self.send(&json!({}), &Value::Null, Some(finish(reply.finish)));
+        self.send(Sent::default(), None, Some(finish(reply.finish)));
         if self.with_usage {
-            self.chunk(&json!([]), Some(usage(std::slice::from_ref(reply))));
+            self.chunk(Vec::new(), Some(usage(std::slice::from_ref(reply))));
         }
         self.events.send("data: [DONE]\n\n".to_string());
     }

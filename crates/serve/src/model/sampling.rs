@@ -1,143 +1,132 @@
-//! Reading the fields that both APIs have, each mistake with its field and what would be right.
+//! What both APIs have in common: options within their ranges, tools, contents; each mistake with its field and what
+//! would be right.
 
+use std::ops::RangeInclusive;
+
+use loophole_chat::wire::{Content, Part, Stop};
 use loophole_chat::{Sampling, ToolSpec};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::problem::Problem;
 
 /// Most tokens sampled if a request does not say.
-const TOKENS: usize = 1024;
+const TOKENS: u64 = 1024;
 /// Most tokens a request may ask for.
 const MOST_TOKENS: u64 = 1 << 20;
 /// Most stop texts.
 const MOST_STOPS: usize = 16;
 
-/// The body, from which fields are read.
-#[derive(Clone, Copy)]
-pub(crate) struct Fields<'a>(pub &'a Value);
+/// A number within a range.
+pub(crate) fn number(name: &str, value: Option<f64>, range: &RangeInclusive<f64>) -> Result<Option<f64>, Problem> {
+    let (from, to) = (range.start(), range.end());
+    let wrong = || Problem::field(name, format!("{name} must be a number from {from} to {to}"));
+    value.map(|number| if range.contains(&number) { Ok(number) } else { Err(wrong()) }).transpose()
+}
 
-impl<'a> Fields<'a> {
-    /// A field that is given; null counts as not given.
-    pub fn get(self, name: &str) -> Option<&'a Value> {
-        self.0.get(name).filter(|value| !value.is_null())
-    }
+/// A whole number within a range.
+pub(crate) fn count(name: &str, value: Option<u64>, range: &RangeInclusive<u64>) -> Result<Option<u64>, Problem> {
+    let (from, to) = (range.start(), range.end());
+    let wrong = || Problem::field(name, format!("{name} must be a whole number from {from} to {to}"));
+    value.map(|count| if range.contains(&count) { Ok(count) } else { Err(wrong()) }).transpose()
+}
 
-    /// A text that must be given.
-    pub fn text(self, name: &str) -> Result<&'a str, Problem> {
-        let text = self.get(name).ok_or_else(|| Problem::field(name, format!("{name} is missing")))?;
-        text.as_str().ok_or_else(|| Problem::field(name, format!("{name} must be a text")))
-    }
+/// Most tokens to sample.
+pub(crate) fn tokens(name: &str, value: Option<u64>) -> Result<Option<u64>, Problem> {
+    count(name, value, &(1..=MOST_TOKENS))
+}
 
-    pub fn bool(self, name: &str) -> Result<bool, Problem> {
-        match self.get(name) {
-            None => Ok(false),
-            Some(value) => value.as_bool().ok_or_else(|| Problem::field(name, format!("{name} must be true or false"))),
+/// Refuses fields that would change the reply and that nothing here can follow; `(name, the value that changes
+/// nothing)`.
+pub(crate) fn without(rest: &Map<String, Value>, names: &[(&str, Value)]) -> Result<(), Problem> {
+    for (name, neutral) in names {
+        let given = rest.get(*name).filter(|value| !value.is_null());
+        let same = |given: &Value| given == neutral || (given.is_number() && given.as_f64() == neutral.as_f64());
+        if given.is_some_and(|given| !same(given)) {
+            return Err(Problem::field(name, format!("{name} is not supported here; leave it out")));
         }
     }
+    Ok(())
+}
 
-    /// A number within a range.
-    pub fn number(self, name: &str, from: f64, to: f64) -> Result<Option<f64>, Problem> {
-        let wrong = || Problem::field(name, format!("{name} must be a number from {from} to {to}"));
-        let Some(value) = self.get(name) else { return Ok(None) };
-        value.as_f64().filter(|number| (from..=to).contains(number)).ok_or_else(wrong).map(Some)
-    }
+/// What both APIs say about sampling.
+pub(crate) struct Asked {
+    pub temperature: Option<f64>,
+    pub hottest: f64,
+    pub top_p: Option<f64>,
+    pub stop: Option<Stop>,
+    /// What the API calls it.
+    pub stop_name: &'static str,
+    pub tokens: Option<u64>,
+    pub seed: u64,
+}
 
-    /// A whole number within a range.
-    pub fn count(self, name: &str, from: u64, to: u64) -> Result<Option<u64>, Problem> {
-        let wrong = || Problem::field(name, format!("{name} must be a whole number from {from} to {to}"));
-        let Some(value) = self.get(name) else { return Ok(None) };
-        value.as_u64().filter(|count| (from..=to).contains(count)).ok_or_else(wrong).map(Some)
-    }
-
-    /// An array; empty if it is not given.
-    pub fn array(self, name: &str) -> Result<&'a [Value], Problem> {
-        match self.get(name) {
-            None => Ok(&[]),
-            Some(Value::Array(values)) => Ok(values),
-            Some(_) => Err(Problem::field(name, format!("{name} must be an array"))),
-        }
-    }
-
-    /// Refuses fields that would change the reply and that nothing here can follow; `(name, the value that changes
-    /// nothing)`.
-    pub fn without(self, names: &[(&str, Value)]) -> Result<(), Problem> {
-        for (name, neutral) in names {
-            let given = self.get(name);
-            let same = |given: &Value| given == neutral || (given.is_number() && given.as_f64() == neutral.as_f64());
-            if given.is_some_and(|given| !same(given)) {
-                return Err(Problem::field(name, format!("{name} is not supported here; leave it out")));
+impl Asked {
+    pub fn sampling(self) -> Result<Sampling, Problem> {
+        let top_p = number("top_p", self.top_p, &(0.0..=1.0))?.filter(|p| *p < 1.0);
+        let name = self.stop_name;
+        let stop = match self.stop {
+            None => Vec::new(),
+            Some(Stop::One(text)) => vec![text],
+            Some(Stop::Many(texts)) if texts.len() <= MOST_STOPS => texts,
+            Some(Stop::Many(_)) => {
+                return Err(Problem::field(name, format!("{name} must be a text or up to {MOST_STOPS} texts")));
             }
-        }
-        Ok(())
-    }
-
-    /// What both APIs say about sampling.
-    pub fn sampling(self, hottest: f64, stop: &str, tokens: Option<u64>, seed: u64) -> Result<Sampling, Problem> {
-        let top_p = self.number("top_p", 0.0, 1.0)?.filter(|p| *p < 1.0);
+        };
         Ok(Sampling {
-            temperature: self.number("temperature", 0.0, hottest)?.map(|t| t as f32),
+            temperature: number("temperature", self.temperature, &(0.0..=self.hottest))?.map(|t| t as f32),
             top_p: top_p.map(|p| p as f32),
-            max_tokens: tokens.map_or(TOKENS, |tokens| tokens as usize),
-            stop: self.stop(stop)?,
-            seed,
+            max_tokens: self.tokens.unwrap_or(TOKENS) as usize,
+            stop,
+            seed: self.seed,
             logprobs: None,
         })
     }
-
-    /// Most tokens to sample.
-    pub fn tokens(self, name: &str) -> Result<Option<u64>, Problem> {
-        self.count(name, 1, MOST_TOKENS)
-    }
-
-    /// One stop text or several.
-    fn stop(self, name: &str) -> Result<Vec<String>, Problem> {
-        let wrong = || Problem::field(name, format!("{name} must be a text or up to {MOST_STOPS} texts"));
-        match self.get(name) {
-            None => Ok(Vec::new()),
-            Some(Value::String(text)) => Ok(vec![text.clone()]),
-            Some(Value::Array(texts)) if texts.len() <= MOST_STOPS => {
-                texts.iter().map(|text| text.as_str().map(str::to_string).ok_or_else(wrong)).collect()
-            }
-            Some(_) => Err(wrong()),
-        }
-    }
 }
 
-/// A tool from its parts, wherever an API keeps them.
-pub(crate) fn tool(at: usize, tool: &Value, schema: &str) -> Result<ToolSpec, Problem> {
+/// A tool from its parts, wherever an API keeps them; `schema` is what it calls the schema of the arguments.
+pub(crate) fn tool(
+    at: usize,
+    name: String,
+    description: String,
+    parameters: Option<Value>,
+    schema: &str,
+) -> Result<ToolSpec, Problem> {
     let wrong = |what: &str| Problem::field("tools", format!("tools[{at}] {what}"));
-    let name = tool["name"].as_str().filter(|name| !name.is_empty()).ok_or_else(|| wrong("has no name"))?;
-    let parameters = match tool.get(schema) {
-        None | Some(Value::Null) => json!({ "type": "object", "properties": {} }),
-        Some(object @ Value::Object(_)) => object.clone(),
-        Some(_) => return Err(wrong(&format!("has {schema} that are no JSON schema"))),
-    };
-    let description = tool["description"].as_str().unwrap_or_default().to_string();
-    Ok(ToolSpec { name: name.to_string(), description, parameters })
+    if name.is_empty() {
+        return Err(wrong("has no name"));
+    }
+    match parameters.unwrap_or_else(|| json!({ "type": "object", "properties": {} })) {
+        parameters @ Value::Object(_) => Ok(ToolSpec { name, description, parameters }),
+        _ => Err(wrong(&format!("has {schema} that are no JSON schema"))),
+    }
 }
 
 /// A text, or the texts of typed parts.
-pub(crate) fn content(at: usize, value: &Value) -> Result<String, Problem> {
-    let wrong = |what: String| Problem::field("messages", format!("messages[{at}] {what}"));
-    match value {
-        Value::Null => Ok(String::new()),
-        Value::String(text) => Ok(text.clone()),
-        Value::Array(parts) => {
-            let mut text = String::new();
-            for part in parts {
-                match part["type"].as_str() {
-                    Some("text" | "input_text" | "refusal") => {
-                        text += part["text"].as_str().or(part["refusal"].as_str()).unwrap_or_default();
-                    }
-                    // What the model thought before is not said again.
-                    Some("thinking" | "redacted_thinking" | "reasoning") => {}
-                    kind => {
-                        return Err(wrong(format!("has a part of type {:?}; only text is read", kind.unwrap_or(""))));
-                    }
-                }
-            }
-            Ok(text)
+pub(crate) fn content(at: usize, content: Option<Content>) -> Result<String, Problem> {
+    match content {
+        None | Some(Content::Other(Value::Null)) => Ok(String::new()),
+        Some(Content::Text(text)) => Ok(text),
+        Some(Content::Parts(parts)) => said(at, parts),
+        Some(Content::Other(_)) => {
+            Err(Problem::field("messages", format!("messages[{at}] has a content that is neither a text nor parts")))
         }
-        _ => Err(wrong("has a content that is neither a text nor parts".to_string())),
     }
+}
+
+/// The texts of typed parts.
+pub(crate) fn said(at: usize, parts: Vec<Part>) -> Result<String, Problem> {
+    let mut text = String::new();
+    for part in parts {
+        match part.kind.as_deref() {
+            Some("text" | "input_text" | "refusal") => text += &part.text.or(part.refusal).unwrap_or_default(),
+            // What the model thought before is not said again.
+            Some("thinking" | "redacted_thinking" | "reasoning") => {}
+            kind => {
+                let kind = kind.unwrap_or("");
+                let message = format!("messages[{at}] has a part of type {kind:?}; only text is read");
+                return Err(Problem::field("messages", message));
+            }
+        }
+    }
+    Ok(text)
 }
