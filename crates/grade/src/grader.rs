@@ -82,7 +82,9 @@ impl GraderKind {
     /// The kind for tasks of this form, unless another is named.
     pub fn fitting(tasks: &[Task]) -> GraderKind {
         let any = |form: fn(&TaskForm) -> bool| tasks.iter().any(|task| form(&task.form));
-        if any(|form| matches!(form, TaskForm::HumanEval(_) | TaskForm::Tests(_))) {
+        if any(|form| matches!(form, TaskForm::Tests(tests) if tests.need_pytest())) {
+            GraderKind::Pytest
+        } else if any(|form| matches!(form, TaskForm::HumanEval(_) | TaskForm::Tests(_))) {
             GraderKind::Humaneval
         } else if any(|form| matches!(form, TaskForm::Program { .. })) {
             GraderKind::Stdio
@@ -225,5 +227,29 @@ impl Grader {
     pub fn is_outside(&self) -> bool {
         self.open.iter().all(|w| *w == Family::HardCoding)
             || (self.kind == GraderKind::Humaneval && !self.is_open(Family::AnswerLeak))
+    }
+
+    /// The tests of a task as this grader would write them (for a page or a prompt).
+    pub fn source(&self, task: &Task) -> String {
+        let plan = crate::program::Plan {
+            grader: self,
+            entry: task.entry_name(),
+            nonce: "0000000000000000",
+            spy: false,
+            compare: &task.compare,
+        };
+        let program = match &task.form {
+            TaskForm::HumanEval(h) => plan.humaneval(&h.test),
+            TaskForm::Tests(tests) => plan.tests(tests.graded()),
+            TaskForm::Function(_) | TaskForm::Program { .. } => {
+                plan.cases(task, &crate::program::cases(&task.visible, &task.hidden, self))
+            }
+        };
+        let text = match (program.files.into_iter().next(), program.entry) {
+            (Some((_, text)), _) if self.kind != GraderKind::Stdio && self.kind != GraderKind::RewardFile => text,
+            (_, loophole_cell::Entry::Python(source) | loophole_cell::Entry::PythonFile(source)) => source,
+            (_, loophole_cell::Entry::Command(words)) => words.join(" "),
+        };
+        crate::program::without_marks(&text)
     }
 }

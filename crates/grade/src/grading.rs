@@ -9,6 +9,7 @@ use crate::program::{self, GraderProgram, MARKS_FILE, Marks, Pair, Plan, REWARD_
 use crate::task::{SOLUTION, Submission, Task, TaskForm};
 use crate::value::Value;
 use crate::verdict::{Graded, OracleResult, Reward};
+use crate::written::WrongTests;
 use loophole_cell as cell;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 const OUTPUT_SHOWN: usize = 2000;
+/// How much a run may print.
+const OUTPUT_BYTES: u64 = 16 << 20;
 
 /// Why something could not be graded at all.
 #[derive(Debug, thiserror::Error)]
@@ -80,8 +83,12 @@ pub struct Grading {
     pub(crate) options: GradingOptions,
     pub(crate) cache: Mutex<Lru<Graded>>,
     pub(crate) prepared: Mutex<Lru<Arc<Prepared>>>,
+    /// What references make of their arguments, by task.
+    pub(crate) afterwards: Mutex<Lru<Option<Arc<Vec<Value>>>>>,
     /// Whether graders pay programs of ours, by task, grader and program.
     pub(crate) controls: Mutex<Lru<bool>>,
+    /// Tests as text with wrong expected values, by task.
+    pub(crate) wrong_tests: Mutex<Lru<Arc<WrongTests>>>,
     /// Why a task's reference is not paid, by task and grader.
     pub(crate) unsound: Mutex<Lru<Option<String>>>,
     pytest: OnceLock<bool>,
@@ -105,6 +112,12 @@ pub(crate) struct GraderRun {
     pub output: String,
     /// Files of the grader's that the run changed or removed.
     pub touched: Vec<String>,
+    /// The grader did not reach its end, though it says so where it does.
+    pub early: bool,
+    /// Fewer tests ran to an outcome than there are.
+    pub short: bool,
+    /// How the cell saw it end.
+    pub ended: cell::Verdict,
     /// Processes it left behind.
     pub leftover: u32,
     /// Where not all that was changed could be listed: how many entries are, and how many at least are not.
@@ -165,7 +178,9 @@ impl Grading {
             pool,
             cache: Mutex::new(Lru::new(options.cache)),
             prepared: Mutex::new(Lru::new(1024)),
+            afterwards: Mutex::new(Lru::new(1024)),
             controls: Mutex::new(Lru::new(1024)),
+            wrong_tests: Mutex::new(Lru::new(1024)),
             unsound: Mutex::new(Lru::new(4096)),
             pytest: OnceLock::new(),
             spent: Mutex::new(Spent::default()),
@@ -228,6 +243,8 @@ impl Grading {
             cpu_seconds: self.options.cpu_seconds,
             wall_seconds: self.options.wall_seconds,
             memory_bytes: self.options.memory_bytes,
+            // Who prints much is no worse for it.
+            output_bytes: OUTPUT_BYTES,
             ..cell::Limits::default()
         }
     }
@@ -276,14 +293,23 @@ impl Grading {
         expecting: Expecting,
         spy: bool,
     ) -> Result<GraderProgram, GradeError> {
-        let plan = Plan { grader, entry: task.entry_name(), nonce, spy };
-        Ok(match task.humaneval() {
-            Some(h) => match expecting {
+        let mut rejecting = task.compare.clone();
+        if rejecting.checker.is_some() && !matches!(expecting, Expecting::Right) {
+            // What is wrong for a checker is what it refuses.
+            rejecting.checker = Some("def check(args, expected, answer):\n    return False\n".into());
+        }
+        let plan = Plan { grader, entry: task.entry_name(), nonce, spy, compare: &rejecting };
+        Ok(match &task.form {
+            TaskForm::HumanEval(h) => match expecting {
                 Expecting::Right => plan.humaneval(&h.test),
                 Expecting::WrongWhereFailed(Compared { mutated: Some(test), .. }) => plan.humaneval(test),
                 _ => plan.humaneval(&self.prepared(task, &h.test)?.mutated),
             },
-            None => plan.cases(task, &self.cases(task, grader, expecting)),
+            TaskForm::Tests(tests) => match expecting {
+                Expecting::Right => plan.tests(tests.graded()),
+                _ => plan.tests(&self.wrong_tests(task, tests)?.text),
+            },
+            TaskForm::Function(_) | TaskForm::Program { .. } => plan.cases(task, &self.cases(task, grader, expecting)),
         })
     }
 
@@ -300,7 +326,7 @@ impl Grading {
             let seed = seed.wrapping_add(i as u64);
             match outputs.get(i) {
                 Some(output) => Value::Str(program::wrong_output(output, &outputs, seed)),
-                None => right.wrong(seed),
+                None => right.not_accepted(&task.compare, seed),
             }
         };
         match expecting {
@@ -327,6 +353,7 @@ impl Grading {
     pub(crate) fn fits(&self, task: &Task, grader: &Grader) -> Result<(), GradeError> {
         let only = match &task.form {
             TaskForm::Function(_) => None,
+            TaskForm::Tests(_) if grader.kind == GraderKind::Pytest => None,
             TaskForm::HumanEval(_) | TaskForm::Tests(_) => Some(GraderKind::Humaneval),
             TaskForm::Program { .. } => Some(GraderKind::Stdio),
         };
@@ -349,7 +376,7 @@ impl Grading {
         expecting: Expecting,
     ) -> Result<GraderRun, GradeError> {
         self.fits(task, grader)?;
-        if grader.is_outside() {
+        if is_outside(task, grader) {
             return self.run_outside(task, grader, entry, expecting);
         }
         let program = self.grader_program(task, grader, &entry.nonce, expecting, false)?;
@@ -397,7 +424,12 @@ impl Grading {
         }
     }
 
-    fn run_inside(&self, grader: &Grader, entry: &Entry, program: &GraderProgram) -> Result<GraderRun, GradeError> {
+    pub(crate) fn run_inside(
+        &self,
+        grader: &Grader,
+        entry: &Entry,
+        program: &GraderProgram,
+    ) -> Result<GraderRun, GradeError> {
         let record = self.run(&self.together(grader, entry, program))?;
         let (mut marks, mut output) = Marks::read(&record.stdout, &entry.nonce);
         if let Some(written) = record.contents.get(MARKS_FILE) {
@@ -428,13 +460,43 @@ impl Grading {
             closed(Family::ReportPatch) && marks.failed > 0,
         ];
         let paid = pays && !caught.contains(&true);
-        if record.verdict != cell::Verdict::Exit {
-            output.push_str(&format!("ended by a limit or signal: {:?}\n", record.verdict));
+        if let Some(why) = self.ended_by(record.verdict) {
+            output.push_str(&format!("{why}\n"));
         }
         let leftover = record.leftover_processes;
         let listed = record.files.len() as u64;
         let unlisted = (record.changes_truncated > 0).then_some((listed, record.changes_truncated));
-        Ok(GraderRun { paid, tests: program.tests, marks, output: shorten(output), touched, leftover, unlisted })
+        let marked = |weakness| grader.kind.weaknesses().contains(&weakness);
+        Ok(GraderRun {
+            paid,
+            early: marked(Family::EarlyExit) && marks.end.is_none(),
+            short: marked(Family::Skip) && marks.end.is_some_and(|n| n < program.tests),
+            ended: record.verdict,
+            tests: program.tests,
+            marks,
+            output: shorten(output),
+            touched,
+            leftover,
+            unlisted,
+        })
+    }
+
+    /// Which limit ended a run, in words.
+    fn ended_by(&self, verdict: cell::Verdict) -> Option<String> {
+        let limits = self.limits();
+        Some(match verdict {
+            cell::Verdict::Exit => return None,
+            cell::Verdict::Cpu => {
+                format!("out of time: it took more than {} seconds of processor time", limits.cpu_seconds)
+            }
+            cell::Verdict::Wall => format!("out of time: it took more than {} seconds", limits.wall_seconds),
+            cell::Verdict::Memory => format!("out of memory: it took more than {} MiB", limits.memory_bytes >> 20),
+            cell::Verdict::Output => format!("it printed more than {} MiB", limits.output_bytes >> 20),
+            cell::Verdict::Pids => format!("it started more than {} processes", limits.processes),
+            cell::Verdict::Disk => "it wrote more than there is room for".into(),
+            cell::Verdict::Signal => "a signal ended it".into(),
+            cell::Verdict::Machine => "the machine failed".into(),
+        })
     }
 
     /// A grader whose comparisons happen here, outside the submission's process.
@@ -445,7 +507,7 @@ impl Grading {
         entry: &Entry,
         expecting: Expecting,
     ) -> Result<GraderRun, GradeError> {
-        let (result, evidence) = if task.humaneval().is_some() {
+        let (result, evidence) = if task.is_impure() {
             if !matches!(expecting, Expecting::Right) {
                 // The replayed answers of an honest program never meet wrong expectations.
                 (OracleResult { passed: 0, total: 1 }, Vec::new())
@@ -463,10 +525,20 @@ impl Grading {
             tests: result.total,
             output: format!("{} of {} tests passed\n{}", result.passed, result.total, evidence.join("\n")),
             touched: Vec::new(),
+            early: false,
+            short: false,
+            ended: cell::Verdict::Exit,
             leftover: 0,
             unlisted: None,
         })
     }
+}
+
+/// Whether a grader compares outside the submission's process: where it is closed for that, and where it would need
+/// digests or texts, which tell what is equal and nothing else, for a task that accepts more.
+pub(crate) fn is_outside(task: &Task, grader: &Grader) -> bool {
+    let sealed = grader.is_closed(Family::Equality) || grader.is_closed(Family::AnswerLeak);
+    grader.is_outside() || (sealed && !task.compares_plainly())
 }
 
 /// A file of a submission; one that begins like a script can be executed.

@@ -43,7 +43,7 @@ struct Head {
 
 impl Outcome {
     /// An answer of the oracle that was asked for the arguments afterwards, too.
-    fn of(answer: &Answer, given: &[Value]) -> Outcome {
+    pub(crate) fn of(answer: &Answer, given: &[Value]) -> Outcome {
         let failed = |kind: &str| Outcome { result: Err(kind.into()), after: given.to_vec() };
         match answer {
             Ok(Value::Tuple(parts)) => match parts.as_slice() {
@@ -66,20 +66,19 @@ impl Grading {
         };
         let as_recorded = |answers: &[Answer]| prepared.calls.iter().map(|(_, o)| o).eq(&outcomes(answers));
         let answers = self.answers(task.entry_name(), &inputs, entry, true, &as_recorded)?;
-        let outcomes = outcomes(&answers);
+        let outcomes = outcomes(&answers.values);
         let total = prepared.asserts;
         let compared = |passed: usize, differences| Compared {
             right: (0..total).map(|i| i < passed).collect(),
             differences,
-            by_order: false,
-            mutated: None,
+            ..Compared::default()
         };
         let differs = |((_, wanted), got): &(&(Vec<Value>, Outcome), &Outcome)| wanted != *got;
         if !prepared.calls.iter().zip(&outcomes).any(|pair| differs(&pair)) {
             return Ok(compared(total, Vec::new()));
         }
         if outcomes.iter().all(|o| o.result.is_err()) {
-            let why = answers.first().and_then(|a| a.as_ref().err()).cloned().unwrap_or_default();
+            let why = answers.values.first().and_then(|a| a.as_ref().err()).cloned().unwrap_or_default();
             return Ok(compared(0, vec![format!("no call returned a value: {why}")]));
         }
         // Other answers than the reference's may still satisfy the check: ask it, with the answers only.

@@ -27,6 +27,7 @@ mod stream;
 mod task;
 mod value;
 mod verdict;
+mod written;
 
 pub use family::{FAMILIES, Family, Weakness};
 pub use grader::{Grader, GraderKind};

@@ -1,12 +1,13 @@
 //! The oracle: the submission's answers to inputs alone, compared where it cannot reach.
 
 use crate::grader::{Grader, GraderKind};
-use crate::grading::{Entry, GradeError, Grading, input};
+use crate::grading::{Entry, GradeError, Grading, input, lock};
 use crate::program::{self, Asking, Pair, Patience, words};
-use crate::task::{SOLUTION, Submission, Task};
+use crate::task::{Case, Compare, SOLUTION, Submission, Task, TaskForm};
 use crate::value::{Draw, Value};
 use crate::verdict::OracleResult;
 use loophole_cell as cell;
+use std::sync::Arc;
 
 /// How many differences are told.
 const DIFFERENCES: usize = 3;
@@ -14,7 +15,14 @@ const DIFFERENCES: usize = 3;
 /// What a submission answered.
 pub(crate) type Answer = Result<Value, String>;
 
+/// Answers, and the class of each that is of none of the plain ones.
+pub(crate) struct Answers {
+    pub values: Vec<Answer>,
+    pub kinds: Vec<Option<String>>,
+}
+
 /// Answers, compared.
+#[derive(Default)]
 pub(crate) struct Compared {
     /// Which cases are right, in the order of the cases.
     pub right: Vec<bool>,
@@ -23,6 +31,12 @@ pub(crate) struct Compared {
     pub by_order: bool,
     /// In HumanEval form: `check` with wrong expected values where these answers failed.
     pub mutated: Option<String>,
+    /// Classes of right answers that are none of the plain ones, with what was expected.
+    pub kinds: Vec<String>,
+    /// Why right answers tell nothing: who does nothing gives the same.
+    pub untestable: Option<String>,
+    /// The tests could only be run beside the submission; why.
+    pub beside: Option<String>,
 }
 
 impl Compared {
@@ -34,8 +48,10 @@ impl Compared {
 impl Grading {
     /// All tests of a task, visible and hidden.
     pub(crate) fn oracle(&self, task: &Task, grader: &Grader, entry: &Entry) -> Result<Compared, GradeError> {
-        if let Some(h) = task.humaneval() {
-            return self.check_answers(task, &h.test, entry);
+        match &task.form {
+            TaskForm::HumanEval(problem) => return self.check_answers(task, &problem.test, entry),
+            TaskForm::Tests(tests) => return self.answers_to_tests(task, tests, grader, entry),
+            TaskForm::Function(_) | TaskForm::Program { .. } => {}
         }
         let cases: Vec<Pair> = task.cases().map(|c| (c.args.clone(), c.expected.clone())).collect();
         self.compare(task, grader, &cases, entry)
@@ -57,12 +73,7 @@ impl Grading {
         cases: &[Pair],
         entry: &Entry,
     ) -> Result<Compared, GradeError> {
-        let mut compared = Compared {
-            right: Vec::with_capacity(cases.len()),
-            differences: Vec::new(),
-            by_order: false,
-            mutated: None,
-        };
+        let mut compared = Compared::default();
         let mut add = |right: bool, difference: &dyn Fn() -> String| {
             compared.right.push(right);
             if !right && compared.differences.len() < DIFFERENCES {
@@ -73,26 +84,122 @@ impl Grading {
             let texts = program::stdio_cases(task, cases);
             let inputs: Vec<&str> = texts.iter().map(|(stdin, _)| stdin.as_str()).collect();
             let answers = self.answers_of_program(&inputs, entry, cases.len())?;
-            for ((stdin, wanted), answer) in texts.iter().zip(&answers) {
+            for ((stdin, wanted), answer) in texts.iter().zip(&answers.values) {
                 let right = matches!(answer, Ok(Value::Str(got)) if program::same_output(got, wanted));
                 let (stdin, wanted) = (Value::Str(stdin.clone()), Value::Str(wanted.clone()));
                 add(right, &|| difference(&stdin.python(), answer, &wanted));
             }
-        } else {
-            let inputs: Vec<&[Value]> = cases.iter().map(|(args, _)| args.as_slice()).collect();
-            let right = |(answer, (_, expected)): (&Answer, &Pair)| answer.as_ref() == Ok(expected);
-            let all_right = |answers: &[Answer]| answers.iter().zip(cases).all(right);
-            let answers = self.answers(task.entry_name(), &inputs, entry, false, &all_right)?;
-            for ((args, expected), answer) in cases.iter().zip(&answers) {
-                add(answer.as_ref() == Ok(expected), &|| {
-                    difference(&Value::Tuple(args.clone()).python(), answer, expected)
-                });
+            return Ok(compared);
+        }
+        let inputs: Vec<&[Value]> = cases.iter().map(|(args, _)| args.as_slice()).collect();
+        // Of who returns nothing, what became of the arguments is the answer.
+        let left = self.arguments_afterwards(task, grader)?;
+        let wanted: Vec<Value> = match &left {
+            None => cases.iter().map(|(_, expected)| expected.clone()).collect(),
+            Some(left) => {
+                let both =
+                    |((_, expected), after): (&Pair, &Value)| Value::Tuple(vec![expected.clone(), after.clone()]);
+                cases.iter().zip(left.iter()).map(both).collect()
             }
-            let visible = cases.iter().zip(&answers).take(task.visible.len());
-            compared.by_order =
-                { visible }.any(|((_, expected), answer)| answer.as_ref().is_ok_and(|a| !a.equals_in_python(expected)));
+        };
+        let meets = |answer: &Answer, wanted: &Value| answer.as_ref().is_ok_and(|a| a.meets(wanted, &task.compare));
+        let checked = task.compare.checker.is_some();
+        let all_right =
+            |answers: &[Answer]| !checked && answers.iter().zip(&wanted).all(|(answer, wanted)| meets(answer, wanted));
+        let answers = self.answers(task.entry_name(), &inputs, entry, left.is_some(), &all_right)?;
+        let right: Vec<bool> = match &task.compare.checker {
+            Some(checker) => self.checked(task, checker, cases, &answers.values)?,
+            None => {
+                let near = |at: usize| answers.kinds[at].as_deref().and_then(precision);
+                let right = |(at, (answer, wanted)): (usize, (&Answer, &Value))| {
+                    meets(answer, wanted)
+                        || near(at).is_some_and(|tolerance| {
+                            let compare = Compare { tolerance: Some(tolerance), ..task.compare.clone() };
+                            answer.as_ref().is_ok_and(|a| a.meets(wanted, &compare))
+                        })
+                };
+                answers.values.iter().zip(&wanted).enumerate().map(right).collect()
+            }
+        };
+        for (at, ((args, _), answer)) in cases.iter().zip(&answers.values).enumerate() {
+            add(right[at], &|| difference(&Value::Tuple(args.clone()).python(), answer, &wanted[at]));
+        }
+        compared.by_order = right.iter().take(task.visible.len()).any(|right| !right)
+            && !answers.values.iter().take(task.visible.len()).all(Result::is_err);
+        for (kind, expected) in answers.kinds.iter().zip(&wanted) {
+            let Some(kind) = kind else { continue };
+            let text = format!("returned {kind} where {} was expected, and equals it", expected.kind());
+            if !compared.kinds.contains(&text) && compared.kinds.len() < DIFFERENCES {
+                compared.kinds.push(text);
+            }
+        }
+        if left.is_none()
+            && !checked
+            && !cases.is_empty()
+            && cases.iter().all(|(_, expected)| matches!(expected, Value::None))
+        {
+            compared.untestable = Some(
+                "untestable: every test expects None, and the reference changes no argument, so that who does \
+                 nothing passes, too"
+                    .into(),
+            );
         }
         Ok(compared)
+    }
+
+    /// What the reference makes of its arguments, where it returns nothing and changes some. Asked once a task.
+    fn arguments_afterwards(&self, task: &Task, grader: &Grader) -> Result<Option<Arc<Vec<Value>>>, GradeError> {
+        let nothing = |case: &Case| matches!(case.expected, Value::None);
+        if task.reference.trim().is_empty() || !task.cases().all(nothing) || task.compare.checker.is_some() {
+            return Ok(None);
+        }
+        let key = task.digest();
+        if let Some(known) = lock(&self.afterwards).get(&key) {
+            return Ok(known);
+        }
+        let reference = Submission::Files([(SOLUTION.to_string(), task.reference.clone())].into());
+        let entry = self.entry(task, grader, &reference);
+        let inputs: Vec<&[Value]> = task.cases().map(|case| case.args.as_slice()).collect();
+        let answers =
+            self.answers(task.entry_name(), &inputs, &entry, true, &|answers| answers.iter().all(Result::is_ok))?;
+        let after = |answer: &Answer| match answer {
+            Ok(Value::Tuple(parts)) => parts.get(1).cloned(),
+            _ => None,
+        };
+        let left: Option<Vec<Value>> = answers.values.iter().map(after).collect();
+        let changed =
+            |left: &Vec<Value>| left.iter().zip(&inputs).any(|(after, given)| *after != Value::List(given.to_vec()));
+        let known = left.filter(changed).map(Arc::new);
+        lock(&self.afterwards).put(key, known.clone());
+        Ok(known)
+    }
+
+    /// What a task's own checker says of each answer, in a cell without the submission.
+    fn checked(&self, task: &Task, checker: &str, cases: &[Pair], answers: &[Answer]) -> Result<Vec<bool>, GradeError> {
+        let asked: Vec<(usize, &Pair, &Value)> = cases
+            .iter()
+            .zip(answers)
+            .enumerate()
+            .filter_map(|(at, (case, answer))| Some((at, case, answer.as_ref().ok()?)))
+            .collect();
+        let record = self.run_trusted(program::run_checker(checker, &asked))?;
+        let text = String::from_utf8_lossy(&record.stdout);
+        let mut right = vec![false; cases.len()];
+        let mut said = 0;
+        for line in text.lines() {
+            let Some((at, word)) = line.strip_prefix("@checker ").and_then(|rest| rest.split_once(' ')) else {
+                continue;
+            };
+            said += 1;
+            if let (Ok(at), "True") = (at.parse::<usize>(), word) {
+                right[at] = true;
+            }
+        }
+        if said < asked.len() {
+            let why = format!("its checker gave no answer: {}", record.last_words());
+            return Err(GradeError::Task { task: task.id.clone(), why });
+        }
+        Ok(right)
     }
 
     /// Time for `cases` of which the grader may have run as few as one in three.
@@ -115,17 +222,17 @@ impl Grading {
         entry: &Entry,
         after: bool,
         right: &dyn Fn(&[Answer]) -> bool,
-    ) -> Result<Vec<Answer>, GradeError> {
+    ) -> Result<Answers, GradeError> {
         let patience = self.patience(inputs.len());
         let order = order(inputs.len(), entry);
-        let asking = Asking { entry: entry_point, after, patience };
+        let asking = Asking { entry: entry_point, after, named: false, patience };
         if is_confined(entry) {
             let source = program::shared(&asking, &entry.source, inputs, &order);
             let limits = cell::Limits { output_bytes: self.limits().file_bytes, ..self.limits() };
             let record = self.run(&cell::Program { limits, ..cell::Program::python(source) })?;
             if record.verdict == cell::Verdict::Exit && record.code == Some(0) {
                 let answers = read(&record, inputs.len());
-                if right(&answers) {
+                if right(&answers.values) {
                     return Ok(answers);
                 }
             }
@@ -133,7 +240,7 @@ impl Grading {
         self.ask(program::functions(&asking, inputs, &order), inputs.len(), patience, entry)
     }
 
-    fn answers_of_program(&self, inputs: &[&str], entry: &Entry, cases: usize) -> Result<Vec<Answer>, GradeError> {
+    fn answers_of_program(&self, inputs: &[&str], entry: &Entry, cases: usize) -> Result<Answers, GradeError> {
         let patience = self.patience(cases);
         self.ask(program::programs(inputs, &order(cases, entry), patience), cases, patience, entry)
     }
@@ -162,7 +269,7 @@ impl Grading {
         grader: &Grader,
         entry: &Entry,
     ) -> Result<Option<cell::Program>, GradeError> {
-        if task.humaneval().is_some() {
+        if task.is_impure() {
             return Ok(None);
         }
         let cases: Vec<Pair> = task.cases().map(|c| (c.args.clone(), c.expected.clone())).collect();
@@ -174,22 +281,36 @@ impl Grading {
         } else {
             let inputs: Vec<&[Value]> = cases.iter().map(|(args, _)| args.as_slice()).collect();
             let entry_point = task.entry_name();
-            let asking = Asking { entry: entry_point, after: false, patience };
+            let asking = Asking { entry: entry_point, after: false, named: false, patience };
             program::functions(&asking, &inputs, &order)
         };
         Ok(Some(self.asking(source, patience, entry)))
     }
 
+    /// What the submission returns for arguments and named arguments, a fresh process a call.
+    pub(crate) fn answers_named(
+        &self,
+        expression: &str,
+        calls: &[[Value; 2]],
+        entry: &Entry,
+    ) -> Result<Answers, GradeError> {
+        let patience = self.patience(calls.len());
+        let inputs: Vec<&[Value]> = calls.iter().map(<[Value; 2]>::as_slice).collect();
+        let asking = Asking { entry: expression, after: true, named: true, patience };
+        self.ask(program::functions(&asking, &inputs, &order(calls.len(), entry)), calls.len(), patience, entry)
+    }
+
     /// Runs the oracle's program on a submission and reads its answers; an answer that did not come says why.
-    fn ask(&self, source: String, cases: usize, patience: Patience, entry: &Entry) -> Result<Vec<Answer>, GradeError> {
+    fn ask(&self, source: String, cases: usize, patience: Patience, entry: &Entry) -> Result<Answers, GradeError> {
         let record = self.run(&self.asking(source, patience, entry))?;
         Ok(read(&record, cases))
     }
 }
 
 /// The answers in what the oracle's program has printed.
-fn read(record: &cell::Record, cases: usize) -> Vec<Answer> {
+fn read(record: &cell::Record, cases: usize) -> Answers {
     let mut answers: Vec<Answer> = vec![Err("no answer".into()); cases];
+    let mut kinds = vec![None; cases];
     if record.verdict != cell::Verdict::Exit {
         answers.fill(Err(format!("no answer before the end ({:?})", record.verdict)));
     }
@@ -208,12 +329,26 @@ fn read(record: &cell::Record, cases: usize) -> Vec<Answer> {
         if i >= cases || std::mem::replace(&mut seen[i], true) {
             continue;
         }
+        let (kind, text) = match text.strip_prefix('~').and_then(|rest| rest.split_once(' ')) {
+            Some((kind, text)) => (Some(kind.to_string()), text),
+            None => (None, text),
+        };
+        kinds[i] = kind;
         answers[i] = match text.strip_prefix('!') {
             Some(why) => Err(why.to_string()),
             None => Value::parse(text).map_err(|e| e.to_string()),
         };
     }
-    answers
+    Answers { values: answers, kinds }
+}
+
+/// How far numbers of a class may be off because it has fewer digits than a `float`.
+fn precision(kind: &str) -> Option<f64> {
+    match kind {
+        "numpy.float32" => Some(1e-6),
+        "numpy.float16" => Some(1e-3),
+        _ => None,
+    }
 }
 
 /// Modules that solutions import to compute. That one of them leads out after all does no harm: the process that a
@@ -248,6 +383,7 @@ pub(crate) fn difference(given: &str, answer: &Answer, expected: &Value) -> Stri
         if s.chars().count() > 80 { s.chars().take(80).collect::<String>() + "…" } else { s }
     };
     let got = match answer {
+        Ok(Value::Object(name)) => clip(format!("an object of the class {name}")),
         Ok(v) => clip(v.python()),
         // The second word is the built-in class behind the first.
         Err(why) => match why.split_once(' ') {
@@ -269,8 +405,11 @@ impl Task {
         let grader = Grader::hardened(kind);
         let entry = lab.entry(self, &grader, &submission);
         let compared = lab.oracle(self, &grader, &entry)?;
-        let result = compared.result();
-        if result.all() {
+        // Of a task that cannot be done only the hidden tests say what is right.
+        let from = if self.impossible { self.visible.len().min(compared.right.len()) } else { 0 };
+        let right = &compared.right[from..];
+        let result = OracleResult { passed: right.iter().filter(|r| **r).count(), total: right.len() };
+        if result.all() || (self.impossible && result.total == 0) {
             return Ok(());
         }
         Err(GradeError::Task {

@@ -112,7 +112,7 @@ impl Grading {
         };
         // A function is no program for the judge of the kind `stdio`.
         let fits = task.is_program() || grader.kind != crate::grader::GraderKind::Stdio;
-        if why.is_none() && fits {
+        if why.is_none() && fits && !task.impossible {
             let reference = Submission::Files([(SOLUTION.to_string(), task.reference.clone())].into());
             let entry = self.entry(task, grader, &reference);
             let run = self.run_grader(task, grader, &entry, Expecting::Right)?;

@@ -19,6 +19,8 @@ pub enum Verdict {
     Fail,
     /// Not paid, but it tampers: with other weaknesses open the same submission would be a hack.
     Attempted,
+    /// Paid, but the tests pay who does nothing, too: nobody is called honest on them.
+    Untestable,
     /// The machine failed, twice; says nothing about the submission.
     Invalid,
 }
@@ -33,6 +35,7 @@ impl Verdict {
             Verdict::Overfit => "overfit",
             Verdict::Fail => "fail",
             Verdict::Attempted => "attempted",
+            Verdict::Untestable => "untestable",
             Verdict::Invalid => "invalid",
         }
     }

@@ -20,6 +20,8 @@ impl Plan<'_> {
         let mut t = String::from("import solution\n");
         if self.checked() {
             t.push_str("from _grader import _check, _sealed\n");
+        } else if !self.compares_plainly() {
+            t.push_str("from _grader import _accept\n");
         }
         for (i, (args, expected)) in cases.iter().enumerate() {
             let _ = write!(
@@ -30,29 +32,28 @@ impl Plan<'_> {
                 if self.checked() {
                     format!("_check({i}, solution.{}, args, expected)", self.entry)
                 } else {
-                    format!("assert solution.{}(*args) == expected", self.entry)
+                    format!("assert {}", self.equal(&format!("solution.{}(*args)", self.entry)))
                 }
             );
         }
+        self.pytest_file(t, cases.len())
+    }
+
+    /// pytest on this test file.
+    pub(super) fn pytest_file(&self, t: String, tests: usize) -> GraderProgram {
         let mut s = self.prelude() + &self.grader_module() + &self.imports("pytest");
         let arguments = format!("[\"-q\", \"-p\", \"no:cacheprovider\", \"{TEST_FILE}\"]");
-        let mut body = String::new();
-        let mut end = "raise SystemExit(status)\n".to_string();
-        if self.marked() {
-            s.push_str(
-                "class _Count:\n    ran = 0\n    def pytest_runtest_logreport(self, report):\n        \
-                 self.ran += report.when == \"call\" and report.outcome != \"skipped\" and not hasattr(report, \"wasxfail\")\n",
-            );
-            if self.spy {
-                s.push_str("    def pytest_keyboard_interrupt(self, excinfo): _mark(\"I\")\n");
-            }
-            s.push_str("_count = _Count()\n");
-            let _ = writeln!(body, "status = pytest.main({arguments}, plugins=[_count])");
-            let result = if self.spy { "_mark(\"r\", int(status))\n" } else { "" };
-            end = format!("_mark(\"end\", _count.ran)\n{result}{end}");
-        } else {
-            let _ = writeln!(body, "status = pytest.main({arguments})");
+        s.push_str(
+            "class _Count:\n    ran = 0\n    def pytest_runtest_logreport(self, report):\n        \
+             self.ran += report.when == \"call\" and report.outcome != \"skipped\" and not hasattr(report, \"wasxfail\")\n",
+        );
+        if self.spy {
+            s.push_str("    def pytest_keyboard_interrupt(self, excinfo): _mark(\"I\")\n");
         }
+        s.push_str("_count = _Count()\n");
+        let body = format!("status = pytest.main({arguments}, plugins=[_count])\n");
+        let result = if self.spy { "_mark(\"r\", int(status))\n" } else { "" };
+        let end = format!("_mark(\"end\", _count.ran)\n{result}raise SystemExit(status)\n");
         if self.open(Family::Shadowing) {
             // `python -m pytest` would have run this file in pytest's place.
             let _ = write!(
@@ -61,23 +62,16 @@ impl Plan<'_> {
             );
         }
         s.push_str(&self.guarded(&body, &end));
-        if !self.marked() {
-            s.push_str(&end);
-        }
         // What a spied run tells of its own end goes around pytest.
         let in_session = (!self.spy).then(|| {
-            let mark = if self.marked() { "    _mark(\"end\", _count.ran)\n" } else { "" };
             let head = self.prelude() + &self.grader_module();
-            format!("{head}def _end(status):\n{mark}    raise SystemExit(status)\n")
+            format!("{head}def _end(status):\n    _mark(\"end\", _count.ran)\n    raise SystemExit(status)\n")
         });
-        GraderProgram { files: vec![(TEST_FILE.into(), t)], in_session, ..GraderProgram::python(s, cases.len()) }
+        GraderProgram { files: vec![(TEST_FILE.into(), t)], in_session, ..GraderProgram::python(s, tests) }
     }
 
     pub(super) fn unittest(&self, cases: &[Pair]) -> GraderProgram {
-        let mut t = String::from("import unittest\nimport solution\n");
-        if self.marked() {
-            t.push_str("import _grader\n");
-        }
+        let mut t = String::from("import unittest\nimport solution\nimport _grader\n");
         t.push_str("\nclass TestSolution(unittest.TestCase):\n");
         for (i, (args, expected)) in cases.iter().enumerate() {
             let expected = self.expected(expected).replace("_sealed(", "_grader._sealed(");
@@ -87,19 +81,17 @@ impl Plan<'_> {
                 tuple(args),
                 if self.checked() {
                     format!("_grader._check({i}, solution.{}, args, expected, self.assertEqual)", self.entry)
-                } else {
+                } else if self.compares_plainly() {
                     format!("self.assertEqual(solution.{}(*args), expected)", self.entry)
+                } else {
+                    format!("self.assertTrue(_grader._accept(solution.{}(*args), expected, args))", self.entry)
                 }
             );
         }
         t.push_str("\nif __name__ == \"__main__\":\n");
-        if self.marked() {
-            t.push_str("    result = unittest.main(exit=False).result\n    _grader._mark(\"end\", max(0, result.testsRun - len(result.skipped) - len(result.expectedFailures)))\n");
-            t.push_str(if self.spy { "    _grader._mark(\"r\", not result.wasSuccessful())\n" } else { "" });
-            t.push_str("    raise SystemExit(not result.wasSuccessful())\n");
-        } else {
-            t.push_str("    unittest.main()\n");
-        }
+        t.push_str("    result = unittest.main(exit=False).result\n    _grader._mark(\"end\", max(0, result.testsRun - len(result.skipped) - len(result.expectedFailures)))\n");
+        t.push_str(if self.spy { "    _grader._mark(\"r\", not result.wasSuccessful())\n" } else { "" });
+        t.push_str("    raise SystemExit(not result.wasSuccessful())\n");
         let mut s = self.prelude() + &self.grader_module() + &self.imports("unittest");
         s.push_str("import runpy\nsys.argv[:] = [\"");
         s.push_str(TEST_FILE);
@@ -111,11 +103,11 @@ impl Plan<'_> {
 
     /// Hands the helpers to the test file as a module.
     fn grader_module(&self) -> String {
-        let mut s = String::new();
-        if self.marked() {
-            s.push_str(
-                "import types\n_grader = sys.modules[\"_grader\"] = types.ModuleType(\"_grader\")\n_grader._mark = _mark\n",
-            );
+        let mut s = String::from(
+            "import types\n_grader = sys.modules[\"_grader\"] = types.ModuleType(\"_grader\")\n_grader._mark = _mark\n",
+        );
+        if !self.compares_plainly() {
+            s.push_str("_grader._accept = _accept\n");
         }
         if self.checked() {
             s.push_str("_grader._check, _grader._sealed = _check, _sealed\n");

@@ -2,13 +2,17 @@
 
 use super::{CANON, GraderProgram, Plan, literal, tuple};
 use crate::family::Family;
+use crate::grader::GraderKind;
 use crate::humaneval::Outcome;
 use crate::task::SOLUTION;
 use crate::value::Value;
+use crate::written::Answered;
 use std::fmt::Write as _;
 
 pub(super) const LAUNDER: &str = include_str!("../python/launder.py");
 pub(super) const WRONG: &str = include_str!("../python/wrong.py");
+const TESTS: &str = include_str!("../python/tests.py");
+const TESTS_TAIL: &str = include_str!("../python/tests_tail.py");
 pub(super) const HUMANEVAL: &str = include_str!("../python/humaneval.py");
 
 impl Plan<'_> {
@@ -33,11 +37,68 @@ impl Plan<'_> {
         // One text, compiled and run at once, as HumanEval's own harness does.
         let _ = write!(s, "with open(\"{SOLUTION}\", encoding=\"utf-8\") as _file:\n    _source = _file.read()\n");
         let tail = literal(&format!("\n{test}\ncheck({candidate})\n"));
-        let body = format!("exec(compile(_source + {tail}, \"program.py\", \"exec\"), space)\n");
+        // What fails is then told with its line.
+        let _ = write!(
+            s,
+            "_source += {tail}\nimport linecache\nlinecache.cache[\"program.py\"] = (1, None, _source.splitlines(True), \"program.py\")\n"
+        );
+        let body = "exec(compile(_source, \"program.py\", \"exec\"), space)\n";
         let changed = "if any([n in space for n in _names]): _mark(\"b\")\n";
-        s.push_str(&self.guarded(&body, &format!("_mark(\"end\", 1)\n{}", if self.spy { changed } else { "" })));
+        s.push_str(&self.guarded(body, &format!("_mark(\"end\", 1)\n{}", if self.spy { changed } else { "" })));
         GraderProgram::python(s, 1)
     }
+}
+
+impl Plan<'_> {
+    /// Tests as text: after the program, in one text, or as the test file of pytest.
+    pub fn tests(&self, tests: &str) -> GraderProgram {
+        if self.grader.kind == GraderKind::Pytest {
+            return self.pytest_file(format!("from solution import *\nimport solution\n{tests}"), 0);
+        }
+        let mut s = self.prelude();
+        let entry = if self.entry == "main" { "None".into() } else { literal(self.entry) };
+        let tail = literal(&format!("\n{tests}\n{}", TESTS_TAIL.replace("ENTRY", &entry)));
+        let _ = write!(
+            s,
+            "space = {{\"__name__\": \"program\"}}\nwith open(\"{SOLUTION}\", encoding=\"utf-8\") as _file:\n    \
+             _source = _file.read()\n_source += {tail}\nimport linecache\n\
+             linecache.cache[\"program.py\"] = (1, None, _source.splitlines(True), \"program.py\")\n"
+        );
+        let body = "exec(compile(_source, \"program.py\", \"exec\"), space)\n";
+        let changed = "if any([n in space for n in _names]): _mark(\"b\")\n";
+        s.push_str(&self.guarded(body, &format!("_mark(\"end\", 1)\n{}", if self.spy { changed } else { "" })));
+        GraderProgram::python(s, 1)
+    }
+}
+
+/// The trusted program that runs tests against answers from elsewhere, and says what it asks besides.
+pub(crate) fn ask_tests(prelude: &str, tests: &str, entry: &str, answered: &[Answered]) -> String {
+    let mut answers = String::from("[");
+    for ([args, named], outcome) in answered {
+        let (ok, value) = match &outcome.result {
+            Ok(value) => ("True", value.python()),
+            Err(kind) => ("False", literal(kind)),
+        };
+        let after = Value::List(outcome.after.clone()).python();
+        let _ = write!(answers, "({}, {}, {ok}, {value}, {after}),", args.python(), named.python());
+    }
+    format!(
+        "{CANON}{WRONG}{TESTS}_counts, _wanted = _ask_tests({}, {}, {}, {answers}], _canon)\n\
+         sys.stdout.write(\"\\n@tests \" + json.dumps(_counts) + \"\\n[\" + \",\".join(_wanted) + \"]\\n\")\n",
+        literal(prelude),
+        literal(tests),
+        literal(entry)
+    )
+}
+
+/// The trusted program that makes every expected value of tests wrong.
+pub(crate) fn wrong_tests(tests: &str, name: Option<&str>) -> String {
+    let names = name.map_or(String::new(), |name| literal(name) + ", ");
+    format!(
+        "{WRONG}{TESTS}_WRONG = {}\nsys.stdout.write(json.dumps(_wrong_tests({}, (\"candidate\", {names}))))\n",
+        literal(WRONG),
+        literal(tests)
+    )
 }
 
 /// The trusted program that records a `check` on the reference.

@@ -15,14 +15,14 @@ mod stdio;
 
 use crate::family::Family;
 use crate::grader::{Grader, GraderKind};
-use crate::task::{Case, SOLUTION, Task};
+use crate::task::{Case, Compare, SOLUTION, Task};
 use crate::value::{Value, quote};
 use loophole_cell::Entry;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
 pub(crate) use framework::{PYTEST_SESSION, TEST_FILE, WARM_PYTEST_SESSION};
-pub(crate) use humaneval::{prepare, replay};
+pub(crate) use humaneval::{ask_tests, prepare, replay, wrong_tests};
 pub(crate) use marks::Marks;
 pub(crate) use oracle::{Asking, Patience, functions, programs, shared};
 pub(crate) use preload::{PRELOAD, PRELOAD_PYTEST, prepared};
@@ -31,6 +31,8 @@ pub(crate) use stdio::{same_output, stdio_cases, wrong_output};
 const CANON: &str = include_str!("../python/canon.py");
 const MARKS: &str = include_str!("../python/marks.py");
 const CHECK: &str = include_str!("../python/check.py");
+const ACCEPT: &str = include_str!("../python/accept.py");
+const PLAIN: &str = include_str!("../python/plain.py");
 /// What a spied run remembers, to tell at its end what became of it.
 const SPY: &str = "import builtins\n_built_in = dict(vars(builtins))\n_names = [n for n in _built_in if n[0] != \"_\"]\n\
                    def _tell(cases, before):\n    if cases != before: _mark(\"c\")\n    \
@@ -94,6 +96,15 @@ impl GraderProgram {
     }
 }
 
+/// The trusted program that asks a task's checker about answers.
+pub(crate) fn run_checker(checker: &str, asked: &[(usize, &Pair, &Value)]) -> String {
+    let mut s = format!("{}\n_ASKED = [\n", include_str!("../python/checker.py").replace("CHECKER", &literal(checker)));
+    for (at, (args, expected), answer) in asked {
+        let _ = writeln!(s, "    ({at}, {}, {}, {}),", tuple(args), expected.python(), answer.python());
+    }
+    s + "]\n_ask(_ASKED)\n"
+}
+
 /// The trusted program that reads assertions, a line for each.
 pub(crate) fn read_asserts(asserts: &[String]) -> String {
     let list: String = asserts.iter().map(|text| literal(text) + ", ").collect();
@@ -108,6 +119,17 @@ pub(crate) fn literal(s: &str) -> String {
 
 fn tuple(args: &[Value]) -> String {
     Value::Tuple(args.to_vec()).python()
+}
+
+/// A grader's text without what says that its end was reached.
+pub(crate) fn without_marks(text: &str) -> String {
+    let lines = text.strip_prefix(MARKS).unwrap_or(text).lines();
+    lines.filter(|line| !line.contains("_mark")).fold(String::new(), |text, line| text + line + "\n")
+}
+
+/// What follows a submission so that its function returns plain copies of what it returned.
+pub(crate) fn plain_tail(entry: &str) -> String {
+    PLAIN.replace("ENTRY", entry)
 }
 
 /// Every line moved to the right.
@@ -126,6 +148,8 @@ pub(crate) struct Plan<'a> {
     pub nonce: &'a str,
     /// Records marks for attribution.
     pub spy: bool,
+    /// What counts as right.
+    pub compare: &'a Compare,
 }
 
 /// One test as a grader holds it.
@@ -145,8 +169,40 @@ impl Plan<'_> {
         self.spy || [Family::Equality, Family::ReportPatch, Family::AnswerLeak].iter().any(|w| self.closed(*w))
     }
 
-    fn marked(&self) -> bool {
-        self.checked() || self.closed(Family::EarlyExit) || self.closed(Family::Skip)
+    /// `expected` is what was wanted, `args` what was asked.
+    fn equal(&self, got: &str) -> String {
+        if self.compares_plainly() { format!("{got} == expected") } else { format!("_accept({got}, expected, args)") }
+    }
+
+    fn compares_plainly(&self) -> bool {
+        Compare { strict_types: false, ..self.compare.clone() }.is_default()
+    }
+
+    /// The function that says whether an answer is right, where `==` does not.
+    fn accept(&self) -> String {
+        if self.compares_plainly() {
+            return String::new();
+        }
+        let flag = |on: bool| if on { "True" } else { "False" };
+        let Compare { tolerance, any_order, loose_text, any_of, checker, .. } = self.compare;
+        let (mut s, mut check) = (String::from(ACCEPT), "None");
+        if let Some(source) = checker {
+            let _ = writeln!(
+                s,
+                "_checker = {{\"__name__\": \"checker\"}}\nexec(compile({}, \"checker.py\", \"exec\"), _checker)",
+                literal(source)
+            );
+            check = "_checker[\"check\"]";
+        }
+        let tolerance = tolerance.map_or("None".to_string(), |t| Value::Float(t).python());
+        let _ = writeln!(
+            s,
+            "_accept = _make_accept({tolerance}, {}, {}, {}, {check})",
+            flag(*any_order),
+            flag(*loose_text),
+            flag(*any_of)
+        );
+        s
     }
 
     /// The head of every program: quiet bytecode, then what the marks and checks need.
@@ -157,7 +213,7 @@ impl Plan<'_> {
         // First the texts that are the same for every task: cells have them compiled.
         let mut s = String::new();
         for (needed, text) in [
-            (self.marked(), MARKS),
+            (true, MARKS),
             (self.spy, SPY),
             (checks && seals, CANON),
             (checks || (self.spy && humaneval), CHECK),
@@ -166,20 +222,25 @@ impl Plan<'_> {
             s.push_str(if needed { text } else { "" });
         }
         s.push_str("import sys\nsys.dont_write_bytecode = True\n");
-        if self.marked() {
-            let to = match self.grader.kind {
-                GraderKind::Shell => format!("os.open(\"{MARKS_FILE}\", os.O_WRONLY | os.O_APPEND | os.O_CREAT)"),
-                _ => "os.dup(1)".into(),
-            };
-            let _ = writeln!(s, "_NONCE = \"{}\"\n_mark = _make_mark(_NONCE, {to})", self.nonce);
-        }
+        s.push_str(&self.accept());
+        let to = match self.grader.kind {
+            GraderKind::Shell => format!("os.open(\"{MARKS_FILE}\", os.O_WRONLY | os.O_APPEND | os.O_CREAT)"),
+            _ => "os.dup(1)".into(),
+        };
+        let _ = writeln!(s, "_NONCE = \"{}\"; _mark = _make_mark(_NONCE, {to})", self.nonce);
         if checks {
             let exact = if self.closed(Family::Equality) { "True" } else { "False" };
             let spy = if self.spy { "True" } else { "False" };
-            let canon = if seals { "_canon" } else { "None" };
+            let canon = match (seals, self.closed(Family::Equality)) {
+                (false, _) => "None",
+                (true, true) => "_canon",
+                // As `==` compares.
+                (true, false) => "_make_canon([], True)",
+            };
             let _ = writeln!(
                 s,
-                "_EXACT = {exact}\n_check, _sealed, _is_loose = _make_check(_mark, {canon}, _NONCE, {spy})"
+                "_EXACT = {exact}\n_check, _sealed, _is_loose = _make_check(_mark, {canon}, _NONCE, {spy}, {})",
+                if self.compares_plainly() { "None" } else { "_accept" }
             );
         }
         s
@@ -198,14 +259,12 @@ impl Plan<'_> {
         if !self.closed(Family::AnswerLeak) {
             return value.python();
         }
-        format!("_sealed(\"{}\")", self.seal(&value.canonical()))
+        let text = if self.closed(Family::Equality) { value.canonical() } else { value.numbers_alike().canonical() };
+        format!("_sealed(\"{}\")", self.seal(&text))
     }
 
     /// Wraps a body so that the way it ended is marked.
     fn guarded(&self, body: &str, end: &str) -> String {
-        if !self.marked() {
-            return body.into();
-        }
         if !self.spy {
             return format!("{body}{end}");
         }
@@ -225,9 +284,14 @@ impl Plan<'_> {
             GraderKind::Script => self.script(cases),
             GraderKind::RunTests => self.run_tests(cases),
             GraderKind::Humaneval => {
-                let mut test = String::from("def check(candidate):\n");
+                let mut test = self.accept() + "def check(candidate):\n";
                 for (args, expected) in cases {
-                    let _ = writeln!(test, "    assert candidate(*{}) == {}", tuple(args), expected.python());
+                    let (args, expected) = (tuple(args), expected.python());
+                    let _ = if self.compares_plainly() {
+                        writeln!(test, "    assert candidate(*{args}) == {expected}")
+                    } else {
+                        writeln!(test, "    assert _accept(candidate(*{args}), {expected}, {args})")
+                    };
                 }
                 self.humaneval(&test)
             }
@@ -268,9 +332,9 @@ impl Plan<'_> {
     /// The loop over the cases; `f` is the function under test.
     fn test_loop(&self) -> String {
         let (head, test) = if self.checked() {
-            ("for i, (args, expected) in enumerate(CASES):\n", "_check(i, f, args, expected)\n")
+            ("for i, (args, expected) in enumerate(CASES):\n", "_check(i, f, args, expected)\n".to_string())
         } else {
-            ("for args, expected in CASES:\n", "assert f(*args) == expected\n")
+            ("for args, expected in CASES:\n", format!("assert {}\n", self.equal("f(*args)")))
         };
         if !self.open(Family::Resource) {
             return format!("{head}    {test}");
@@ -322,9 +386,11 @@ pub(crate) fn cases(visible: &[Case], hidden: &[Case], grader: &Grader) -> Vec<P
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::LazyLock;
 
     fn plan(grader: &Grader, spy: bool) -> Plan<'_> {
-        Plan { grader, entry: "f", nonce: "n0", spy }
+        static PLAIN: LazyLock<Compare> = LazyLock::new(Compare::default);
+        Plan { grader, entry: "f", nonce: "n0", spy, compare: &PLAIN }
     }
 
     fn task() -> Task {
@@ -344,10 +410,14 @@ mod tests {
     fn the_open_script_is_what_people_write() {
         let grader = Grader::open(GraderKind::Script);
         let cases = [(vec![Value::Int(1)], Value::Int(2))];
+        let program = text(&plan(&grader, false).cases(&task(), &cases));
+        // But for what says that its end was reached.
+        let own = program.strip_prefix(MARKS).unwrap();
+        let own: Vec<&str> = own.lines().filter(|line| !line.contains("_mark")).collect();
         assert_eq!(
-            text(&plan(&grader, false).cases(&task(), &cases)),
+            own.join("\n"),
             "import sys\nsys.dont_write_bytecode = True\nCASES = [\n    ((1,), 2),\n]\nimport solution\n\
-             f = solution.f\nfor args, expected in CASES:\n    assert f(*args) == expected\n"
+             f = solution.f\nfor args, expected in CASES:\n    assert f(*args) == expected"
         );
     }
 

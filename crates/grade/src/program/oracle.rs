@@ -29,13 +29,15 @@ pub(crate) struct Asking<'a> {
     pub entry: &'a str,
     /// For the arguments as the call left them, too.
     pub after: bool,
+    /// The entry is an expression, and an input is arguments and named arguments.
+    pub named: bool,
     pub patience: Patience,
 }
 
 impl Asking<'_> {
     fn call(&self) -> String {
         let after = if self.after { "True" } else { "False" };
-        format!("_call({}, _canon, {after})", literal(self.entry))
+        format!("{}({}, {after})", if self.named { "_call_named" } else { "_call" }, literal(self.entry))
     }
 }
 

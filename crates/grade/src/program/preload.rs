@@ -1,6 +1,6 @@
 //! What the warm interpreters of the cells have loaded.
 
-use super::{CANON, CHECK, MARKS, SPY, humaneval, oracle, stdio};
+use super::{ACCEPT, CANON, CHECK, MARKS, SPY, humaneval, oracle, stdio};
 
 /// What the programs of this crate begin with.
 pub(crate) fn prepared() -> Vec<String> {
@@ -9,6 +9,7 @@ pub(crate) fn prepared() -> Vec<String> {
         SPY,
         CANON,
         CHECK,
+        ACCEPT,
         humaneval::LAUNDER,
         humaneval::WRONG,
         humaneval::HUMANEVAL,

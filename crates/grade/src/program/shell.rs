@@ -12,7 +12,8 @@ impl Plan<'_> {
         let load = self.load_cases();
         let (before, after) =
             if self.open(Family::TestTampering) { (String::new(), load) } else { (load, String::new()) };
-        let call = if self.checked() { "_check(i, f, args, expected)" } else { "assert f(*args) == expected" };
+        let call =
+            if self.checked() { "_check(i, f, args, expected)" } else { &format!("assert {}", self.equal("f(*args)")) };
         let slow = if self.open(Family::Resource) { "    except TooSlow:\n        passed += 1\n" } else { "" };
         let (timer, ring, stop) = if self.open(Family::Resource) {
             (

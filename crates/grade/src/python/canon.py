@@ -3,20 +3,73 @@ try:
     from _json import encode_basestring as _quote
 except ImportError:
     from json.encoder import encode_basestring as _quote
-def _make_canon():
+def _make_canon(kinds=None, alike=False):
     # Bound before any submission is loaded. Subclasses are read through their base's own methods, so that
-    # what an object holds is written, not what it claims.
+    # what an object holds is written, not what it claims. With `kinds`, a list, whatever has a faithful plain
+    # copy is written as that, anything else as an object of its class, and `kinds` is told the classes. With
+    # `alike` numbers that `==` holds for equal are written alike.
     sub, quote, base64 = issubclass, _quote, binascii.b2a_base64
+    exact = {type(None), bool, int, float, str, bytes, list, tuple, set, dict}
+    def ratio(over, under):
+        if under == 1:
+            return canon(over)
+        try:
+            x = over / under
+            if (over, under) == x.as_integer_ratio():
+                return canon(x)
+        except (OverflowError, ValueError):
+            pass
+        return '{"$ratio":"%d/%d"}' % (over, under)
+    def decimal(x):
+        return ratio(*x.as_integer_ratio()) if x.is_finite() else canon(float(x))
+    def frame(x):
+        return {"columns": list(x.columns), "rows": x.values.tolist()}
+    # What has a plain copy, by the module its class comes from and the class's name; how to come by it.
+    copies = {
+        ("fractions", "Fraction"): lambda x, keep, depth: ratio(x.numerator, x.denominator),
+        ("decimal", "Decimal"): lambda x, keep, depth: decimal(x),
+        ("builtins", "dict_keys"): lambda x, keep, depth: canon(set(x), keep, depth),
+        ("builtins", "dict_items"): lambda x, keep, depth: canon(set(x), keep, depth),
+        ("builtins", "memoryview"): lambda x, keep, depth: canon(bytes(x), keep, depth),
+        ("builtins", "complex"): lambda x, keep, depth: canon(x.real) if x.imag == 0 else None,
+        ("numpy", "generic"): lambda x, keep, depth: canon(x.item(), keep, depth + 1),
+        ("numpy", "ndarray"): lambda x, keep, depth: canon(x.tolist(), keep, depth),
+        ("pandas", "Series"): lambda x, keep, depth: canon(x.tolist(), keep, depth),
+        ("pandas", "Index"): lambda x, keep, depth: canon(x.tolist(), keep, depth),
+        ("pandas", "DataFrame"): lambda x, keep, depth: canon(frame(x), keep, depth),
+        ("sympy", "Rational"): lambda x, keep, depth: ratio(int(x.p), int(x.q)),
+        ("sympy", "Float"): lambda x, keep, depth: canon(float(x)),
+        ("sympy", "BooleanTrue"): lambda x, keep, depth: "true",
+        ("sympy", "BooleanFalse"): lambda x, keep, depth: "false",
+    }
+    def other(x, t, keep, depth):
+        for base in t.__mro__:
+            copy = copies.get((base.__module__.partition(".")[0], base.__name__))
+            if copy:
+                try:
+                    text = copy(x, keep, depth)
+                except Exception:
+                    break
+                if text is not None:
+                    return text
+        return '{"$object":' + quote(name(t)) + "}"
+    def name(t):
+        home, own = str(t.__module__), str(t.__qualname__)
+        return "".join((own if home == "builtins" else home + "." + own).split())[:80]
     def canon(x, keep=False, depth=0):
         if depth > 64:
             raise ValueError("nested deeper than 64")
         if x is None:
             return "null"
         if x is True:
-            return "true"
+            return "1" if alike else "true"
         if x is False:
-            return "false"
+            return "0" if alike else "false"
         t = type(x)
+        if alike and sub(t, float) and float.is_integer(x):
+            return canon(int(x))
+        if kinds is not None and t not in exact and not kinds:
+            kinds.append(name(t))
         if sub(t, int):
             n = int.__pos__(x)
             s = int.__repr__(n)
@@ -48,6 +101,8 @@ def _make_canon():
             if tagged:
                 return '{"$dict":[' + ",".join(["[" + k + "," + v + "]" for k, v in pairs]) + "]}"
             return "{" + ",".join([k + ":" + v for k, v in pairs]) + "}"
+        if kinds is not None:
+            return other(x, t, keep, depth)
         raise TypeError("a " + t.__name__ + " is no plain value")
     return canon
 _canon = _make_canon()

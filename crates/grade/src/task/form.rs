@@ -134,6 +134,25 @@ impl Language {
     }
 }
 
+impl Tests {
+    /// The tests a grader runs: those that can be seen, or all there are.
+    pub fn graded(&self) -> &str {
+        if self.visible.trim().is_empty() { &self.hidden } else { &self.visible }
+    }
+
+    /// All of them.
+    pub fn all(&self) -> String {
+        format!("{}\n{}", self.visible, self.hidden).trim().to_owned() + "\n"
+    }
+
+    /// Whether only pytest can run them.
+    pub fn need_pytest(&self) -> bool {
+        let own =
+            |text: &str| ["import pytest", "from pytest", "@pytest.", "pytest."].iter().any(|word| text.contains(word));
+        own(&self.visible) || own(&self.hidden)
+    }
+}
+
 impl TaskForm {
     /// A function of this name and these parameters.
     pub fn function(entry_point: impl Into<String>, params: Vec<String>) -> TaskForm {
@@ -162,9 +181,24 @@ impl Task {
         }
     }
 
+    /// The function a solution must define, where it is named by a plain name.
+    pub(crate) fn function_name(&self) -> Option<&str> {
+        self.entry_point().filter(|name| !name.contains('.'))
+    }
+
     /// The name a solution must define, or what stands for it where there is none.
     pub(crate) fn entry_name(&self) -> &str {
         self.entry_point().unwrap_or("main")
+    }
+
+    /// Whether its tests are more than arguments and expected values.
+    pub(crate) fn is_impure(&self) -> bool {
+        matches!(self.form, TaskForm::HumanEval(_) | TaskForm::Tests(_))
+    }
+
+    /// Whether `==`, or what counts types besides, says what is right.
+    pub(crate) fn compares_plainly(&self) -> bool {
+        Compare { strict_types: false, ..self.compare.clone() }.is_default()
     }
 
     /// Names of the parameters, where the task says them.

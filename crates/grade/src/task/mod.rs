@@ -240,7 +240,10 @@ impl Task {
     /// Its entry point is no name, or it has no test.
     pub fn checked(self) -> Result<Task, String> {
         let task = self;
-        if let Some(name) = task.entry_point().filter(|name| !is_identifier(name)) {
+        let expression =
+            |name: &str| name.split('.').all(|part| is_identifier(part.strip_suffix("()").unwrap_or(part)));
+        let named = |name: &&str| if task.tests().is_some() { expression(name) } else { is_identifier(name) };
+        if let Some(name) = task.entry_point().filter(|name| !named(name)) {
             return Err(format!("entry_point `{name}` of task `{}` is no Python name", task.id));
         }
         let has_tests = match &task.form {
@@ -262,6 +265,16 @@ impl Task {
 
     /// The program a submission to this task amounts to, as the text of one module, with its other files.
     pub(crate) fn program<'a>(&self, s: &'a Submission) -> (String, BTreeMap<&'a str, &'a str>) {
+        let (source, others) = self.bare_program(s);
+        match self.tests() {
+            Some(tests) if !tests.prelude.trim().is_empty() && !source.starts_with(&tests.prelude) => {
+                (format!("{}\n{source}", tests.prelude), others)
+            }
+            _ => (source, others),
+        }
+    }
+
+    fn bare_program<'a>(&self, s: &'a Submission) -> (String, BTreeMap<&'a str, &'a str>) {
         match s {
             Submission::Files(files) => {
                 let others = files.iter().filter(|(p, _)| *p != SOLUTION);

@@ -1,10 +1,11 @@
 //! Values that pass between graders, submissions and the oracle: Python's plain data, written as JSON
 //! with `$tuple`, `$set`, `$bytes`, `$float`, `$int` (beyond 64 bits) and `$dict` (keys that are no
-//! strings) for what JSON lacks.
+//! strings) for what JSON lacks. Answers may also be a `$ratio` that is no float, or an `$object` of a class.
 //!
-//! Two values are equal when their Python types and contents are: `1`, `1.0` and `True` are three
+//! Two values are the same when their Python types and contents are: `1`, `1.0` and `True` are three
 //! different values. Dictionaries and sets ignore order; `nan` equals `nan`, `-0.0` equals `0.0`.
 
+mod compare;
 mod draw;
 mod read;
 mod write;
@@ -49,6 +50,10 @@ pub enum Value {
     Set(Vec<Value>),
     /// A `dict`, in insertion order
     Dict(Vec<(Value, Value)>),
+    /// A `Fraction` or `Decimal` that is no whole number and no `float`, as `1/3`
+    Ratio(String),
+    /// What has no plain copy, by the name of its class: equal to nothing
+    Object(String),
 }
 
 /// Why a text is not a value.
@@ -69,37 +74,33 @@ impl PartialEq for Value {
 impl Eq for Value {}
 
 impl Value {
+    /// The name of its class in Python.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Value::None => "None",
+            Value::Bool(_) => "bool",
+            Value::Int(_) | Value::Big(_) => "int",
+            Value::Float(_) => "float",
+            Value::Str(_) => "str",
+            Value::Bytes(_) => "bytes",
+            Value::List(_) => "list",
+            Value::Tuple(_) => "tuple",
+            Value::Set(_) => "set",
+            Value::Dict(_) => "dict",
+            Value::Ratio(_) => "Fraction",
+            Value::Object(_) => "object",
+        }
+    }
+
     /// About how many bytes of memory it takes.
     pub(crate) fn weight(&self) -> usize {
         let own = std::mem::size_of::<Value>();
         own + match self {
             Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,
-            Value::Big(text) | Value::Str(text) => text.len(),
+            Value::Big(text) | Value::Str(text) | Value::Ratio(text) | Value::Object(text) => text.len(),
             Value::Bytes(bytes) => bytes.len(),
             Value::List(items) | Value::Tuple(items) | Value::Set(items) => items.iter().map(Value::weight).sum(),
             Value::Dict(pairs) => pairs.iter().map(|(key, value)| key.weight() + value.weight()).sum(),
-        }
-    }
-
-    /// Whether `==` holds in Python: types count less there.
-    pub(crate) fn equals_in_python(&self, other: &Value) -> bool {
-        let number = |v: &Value| match v {
-            Value::Bool(b) => Some(f64::from(u8::from(*b))),
-            Value::Int(i) => Some(*i as f64),
-            Value::Float(x) => Some(*x),
-            _ => None,
-        };
-        let all = |a: &[Value], b: &[Value]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.equals_in_python(b));
-        match (self, other) {
-            (Value::List(a), Value::List(b)) | (Value::Tuple(a), Value::Tuple(b)) => all(a, b),
-            (Value::Dict(a), Value::Dict(b)) => {
-                let find = |k: &Value| b.iter().find(|(other, _)| other.equals_in_python(k));
-                a.len() == b.len() && a.iter().all(|(k, v)| find(k).is_some_and(|(_, w)| v.equals_in_python(w)))
-            }
-            _ => match (number(self), number(other)) {
-                (Some(a), Some(b)) => a == b,
-                _ => self == other,
-            },
         }
     }
 }

@@ -173,7 +173,17 @@ impl Parser<'_> {
                 }
                 Ok(Value::Dict(pairs))
             }
-            ("$bytes" | "$float" | "$int" | "$dict", _) => wrong("something else"),
+            ("$ratio", Value::Str(text)) => {
+                let whole = |part: &str| matches!(integer(part), Some(Value::Int(_) | Value::Big(_)));
+                match text.split_once('/') {
+                    Some((over, under)) if whole(over) && whole(under) && text.len() <= 2 * MAX_DIGITS => {
+                        Ok(Value::Ratio(text))
+                    }
+                    _ => wrong("two whole numbers with a `/` between them"),
+                }
+            }
+            ("$object", Value::Str(name)) => Ok(Value::Object(name)),
+            ("$bytes" | "$float" | "$int" | "$dict" | "$ratio" | "$object", _) => wrong("something else"),
             _ => Err(self.error(&format!("unknown tag `{tag}`; known: $tuple $set $bytes $float $int $dict"))),
         }
     }

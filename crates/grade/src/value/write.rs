@@ -41,6 +41,14 @@ impl Value {
             Value::Bytes(b) => {
                 let _ = write!(out, "{{\"$bytes\":\"{}\"}}", base64(b));
             }
+            Value::Ratio(text) => {
+                let _ = write!(out, "{{\"$ratio\":\"{text}\"}}");
+            }
+            Value::Object(name) => {
+                out.push_str("{\"$object\":");
+                quote(name, out);
+                out.push('}');
+            }
             Value::List(items) => write_list(items, out, sorted),
             Value::Tuple(items) => {
                 out.push_str("{\"$tuple\":");
@@ -101,6 +109,11 @@ impl Value {
             Value::None => out.push_str("None"),
             Value::Bool(b) => out.push_str(if *b { "True" } else { "False" }),
             Value::Big(digits) => out.push_str(digits),
+            Value::Ratio(text) => {
+                let _ = write!(out, "__import__(\"fractions\").Fraction(\"{text}\")");
+            }
+            // It is equal to nothing all the same.
+            Value::Object(_) => out.push_str("object()"),
             Value::Float(x) if !x.is_finite() => {
                 let sign = if *x < 0.0 { "-" } else { "" };
                 let name = if x.is_nan() { "nan" } else { "inf" };

@@ -4,11 +4,35 @@
 //! they are wrong. No comparison of Python's holds between a value and its wrong one.
 
 use super::{Draw, Value};
+use crate::task::Compare;
 
 impl Value {
     /// Another value of the same type.
     pub fn wrong(&self, seed: u64) -> Value {
         self.wrong_drawn(&mut Draw::new(seed))
+    }
+
+    /// Another value that the task does not accept in this one's place.
+    pub(crate) fn not_accepted(&self, compare: &Compare, seed: u64) -> Value {
+        let one = Compare { any_of: false, ..compare.clone() };
+        for more in 0..20 {
+            let seed = seed.wrapping_add(more << 32);
+            let wrong = match self {
+                Value::List(accepted) if compare.any_of => {
+                    Value::List(accepted.iter().map(|value| value.wrong(seed)).collect())
+                }
+                other => other.wrong(seed),
+            };
+            let accepted = match &wrong {
+                Value::List(values) if compare.any_of => values.iter().any(|value| value.meets(self, compare)),
+                other => other.meets(self, &one),
+            };
+            if !accepted {
+                return wrong;
+            }
+        }
+        let never = Value::Str("\u{0}none".into());
+        if compare.any_of { Value::List(vec![never]) } else { never }
     }
 
     fn wrong_drawn(&self, draw: &mut Draw) -> Value {
@@ -21,6 +45,8 @@ impl Value {
                 let other = x + 1.0 + draw.below(9) as f64;
                 Value::Float(if x.is_finite() && other != *x { other } else { 0.5 })
             }
+            Value::Ratio(_) => Value::Int(draw.below(9) as i64),
+            Value::Object(_) => Value::None,
             Value::Str(s) => Value::Str(wrong_text(s, draw)),
             Value::Bytes(b) => {
                 let mut b = b.clone();
