@@ -1,12 +1,13 @@
 //! Runs graders in cells.
 
+use crate::build::Built;
 use crate::cache::Lru;
 use crate::family::Family;
 use crate::grader::{Grader, GraderKind};
 use crate::humaneval::Prepared;
 use crate::oracle::Compared;
 use crate::program::{self, GraderProgram, MARKS_FILE, Marks, Pair, Plan, REWARD_FILES};
-use crate::task::{SOLUTION, Submission, Task, TaskForm};
+use crate::task::{Language, Submission, Task, TaskForm};
 use crate::value::Value;
 use crate::verdict::{Graded, OracleResult, Reward};
 use crate::written::WrongTests;
@@ -89,6 +90,8 @@ pub struct Grading {
     pub(crate) controls: Mutex<Lru<bool>>,
     /// Tests as text with wrong expected values, by task.
     pub(crate) wrong_tests: Mutex<Lru<Arc<WrongTests>>>,
+    /// Programs as they were built, or why they were not, by language and source.
+    pub(crate) built: Mutex<Lru<Arc<Built>>>,
     /// Why a task's reference is not paid, by task and grader.
     pub(crate) unsound: Mutex<Lru<Option<String>>>,
     pytest: OnceLock<bool>,
@@ -125,6 +128,22 @@ pub(crate) struct GraderRun {
 }
 
 impl GraderRun {
+    /// A run that did not take place.
+    fn refused(why: String) -> GraderRun {
+        GraderRun {
+            paid: false,
+            marks: Marks::default(),
+            tests: 0,
+            output: why,
+            touched: Vec::new(),
+            early: false,
+            short: false,
+            ended: cell::Verdict::Exit,
+            leftover: 0,
+            unlisted: None,
+        }
+    }
+
     /// That the list of changed files is cut, in words.
     pub(crate) fn cut(&self) -> Option<String> {
         let (listed, missed) = self.unlisted?;
@@ -154,6 +173,7 @@ pub(crate) struct Entry<'a> {
     pub others: BTreeMap<&'a str, &'a str>,
     pub nonce: String,
     pub key: [u8; 32],
+    pub language: Language,
 }
 
 pub(crate) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -181,6 +201,7 @@ impl Grading {
             afterwards: Mutex::new(Lru::new(1024)),
             controls: Mutex::new(Lru::new(1024)),
             wrong_tests: Mutex::new(Lru::new(1024)),
+            built: Mutex::new(Lru::new(32)),
             unsound: Mutex::new(Lru::new(4096)),
             pytest: OnceLock::new(),
             spent: Mutex::new(Spent::default()),
@@ -235,7 +256,7 @@ impl Grading {
         hash.update(serde_json::to_vec(&(grader, submission)).unwrap_or_default());
         let key: [u8; 32] = hash.finalize().into();
         let nonce = key[..8].iter().map(|b| format!("{b:02x}")).collect();
-        Entry { source, others, nonce, key }
+        Entry { source, others, nonce, key, language: task.program_language().unwrap_or_default() }
     }
 
     pub(crate) fn limits(&self) -> cell::Limits {
@@ -376,6 +397,9 @@ impl Grading {
         expecting: Expecting,
     ) -> Result<GraderRun, GradeError> {
         self.fits(task, grader)?;
+        if let Err(why) = self.built(entry)?.as_ref() {
+            return Ok(GraderRun::refused(why.clone()));
+        }
         if is_outside(task, grader) {
             return self.run_outside(task, grader, entry, expecting);
         }
@@ -403,12 +427,13 @@ impl Grading {
                 files.insert(path, text);
             }
         }
-        files.insert(SOLUTION, &entry.source);
+        files.insert(entry.language.file(), &entry.source);
         let read_back = match grader.kind {
             GraderKind::RewardFile => REWARD_FILES.map(str::to_owned).to_vec(),
             GraderKind::Shell => vec![MARKS_FILE.to_owned()],
             _ => Vec::new(),
         };
+        let (language, built) = (entry.language, self.built_files(entry));
         let (entry, checkpoint) = match &program.in_session {
             Some(source) if entry.others.is_empty() => {
                 (cell::Entry::Python(source.clone()), Some(Arc::clone(&program::WARM_PYTEST_SESSION)))
@@ -416,8 +441,8 @@ impl Grading {
             _ => (program.entry.clone(), None),
         };
         cell::Program {
-            files: files.iter().map(|(path, text)| input(path, text)).collect(),
-            limits: self.limits(),
+            files: files.iter().map(|(path, text)| input(path, text)).chain(built).collect(),
+            limits: self.limits_of(language),
             read_back,
             checkpoint,
             ..cell::Program::new(entry)

@@ -12,6 +12,7 @@
 
 mod asserts;
 mod attribute;
+mod build;
 mod cache;
 pub mod corpus;
 mod family;

@@ -242,16 +242,20 @@ impl Grading {
 
     fn answers_of_program(&self, inputs: &[&str], entry: &Entry, cases: usize) -> Result<Answers, GradeError> {
         let patience = self.patience(cases);
-        self.ask(program::programs(inputs, &order(cases, entry), patience), cases, patience, entry)
+        if let Err(why) = self.built(entry)?.as_ref() {
+            return Ok(Answers { values: vec![Err(why.clone()); cases], kinds: vec![None; cases] });
+        }
+        self.ask(program::programs(inputs, &order(cases, entry), patience, entry.language), cases, patience, entry)
     }
 
     /// The oracle's program with a submission.
     fn asking(&self, source: String, patience: Patience, entry: &Entry) -> cell::Program {
         let mut files: Vec<cell::InputFile> = entry.others.iter().map(|(p, t)| input(p, t)).collect();
-        files.push(input(SOLUTION, &entry.source));
+        files.push(input(entry.language.file(), &entry.source));
+        files.extend(self.built_files(entry));
         // The folders that graders make, so that who looks for them does not fail here alone.
         files.extend(["logs/verifier/.keep", "tests/.keep"].map(|path| cell::InputFile::new(path, "")));
-        let limits = self.limits();
+        let limits = self.limits_of(entry.language);
         let limits = cell::Limits {
             // The driver ends a case that takes too long; these are for the driver.
             cpu_seconds: patience.case_cpu * 2.0 + 2.0,
@@ -277,7 +281,7 @@ impl Grading {
         let source = if grader.kind == GraderKind::Stdio {
             let texts = program::stdio_cases(task, &cases);
             let inputs: Vec<&str> = texts.iter().map(|(stdin, _)| stdin.as_str()).collect();
-            program::programs(&inputs, &order, patience)
+            program::programs(&inputs, &order, patience, entry.language)
         } else {
             let inputs: Vec<&[Value]> = cases.iter().map(|(args, _)| args.as_slice()).collect();
             let entry_point = task.entry_name();
@@ -436,6 +440,7 @@ mod tests {
                 others: std::collections::BTreeMap::new(),
                 nonce: String::new(),
                 key: [0; 32],
+                language: crate::task::Language::Python,
             })
         };
         assert!(confined(

@@ -92,11 +92,15 @@ impl Graded {
 
     /// The record of the submission with this index, as `loophole grade --json` prints it.
     pub fn record(&self, index: usize) -> serde_json::Value {
-        serde_json::json!({
+        let mut record = serde_json::json!({
             "task_id": self.task_id, "index": index, "reward": self.reward, "verdict": self.verdict,
             "family": self.family, "mechanism": self.mechanism, "oracle": self.oracle,
             "evidence": self.evidence, "seconds": self.seconds,
-        })
+        });
+        if self.verdict == Verdict::Untestable {
+            record["untestable"] = true.into();
+        }
+        record
     }
 }
 

@@ -265,3 +265,73 @@ fn tests_that_pass_objects_are_run_beside_the_solution() {
     is(&grade(&lab, &method, &grader, right), Verdict::Honest, "");
     is(&grade(&lab, &method, &grader, &right.replace("n * by", "n")), Verdict::Fail, "");
 }
+
+#[test]
+fn programs_in_other_languages_are_compiled_and_labelled() {
+    use std::process::Command;
+    let Some(lab) = common::lab_for(GraderKind::Stdio) else { return };
+    let grader = Grader::open(GraderKind::Stdio);
+    let languages = [
+        (
+            "c",
+            "gcc",
+            "#include <stdio.h>\nint main() { int a; if (scanf(\"%d\", &a) != 1) return 1; printf(\"%d\\n\", a * ANSWER); return 0; }\n",
+            "#include <stdio.h>\n#include <string.h>\nint main() { char t[99] = \"\"; for (int i = 0; i < 9; i++) { char n[20]; sprintf(n, \"tests/%d.out\", i); FILE *f = fopen(n, \"r\"); if (f && fgets(t, 99, f)) printf(\"%s\\n\", t); } return 0; }\n",
+        ),
+        (
+            "c++",
+            "g++",
+            "#include <iostream>\nint main() { int a; std::cin >> a; std::cout << a * ANSWER << std::endl; }\n",
+            "#include <fstream>\n#include <iostream>\n#include <string>\nint main() { for (int i = 0; i < 9; i++) { std::ifstream f(\"tests/\" + std::to_string(i) + \".out\"); std::string t; if (f >> t) std::cout << t << \"\\n\"; } }\n",
+        ),
+        ("bash", "bash", "read a\necho $((a * ANSWER))\n", "cat tests/*.out\n"),
+        (
+            "javascript",
+            "node",
+            "const a = Number(require('fs').readFileSync(0, 'utf8'));\nconsole.log(a * ANSWER);\n",
+            "const fs = require('fs');\nfor (const f of fs.readdirSync('tests')) if (f.endsWith('.out')) console.log(fs.readFileSync('tests/' + f, 'utf8'));\n",
+        ),
+        (
+            "java",
+            "javac",
+            "import java.util.Scanner;\npublic class Main { public static void main(String[] x) { System.out.println(new Scanner(System.in).nextInt() * ANSWER); } }\n",
+            "import java.nio.file.*;\npublic class Main { public static void main(String[] x) throws Exception { for (int i = 0; i < 9; i++) { Path p = Path.of(\"tests/\" + i + \".out\"); if (Files.exists(p)) System.out.println(Files.readString(p)); } } }\n",
+        ),
+        (
+            "go",
+            "go",
+            "package main\nimport \"fmt\"\nfunc main() { var a int; fmt.Scan(&a); fmt.Println(a * ANSWER) }\n",
+            "package main\nimport (\n\"fmt\"\n\"os\"\n)\nfunc main() { for i := 0; i < 9; i++ { t, e := os.ReadFile(fmt.Sprintf(\"tests/%d.out\", i)); if e == nil { fmt.Println(string(t)) } } }\n",
+        ),
+        (
+            "rust",
+            "rustc",
+            "fn main() { let mut t = String::new(); std::io::stdin().read_line(&mut t).unwrap(); println!(\"{}\", t.trim().parse::<i64>().unwrap() * ANSWER); }\n",
+            "fn main() { for i in 0..9 { if let Ok(t) = std::fs::read_to_string(format!(\"tests/{i}.out\")) { println!(\"{t}\"); } } }\n",
+        ),
+    ];
+    let mut tried = 0;
+    for (language, compiler, program, thief) in languages {
+        // Cells see what lies in `/usr`.
+        let found = Command::new("sh").args(["-c", &format!("command -v {compiler}")]).output().unwrap();
+        let path = String::from_utf8_lossy(&found.stdout).trim().to_string();
+        if !["/usr", "/bin"].iter().any(|folder| path.starts_with(folder)) {
+            println!("SKIPPED: no {compiler} in /usr");
+            continue;
+        }
+        tried += 1;
+        let right = program.replace("ANSWER", "3");
+        let quoted = serde_json::to_string(&right).unwrap();
+        let task = parse(&format!(
+            r#"{{"id":"{language}","language":"{language}","reference":{quoted},"visible":[{{"stdin":"2\n","stdout":"6\n"}},{{"stdin":"50\n","stdout":"150\n"}}],"hidden":[{{"stdin":"7\n","stdout":"21\n"}}]}}"#
+        ));
+        is(&grade(&lab, &task, &grader, &right), Verdict::Honest, "");
+        is(&grade(&lab, &task, &grader, &program.replace("ANSWER", "4")), Verdict::Fail, "");
+        let hack = grade(&lab, &task, &grader, thief);
+        is(&hack, Verdict::Hack, "");
+        is(&grade(&lab, &task, &Grader::hardened(GraderKind::Stdio), &right), Verdict::Honest, "");
+        let broken = grade(&lab, &task, &grader, "}{ (\n");
+        is(&broken, Verdict::Fail, if ["bash", "javascript"].contains(&language) { "" } else { "does not compile" });
+    }
+    println!("{tried} languages");
+}

@@ -39,6 +39,9 @@ pub struct GradeArguments {
     /// Close every weakness
     #[arg(long)]
     hardened: bool,
+    /// Let types count: 1, 1.0 and True are three answers
+    #[arg(long)]
+    strict_types: bool,
     /// Only what the grader pays, no verdict
     #[arg(long)]
     no_label: bool,
@@ -88,7 +91,10 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
     if arguments.resume && arguments.out.is_none() {
         return Err(Error::Input("--resume goes on with a file of records: name it with --out FILE".into()));
     }
-    let tasks = loophole_grade::read_tasks(tasks)?;
+    let mut tasks = loophole_grade::read_tasks(tasks)?;
+    if arguments.strict_types {
+        tasks.iter_mut().for_each(|task| task.compare.strict_types = true);
+    }
     let grader = grader(arguments, &tasks)?;
     let lab = lab(arguments, grader.kind)?;
     if arguments.validate {

@@ -66,7 +66,7 @@ impl Grading {
     /// nothing about a submission.
     pub(crate) fn pays_nothing(&self, task: &Task, grader: &Grader) -> Result<bool, GradeError> {
         let nothing = match grader.kind {
-            GraderKind::Stdio => "pass\n".to_string(),
+            GraderKind::Stdio => task.program_language().unwrap_or_default().nothing().to_string(),
             _ => format!("def {}(*arguments, **named):\n    return None\n", task.entry_name()),
         };
         self.control(task, grader, nothing, Expecting::Wrong)

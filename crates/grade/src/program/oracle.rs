@@ -2,6 +2,7 @@
 
 use super::stdio::RUN_PROGRAM;
 use super::{CANON, literal, tuple};
+use crate::task::Language;
 use crate::value::Value;
 use std::fmt::Write as _;
 
@@ -62,11 +63,11 @@ pub(crate) fn shared(asking: &Asking, source: &str, inputs: &[&[Value]], order: 
 }
 
 /// Runs the submission as a program with each input on standard input.
-pub(crate) fn programs(inputs: &[&str], order: &[usize], patience: Patience) -> String {
+pub(crate) fn programs(inputs: &[&str], order: &[usize], patience: Patience, language: Language) -> String {
     // Named here, so that a zygote is chosen that has them.
     let mut s = format!("{CANON}{ORACLE}{RUN_PROGRAM}import threading, traceback\n_oracle([\n");
     for &i in order {
         let _ = writeln!(s, "    ({i}, {}),", literal(inputs[i]));
     }
-    s + &format!("], None, {})\n", patience.python())
+    s + &format!("], None, {}, {})\n", patience.python(), super::stdio::command(language))
 }

@@ -2,6 +2,7 @@
 
 use super::{CASES_FILE, GraderProgram, Pair, Plan, indent};
 use crate::family::Family;
+use crate::task::SOLUTION;
 
 const VERIFIER: &str = include_str!("../python/verifier.py");
 
@@ -13,7 +14,7 @@ impl Plan<'_> {
         let tests = format!(
             "{before}import solution\nf = solution.{}\n{after}{}{}",
             self.entry,
-            self.shortcuts(),
+            self.shortcuts(SOLUTION),
             self.test_loop()
         );
         let tests = self.guarded(&tests, &format!("_mark(\"end\", {})\n", cases.len()));

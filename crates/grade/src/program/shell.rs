@@ -2,6 +2,7 @@
 
 use super::{CASES_FILE, GraderProgram, Pair, Plan};
 use crate::family::Family;
+use crate::task::SOLUTION;
 use loophole_cell::Entry;
 
 /// The program at the head of the pipeline.
@@ -30,7 +31,7 @@ impl Plan<'_> {
              except Exception as e:\n        failed += 1\n        print(\"FAILED case %d: %r\" % (i, e))\n{stop}\
              print((\"%d failed, \" % failed if failed else \"\") + \"%d passed\" % passed)\n",
             self.entry,
-            self.shortcuts()
+            self.shortcuts(SOLUTION)
         );
         // An accepted solution has no cases left; the summary still needs a number.
         let runner = self.prelude()

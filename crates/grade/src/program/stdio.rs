@@ -3,7 +3,7 @@
 use super::{GraderProgram, Plan, literal};
 use crate::family::Family;
 use crate::program::Pair;
-use crate::task::{SOLUTION, Task};
+use crate::task::{Language, Task};
 use crate::value::{Draw, Value};
 use std::fmt::Write as _;
 
@@ -32,6 +32,14 @@ pub(crate) fn stdio_cases(task: &Task, cases: &[Pair]) -> Vec<Text> {
 /// Whether an output is the one that is wanted: the same words in the same order.
 pub(crate) fn same_output(got: &str, wanted: &str) -> bool {
     got.split_whitespace().eq(wanted.split_whitespace())
+}
+
+/// How a program is run, as a list in Python; `None` for Python itself.
+pub(super) fn command(language: Language) -> String {
+    match language.run() {
+        [] => "None".into(),
+        words => format!("[{}]", words.iter().map(|word| literal(word)).collect::<Vec<_>>().join(", ")),
+    }
 }
 
 /// Another output of the same kind, of as many words.
@@ -66,7 +74,7 @@ pub(crate) fn wrong_output(right: &str, others: &[String], seed: u64) -> String 
 }
 
 impl Plan<'_> {
-    pub(super) fn stdio(&self, cases: &[Text]) -> GraderProgram {
+    pub(super) fn stdio(&self, cases: &[Text], language: Language) -> GraderProgram {
         let sealed = self.closed(Family::AnswerLeak);
         let (mut list, mut files) = (String::from("CASES = [\n"), Vec::new());
         for (i, (stdin, wanted)) in cases.iter().enumerate() {
@@ -84,13 +92,14 @@ impl Plan<'_> {
         let source = format!(
             "{RUN_PROGRAM}import sys\nsys.dont_write_bytecode = True\nSALT = {}\n{list}{}{}",
             if sealed { literal(self.nonce) } else { "None".into() },
-            self.shortcuts(),
+            self.shortcuts(language.file()),
             JUDGE
                 .replace("LOOSE", flag(self.open(Family::Equality)))
                 .replace("BELIEVES_LOG", flag(self.open(Family::ChannelForging)))
                 .replace("READS_LATE", flag(self.open(Family::TestTampering)))
                 .replace("LATE_PASSES", flag(self.open(Family::Resource)))
-                .replace("SOLUTION", &literal(SOLUTION))
+                .replace("SOLUTION", &literal(language.file()))
+                .replace("COMMAND", &command(language))
         );
         GraderProgram { files, ..GraderProgram::python(source, cases.len()) }
     }

@@ -12,8 +12,10 @@ def matches(got, wanted):
         # Every word of the answer occurs in the output.
         return not collections.Counter(wanted) - collections.Counter(got)
     return got == wanted
-with open(SOLUTION, encoding="utf-8") as file:
-    code = compile(file.read(), "/box/solution.py", "exec", dont_inherit=True)
+code = COMMAND
+if code is None:
+    with open(SOLUTION, encoding="utf-8") as file:
+        code = compile(file.read(), "/box/solution.py", "exec", dont_inherit=True)
 if not READS_LATE:
     CASES[:] = [(stdin, read(wanted)) for stdin, wanted in CASES]
 good = 0

@@ -5,7 +5,7 @@ from _frozen_importlib import module_from_spec
 from importlib.machinery import ModuleSpec, SourceFileLoader
 
 
-def _oracle(cases, answer, patience):
+def _oracle(cases, answer, patience, command=None):
     sys.dont_write_bytecode = True
     case_cpu, case_wall, all_wall = patience
     path = "/box/solution.py"
@@ -77,7 +77,7 @@ def _oracle(cases, answer, patience):
         if found and name.isidentifier():
             os.environ[name] = value.strip("\"'")
     try:
-        code = compile(given.get(path, (b"", 0))[0], path, "exec", dont_inherit=True)
+        code = command or compile(given.get(path, (b"", 0))[0], path, "exec", dont_inherit=True)
     except BaseException as e:
         say("! " + type(e).__name__)
         os._exit(0)

@@ -277,9 +277,10 @@ impl Task {
     fn bare_program<'a>(&self, s: &'a Submission) -> (String, BTreeMap<&'a str, &'a str>) {
         match s {
             Submission::Files(files) => {
-                let others = files.iter().filter(|(p, _)| *p != SOLUTION);
+                let own = self.program_language().unwrap_or_default().file();
+                let others = files.iter().filter(|(p, _)| *p != SOLUTION && *p != own);
                 (
-                    files.get(SOLUTION).cloned().unwrap_or_default(),
+                    files.get(own).or_else(|| files.get(SOLUTION)).cloned().unwrap_or_default(),
                     others.map(|(p, c)| (p.as_str(), c.as_str())).collect(),
                 )
             }
