@@ -6,6 +6,11 @@ use core::mem::size_of;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod nr {
     pub const CLOSE: usize = 3;
+    pub const MMAP: usize = 9;
+    pub const MPROTECT: usize = 10;
+    pub const MUNMAP: usize = 11;
+    pub const MREMAP: usize = 25;
+    pub const GETRUSAGE: usize = 98;
     pub const PREAD: usize = 17;
     pub const GETPID: usize = 39;
     pub const RT_SIGPROCMASK: usize = 14;
@@ -45,6 +50,11 @@ pub(crate) mod nr {
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod nr {
     pub const CLOSE: usize = 57;
+    pub const MMAP: usize = 222;
+    pub const MPROTECT: usize = 226;
+    pub const MUNMAP: usize = 215;
+    pub const MREMAP: usize = 216;
+    pub const GETRUSAGE: usize = 165;
     pub const PREAD: usize = 67;
     pub const GETPID: usize = 172;
     pub const RT_SIGPROCMASK: usize = 135;

@@ -8,6 +8,7 @@
 #![no_std]
 
 mod calls;
+mod code;
 mod enter;
 mod head;
 mod init;

@@ -7,7 +7,7 @@ pub(crate) mod ground;
 pub(crate) mod group;
 pub(crate) mod outer;
 pub(crate) mod plan;
-mod procfs;
+pub(crate) mod procfs;
 pub(crate) mod python;
 mod root;
 mod step;

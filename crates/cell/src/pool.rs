@@ -74,7 +74,8 @@ impl Pool {
             options,
             python,
         };
-        let flavour = Flavour { standard: !shared.options.shell_only, ..Flavour::default() };
+        // The one that starts soonest; what it is for, trivial programs and commands, is often the first thing that runs.
+        let flavour = Flavour::default();
         let mut first = shared.make(flavour);
         if shared.options.tier.is_none()
             && matches!(first, Err(CellError::NoNamespaces { .. }))

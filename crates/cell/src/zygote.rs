@@ -8,6 +8,7 @@ use crate::enclosure::ground::{self, Ground};
 use crate::enclosure::group::Group;
 use crate::enclosure::outer::{self, Mapping};
 use crate::enclosure::plan::{LIBRARY, Plan};
+use crate::enclosure::procfs::HIDDEN;
 use crate::types::{Limits, Tier};
 use crate::watch::Watch;
 use crate::watch::notify::{Call, Refused};
@@ -55,20 +56,33 @@ struct Root {
     tree: OwnedFd,
     /// What can be seen of it, the root itself last.
     nodes: Vec<CString>,
+    /// What covers the entries of a `/proc`.
+    covers: Vec<CString>,
 }
 
 impl Root {
     fn new(tree: OwnedFd, plan: &Plan) -> Root {
-        Root { tree, nodes: plan.nodes() }
+        let (nodes, covers) = plan.nodes();
+        Root { tree, nodes, covers }
     }
 
-    /// The library is loaded by now: nobody needs to see it.
+    /// The library is loaded by now: nobody needs to see it. Nor what covers the entries of a `/proc`, where there is none.
     fn close(&self) -> io::Result<()> {
-        sys::remove_at(&self.tree, c"etc/inside.so", 0)
+        sys::remove_at(&self.tree, c"etc/inside.so", 0)?;
+        sys::chmod_at(&self.tree, HIDDEN, 0)
     }
 
-    fn renew_times(&self) -> io::Result<()> {
-        self.nodes.iter().try_for_each(|node| sys::set_times_at(&self.tree, node, &LONG_AGO))
+    /// For a program that has a `/proc`, or has none.
+    fn renew_times(&self, proc: bool) -> io::Result<()> {
+        let renew =
+            |nodes: &[CString]| nodes.iter().try_for_each(|node| sys::set_times_at(&self.tree, node, &LONG_AGO));
+        if proc {
+            sys::chmod_at(&self.tree, HIDDEN, 0o755)?;
+            let renewed = renew(&self.covers);
+            sys::chmod_at(&self.tree, HIDDEN, 0)?;
+            renewed?;
+        }
+        renew(&self.nodes)
     }
 }
 
@@ -220,12 +234,12 @@ impl Zygote {
     }
 
     /// Nothing that a program sees has changed before it starts: the cell's age, and that others ran in it, would show.
-    fn renew_times(&mut self) -> io::Result<()> {
+    fn renew_times(&mut self, proc: bool) -> io::Result<()> {
         self.folders.iter_mut().flatten().try_for_each(Place::renew_times)?;
         if let Some(ground) = &self.ground {
             ground.renew_times()?;
         }
-        self.root.as_ref().map_or(Ok(()), Root::renew_times)
+        self.root.as_ref().map_or(Ok(()), |root| root.renew_times(proc))
     }
 
     /// Waits until the folders asked for are there.

@@ -91,6 +91,64 @@ fn no_file_tells_the_age_of_a_cell() {
     }
 }
 
+/// What covers the entries of `/proc` is hidden from programs without one, and as new as the program for those with one.
+#[test]
+fn what_covers_proc_does_not_tell_the_age_of_a_cell() {
+    let pool = one_cell(Tier::Namespaces);
+    let covers = r#"
+import os, time
+now = time.time()
+names = ["/etc/proc", "/etc"] + ["/proc/" + name for name in os.listdir("/proc") if not name.isdigit()]
+looks = [(name, now - os.lstat(name).st_ctime) for name in names]
+below = os.walk("/proc/sys")
+looks += [(f"{at}/{name}", now - os.lstat(f"{at}/{name}").st_ctime) for at, _, files in below for name in files]
+print(len(looks), [look for look in looks if look[1] > 0.5])
+for path in ("/etc/proc/cpuinfo", "/etc/proc/sys", "/etc/proc/."):
+    try: print(os.stat(path))
+    except PermissionError: pass
+try: print(os.listdir("/etc/proc"))
+except PermissionError: pass
+try: os.chmod("/etc/proc", 0o755)
+except OSError: pass
+try: print(os.listdir("/etc/proc"))
+except PermissionError: pass
+"#;
+    let mut with = Program::python(covers);
+    with.proc = true;
+    for (program, least) in [(&with, 20), (&Program::python(covers), 2), (&with, 20)] {
+        std::thread::sleep(std::time::Duration::from_millis(1200));
+        let record = pool.run(program).unwrap();
+        let text = record.stdout_text();
+        if program.proc && !record.proc {
+            eprintln!("SKIPPED: no /proc can be had here");
+            continue;
+        }
+        let (count, old) = text.split_once(' ').unwrap_or_default();
+        assert!(count.parse().is_ok_and(|n: usize| n >= least) && old == "[]\n", "{text} {}", record.stderr_text());
+    }
+}
+
+/// Code that was moved to huge pages can be read and executed, and not written to.
+#[test]
+fn code_cannot_be_written_to() {
+    let pool = one_cell(Tier::Namespaces);
+    let mut program = Program::python(
+        "import ctypes\n\
+         at = ctypes.cast(ctypes.pythonapi.Py_GetVersion, ctypes.c_void_p).value\n\
+         for line in open('/proc/self/maps'):\n\
+         \x20   start, end = (int(n, 16) for n in line.split()[0].split('-'))\n\
+         \x20   if start <= at < end: print(line.split()[1])\n\
+         \x20   assert 'w' not in line.split()[1] or 'x' not in line.split()[1], line\n",
+    );
+    program.proc = true;
+    let record = pool.run(&program).unwrap();
+    if !record.proc {
+        eprintln!("SKIPPED: no /proc can be had here");
+        return;
+    }
+    assert_eq!(record.stdout_text(), "r-xp\n", "{}", record.stderr_text());
+}
+
 /// The numbers of files that a program is given are the same however many were given files before.
 #[test]
 fn numbers_of_files_do_not_count() {

@@ -135,7 +135,6 @@ fn one_cell() -> Pool {
 #[test]
 fn nothing_of_a_network_is_left_for_the_next_program() {
     let pool = one_cell();
-    let pids = pool.zygote_pids();
     let leave = "import socket, os, array\n\
         s = socket.socket(); s.bind(('127.0.0.1', 4567)); s.listen()\n\
         c = socket.create_connection(('127.0.0.1', 4567)); d, _ = s.accept()\n\
@@ -149,6 +148,8 @@ fn nothing_of_a_network_is_left_for_the_next_program() {
     let look = "import socket\n\
         s = socket.socket(); s.bind(('127.0.0.1', 4567)); s.listen(); s.close()\n\
         u = socket.socket(socket.AF_UNIX); u.bind('\\0left')\n";
+    assert!(pool.run(&Program::python(look)).unwrap().success());
+    let pids = pool.zygote_pids();
     for _ in 0..20 {
         for text in [leave, look] {
             let mut program = Program::python(text);

@@ -31,6 +31,10 @@ pub(crate) const INSIDE: u32 = 1000;
 const SYS_ADMIN: u32 = 1 << 21;
 /// For the loopback interface of new network namespaces.
 const NET_ADMIN: u32 = 1 << 12;
+/// For what covers the entries of a `/proc`, which programs cannot read where it lies.
+const DAC_READ_SEARCH: u32 = 1 << 2;
+/// What a zygote may do within its namespaces.
+const ZYGOTE: u32 = SYS_ADMIN | NET_ADMIN | DAC_READ_SEARCH;
 
 /// The child's descriptors as the interpreter finds them, beside the three standard ones.
 const SOCKET: RawFd = 3;
@@ -381,7 +385,7 @@ unsafe fn steps(orders: &Orders<'_>, opened: &mut [RawFd]) -> Result<(RawFd, Bui
         libc::syscall(libc::SYS_setsid);
         // Same addresses, so the same id(), in every run.
         libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong);
-        privileges(if orders.tier == Tier::Namespaces { SYS_ADMIN | NET_ADMIN } else { 0 })?;
+        privileges(if orders.tier == Tier::Namespaces { ZYGOTE } else { 0 })?;
         if orders.rules >= 0 {
             step(Step::RestrictFiles, libc::syscall(libc::SYS_landlock_restrict_self, RULES, 0))?;
             libc::close(RULES);

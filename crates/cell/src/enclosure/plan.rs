@@ -74,8 +74,9 @@ impl Plan {
         self.binds.iter().map(|b| Path::new(OsStr::from_bytes(b.source.to_bytes()))).chain(links)
     }
 
-    /// What of the root's own file system shows in a cell: all that nothing is mounted over. The root is last.
-    pub(crate) fn nodes(&self) -> Vec<CString> {
+    /// What of the root's own file system shows in a cell, the root last: all that nothing is mounted over. Then what
+    /// shows only where there is a `/proc`.
+    pub(crate) fn nodes(&self) -> (Vec<CString>, Vec<CString>) {
         let names = self.folders.iter().chain(self.links.iter().map(|(_, name)| name));
         let names = names.chain(self.files.iter().map(|(name, _)| name));
         let over = |name: &CString| {
@@ -83,7 +84,9 @@ impl Plan {
             let mounted = ["box", "tmp", &LIBRARY[1..]].iter().any(|own| path == Path::new(own));
             mounted || self.binds.iter().any(|bind| path.starts_with(OsStr::from_bytes(bind.target.to_bytes())))
         };
-        names.filter(|name| !over(name)).cloned().chain([CString::default()]).collect()
+        let below = format!("{}/", procfs::FOLDER);
+        let all = names.filter(|name| !over(name)).cloned().chain([CString::default()]);
+        all.partition(|name| !name.to_bytes().starts_with(below.as_bytes()))
     }
 
     pub(crate) fn new(python: &Python, options: &PoolOptions) -> Result<Plan, CellError> {

@@ -4,10 +4,14 @@
 //! it may not trace. All else of it would tell of the machine: each such entry is covered, by one of these files if it
 //! has its name, else by nothing. They say the same in every cell and hold none of the machine's counters.
 
+use std::ffi::CStr;
 use std::fs::read_to_string;
 
-/// Where they lie in a cell; `inside/proc.rs` covers `/proc/NAME` with `NAME` here.
+/// Where they lie in a cell; `inside/proc.rs` covers `/proc/NAME` with `NAME` here. Once the cell is made nobody but the
+/// zygote, which can read everywhere, may look into it.
 pub(super) const FOLDER: &str = "etc/proc";
+/// The same for the supervisor.
+pub(crate) const HIDDEN: &CStr = c"etc/proc";
 
 /// Processors told of at most.
 const PROCESSORS: usize = 64;

@@ -60,7 +60,8 @@ impl Zygote {
         let watch = if watched { Some(Watch::new(&program.watch).map_err(machine("inotify"))?) } else { None };
         let no_input = program.stdin.is_empty() && terminal.is_none();
         let flags = self.flags | if watched { wire::WATCHED } else { 0 } | if no_input { wire::NO_INPUT } else { 0 };
-        let flags = flags | if program.proc && self.proc { wire::PROC } else { 0 };
+        let proc = program.proc && self.proc;
+        let flags = flags | if proc { wire::PROC } else { 0 };
         // The zygote and process 1 count as well. Where a group counts, its limit comes first.
         let mut beside = 2;
         if let Some(group) = &mut self.group {
@@ -91,7 +92,7 @@ impl Zygote {
         let mut fds = vec![source.as_fd()];
         fds.extend(three);
         fds.extend(control.map(AsFd::as_fd));
-        self.renew_times().map_err(machine("renewing the times of the cell's folders"))?;
+        self.renew_times(proc).map_err(machine("renewing the times of the cell's folders"))?;
         let (started, clock) = (Instant::now(), sys::clock());
         sys::send(&self.ctl, b"J", &fds).map_err(machine("handing over the program"))?;
         Ok(Running { stdout, stderr, started, clock, refused: Refused::default(), watch, session: control.is_some() })

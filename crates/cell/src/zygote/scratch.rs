@@ -79,9 +79,10 @@ impl Place {
     /// know.
     pub(crate) fn renew_times(&mut self) -> io::Result<()> {
         sys::set_times(&self.root, Some(&LONG_AGO))?;
-        let now = Mark::of(&self.root)?;
+        let now = sys::stat_fd(&self.root)?;
         // But for its times it is as it was made, or as files were given to it.
-        self.base = Mark { modified: now.modified, changed: now.changed, ..self.base };
+        let (modified, changed) = ((now.st_mtime, now.st_mtime_nsec), (now.st_ctime, now.st_ctime_nsec));
+        self.base = Mark { modified, changed, ..self.base };
         Ok(())
     }
 

@@ -37,6 +37,7 @@ def main():
         inside.cell_again.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
         inside.cell_again(ctypes.addressof(kept), len(again))
         inside.cell_folders()
+    inside.cell_code(ctypes.CDLL(None).dl_iterate_phdr)
     del secret, inner
     enter, hooks = inside.cell_enter, around_fork()
     inside.cell_serve.restype = ctypes.c_long
