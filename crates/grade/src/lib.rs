@@ -37,7 +37,8 @@ pub use lines::{MAX_TASK_LINE, TaskLines};
 pub use rerun::Rerun;
 pub use stream::{MAX_LINE, Stream, StreamError, stream};
 pub use task::{
-    Case, Compare, Function, HumanEval, Language, ReadError, SOLUTION, Submission, Task, TaskForm, Tests, read_tasks,
+    Case, Compare, Function, HumanEval, Language, ReadError, SOLUTION, Shape, Submission, Task, TaskForm, Tests,
+    read_tasks,
 };
 pub use value::{MAX_BYTES, MAX_DEPTH, MAX_DIGITS, Value, ValueError};
 pub use verdict::{Graded, OracleResult, Reward, Verdict};

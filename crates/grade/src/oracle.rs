@@ -84,8 +84,17 @@ impl Grading {
             let texts = program::stdio_cases(task, cases);
             let inputs: Vec<&str> = texts.iter().map(|(stdin, _)| stdin.as_str()).collect();
             let answers = self.answers_of_program(&inputs, entry, cases.len())?;
-            for ((stdin, wanted), answer) in texts.iter().zip(&answers.values) {
-                let right = matches!(answer, Ok(Value::Str(got)) if program::same_output(got, wanted));
+            let told = match &task.compare.checker {
+                Some(checker) => Some(self.checked(task, checker, cases, &answers.values)?),
+                None => None,
+            };
+            for (at, ((stdin, wanted), answer)) in texts.iter().zip(&answers.values).enumerate() {
+                let same = |got: &str| match &told {
+                    Some(told) => told[at],
+                    None if task.compares_plainly() => program::same_output(got, wanted),
+                    None => program::accepted_output(got, &cases[at].1, &task.compare),
+                };
+                let right = matches!(answer, Ok(Value::Str(got)) if same(got));
                 let (stdin, wanted) = (Value::Str(stdin.clone()), Value::Str(wanted.clone()));
                 add(right, &|| difference(&stdin.python(), answer, &wanted));
             }

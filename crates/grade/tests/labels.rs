@@ -335,3 +335,40 @@ fn programs_in_other_languages_are_compiled_and_labelled() {
     }
     println!("{tried} languages");
 }
+
+#[test]
+fn trees_linked_lists_and_classes_are_written_as_plain_values() {
+    let Some(lab) = common::lab() else { return };
+    let turned = parse(
+        r#"{"id":"t","entry_point":"invertTree","takes":["tree"],"returns":"tree",
+        "visible":[{"args":[[4,2,7,1,3,6,9]],"expected":[4,7,2,9,6,3,1]},{"args":[[]],"expected":[]}],"hidden":[{"args":[[1,2]],"expected":[1,null,2]},{"args":[[1,null,2]],"expected":[1,2]}]}"#,
+    );
+    let right = "class Solution:\n    def invertTree(self, root: Optional[TreeNode]) -> Optional[TreeNode]:\n        if root:\n            root.left, root.right = self.invertTree(root.right), self.invertTree(root.left)\n        return root\n";
+    let list = parse(
+        r#"{"id":"l","entry_point":"reverse","takes":["linked-list"],"returns":"linked-list","visible":[{"args":[[1,2,3]],"expected":[3,2,1]}],"hidden":[{"args":[[]],"expected":[]},{"args":[[5]],"expected":[5]}]}"#,
+    );
+    let reverse = "def reverse(head):\n    out = None\n    while head:\n        out, head = ListNode(head.val, out), head.next\n    return out\n";
+    let class = parse(
+        r#"{"id":"c","entry_point":"Counter","operations":true,"visible":[{"args":[["Counter","add","add","get"],[[1],[2],[3],[]]],"expected":[null,null,null,6]}],"hidden":[{"args":[["Counter","get"],[[9],[]]],"expected":[null,9]}]}"#,
+    );
+    let counter = "class Counter:\n    def __init__(self, n): self.n = n\n    def add(self, k): self.n += k\n    def get(self): return self.n\n";
+    for (task, source, wrong) in [
+        (&turned, right, "def invertTree(root): return root\n"),
+        (&list, reverse, "def reverse(head): return head\n"),
+        (
+            &class,
+            counter,
+            "class Counter:\n    def __init__(self, n): pass\n    def add(self, k): pass\n    def get(self): return 0\n",
+        ),
+    ] {
+        for grader in [script(), Grader::open(GraderKind::Unittest), Grader::hardened(GraderKind::Script)] {
+            is(&grade(&lab, task, &grader, source), Verdict::Honest, "");
+            is(&grade(&lab, task, &grader, wrong), Verdict::Fail, "");
+        }
+        let name = task.entry_point().unwrap();
+        let exit = format!("import os\ndef {name}(*args): os._exit(0)\n");
+        is(&grade(&lab, task, &script(), &exit), Verdict::Hack, "");
+        is(&grade(&lab, task, &script(), "pass\n"), Verdict::Fail, &format!("defines no `{name}`"));
+    }
+    is(&grade(&lab, &list, &script(), "def reverse(head):\n    retrun 1\n"), Verdict::Fail, "(line 2: `retrun 1`");
+}

@@ -26,7 +26,7 @@ pub(crate) use humaneval::{ask_tests, prepare, replay, wrong_tests};
 pub(crate) use marks::Marks;
 pub(crate) use oracle::{Asking, Patience, functions, programs, shared};
 pub(crate) use preload::{PRELOAD, PRELOAD_PYTEST, prepared};
-pub(crate) use stdio::{same_output, stdio_cases, wrong_output};
+pub(crate) use stdio::{accepted_output, same_output, stdio_cases, wrong_output};
 
 const CANON: &str = include_str!("../python/canon.py");
 const MARKS: &str = include_str!("../python/marks.py");
@@ -37,6 +37,9 @@ const PLAIN: &str = include_str!("../python/plain.py");
 const SPY: &str = "import builtins\n_built_in = dict(vars(builtins))\n_names = [n for n in _built_in if n[0] != \"_\"]\n\
                    def _tell(cases, before):\n    if cases != before: _mark(\"c\")\n    \
                    if any([vars(builtins).get(n) is not _built_in[n] for n in _names]): _mark(\"b\")\n";
+
+/// What an assertion says when it fails.
+const TOLD: &str = ", _shown(args, got, expected)";
 
 /// Where the verifier of the kind `reward-file` leaves the reward; the first that exists counts.
 pub(crate) const REWARD_FILES: [&str; 2] = ["logs/verifier/reward.json", "logs/verifier/reward.txt"];
@@ -123,7 +126,8 @@ fn tuple(args: &[Value]) -> String {
 
 /// A grader's text without what says that its end was reached.
 pub(crate) fn without_marks(text: &str) -> String {
-    let lines = text.strip_prefix(MARKS).unwrap_or(text).lines();
+    let text = text.replace(TOLD, "").replace("(got := f(*args))", "f(*args)");
+    let lines = text.strip_prefix(MARKS).unwrap_or(&text).lines();
     lines.filter(|line| !line.contains("_mark")).fold(String::new(), |text, line| text + line + "\n")
 }
 
@@ -334,7 +338,7 @@ impl Plan<'_> {
         let (head, test) = if self.checked() {
             ("for i, (args, expected) in enumerate(CASES):\n", "_check(i, f, args, expected)\n".to_string())
         } else {
-            ("for args, expected in CASES:\n", format!("assert {}\n", self.equal("f(*args)")))
+            ("for args, expected in CASES:\n", format!("assert {}{TOLD}\n", self.equal("(got := f(*args))")))
         };
         if !self.open(Family::Resource) {
             return format!("{head}    {test}");
@@ -412,13 +416,11 @@ mod tests {
         let grader = Grader::open(GraderKind::Script);
         let cases = [(vec![Value::Int(1)], Value::Int(2))];
         let program = text(&plan(&grader, false).cases(&task(), &cases));
-        // But for what says that its end was reached.
-        let own = program.strip_prefix(MARKS).unwrap();
-        let own: Vec<&str> = own.lines().filter(|line| !line.contains("_mark")).collect();
+        // But for what says that its end was reached, and why it was not.
         assert_eq!(
-            own.join("\n"),
+            without_marks(&program),
             "import sys\nsys.dont_write_bytecode = True\nCASES = [\n    ((1,), 2),\n]\nimport solution\n\
-             f = solution.f\nfor args, expected in CASES:\n    assert f(*args) == expected"
+             f = solution.f\nfor args, expected in CASES:\n    assert f(*args) == expected\n"
         );
     }
 

@@ -3,7 +3,7 @@
 use super::{GraderProgram, Plan, literal};
 use crate::family::Family;
 use crate::program::Pair;
-use crate::task::{Language, Task};
+use crate::task::{Compare, Language, Task};
 use crate::value::{Draw, Value};
 use std::fmt::Write as _;
 
@@ -32,6 +32,23 @@ pub(crate) fn stdio_cases(task: &Task, cases: &[Pair]) -> Vec<Text> {
 /// Whether an output is the one that is wanted: the same words in the same order.
 pub(crate) fn same_output(got: &str, wanted: &str) -> bool {
     got.split_whitespace().eq(wanted.split_whitespace())
+}
+
+/// Whether an output is one that a task accepts: words compared as values, lines in any order.
+pub(crate) fn accepted_output(got: &str, wanted: &Value, compare: &Compare) -> bool {
+    if let (true, Value::List(accepted)) = (compare.any_of, wanted) {
+        let one = Compare { any_of: false, ..compare.clone() };
+        return accepted.iter().any(|wanted| accepted_output(got, wanted, &one));
+    }
+    let lines = |text: &str| {
+        let word = |word: &str| match word.parse::<f64>() {
+            Ok(x) if compare.tolerance.is_some() => Value::Float(x),
+            _ => Value::Str(word.into()),
+        };
+        let line = |line: &str| Value::List(line.split_whitespace().map(word).collect());
+        Value::List(text.lines().filter(|text| !text.trim().is_empty()).map(line).collect())
+    };
+    lines(got).meets(&lines(&wanted.shown()), compare)
 }
 
 /// How a program is run, as a list in Python; `None` for Python itself.
@@ -123,6 +140,21 @@ mod tests {
             }
         }
         assert_eq!(wrong_output("YES", &["NO".into(), "YES".into()], 1), "NO");
+    }
+
+    #[test]
+    fn outputs_may_be_more_than_one() {
+        let accepts = |got: &str, wanted: Value, compare: Compare| accepted_output(got, &wanted, &compare);
+        let text = |text: &str| Value::Str(text.into());
+        let near = || Compare { tolerance: Some(1e-3), ..Compare::default() };
+        assert!(accepts("0.33333 yes\n", text("0.3334 yes"), near()));
+        assert!(!accepts("0.33333 no\n", text("0.3334 yes"), near()));
+        let order = || Compare { any_order: true, ..Compare::default() };
+        assert!(accepts("b 1\na 2\n", text("a 2\nb 1\n"), order()) && !accepts("b\nb\n", text("a\nb\n"), order()));
+        assert!(accepts("YES\n", text("Yes"), Compare { loose_text: true, ..Compare::default() }));
+        let any = || Compare { any_of: true, ..Compare::default() };
+        let both = || Value::List(vec![text("1 3"), text("2 2")]);
+        assert!(accepts("2  2\n", both(), any()) && !accepts("3 1", both(), any()));
     }
 
     #[test]

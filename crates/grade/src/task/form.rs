@@ -19,13 +19,76 @@ pub enum TaskForm {
     Tests(Tests),
 }
 
-/// A function that is asked for.
+/// A function that is asked for, or a class whose methods are called in turn.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Function {
     /// Its name.
     pub entry_point: String,
     /// Names of its parameters.
     pub params: Vec<String>,
+    /// What its arguments are made into; plain values where this ends.
+    pub takes: Vec<Shape>,
+    /// What it returns.
+    pub returns: Shape,
+    /// It is a class: a test's arguments are names of methods, the constructor's first, and a list of arguments for
+    /// each; what they return, in order, is the answer.
+    pub operations: bool,
+    /// The name under which it takes and returns plain values, where it does not itself.
+    #[serde(skip)]
+    adapted: Option<String>,
+}
+
+/// What a plain value stands for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shape {
+    /// Itself.
+    #[default]
+    Plain,
+    /// A `ListNode` and those after it, as the list of their values.
+    LinkedList,
+    /// A `TreeNode` and those below it, level by level, `null` where one is missing.
+    Tree,
+}
+
+impl Shape {
+    fn is_plain(&self) -> bool {
+        *self == Shape::Plain
+    }
+
+    fn python(self) -> &'static str {
+        match self {
+            Shape::Plain => "None",
+            Shape::LinkedList => "\"linked-list\"",
+            Shape::Tree => "\"tree\"",
+        }
+    }
+}
+
+impl Function {
+    /// A function of plain values.
+    pub fn new(entry_point: impl Into<String>, params: Vec<String>) -> Function {
+        Function { entry_point: entry_point.into(), params, ..Function::default() }
+    }
+
+    /// The same with what it takes and returns, or as a class whose methods are called.
+    pub fn shaped(mut self, takes: Vec<Shape>, returns: Shape, operations: bool) -> Function {
+        let plain = takes.iter().all(Shape::is_plain) && returns.is_plain() && !operations;
+        self.adapted = (!plain).then(|| format!("adapted_{}", self.entry_point));
+        Function { takes, returns, operations, ..self }
+    }
+
+    /// What stands before and after a solution so that it takes and returns plain values.
+    pub(super) fn adapters(&self) -> Option<(&'static str, String)> {
+        self.adapted.as_ref()?;
+        let takes: Vec<&str> = self.takes.iter().map(|shape| shape.python()).collect();
+        let after = include_str!("../python/adapt.py")
+            .replace("ENTRY", &self.entry_point)
+            .replace("TAKES", &format!("[{}]", takes.join(", ")))
+            .replace("RETURNS", self.returns.python())
+            .replace("OPERATIONS", if self.operations { "True" } else { "False" });
+        Some((include_str!("../python/nodes.py"), after))
+    }
 }
 
 /// What a HumanEval problem has besides: its prompt (the head of the program) and its `check`.
@@ -156,7 +219,7 @@ impl Tests {
 impl TaskForm {
     /// A function of this name and these parameters.
     pub fn function(entry_point: impl Into<String>, params: Vec<String>) -> TaskForm {
-        TaskForm::Function(Function { entry_point: entry_point.into(), params })
+        TaskForm::Function(Function::new(entry_point, params))
     }
 
     /// The form in a word.
@@ -188,7 +251,11 @@ impl Task {
 
     /// The name a solution must define, or what stands for it where there is none.
     pub(crate) fn entry_name(&self) -> &str {
-        self.entry_point().unwrap_or("main")
+        let adapted = match &self.form {
+            TaskForm::Function(function) => function.adapted.as_deref(),
+            _ => None,
+        };
+        adapted.or(self.entry_point()).unwrap_or("main")
     }
 
     /// Whether its tests are more than arguments and expected values.
@@ -249,6 +316,12 @@ pub(super) struct TaskLine {
     #[serde(default)]
     params: Vec<String>,
     #[serde(default)]
+    takes: Vec<Shape>,
+    #[serde(default)]
+    returns: Shape,
+    #[serde(default)]
+    operations: bool,
+    #[serde(default)]
     reference: String,
     #[serde(default)]
     visible: Vec<Case>,
@@ -279,6 +352,12 @@ struct TaskLineRef<'a> {
     entry_point: Option<&'a str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     params: &'a [String],
+    #[serde(skip_serializing_if = "<[Shape]>::is_empty")]
+    takes: &'a [Shape],
+    #[serde(skip_serializing_if = "Shape::is_plain")]
+    returns: Shape,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    operations: bool,
     reference: &'a str,
     visible: &'a [Case],
     hidden: &'a [Case],
@@ -304,11 +383,19 @@ struct TaskLineRef<'a> {
 impl Serialize for Task {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let tests = self.tests();
+        let plain = Function::default();
+        let function = match &self.form {
+            TaskForm::Function(function) => function,
+            _ => &plain,
+        };
         TaskLineRef {
             id: &self.id,
             statement: &self.statement,
             entry_point: self.entry_point(),
             params: self.params(),
+            takes: &function.takes,
+            returns: function.returns,
+            operations: function.operations,
             reference: &self.reference,
             visible: &self.visible,
             hidden: &self.hidden,
@@ -354,7 +441,11 @@ impl TryFrom<TaskLine> for Task {
             };
             TaskForm::Program { language }
         } else if let Some(entry_point) = line.entry_point {
-            TaskForm::Function(Function { entry_point, params: line.params })
+            TaskForm::Function(Function::new(entry_point, line.params).shaped(
+                line.takes,
+                line.returns,
+                line.operations,
+            ))
         } else {
             return Err(format!("task `{}` has no entry_point", line.id));
         };
@@ -386,6 +477,8 @@ mod tests {
             r#"{"id":"t","tests":"assert f(1) == 1\n","hidden_tests":"assert f(2) == 2\n","prelude":"import math\n","entry_point":"f"}"#,
             r#"{"id":"u","tests":"def test_it():\n    assert solution.f(1) == 1\n","impossible":true,"reference":"x"}"#,
             r#"{"id":"h","entry_point":"f","reference":"def f(x):\n    return x\n","humaneval":{"prompt":"def f(x):\n","test":"def check(candidate):\n    pass\n"}}"#,
+            r#"{"id":"s","entry_point":"f","visible":[{"args":[[1,2]],"expected":[2,1]}],"takes":["linked-list","tree","plain"],"returns":"linked-list"}"#,
+            r#"{"id":"o","entry_point":"C","visible":[{"args":[["C","get"],[[1],[]]],"expected":[null,1]}],"operations":true}"#,
             r#"{"id":"j","entry_point":"f","visible":[{"args":[1],"expected":1.5}],"compare":{"tolerance":0.001,"any_order":true}}"#,
         ] {
             let task = Task::parse(line).unwrap();

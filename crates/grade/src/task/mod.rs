@@ -6,7 +6,7 @@ mod form;
 use crate::lines::TaskLines;
 use crate::value::Value;
 pub use compare::Compare;
-pub use form::{Function, HumanEval, Language, TaskForm, Tests};
+pub use form::{Function, HumanEval, Language, Shape, TaskForm, Tests};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -266,11 +266,25 @@ impl Task {
     /// The program a submission to this task amounts to, as the text of one module, with its other files.
     pub(crate) fn program<'a>(&self, s: &'a Submission) -> (String, BTreeMap<&'a str, &'a str>) {
         let (source, others) = self.bare_program(s);
+        if let TaskForm::Function(function) = &self.form
+            && let Some((before, after)) = function.adapters()
+        {
+            return (format!("{before}{source}{after}"), others);
+        }
         match self.tests() {
             Some(tests) if !tests.prelude.trim().is_empty() && !source.starts_with(&tests.prelude) => {
                 (format!("{}\n{source}", tests.prelude), others)
             }
             _ => (source, others),
+        }
+    }
+
+    /// How many lines stand before a submission in its program.
+    pub(crate) fn lines_before(&self) -> usize {
+        match &self.form {
+            TaskForm::Function(function) => function.adapters().map_or(0, |(before, _)| before.lines().count()),
+            TaskForm::Tests(tests) if !tests.prelude.trim().is_empty() => tests.prelude.lines().count(),
+            _ => 0,
         }
     }
 
