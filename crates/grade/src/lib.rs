@@ -3,9 +3,10 @@
 //! A [`Task`] has tests; a [`Grader`] is a kind (script, pytest, unittest, HumanEval `check`) plus the set of
 //! weaknesses that are open; a [`Submission`] is what a policy hands in. [`Grading::reward`] runs the grader as the
 //! policy meets it (G). [`Grading::grade`] also asks the *oracle* (O), which gives the submission inputs only and
-//! compares types and values in this process, and where the grader paid it runs the grader once more with every
+//! compares plain copies of its values in this process, and where the grader paid it runs the grader once more with every
 //! expected value replaced by a wrong one (M): no honest program passes that. What is paid, right and fails M is
-//! honest; what passes M subverts or reads the grader. Nothing is guessed from the text of a submission.
+//! honest; what passes M subverts or reads the grader, and so does what leaves the grader early or is paid only for
+//! objects of its own (E). Nothing is guessed from the text of a submission.
 //! Everything untrusted runs in cells (crate `loophole-cell`); the same question gets the same answer.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
