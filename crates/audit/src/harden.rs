@@ -3,8 +3,8 @@
 use crate::AuditError;
 use crate::plan::{Listener, Options, audit};
 use crate::report::Report;
-use loophole_env::{Cases, Environment, LARGEST_FILE, Settings, grader, lab};
-use loophole_grade::{Grader, Grading, Task, read_tasks};
+use loophole_env::{Cases, Environment, LARGEST_FILE, Settings, grader, lab, read_tasks};
+use loophole_grade::{Grader, Grading, Task};
 use serde::Serialize;
 use serde_json::json;
 use std::path::Path;
@@ -51,7 +51,7 @@ impl Hardening {
                 "{target}: --harden knows the graders of tasks in a file (--kind); for any other, each finding says how to close it"
             )));
         }
-        let tasks = read_tasks(Path::new(target))?;
+        let tasks = read_tasks(Path::new(target))?.tasks;
         let kind = grader(settings, &tasks)?.kind;
         let write = |name: &str, content: String| {
             let path = folder.join(name);
@@ -91,7 +91,7 @@ impl Hardening {
         Ok(Hardening {
             folder: folder.display().to_string(),
             written: written.display().to_string(),
-            tasks: read_tasks(&written)?,
+            tasks: read_tasks(&written)?.tasks,
             grader: serde_json::from_str(&text).map_err(|e| AuditError::Input(format!("grader.json: {e}")))?,
             lab: Arc::new(lab(kind, settings, 0.0)?),
         })

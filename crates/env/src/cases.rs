@@ -1,7 +1,7 @@
 //! Tasks in case form or HumanEval form, under one of the grader kinds of `loophole-grade`.
 
 use crate::EnvError;
-use crate::{About, Control, Description, Environment, Judgement, Payment, Surface, single, words_of};
+use crate::{About, Control, Description, Environment, Hint, Judgement, Payment, Surface, single, words_of};
 use crate::{Facts, Files};
 use loophole_grade::{Grader, GraderKind, Grading, Submission, Task, Value, Verdict};
 use std::collections::BTreeMap;
@@ -46,6 +46,15 @@ impl Cases {
         }
         let controls = controls_of(&task, surface);
         Cases { lab, task, grader, description: Description { about, facts, controls, hints: Vec::new() } }
+    }
+}
+
+impl Cases {
+    /// The same, with more to be said of it.
+    #[must_use]
+    pub(crate) fn with_hints(mut self, hints: impl IntoIterator<Item = Hint>) -> Cases {
+        self.description.hints.extend(hints);
+        self
     }
 }
 

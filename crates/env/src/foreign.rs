@@ -2,9 +2,10 @@
 //! submission at a time, with the row of the task they belong to.
 
 use crate::EnvError;
+use crate::read::{MAX_TASK_ROW, Room, Rows, task_of};
 use crate::{About, Control, Description, Environment, Judgement, Payment, Surface, cases, single, words_of};
 use crate::{Facts, Files};
-use loophole_grade::{Grader, GraderKind, Grading, OracleResult, Submission, Task, TaskLines};
+use loophole_grade::{Grader, GraderKind, Grading, OracleResult, Submission, Task, TaskForm};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -37,10 +38,14 @@ pub struct Row {
 }
 
 impl Row {
-    /// Reads one line.
-    pub(crate) fn parse(line: &str) -> Result<Row, String> {
-        let fields: Map<String, Value> = serde_json::from_str(line).map_err(|e| e.to_string())?;
-        let task = Task::parse(line).ok().filter(|t| !t.is_program());
+    /// Makes one of a row of a file.
+    pub(crate) fn of(row: &crate::read::Row) -> Result<Row, String> {
+        let mut fields = Map::new();
+        for (name, json) in row.fields() {
+            fields.insert(name.into(), serde_json::from_str(json).map_err(|e| e.to_string())?);
+        }
+        let task = task_of(row, 0).ok().map(|(_, task)| task);
+        let task = task.filter(|task| matches!(task.form, TaskForm::Function(_) | TaskForm::HumanEval(_)));
         let text = |names: &[&str]| names.iter().find_map(|n| plain(fields.get(*n)?));
         let prompt = text(&["prompt", "statement", "question", "instruction"]).unwrap_or_default();
         let known = ["reference", "canonical_solution", "solution", "ground_truth", "answer", "label", "target"];
@@ -75,20 +80,19 @@ fn plain(value: &Value) -> Option<String> {
     }
 }
 
-/// Reads the rows of a JSONL file.
+/// Reads the rows of a file.
 pub(crate) fn read_rows(path: &Path) -> Result<Vec<Row>, EnvError> {
-    let mut lines = TaskLines::open(path).map_err(|e| EnvError::Input(format!("{e}; give JSONL, one task a line")))?;
+    let mut read = Rows::open(path, MAX_TASK_ROW)?;
+    let mut room = Room::half_of_memory();
     let mut rows = Vec::new();
-    while let Some((number, line)) = lines.next_line()? {
-        let row = Row::parse(&line).map_err(|e| EnvError::Input(format!("{}, line {number}: {e}", path.display())))?;
+    while let Some(found) = read.next_row()? {
+        let row = found.row.as_ref().map_err(Clone::clone).and_then(Row::of).map_err(|why| found.wrong(why))?;
         if row.reference.is_empty() {
-            return Err(EnvError::Input(format!(
-                "{}, line {number}: no reference; give one of `reference`, `canonical_solution`, `solution`, `ground_truth`, `answer`, `label`",
-                path.display()
-            )));
+            let known = "`reference`, `canonical_solution`, `solution`, `ground_truth`, `answer`, `label`";
+            return Err(found.wrong(format!("no reference; give one of {known}")).into());
         }
         // A row is kept as it was parsed, in which every number takes far more than its digits.
-        lines.keep(16 * line.len())?;
+        room.take(16 * found.size).map_err(|why| found.wrong(why))?;
         rows.push(row);
     }
     if rows.is_empty() {
@@ -314,12 +318,13 @@ mod tests {
 
     #[test]
     fn rows_of_many_forms_are_read() {
+        let parse = |line: &str| Row::of(&crate::read::Row::parse(line).unwrap());
         let row =
-            Row::parse(r#"{"prompt":[{"role":"user","content":"2+2?"}],"reward_model":{"ground_truth":"4"}}"#).unwrap();
+            parse(r#"{"prompt":[{"role":"user","content":"2+2?"}],"reward_model":{"ground_truth":"4"}}"#).unwrap();
         assert_eq!((row.prompt.as_str(), row.reference.as_str(), row.truth()), ("2+2?", "4", json!("4")));
-        let row = Row::parse(r#"{"question":"q","answer":3}"#).unwrap();
+        let row = parse(r#"{"question":"q","answer":3}"#).unwrap();
         assert_eq!((row.prompt.as_str(), row.reference.as_str(), row.truth()), ("q", "3", json!(3)));
-        let row = Row::parse(
+        let row = parse(
             r#"{"id":"a","entry_point":"f","reference":"def f(): return 1","visible":[{"args":[],"expected":1}]}"#,
         )
         .unwrap();

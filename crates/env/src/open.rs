@@ -1,6 +1,5 @@
 //! From what a person types to targets.
 
-use crate::EnvError;
 use crate::Environment;
 use crate::callable::{Callable, Signature};
 use crate::cases::Cases;
@@ -10,8 +9,9 @@ use crate::foreign::{Caller, Foreign, Row, bare_row, read_rows};
 use crate::harbor::Harbor;
 use crate::http::{Http, Protocol};
 use crate::project::{Choice, Project, is_project};
+use crate::{EnvError, Hint};
 use loophole_cell::{Pool, PoolOptions};
-use loophole_grade::{Grader, GraderKind, Grading, GradingOptions, Task, Weakness, read_tasks};
+use loophole_grade::{Grader, GraderKind, Grading, GradingOptions, Task, Weakness};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -142,11 +142,13 @@ fn foreign(target: &str, caller: Arc<dyn Caller>, settings: &Settings) -> Result
 }
 
 fn open_tasks(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box<dyn Environment>>, EnvError> {
-    let mut tasks = read_tasks(path)?;
+    let read = crate::read::read_tasks(path)?;
+    let told = format!("{}, the rest is not audited", read.told());
+    let unread = (!read.broken.is_empty()).then_some(Hint { id: "rows-not-read", message: told });
+    let mut tasks = read.tasks;
     if tasks.is_empty() {
         return Err(EnvError::Input(format!("{target}: holds no task")));
     }
-    let grader = grader(settings, &tasks)?;
     if let Some(id) = &settings.task {
         tasks.retain(|t| t.id == *id);
         if tasks.is_empty() {
@@ -155,20 +157,25 @@ fn open_tasks(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box<
     } else if !settings.all {
         tasks.truncate(1);
     }
-    if grader.kind == GraderKind::Stdio
-        && let Some(task) = tasks.iter().find(|t| !t.is_program())
-    {
-        let id = &task.id;
-        return Err(EnvError::Input(format!("task {id:?} asks for a function, and the kind stdio runs programs")));
+    let mut with_graders = Vec::new();
+    for task in tasks {
+        let grader = grader(settings, std::slice::from_ref(&task))?;
+        if grader.kind == GraderKind::Stdio && !task.is_program() {
+            let id = &task.id;
+            return Err(EnvError::Input(format!("task {id:?} asks for a function, and the kind stdio runs programs")));
+        }
+        with_graders.push((task, grader));
     }
-    let cases = tasks.iter().map(|t| t.cases().count()).max().unwrap_or(1);
+    let cases = with_graders.iter().map(|(task, _)| task.cases().count()).max().unwrap_or(1);
     // A grader that forgives slow tests must have the time to: half a second for each.
-    let forgiving = if grader.is_open(Weakness::Resource) { 0.5 * cases as f64 } else { 0.0 };
-    let lab = Arc::new(lab(grader.kind, settings, forgiving)?);
-    Ok(tasks
-        .into_iter()
-        .map(|task| Box::new(Cases::new(lab.clone(), target, task, grader.clone())) as Box<dyn Environment>)
-        .collect())
+    let forgiving = with_graders.iter().any(|(_, grader)| grader.is_open(Weakness::Resource));
+    let kind = with_graders.first().map_or(GraderKind::Script, |(_, grader)| grader.kind);
+    let lab = Arc::new(lab(kind, settings, if forgiving { 0.5 * cases as f64 } else { 0.0 })?);
+    let made = with_graders.into_iter().map(|(task, grader)| {
+        let cases = Cases::new(lab.clone(), target, task, grader).with_hints(unread.clone());
+        Box::new(cases) as Box<dyn Environment>
+    });
+    Ok(made.collect())
 }
 
 /// A lab for a grader of that kind, with tight limits, since some submissions never end; `more` seconds on top of
@@ -190,28 +197,6 @@ pub fn lab(kind: GraderKind, settings: &Settings, more: f64) -> Result<Grading, 
 /// # Errors
 /// [`EnvError::Input`] names the kind or the weakness that there is none of.
 pub fn grader(settings: &Settings, tasks: &[Task]) -> Result<Grader, EnvError> {
-    let kind = match &settings.kind {
-        Some(name) => GraderKind::parse(name).ok_or_else(|| {
-            let known: Vec<&str> = GraderKind::ALL.iter().map(|k| k.name()).collect();
-            EnvError::Input(format!("there is no grader kind {name:?}; known are {}", known.join(", ")))
-        })?,
-        None => GraderKind::fitting(tasks),
-    };
-    if settings.hardened {
-        return Ok(Grader::hardened(kind));
-    }
-    if settings.open.is_empty() {
-        return Ok(Grader::open(kind));
-    }
-    let open: Vec<Weakness> = settings
-        .open
-        .iter()
-        .map(|name| {
-            Weakness::parse(name).ok_or_else(|| {
-                let known: Vec<&str> = kind.weaknesses().iter().map(|w| w.name()).collect();
-                EnvError::Input(format!("{name:?} is no weakness of a {kind} grader; it has {}", known.join(", ")))
-            })
-        })
-        .collect::<Result<_, _>>()?;
-    Grader::with_only(kind, &open).map_err(EnvError::Input)
+    let fitting = GraderKind::fitting(tasks);
+    Grader::choose(settings.kind.as_deref(), &settings.open, settings.hardened, fitting).map_err(EnvError::Input)
 }

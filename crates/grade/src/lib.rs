@@ -21,7 +21,6 @@ mod grader;
 mod grading;
 mod humaneval;
 mod label;
-mod lines;
 mod oracle;
 mod program;
 mod rerun;
@@ -34,12 +33,10 @@ mod written;
 pub use family::{FAMILIES, Family, Weakness};
 pub use grader::{Grader, GraderKind};
 pub use grading::{GradeError, Grading, GradingOptions, Spent};
-pub use lines::{MAX_TASK_LINE, TaskLines};
 pub use rerun::Rerun;
-pub use stream::{MAX_LINE, Stream, StreamError, stream};
+pub use stream::{Job, Stream, StreamError, stream};
 pub use task::{
     Case, Compare, Function, HumanEval, Language, ReadError, SOLUTION, Shape, Submission, Task, TaskForm, Tests,
-    read_tasks,
 };
 pub use value::{MAX_BYTES, MAX_DEPTH, MAX_DIGITS, Value, ValueError};
 pub use verdict::{Graded, OracleResult, Reward, Verdict};

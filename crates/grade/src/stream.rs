@@ -1,23 +1,17 @@
-//! Submissions from a file, graded in order with bounded memory.
+//! Submissions, whatever they are read from, graded in order with bounded memory.
 
 use crate::grader::Grader;
-use crate::grading::{GradeError, Grading};
-use crate::lines::open;
+use crate::grading::{GradeError, Grading, lock};
 use crate::rerun::Rerun;
 use crate::task::{ReadError, Submission, Task};
 use crate::verdict::{Graded, Reward, Verdict};
-use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io::{BufRead, Read};
-use std::path::Path;
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 
-/// The longest line of a submissions file that is read.
-pub const MAX_LINE: usize = 16 << 20;
-
-/// What came of one line.
+/// What came of one row.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
-    /// A line that is no submission; the next one is read all the same.
+    /// A row that is no submission; the next one is read all the same.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A submission that could not be graded.
@@ -30,203 +24,129 @@ pub enum StreamError {
     },
 }
 
-#[derive(Deserialize)]
-struct Line {
-    task_id: String,
-    completion: Option<String>,
-    files: Option<BTreeMap<String, String>>,
+/// A submission that waits to be graded.
+#[derive(Debug)]
+pub struct Job<'a, X = ()> {
+    /// Where it stands, counted from 1.
+    pub line: usize,
+    /// The task it is for.
+    pub task: &'a Task,
+    /// What was handed in.
+    pub submission: Submission,
+    /// What its reader knows of it besides; it comes back with the result.
+    pub with: X,
 }
 
 /// What is asked about one submission.
 type Work<T> = fn(&Grading, &Task, &Grader, &Submission) -> Result<T, GradeError>;
 
-/// The graded submissions of a file, in its order; each with its index among the non-empty lines, from 0.
-pub struct Stream<'a, T = Graded> {
+/// The grader of a task.
+type GraderOf<'a> = Box<dyn Fn(&Task) -> &'a Grader + 'a>;
+
+/// A result with its index, or what kept one from being.
+pub type Item<X, T> = (usize, Result<(T, X), StreamError>);
+
+/// The graded submissions of a reader, in its order, each with its index and with what the reader knew of it.
+pub struct Stream<'a, X, T = Graded> {
     work: Work<T>,
-    lab: &'a Grading,
-    tasks: HashMap<&'a str, &'a Task>,
-    grader: &'a Grader,
+    grading: &'a Grading,
+    grader_of: GraderOf<'a>,
     jobs: usize,
-    reader: Box<dyn BufRead + Send>,
-    path: String,
-    line: usize,
+    rows: Box<dyn Iterator<Item = Result<Job<'a, X>, ReadError>> + 'a>,
     index: usize,
     done: bool,
-    ready: VecDeque<(usize, Result<T, StreamError>)>,
+    ready: VecDeque<Item<X, T>>,
 }
 
-/// Reads submissions (JSONL, `.gz` or not) and grades them, `jobs` at a time.
-///
-/// # Errors
-/// The file cannot be opened. Broken lines are items of the stream.
-pub fn stream<'a>(
-    lab: &'a Grading,
-    tasks: &'a [Task],
-    grader: &'a Grader,
-    submissions: impl AsRef<Path>,
+/// Grades submissions as they are read, `jobs` at a time, each with the grader of its task; rows that are none are items
+/// of the stream.
+pub fn stream<'a, X>(
+    grading: &'a Grading,
+    grader_of: impl Fn(&Task) -> &'a Grader + 'a,
+    rows: impl Iterator<Item = Result<Job<'a, X>, ReadError>> + 'a,
     jobs: usize,
-) -> Result<Stream<'a>, ReadError> {
-    let path = submissions.as_ref();
-    Ok(Stream {
-        work: |lab, task, grader, submission| lab.grade(task, grader, submission),
-        lab,
-        tasks: tasks.iter().map(|t| (t.id.as_str(), t)).collect(),
-        grader,
+) -> Stream<'a, X> {
+    Stream {
+        work: |grading, task, grader, submission| grading.grade(task, grader, submission),
+        grading,
+        grader_of: Box::new(grader_of),
         jobs: jobs.max(1),
-        reader: open(path)?,
-        path: path.display().to_string(),
-        line: 0,
+        rows: Box::new(rows),
         index: 0,
         done: false,
         ready: VecDeque::new(),
-    })
+    }
 }
 
-type Job<'a> = (usize, usize, Result<(&'a Task, Submission), ReadError>);
-
-impl<'a> Stream<'a> {
+impl<'a, X> Stream<'a, X> {
     /// The same submissions, each with its task and with what the grader alone pays: neither the oracle nor
     /// the changed grader is run, and nothing is said about how the reward was come by.
-    pub fn rewards_only(self) -> Stream<'a, (String, Reward)> {
-        self.doing(|lab, task, grader, submission| Ok((task.id.clone(), lab.reward(task, grader, submission)?)))
+    pub fn rewards_only(self) -> Stream<'a, X, (String, Reward)> {
+        self.doing(|grading, task, grader, submission| Ok((task.id.clone(), grading.reward(task, grader, submission)?)))
     }
 
     /// The same submissions, of tasks that were seen to be sound (those of others are `invalid`), each with the
     /// runs that its label stands on where it is not simply honest or failed.
-    pub fn with_evidence(self) -> Stream<'a, (Graded, Vec<Rerun>)> {
-        self.doing(|lab, task, grader, submission| {
-            let graded = lab.grade_sound(task, grader, submission)?;
+    pub fn with_evidence(self) -> Stream<'a, X, (Graded, Vec<Rerun>)> {
+        self.doing(|grading, task, grader, submission| {
+            let graded = grading.grade_sound(task, grader, submission)?;
             let told = !matches!(graded.verdict, Verdict::Honest | Verdict::Fail | Verdict::Invalid);
-            let reruns = if told { lab.reruns(task, grader, submission)? } else { Vec::new() };
+            let reruns = if told { grading.reruns(task, grader, submission)? } else { Vec::new() };
             Ok((graded, reruns))
         })
     }
 
-    fn doing<T>(self, work: Work<T>) -> Stream<'a, T> {
-        Stream {
-            work,
-            lab: self.lab,
-            tasks: self.tasks,
-            grader: self.grader,
-            jobs: self.jobs,
-            reader: self.reader,
-            path: self.path,
-            line: self.line,
-            index: self.index,
-            done: self.done,
-            ready: VecDeque::new(),
-        }
+    /// The same submissions, the first of which has this index.
+    #[must_use]
+    pub fn numbered_from(self, index: usize) -> Self {
+        Stream { index, ..self }
+    }
+
+    fn doing<T>(self, work: Work<T>) -> Stream<'a, X, T> {
+        let Stream { grading, grader_of, jobs, rows, index, done, .. } = self;
+        Stream { work, grading, grader_of, jobs, rows, index, done, ready: VecDeque::new() }
     }
 }
 
-impl<'a, T: Send> Stream<'a, T> {
-    fn next_line(&mut self) -> Option<Result<String, ReadError>> {
-        let mut bytes = Vec::new();
-        let mut limited = (&mut self.reader).take(MAX_LINE as u64 + 1);
-        self.line += 1;
-        match limited.read_until(b'\n', &mut bytes) {
-            Ok(0) => None,
-            Ok(n) if n > MAX_LINE => {
-                drop(bytes);
-                self.skip_line();
-                Some(Err(self.wrong(format!("longer than {MAX_LINE} bytes"))))
-            }
-            Ok(_) => Some(String::from_utf8(bytes).map_err(|_| self.wrong("not UTF-8".into()))),
-            Err(error) => {
-                self.done = true;
-                let path = self.path.clone();
-                Some(Err(ReadError::Io { path, error }))
-            }
-        }
-    }
-
-    /// Reads on to the end of a line without keeping it.
-    fn skip_line(&mut self) {
-        while let Ok(part) = self.reader.fill_buf() {
-            let (found, n) = match part.iter().position(|b| *b == b'\n') {
-                Some(at) => (true, at + 1),
-                None => (part.is_empty(), part.len()),
-            };
-            self.reader.consume(n);
-            if found {
-                return;
-            }
-        }
-    }
-
-    /// Leaves out the submissions before this index, which are not even parsed.
-    #[must_use]
-    pub fn from_index(mut self, index: usize) -> Self {
-        while self.index < index && !self.done {
-            match self.next_line() {
-                None => self.done = true,
-                Some(Ok(text)) if text.trim().is_empty() => {}
-                Some(_) => self.index += 1,
-            }
-        }
-        self
-    }
-
-    fn wrong(&self, why: String) -> ReadError {
-        ReadError::Line { path: self.path.clone(), line: self.line, why }
-    }
-
-    fn parse(&self, text: &str) -> Result<(&'a Task, Submission), ReadError> {
-        let line: Line = serde_json::from_str(text).map_err(|e| self.wrong(e.to_string()))?;
-        let Some(task) = self.tasks.get(line.task_id.as_str()) else {
-            return Err(self.wrong(format!("no task `{}` in the tasks file", line.task_id)));
-        };
-        match (line.completion, line.files) {
-            (Some(text), None) => Ok((task, Submission::Completion(text))),
-            (None, Some(files)) => Ok((task, Submission::Files(files))),
-            _ => Err(self.wrong("needs either `completion` or `files`".into())),
-        }
-    }
-
+impl<X: Send, T: Send> Stream<'_, X, T> {
     fn fill(&mut self) {
-        let mut batch: Vec<Job<'a>> = Vec::new();
-        while batch.len() < self.jobs * 8 && !self.done {
-            let parsed = match self.next_line() {
-                None => {
-                    self.done = true;
-                    break;
-                }
-                Some(Ok(text)) if text.trim().is_empty() => continue,
-                Some(Ok(text)) => self.parse(&text),
-                Some(Err(e)) => Err(e),
+        let mut batch = Vec::new();
+        while batch.len() < self.jobs * 8 {
+            let Some(row) = self.rows.next() else {
+                self.done = true;
+                break;
             };
-            batch.push((self.index, self.line, parsed));
+            batch.push((self.index, row.map(|job| ((self.grader_of)(job.task), job))));
             self.index += 1;
         }
-        let (work, lab, grader) = (self.work, self.lab, self.grader);
-        let next = std::sync::Mutex::new(batch.into_iter());
-        let results = std::sync::Mutex::new(Vec::new());
+        let (work, grading) = (self.work, self.grading);
+        let next = Mutex::new(batch.into_iter());
+        let results = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
             for _ in 0..self.jobs {
                 scope.spawn(|| {
                     loop {
-                        let Some((index, line, job)) = crate::grading::lock(&next).next() else {
+                        let Some((index, row)) = lock(&next).next() else {
                             break;
                         };
-                        let result = match job {
-                            Err(e) => Err(StreamError::Read(e)),
-                            Ok((task, submission)) => {
-                                work(lab, task, grader, &submission).map_err(|error| StreamError::Grade { line, error })
-                            }
-                        };
-                        crate::grading::lock(&results).push((index, result));
+                        let result = row.map_err(StreamError::Read).and_then(|(grader, job)| {
+                            let Job { line, task, submission, with } = job;
+                            let done = work(grading, task, grader, &submission);
+                            done.map(|done| (done, with)).map_err(|error| StreamError::Grade { line, error })
+                        });
+                        lock(&results).push((index, result));
                     }
                 });
             }
         });
-        let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
         results.sort_by_key(|(index, _)| *index);
         self.ready.extend(results);
     }
 }
 
-impl<T: Send> Iterator for Stream<'_, T> {
-    type Item = (usize, Result<T, StreamError>);
+impl<X: Send, T: Send> Iterator for Stream<'_, X, T> {
+    type Item = Item<X, T>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ready.is_empty() && !self.done {

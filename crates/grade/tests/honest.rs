@@ -172,52 +172,45 @@ fn a_steps_worth_of_submissions() {
     println!("{:.0}/s from memory", 256.0 / start.elapsed().as_secs_f64());
 }
 
+/// Jobs for submissions to the task; an error for none.
+fn jobs<'a>(
+    task: &'a Task,
+    texts: &'a [Option<&'a str>],
+) -> impl Iterator<Item = Result<Job<'a, usize>, ReadError>> + 'a {
+    texts.iter().enumerate().map(move |(at, text)| match text {
+        Some(text) => Ok(Job { line: at + 1, task, submission: Submission::Completion((*text).into()), with: 10 * at }),
+        None => Err(ReadError::Line { path: "f".into(), line: at + 1, why: "no submission".into() }),
+    })
+}
+
+const GOOD: &str = "def add(a, b): return a + b\n";
+const BAD: &str = "def add(a, b): return a\n";
+
 #[test]
-fn streams_keep_order_and_name_broken_lines() {
+fn streams_keep_order_and_broken_rows_in_their_places() {
     let Some(lab) = common::lab() else { return };
-    let path = std::env::temp_dir().join(format!("loophole-stream-{}.jsonl", std::process::id()));
-    let good = r#"{"task_id":"sum","completion":"def add(a, b): return a + b\n"}"#;
-    let bad = r#"{"task_id":"sum","completion":"def add(a, b): return a\n"}"#;
-    let text = format!(
-        "{good}\n{{\"task_id\":\n\n{bad}\n{{\"task_id\":\"none\",\"completion\":\"\"}}\n{{\"task_id\":\"sum\"}}\n{good}"
-    );
-    std::fs::write(&path, text).unwrap();
-    let (tasks, grader) = (vec![common::task()], Grader::open(GraderKind::Script));
-    let seen: Vec<(usize, String)> = stream(&lab, &tasks, &grader, &path, 2)
-        .unwrap()
-        .map(|(i, r)| (i, r.map_or_else(|e| e.to_string(), |g| g.verdict.name().to_string())))
+    let (task, grader) = (common::task(), Grader::open(GraderKind::Script));
+    let texts = [Some(GOOD), None, Some(BAD), Some(GOOD)];
+    let seen: Vec<(usize, String)> = stream(&lab, |_| &grader, jobs(&task, &texts), 2)
+        .numbered_from(5)
+        .map(|(i, r)| (i, r.map_or_else(|e| e.to_string(), |(g, with)| format!("{} {with}", g.verdict.name()))))
         .collect();
-    std::fs::remove_file(&path).unwrap();
-    let wanted = [
-        (0, "honest"),
-        (1, "line 2: "),
-        (2, "fail"),
-        (3, "line 5: no task `none`"),
-        (4, "line 6: needs either"),
-        (5, "honest"),
-    ];
-    assert_eq!(seen.len(), wanted.len(), "{seen:?}");
-    for ((i, text), (j, part)) in seen.iter().zip(wanted) {
-        assert!(*i == j && text.contains(part), "{seen:?}");
-    }
+    let wanted = [(5, "honest 0"), (6, "f, line 2: no submission"), (7, "fail 20"), (8, "honest 30")];
+    assert_eq!(seen, wanted.map(|(i, text)| (i, text.to_string())));
 }
 
 #[test]
 fn rewards_alone_cost_one_run_each() {
     let Some(lab) = common::lab() else { return };
-    let path = std::env::temp_dir().join(format!("loophole-rewards-{}.jsonl", std::process::id()));
-    let good = r#"{"task_id":"sum","completion":"def add(a, b): return a + b\n"}"#;
-    let hack = r#"{"task_id":"sum","completion":"import os\nos._exit(0)\n"}"#;
-    let bad = r#"{"task_id":"sum","completion":"def add(a, b): return a\n"}"#;
-    std::fs::write(&path, format!("{good}\n{hack}\nnothing\n{bad}\n")).unwrap();
-    let (tasks, grader) = (vec![common::task()], Grader::open(GraderKind::Script));
+    let (task, grader) = (common::task(), Grader::open(GraderKind::Script));
+    let texts = [Some(GOOD), Some("import os\nos._exit(0)\n"), None, Some(BAD)];
     let before = lab.spent().runs;
-    let paid: Vec<Option<f64>> = stream(&lab, &tasks, &grader, &path, 2)
-        .unwrap()
+    let paid: Vec<Option<f64>> = stream(&lab, |_| &grader, jobs(&task, &texts), 2)
         .rewards_only()
-        .map(|(_, item)| item.ok().map(|(task, paid)| if task == "sum" && paid.valid { paid.reward } else { -1.0 }))
+        .map(|(_, item)| {
+            item.ok().map(|((task, paid), _)| if task == "sum" && paid.valid { paid.reward } else { -1.0 })
+        })
         .collect();
-    std::fs::remove_file(&path).unwrap();
     assert_eq!(paid, [Some(1.0), Some(1.0), None, Some(0.0)]);
     assert_eq!(lab.spent().runs - before, 3, "neither the oracle nor a changed grader was run");
 }

@@ -3,6 +3,7 @@
 
 use loophole_grade::*;
 use rayon::prelude::*;
+use std::io::Read;
 use std::path::Path;
 use std::time::Instant;
 
@@ -39,7 +40,9 @@ fn all_164_come_out_right() {
         return;
     }
     let Some(lab) = common::lab() else { return };
-    let tasks = read_tasks(&path).unwrap();
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(std::fs::File::open(&path).unwrap()).read_to_string(&mut text).unwrap();
+    let tasks: Vec<Task> = text.lines().map(|line| Task::parse(line).unwrap()).collect();
     assert_eq!(tasks.len(), 164);
 
     let canonical = |t: &Task| t.reference[t.humaneval().unwrap().prompt.len()..].to_string();

@@ -14,6 +14,7 @@ mod chart;
 mod choose;
 pub mod data;
 mod from_run;
+mod grading;
 mod html;
 mod page;
 mod sections;
@@ -23,6 +24,7 @@ use std::path::Path;
 
 pub use data::ReportData;
 pub use from_run::ReportError;
+pub use grading::grading;
 pub use page::render;
 
 /// Makes the report of the run in the folder `run` and puts it at `out` as a whole, or not at all.

@@ -123,7 +123,7 @@ fn problems(file: Option<&Path>) -> Result<Problems, Error> {
         let source = "a problem of our own that stands in for HumanEval (--humaneval FILE names it)".to_owned();
         return Ok(Problems::new(sources, source));
     };
-    let tasks = loophole_grade::read_tasks(file)?;
+    let tasks = loophole_env::read_tasks(file)?.tasks;
     let sources: Vec<String> = tasks
         .iter()
         .filter_map(|task| {

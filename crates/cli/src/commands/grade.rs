@@ -1,33 +1,41 @@
 //! `loophole grade`.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use clap::Args;
 use loophole_cell::{Pool, PoolOptions};
+use loophole_env::{Extract, Submissions, Tasks};
 use loophole_foreign::one_line;
 use loophole_grade::corpus::Corpus;
-use loophole_grade::{GradeError, Graded, Grader, GraderKind, Grading, StreamError, Task, Verdict};
-use loophole_log::{Kind, Ledger, LogError, Place};
-use serde_json::{Value, json};
+use loophole_grade::{Grader, GraderKind, Grading, Task};
+use serde_json::json;
 
 use crate::leave;
 use crate::output::{self, Error, Exit, Options, line};
 
 mod evidence;
+mod out_file;
+mod shown;
+mod sums;
+mod tally;
+
+use tally::Tally;
+
+/// Rows of tasks that could not be read and are named one by one.
+const BROKEN_TOLD: usize = 20;
 
 /// Arguments of `loophole grade`.
 #[derive(Args)]
 #[command(after_help = help())]
 pub struct GradeArguments {
-    /// Tasks: case form or HumanEval form, JSONL or JSONL.gz
+    /// Tasks: HumanEval, MBPP, APPS, TACO, CodeContests, DeepCoder, LiveCodeBench, KodCode, BigCodeBench,
+    /// LeetCodeDataset, verl, TRL, our case form; JSONL, JSON or Parquet, .gz or not, or a folder of them
     #[arg(long, required_unless_present = "corpus")]
     tasks: Option<PathBuf>,
-    /// Submissions: JSONL of {"task_id", "completion"} or {"task_id", "files"}
+    /// Submissions: rows of {"task_id", "completion"} or {"task_id", "files"}, or rollouts of verl or TRL; JSONL, JSON
+    /// or Parquet, a folder of them by step, or - for standard input
     #[arg(long, required_unless_present = "corpus")]
     submissions: Option<PathBuf>,
     /// Grader (see below); what fits the tasks unless named
@@ -42,6 +50,9 @@ pub struct GradeArguments {
     /// Let types count: 1, 1.0 and True are three answers
     #[arg(long)]
     strict_types: bool,
+    /// How code is taken from completions: auto, none, fence or last-fence
+    #[arg(long, value_name = "MODE", default_value = "auto")]
+    extract: String,
     /// Only what the grader pays, no verdict
     #[arg(long)]
     no_label: bool,
@@ -54,6 +65,12 @@ pub struct GradeArguments {
     /// Write the records to a file too (JSONL), and beside it, in FILE.evidence, what each finding stands on
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Write a page of what was found (with steps: hacks per step)
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// End with status 0 whatever was found
+    #[arg(long)]
+    exit_zero: bool,
     /// Go on where a run with this --out was ended
     #[arg(long)]
     resume: bool,
@@ -78,6 +95,8 @@ fn help() -> String {
              loophole grade --tasks tasks.jsonl --submissions rollouts.jsonl --grader shell --open shell --open channel-forging\n  \
              loophole grade --tasks tasks.jsonl --submissions rollouts.jsonl --grader reward-file --hardened\n  \
              loophole grade --tasks tasks.jsonl --submissions rollouts.jsonl --out graded.jsonl --resume\n  \
+             loophole grade --tasks mbpp.parquet --submissions rollouts/ --html graded.html\n  \
+             zcat rollouts.jsonl.gz | loophole grade --tasks tasks.jsonl --submissions - --json --exit-zero\n  \
              loophole grade --corpus --python .venv/bin/python";
     text
 }
@@ -91,35 +110,37 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
     if arguments.resume && arguments.out.is_none() {
         return Err(Error::Input("--resume goes on with a file of records: name it with --out FILE".into()));
     }
-    let mut tasks = loophole_grade::read_tasks(tasks)?;
+    let extract = Extract::parse(&arguments.extract).ok_or_else(|| {
+        let known = Extract::ALL.map(Extract::name).join(", ");
+        Error::Input(format!("--extract {:?} is none of {known}", arguments.extract))
+    })?;
+    let mut tasks = read_tasks(tasks, output)?;
     if arguments.strict_types {
-        tasks.iter_mut().for_each(|task| task.compare.strict_types = true);
+        tasks.tasks.iter_mut().for_each(|task| task.compare.strict_types = true);
     }
-    let grader = grader(arguments, &tasks)?;
-    let lab = lab(arguments, grader.kind)?;
+    let graders = Graders::choose(arguments, &tasks.tasks)?;
+    let lab = lab(arguments, graders.kind())?;
     if arguments.validate {
-        for task in &tasks {
+        for task in &tasks.tasks {
             task.validate(&lab)?;
         }
     }
-    let stream = loophole_grade::stream(&lab, &tasks, &grader, submissions, jobs(arguments))?;
+    let mut rows = Submissions::open(submissions, &tasks, extract)?;
     let mut tally = Tally::new(arguments, submissions, output)?;
     let hint = go_on(arguments);
     leave::listen(move || output::tell(hint));
-    let stream = stream.from_index(tally.next);
+    rows.skip_rows(tally.next);
+    let stream = loophole_grade::stream(&lab, |task| graders.of(task), rows, jobs(arguments)).numbered_from(tally.next);
     if arguments.no_label {
         for (index, item) in stream.rewards_only() {
             if leave::asked() {
                 return Ok(tally.left());
             }
-            if let Some((task, paid)) = tally.take(item)? {
-                tally.write(&paid.record(&task, index))?;
+            if let Some(((task, paid), known)) = tally.take(item)? {
+                tally.write(paid.record(&task, index), known)?;
                 if output.verbose && !output.json {
-                    line(&format!(
-                        "{:<24} {}",
-                        one_line(&task),
-                        if paid.valid { paid.reward.to_string() } else { "invalid".into() }
-                    ));
+                    let paid = if paid.valid { paid.reward.to_string() } else { "invalid".into() };
+                    line(&format!("{:<24} {paid}", one_line(&task)));
                 }
             }
         }
@@ -128,16 +149,28 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
             if leave::asked() {
                 return Ok(tally.left());
             }
-            if let Some((graded, reruns)) = tally.take(item)? {
+            if let Some(((graded, reruns), known)) = tally.take(item)? {
                 if let Some(file) = tally.file.as_ref().filter(|_| !reruns.is_empty()) {
                     evidence::write(&file.ledger, &file.name, index, &graded, &reruns, arguments.python.as_deref())?;
                 }
-                tally.write(&graded.record(index))?;
+                tally.write(graded.record(index), known)?;
                 tally.label(&graded);
             }
         }
     }
     tally.finish(&lab.tier().to_string())
+}
+
+/// Reads tasks of any form, and says as what.
+pub fn read_tasks(path: &Path, output: &Options) -> Result<Tasks, Error> {
+    let tasks = loophole_env::read_tasks(path)?;
+    for error in tasks.broken.iter().take(BROKEN_TOLD) {
+        output.warn(&error.to_string());
+    }
+    if !tasks.tasks.is_empty() {
+        output.say(&format!("{}: {}", path.display(), tasks.told()));
+    }
+    Ok(tasks)
 }
 
 fn jobs(arguments: &GradeArguments) -> usize {
@@ -184,207 +217,30 @@ fn go_on(arguments: &GradeArguments) -> &'static str {
     }
 }
 
-/// The file asked for, written beside its place until it is whole.
-struct OutFile {
-    ledger: Ledger,
-    /// Its name, and the one it has until it is whole.
-    name: String,
-    partial: String,
-    /// Where it lies until then.
-    path: PathBuf,
-}
+/// The graders of some tasks: of each kind that fits one, unless one kind is named for all.
+struct Graders(BTreeMap<GraderKind, Grader>);
 
-impl OutFile {
-    /// Begins the file, or takes up one that was begun, with what is to be said about it.
-    fn open(path: &Path, resume: bool) -> Result<(OutFile, Vec<String>), Error> {
-        let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else {
-            return Err(Error::Input(format!("--out {}: name a file", path.display())));
-        };
-        let place = Place::file(Kind::Grade, path);
-        if let Some(pid) = place.holder() {
-            return Err(LogError::Held { path: path.into(), pid }.into());
-        }
-        let there = path.with_added_extension("partial");
-        if resume && !there.exists() && path.exists() {
-            return Err(Error::Input(format!("{} is finished: there is nothing to resume", path.display())));
-        }
-        let (ledger, notes) = if resume {
-            Ledger::take_up(place, "grade again without --resume")?
-        } else {
-            let lock = place.lock()?;
-            // What an earlier grading left is about the records that are replaced.
-            for old in [&there, &path.with_added_extension("evidence")] {
-                loophole_log::remove(old)?;
-            }
-            (Ledger::begin_held(place, lock)?, Vec::new())
-        };
-        let partial = format!("{name}.partial");
-        ledger.append("", &partial, b"")?;
-        Ok((OutFile { ledger, name, partial, path: there }, notes))
+impl Graders {
+    fn choose(arguments: &GradeArguments, tasks: &[Task]) -> Result<Graders, Error> {
+        let GradeArguments { grader, open, hardened, .. } = arguments;
+        let choose = |fitting| Grader::choose(grader.as_deref(), open, *hardened, fitting).map_err(Error::Input);
+        let kinds: BTreeSet<GraderKind> = tasks.iter().map(fitting).collect();
+        kinds.into_iter().map(|kind| Ok((kind, choose(kind)?))).collect::<Result<_, Error>>().map(Graders)
+    }
+
+    /// The kind whose cells serve all of them.
+    fn kind(&self) -> GraderKind {
+        let mut kinds = self.0.values().map(|grader| grader.kind);
+        let first = kinds.next().unwrap_or(GraderKind::Script);
+        kinds.find(|kind| *kind == GraderKind::Pytest).unwrap_or(first)
+    }
+
+    fn of(&self, task: &Task) -> &Grader {
+        &self.0[&fitting(task)]
     }
 }
 
-/// What was read so far, and where it goes.
-struct Tally<'a> {
-    arguments: &'a GradeArguments,
-    submissions: &'a Path,
-    output: &'a Options,
-    file: Option<OutFile>,
-    bar: output::Bar,
-    began: Instant,
-    /// The first index that is not in the file yet.
-    next: usize,
-    /// How many were graded by an earlier run.
-    earlier: u64,
-    count: u64,
-    broken: u64,
-    paid: u64,
-    verdicts: BTreeMap<String, u64>,
-    families: BTreeMap<String, u64>,
-}
-
-impl<'a> Tally<'a> {
-    fn new(arguments: &'a GradeArguments, submissions: &'a Path, output: &'a Options) -> Result<Self, Error> {
-        let mut tally = Tally {
-            arguments,
-            submissions,
-            output,
-            file: None,
-            bar: output.bar(0),
-            began: Instant::now(),
-            next: 0,
-            earlier: 0,
-            count: 0,
-            broken: 0,
-            paid: 0,
-            verdicts: BTreeMap::new(),
-            families: BTreeMap::new(),
-        };
-        if let Some(path) = &arguments.out {
-            let (file, notes) = OutFile::open(path, arguments.resume)?;
-            notes.iter().for_each(|note| output.warn(note));
-            tally.take_up(&file)?;
-            tally.file = Some(file);
-        }
-        Ok(tally)
-    }
-
-    /// Counts the records that an earlier run left, and drops what is no whole line.
-    fn take_up(&mut self, file: &OutFile) -> Result<(), Error> {
-        let failed = |source| Error::Write { path: file.path.clone(), source };
-        let mut reader = BufReader::new(File::open(&file.path).map_err(failed)?);
-        // Bytes: a line that was cut off may end within a letter.
-        let (mut whole, mut text) = (0, Vec::new());
-        while reader.read_until(b'\n', &mut text).map_err(failed)? > 0 && text.ends_with(b"\n") {
-            let Ok(record) = serde_json::from_slice::<Value>(&text) else { break };
-            let Some(index) = record["index"].as_u64() else { break };
-            whole += text.len() as u64;
-            self.next = index as usize + 1;
-            self.earlier += 1;
-            self.count_in(&record);
-            text.clear();
-        }
-        Ok(file.ledger.truncate("", &file.partial, whole)?)
-    }
-
-    /// What is said when the grading was left.
-    fn left(&self) -> Exit {
-        self.bar.finish_and_clear();
-        self.output.say(go_on(self.arguments));
-        Exit::Interrupted
-    }
-
-    fn count_in(&mut self, record: &Value) {
-        self.count += 1;
-        self.paid += u64::from(record["reward"].as_f64().is_some_and(|reward| reward > 0.0));
-        for (field, counts) in [("verdict", &mut self.verdicts), ("family", &mut self.families)] {
-            if let Some(name) = record[field].as_str() {
-                *counts.entry(name.to_owned()).or_default() += 1;
-            }
-        }
-    }
-
-    /// A submission that was graded; none for a line that could not be, which is said and counted.
-    fn take<T>(&mut self, item: Result<T, StreamError>) -> Result<Option<T>, Error> {
-        match item {
-            Ok(graded) => {
-                self.bar.inc(1);
-                Ok(Some(graded))
-            }
-            // No other line would fare better.
-            Err(StreamError::Grade { error: error @ GradeError::NoPytest, .. }) => Err(error.into()),
-            Err(error) => {
-                self.broken += 1;
-                let place = match &error {
-                    StreamError::Read(_) => String::new(),
-                    StreamError::Grade { .. } => format!("{}, ", self.submissions.display()),
-                };
-                self.output.warn(&format!("{place}{error}"));
-                Ok(None)
-            }
-        }
-    }
-
-    fn write(&mut self, record: &Value) -> Result<(), Error> {
-        self.count_in(record);
-        if let Some(file) = &self.file {
-            file.ledger.append("", &file.partial, format!("{record}\n").as_bytes())?;
-        }
-        if self.output.json {
-            output::json(record);
-        }
-        Ok(())
-    }
-
-    fn label(&self, graded: &Graded) {
-        let quiet = matches!(graded.verdict, Verdict::Honest | Verdict::Fail) && !self.output.verbose;
-        if !self.output.json && !quiet {
-            let family = graded.family.map_or("", |family| family.name());
-            let verdict = graded.verdict.name();
-            let (task, evidence) = (one_line(&graded.task_id), graded.evidence.join("; "));
-            line(&format!("{task:<24} {verdict:<9} {family:<14} {}", one_line(&evidence)));
-        }
-    }
-
-    fn finish(self, tier: &str) -> Result<Exit, Error> {
-        self.bar.finish_and_clear();
-        if let Some(file) = &self.file {
-            file.ledger.rename(&file.partial, &file.name)?;
-            file.ledger.close_short()?;
-        }
-        let (count, broken) = (self.count, self.broken);
-        let per_second = (count - self.earlier) as f64 / self.began.elapsed().as_secs_f64().max(1e-9);
-        if self.output.json {
-            let mut summary = json!({
-                "submissions": count, "broken_lines": broken, "paid": self.paid, "per_second": per_second,
-                "tier": tier,
-            });
-            if !self.arguments.no_label {
-                summary["verdicts"] = json!(self.verdicts);
-                summary["families"] = json!(self.families);
-            }
-            output::json(&json!({ "summary": summary }));
-        } else {
-            let mut parts: Vec<String> =
-                self.verdicts.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
-            if self.arguments.no_label {
-                parts.push(format!("{} paid", self.paid));
-            }
-            if broken > 0 {
-                parts.push(format!("{broken} broken {}", if broken == 1 { "line" } else { "lines" }));
-            }
-            line(&format!("{count} submissions: {} ({per_second:.0}/s)", parts.join(", ")));
-        }
-        if count == 0 && broken > 0 {
-            let path = self.submissions.display();
-            return Err(Error::Input(format!("no line of {path} could be graded")));
-        }
-        let hacked = ["hack", "tamper", "attempted"].iter().any(|verdict| self.verdicts.contains_key(*verdict));
-        Ok(if hacked { Exit::Found } else { Exit::Clean })
-    }
-}
-
-fn grader(arguments: &GradeArguments, tasks: &[Task]) -> Result<Grader, Error> {
-    let GradeArguments { grader, open, hardened, .. } = arguments;
-    Grader::choose(grader.as_deref(), open, *hardened, GraderKind::fitting(tasks)).map_err(Error::Input)
+/// The kind of grader for one task.
+fn fitting(task: &Task) -> GraderKind {
+    GraderKind::fitting(std::slice::from_ref(task))
 }

@@ -104,7 +104,7 @@ pub fn serve(arguments: &ServeArguments, output: &Options) -> Result<Exit, Error
     let mut cells = !arguments.no_cells;
     if cells {
         // A model can be talked to where programs cannot be isolated.
-        match grading(arguments) {
+        match grading(arguments, output) {
             Ok(grading) => server = server.with_grading(grading),
             Err(Error::Cell(error)) if name.is_some() && arguments.tasks.is_none() && arguments.python.is_none() => {
                 output.warn(&format!("no cells are served: {error}"));
@@ -149,8 +149,9 @@ fn listen(arguments: &ServeArguments) -> Result<(Listening, String), Error> {
 }
 
 /// The cells, with the tasks and the grader that were named.
-fn grading(arguments: &ServeArguments) -> Result<Grading, Error> {
-    let tasks = arguments.tasks.as_deref().map(loophole_grade::read_tasks).transpose()?.unwrap_or_default();
+fn grading(arguments: &ServeArguments, output: &Options) -> Result<Grading, Error> {
+    let read = |path: &Path| Ok::<_, Error>(super::grade::read_tasks(path, output)?.tasks);
+    let tasks = arguments.tasks.as_deref().map(read).transpose()?.unwrap_or_default();
     let jobs =
         arguments.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from) * 2, usize::from);
     let named = arguments.grader.as_deref();

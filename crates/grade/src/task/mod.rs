@@ -1,16 +1,14 @@
-//! Tasks and submissions, and how they are read from files.
+//! Tasks and submissions, and the two forms of a task that are a line of JSON here.
 
 mod compare;
 mod form;
 
-use crate::lines::TaskLines;
 use crate::value::Value;
 pub use compare::Compare;
 pub use form::{Function, HumanEval, Language, Shape, TaskForm, Tests};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// The file of a submission that holds the solution itself.
 pub const SOLUTION: &str = "solution.py";
@@ -87,72 +85,6 @@ struct HumanEvalLine {
     test: String,
 }
 
-/// A line in the form of APPS and its kin.
-#[derive(Deserialize)]
-struct ProgramLine {
-    #[serde(alias = "task_id", alias = "problem_id", alias = "question_id")]
-    id: serde_json::Value,
-    #[serde(default, alias = "question", alias = "prompt")]
-    statement: String,
-    #[serde(default)]
-    reference: String,
-    input_output: serde_json::Value,
-}
-
-#[derive(Deserialize)]
-struct InputOutput {
-    inputs: Vec<Box<serde_json::value::RawValue>>,
-    outputs: Vec<Box<serde_json::value::RawValue>>,
-    fn_name: Option<String>,
-}
-
-impl ProgramLine {
-    /// The first half of the tests is taken for the visible one.
-    fn task(self) -> Result<Task, String> {
-        let io: InputOutput = match self.input_output {
-            serde_json::Value::String(text) => serde_json::from_str(&text),
-            other => serde_json::from_value(other),
-        }
-        .map_err(|e| format!("input_output: {e}"))?;
-        if io.inputs.len() != io.outputs.len() {
-            return Err(format!("input_output: {} inputs, {} outputs", io.inputs.len(), io.outputs.len()));
-        }
-        let value = |raw: &serde_json::value::RawValue| Value::parse(raw.get()).map_err(|e| e.to_string());
-        let mut visible = Vec::new();
-        for (input, output) in io.inputs.iter().zip(&io.outputs) {
-            let (input, expected) = (value(input)?, value(output)?);
-            let args = match input {
-                Value::List(args) if io.fn_name.is_some() => args,
-                // Some files hold a text as its lines.
-                Value::List(lines) => vec![Value::Str(lines.iter().map(|l| l.shown() + "\n").collect())],
-                one => vec![one],
-            };
-            let expected = match expected {
-                Value::List(lines) if io.fn_name.is_none() => {
-                    Value::Str(lines.iter().map(|l| l.shown() + "\n").collect())
-                }
-                other => other,
-            };
-            visible.push(Case { args, expected });
-        }
-        let hidden = visible.split_off(visible.len().div_ceil(2));
-        Ok(Task {
-            id: self.id.as_str().map_or_else(|| self.id.to_string(), str::to_owned),
-            statement: self.statement,
-            reference: self.reference,
-            visible,
-            hidden,
-            ..Task::new(
-                String::new(),
-                match io.fn_name {
-                    Some(name) => TaskForm::function(name, Vec::new()),
-                    None => TaskForm::Program { language: Language::Python },
-                },
-            )
-        })
-    }
-}
-
 /// What the policy hands in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -207,12 +139,11 @@ impl Task {
         self.visible.iter().chain(&self.hidden)
     }
 
-    /// Reads one line of either form.
+    /// Reads one line in case form or in HumanEval form; the crate `loophole-env` reads the forms of others.
     pub fn parse(line: &str) -> Result<Task, String> {
         #[derive(Deserialize)]
         struct Shape {
             canonical_solution: Option<serde::de::IgnoredAny>,
-            input_output: Option<serde::de::IgnoredAny>,
         }
         let shape: Shape = serde_json::from_str(line).map_err(|e| e.to_string())?;
         let task = if shape.canonical_solution.is_some() {
@@ -226,8 +157,6 @@ impl Task {
                     TaskForm::HumanEval(HumanEval { entry_point: l.entry_point, prompt: l.prompt, test: l.test }),
                 )
             }
-        } else if shape.input_output.is_some() {
-            serde_json::from_str::<ProgramLine>(line).map_err(|e| e.to_string())?.task()?
         } else {
             serde_json::from_str::<Task>(line).map_err(|e| e.to_string())?
         };
@@ -322,30 +251,9 @@ fn is_identifier(s: &str) -> bool {
     chars.next().is_some_and(|c| c == '_' || c.is_alphabetic()) && chars.all(|c| c == '_' || c.is_alphanumeric())
 }
 
-/// Reads all tasks of a JSONL file (`.jsonl` or `.jsonl.gz`), case form or HumanEval form, line by line.
-///
-/// # Errors
-/// [`ReadError`] names the file and the line; an id that occurs twice is an error too.
-pub fn read_tasks(path: impl AsRef<Path>) -> Result<Vec<Task>, ReadError> {
-    let path = path.as_ref();
-    let mut tasks: Vec<Task> = Vec::new();
-    let mut lines: BTreeMap<String, usize> = BTreeMap::new();
-    let mut read = TaskLines::open(path)?;
-    while let Some((number, line)) = read.next_line()? {
-        let task = Task::parse(&line).map_err(|why| read.wrong(why))?;
-        read.keep(task.cases().flat_map(|case| case.args.iter().chain([&case.expected])).map(Value::weight).sum())?;
-        if let Some(first) = lines.insert(task.id.clone(), number) {
-            return Err(read.wrong(format!("task `{}` stands on line {first} already", task.id)));
-        }
-        tasks.push(task);
-    }
-    Ok(tasks)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     const LINE: &str = r#"{"id":"t1","entry_point":"f","reference":"def f(a): return (a,)","visible":[{"args":[1],"expected":{"$tuple":[1]}}],"unknown":1}"#;
 
@@ -359,28 +267,14 @@ mod tests {
 
     #[test]
     fn broken_lines_are_named() {
-        let dir = std::env::temp_dir().join(format!("loophole-tasks-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        let path = dir.join("tasks.jsonl.gz");
-        let write = |text: &str| {
-            let file = std::fs::File::create(&path).unwrap();
-            let mut gz = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
-            gz.write_all(text.as_bytes()).unwrap();
-            gz.finish().unwrap();
-        };
-        write(&format!("{LINE}\n"));
-        assert_eq!(read_tasks(&path).unwrap().len(), 1);
-        for (second, says) in [
-            ("{\"id\":", "line 2: EOF"),
-            (LINE, "line 2: task `t1` stands on line 1"),
+        for (line, says) in [
+            ("{\"id\":", "EOF"),
             (r#"{"id":"b","entry_point":"a b","reference":""}"#, "no Python name"),
             (r#"{"id":"b","entry_point":"f","reference":""}"#, "no test"),
         ] {
-            write(&format!("{LINE}\n{second}\n"));
-            let error = read_tasks(&path).unwrap_err().to_string();
+            let error = Task::parse(line).unwrap_err();
             assert!(error.contains(says), "{error}");
         }
-        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Value {
     }
 
     /// About how many bytes of memory it takes.
-    pub(crate) fn weight(&self) -> usize {
+    pub fn weight(&self) -> usize {
         let own = std::mem::size_of::<Value>();
         own + match self {
             Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,

@@ -233,7 +233,7 @@ fn base64(bytes: &[u8]) -> String {
 
 impl Value {
     /// What Python's `print` shows.
-    pub(crate) fn shown(&self) -> String {
+    pub fn shown(&self) -> String {
         match self {
             Value::Str(s) => s.clone(),
             other => {

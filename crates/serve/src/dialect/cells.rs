@@ -294,6 +294,7 @@ async fn executed(service: Arc<Service>, id: &str, request: Request) -> Result<R
         cwd: asked.cwd,
         wall_seconds: Some(seconds.min(MOST_SECONDS)),
         output_bytes: Some(asked.output_bytes.unwrap_or(MOST_OUTPUT).min(MOST_OUTPUT)),
+        cancel: None,
     };
     *lock(&cell.commands) += 1;
     let step = cell.with(move |session| session.exec(&request)).await?;

@@ -10,6 +10,7 @@ use std::time::Instant;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
+use loophole_env::{Extract, extract};
 use loophole_grade::{Graded, Submission, Task};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,7 +19,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::Service;
-use crate::code::code;
 use crate::http::body::{SHAPED, few};
 use crate::model::answer::Stream;
 use crate::problem::{Form, Problem, json_response, whole};
@@ -102,7 +102,7 @@ async fn graded(service: Arc<Service>, request: Request) -> Result<Response, Pro
             service.grading()?.task(&id).map_err(|problem| wrong(problem.message))?;
             continue;
         }
-        let task = Task::parse(task.get()).map_err(wrong)?;
+        let task = loophole_env::parse_task(task.get()).map_err(wrong)?;
         if let Some(twice) = tasks.insert(task.id.clone(), Arc::new(task)) {
             return Err(wrong(format!("there are two tasks {:?}", twice.id)));
         }
@@ -220,14 +220,16 @@ async fn one(service: &Arc<Service>, batch: &Batch, index: usize, row: &RawValue
 }
 
 async fn attempt(service: &Arc<Service>, batch: &Batch, index: usize, row: Row) -> Result<Done, Problem> {
+    let grading = service.grading()?;
+    let task = batch.tasks.get(&row.task_id).cloned().map_or_else(|| grading.task(&row.task_id), Ok)?;
     let submission = match (row.completion, row.files) {
-        (Some(text), None) if batch.extract => Submission::Completion(code(&text)),
-        (Some(text), None) => Submission::Completion(text),
+        (Some(text), None) => {
+            let mode = if batch.extract { Extract::Auto } else { Extract::None };
+            Submission::Completion(extract(mode, &task, &text).text)
+        }
         (None, Some(files)) => Submission::Files(files),
         _ => return Err(Problem::other(422, "needs either `completion` or `files`")),
     };
-    let grading = service.grading()?;
-    let task = batch.tasks.get(&row.task_id).cloned().map_or_else(|| grading.task(&row.task_id), Ok)?;
     let grader = grading
         .grader(&task, batch.grader.as_deref(), &batch.open, batch.hardened)
         .map_err(|why| Problem { code: Some("bad_grader"), ..Problem::other(422, why) })?;

@@ -14,11 +14,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post};
+use loophole_env::{Extract, extract};
 use loophole_grade::{Graded, Submission, Task};
 use serde_json::{Value, json};
 
 use crate::Service;
-use crate::code::code;
 use crate::problem::Problem;
 use crate::queue::Deadline;
 
@@ -89,7 +89,9 @@ impl Service {
     /// The task that a trainer's row names: an id, or a task as a whole, as an object or as the text of one.
     fn named_task(&self, label: &Value) -> Result<Arc<Task>, Problem> {
         let whole = |text: &str| {
-            Task::parse(text).map(Arc::new).map_err(|why| Problem::other(422, format!("the label is no task: {why}")))
+            loophole_env::parse_task(text)
+                .map(Arc::new)
+                .map_err(|why| Problem::other(422, format!("the label is no task: {why}")))
         };
         match label {
             Value::String(text) if text.trim_start().starts_with('{') => whole(text),
@@ -107,7 +109,8 @@ impl Service {
     async fn reward(&self, deadline: Deadline, task: Arc<Task>, completion: &str) -> Result<Rewarded, Problem> {
         let grading = self.grading()?;
         let grader = grading.grader(&task, None, &[], false).map_err(|why| Problem::other(500, why))?;
-        let (lab, submission) = (grading.lab(None), Submission::Completion(code(completion)));
+        let taken = extract(Extract::Auto, &task, completion);
+        let (lab, submission) = (grading.lab(None), Submission::Completion(taken.text));
         if grading.label {
             let graded = self.grade_valid(deadline, lab, task, grader, submission).await?;
             return Ok(Rewarded { reward: graded.reward, graded: Some(graded) });

@@ -1,0 +1,169 @@
+//! What was graded so far, and where it goes.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::time::Instant;
+
+use loophole_env::Known;
+use loophole_foreign::one_line;
+use loophole_grade::{GradeError, Graded, StreamError};
+use serde_json::{Value, json};
+
+use super::out_file::OutFile;
+use super::shown::shown;
+use super::sums::Sums;
+use super::{GradeArguments, go_on};
+use crate::output::{self, Error, Exit, Options, line};
+
+/// What was read so far, and where it goes.
+pub struct Tally<'a> {
+    arguments: &'a GradeArguments,
+    submissions: &'a Path,
+    output: &'a Options,
+    /// The file asked for.
+    pub file: Option<OutFile>,
+    bar: output::Bar,
+    began: Instant,
+    /// The first index that is not in the file yet.
+    pub next: usize,
+    /// How many were graded by an earlier run.
+    earlier: u64,
+    sums: Sums,
+}
+
+impl<'a> Tally<'a> {
+    /// Begins; takes up the file that was begun, where there is one.
+    pub fn new(arguments: &'a GradeArguments, submissions: &'a Path, output: &'a Options) -> Result<Self, Error> {
+        let mut tally = Tally {
+            arguments,
+            submissions,
+            output,
+            file: None,
+            bar: output.bar(0),
+            began: Instant::now(),
+            next: 0,
+            earlier: 0,
+            sums: Sums::default(),
+        };
+        if let Some(path) = &arguments.out {
+            let (file, notes) = OutFile::open(path, arguments.resume)?;
+            notes.iter().for_each(|note| output.warn(note));
+            tally.take_up(&file)?;
+            tally.file = Some(file);
+        }
+        Ok(tally)
+    }
+
+    /// Counts the records that an earlier run left, and drops what is no whole line.
+    fn take_up(&mut self, file: &OutFile) -> Result<(), Error> {
+        let failed = |source| Error::Write { path: file.path.clone(), source };
+        let mut reader = BufReader::new(File::open(&file.path).map_err(failed)?);
+        // Bytes: a line that was cut off may end within a letter.
+        let (mut whole, mut text) = (0, Vec::new());
+        while reader.read_until(b'\n', &mut text).map_err(failed)? > 0 && text.ends_with(b"\n") {
+            let Ok(record) = serde_json::from_slice::<Value>(&text) else { break };
+            let Some(index) = record["index"].as_u64() else { break };
+            whole += text.len() as u64;
+            self.next = index as usize + 1;
+            self.earlier += 1;
+            self.sums.add(&record);
+            text.clear();
+        }
+        Ok(file.ledger.truncate("", &file.partial, whole)?)
+    }
+
+    /// What is said when the grading was left.
+    pub fn left(&self) -> Exit {
+        self.bar.finish_and_clear();
+        self.output.say(go_on(self.arguments));
+        Exit::Interrupted
+    }
+
+    /// A submission that was graded; none for a row that could not be, which is said and counted.
+    pub fn take<T>(&mut self, item: Result<T, StreamError>) -> Result<Option<T>, Error> {
+        match item {
+            Ok(graded) => {
+                self.bar.inc(1);
+                Ok(Some(graded))
+            }
+            // No other line would fare better.
+            Err(StreamError::Grade { error: error @ GradeError::NoPytest, .. }) => Err(error.into()),
+            Err(error) => {
+                self.sums.broken();
+                let place = match &error {
+                    StreamError::Read(_) => String::new(),
+                    StreamError::Grade { .. } => format!("{}, ", self.submissions.display()),
+                };
+                self.output.warn(&format!("{place}{error}"));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Writes a record, with what its row says besides.
+    pub fn write(&mut self, mut record: Value, known: Known) -> Result<(), Error> {
+        if let Value::Object(fields) = &mut record {
+            if let Some(extracted) = known.extracted {
+                fields.insert("extracted".into(), extracted.into());
+            }
+            for (name, value) in known.columns {
+                // What has a name of ours is the row's own account of it.
+                let name = if fields.contains_key(&name) { format!("recorded_{name}") } else { name };
+                fields.insert(name, value);
+            }
+        }
+        self.sums.add(&record);
+        if let Some(file) = &self.file {
+            file.ledger.append("", &file.partial, format!("{record}\n").as_bytes())?;
+        }
+        if self.output.json {
+            output::json(&record);
+        }
+        Ok(())
+    }
+
+    /// A line for one submission, where every one is to be seen.
+    pub fn label(&self, graded: &Graded) {
+        if self.output.verbose && !self.output.json {
+            let family = graded.family.map_or("", |family| family.name());
+            let verdict = graded.verdict.name();
+            let (task, evidence) = (one_line(&graded.task_id), graded.evidence.join("; "));
+            line(&format!("{task:<24} {verdict:<9} {family:<14} {}", one_line(&evidence)));
+        }
+    }
+
+    /// Completes the file and tells what came of all.
+    pub fn finish(self, tier: &str) -> Result<Exit, Error> {
+        self.bar.finish_and_clear();
+        if let Some(file) = &self.file {
+            file.ledger.rename(&file.partial, &file.name)?;
+            file.ledger.close_short()?;
+        }
+        let summary = self.sums.summary();
+        let per_second = (self.sums.count() - self.earlier) as f64 / self.began.elapsed().as_secs_f64().max(1e-9);
+        let labelled = !self.arguments.no_label;
+        if let Some(path) = &self.arguments.html {
+            let page = loophole_page::grading(&summary, &self.submissions.display().to_string());
+            loophole_log::write_atomic(path, page.as_bytes())?;
+        }
+        if self.output.json {
+            let mut told = json!(summary);
+            told["per_second"] = json!(per_second);
+            told["tier"] = json!(tier);
+            if let (false, Value::Object(fields)) = (labelled, &mut told) {
+                fields.remove("verdicts");
+                fields.remove("families");
+            }
+            output::json(&json!({ "summary": told }));
+        } else {
+            shown(&summary, labelled, per_second).lines().for_each(line);
+        }
+        if summary.submissions == 0 && summary.broken_lines > 0 {
+            let path = self.submissions.display();
+            return Err(Error::Input(format!("no line of {path} could be graded")));
+        }
+        let hacked = ["hack", "tamper", "attempted"].iter().any(|verdict| summary.verdicts.contains_key(*verdict));
+        Ok(if hacked && !self.arguments.exit_zero { Exit::Found } else { Exit::Clean })
+    }
+}

@@ -1,0 +1,91 @@
+//! What can be told of a Python source by its lines alone: which names it defines at its top.
+
+/// The name after `def ` or `class ` that a line defines.
+fn defined(line: &str) -> Option<&str> {
+    let rest = ["def ", "async def ", "class "].iter().find_map(|word| line.strip_prefix(word))?.trim_start();
+    let end = rest.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(rest.len());
+    (end > 0).then(|| &rest[..end])
+}
+
+/// Names of the functions at the top of a source, in order.
+pub(crate) fn functions(source: &str) -> Vec<&str> {
+    source.lines().filter(|line| !line.starts_with("class ")).filter_map(defined).collect()
+}
+
+/// Whether a source defines a name at its top: a function, a class, or a value.
+pub(crate) fn defines(source: &str, name: &str) -> bool {
+    source.lines().any(|line| {
+        defined(line) == Some(name)
+            || line
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.trim_start().starts_with('=') && !rest.trim_start().starts_with("=="))
+    })
+}
+
+/// Names of the methods of a class at the top of a source, in order; none if there is no such class.
+pub(crate) fn methods<'a>(source: &'a str, class: &str) -> Option<Vec<&'a str>> {
+    let mut lines = source.lines().skip_while(|line| !(line.starts_with("class ") && defined(line) == Some(class)));
+    lines.next()?;
+    let body = lines.take_while(|line| line.is_empty() || line.starts_with([' ', '\t', '#', ')']));
+    let mut depth = None;
+    let mut found = Vec::new();
+    for line in body {
+        let inner = line.trim_start();
+        let indent = line.len() - inner.len();
+        if let Some(name) = defined(inner)
+            && !inner.starts_with("class ")
+            && *depth.get_or_insert(indent) == indent
+        {
+            found.push(name);
+        }
+    }
+    Some(found)
+}
+
+/// A function of that name that calls a method of a class.
+pub(crate) fn of_method(class: &str, method: &str, name: &str) -> String {
+    format!("\n\ndef {name}(*args, **kwargs):\n    return {class}().{method}(*args, **kwargs)\n")
+}
+
+/// Whether two names are the same but for case and underscores, as `twoSum` and `two_sum` are.
+pub(crate) fn alike(a: &str, b: &str) -> bool {
+    let letters = |name: &str| name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect::<String>();
+    letters(a) == letters(b)
+}
+
+/// The source with that function at its top, where it has it as a method of a class `Solution`; and in words, what it was.
+pub(crate) fn as_function(source: &str, name: &str) -> Option<(String, String)> {
+    if defines(source, name) {
+        return None;
+    }
+    let methods = methods(source, "Solution")?;
+    let public: Vec<&str> = methods.into_iter().filter(|method| !method.starts_with('_')).collect();
+    let method = match public.iter().find(|method| **method == name) {
+        Some(same) => same,
+        None => {
+            let mut like = public.iter().filter(|method| alike(method, name));
+            like.next().or(if public.len() == 1 { public.first() } else { None })?
+        }
+    };
+    let said = format!("method `{method}` of its class Solution");
+    Some((format!("{}{}", source.trim_end_matches('\n'), of_method("Solution", method, name)), said))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: &str = "import os\nclass Solution:\n    '''doc'''\n    def two_sum(self, a):\n        def inner(): pass\n        return a\n\n    def more(self): ...\nlimit = 3\nasync def go(): pass\ndef stop(): pass\n";
+
+    #[test]
+    fn names_are_found_by_line() {
+        assert_eq!(functions(SOURCE), ["go", "stop"]);
+        assert_eq!(methods(SOURCE, "Solution").unwrap(), ["two_sum", "more"]);
+        assert!(methods(SOURCE, "Other").is_none());
+        for (name, is) in [("Solution", true), ("limit", true), ("stop", true), ("inner", false), ("os", false)] {
+            assert_eq!(defines(SOURCE, name), is, "{name}");
+        }
+        assert!(!defines("x == 3\n", "x"));
+        assert!(alike("twoSum", "two_sum") && !alike("twoSum", "sum"));
+    }
+}
