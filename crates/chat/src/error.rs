@@ -19,6 +19,14 @@ pub enum ChatError {
         /// What went wrong and what to do.
         reason: String,
     },
+    /// The chat template of a model on this machine fails with this conversation, without having been asked to.
+    #[error("{model}: {reason}; it is the template that must be mended, or another one taken")]
+    Template {
+        /// The model's name.
+        model: String,
+        /// Where and at what.
+        reason: String,
+    },
     /// The endpoint wants a key, or another one, or does not know the model.
     #[error("{model}: {reason}")]
     Access {

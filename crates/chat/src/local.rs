@@ -161,7 +161,8 @@ impl Local {
                     let error = match error {
                         // It would with every conversation.
                         LmError::Bound { .. } => ChatError::Model { model, reason },
-                        _ => ChatError::Rejected { model, status: 400, reason },
+                        LmError::Refused { .. } => ChatError::Rejected { model, status: 400, reason },
+                        _ => ChatError::Template { model, reason },
                     };
                     let _ = job.done.send((job.at, Err(error)));
                     continue;

@@ -251,9 +251,10 @@ fn of_probe(error: &ProbeError) -> Exit {
     }
 }
 
-/// A wrong name, model folder or key is the caller's; an endpoint that is down is nobody's.
+/// A wrong name, model folder, chat template or key is the caller's; an endpoint that is down is nobody's.
 fn of_chat(error: &ChatError) -> Exit {
-    if error.fatal() { Exit::Usage } else { Exit::Cannot }
+    let given = error.fatal() || matches!(error, ChatError::Template { .. });
+    if given { Exit::Usage } else { Exit::Cannot }
 }
 
 fn of_log(error: &LogError) -> Exit {

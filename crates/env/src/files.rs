@@ -3,6 +3,7 @@
 use crate::EnvError;
 use crate::Payment;
 use loophole_cell::{InputFile, Record, Verdict};
+use loophole_foreign::bytes as said;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ impl Folder {
         let input = |path: &Path, what: String| EnvError::Input(format!("{}: {what}", path.display()));
         let real = root.canonicalize().map_err(|e| input(root, e.to_string()))?;
         let mut folder = Folder::default();
-        let mut bytes = 0u64;
+        let (mut bytes, mut largest) = (0u64, (0, String::new()));
         let mut waiting: Vec<(PathBuf, String)> = vec![(real.clone(), String::new())];
         while let Some((path, name)) = waiting.pop() {
             let mut entries: Vec<_> = std::fs::read_dir(&path)
@@ -61,15 +62,18 @@ impl Folder {
                     }
                     waiting.push((target, name));
                 } else if meta.is_file() {
-                    bytes += meta.len();
+                    bytes = bytes.saturating_add(meta.len());
+                    if meta.len() > largest.0 {
+                        largest = (meta.len(), name.clone());
+                    }
                     if folder.files.len() >= MAX_FILES || bytes > MAX_BYTES {
-                        let most = MAX_BYTES >> 20;
-                        return Err(input(
-                            root,
-                            format!(
-                                "more than {MAX_FILES} files or {most} MiB; name a folder that holds the target alone"
-                            ),
-                        ));
+                        let (most, (size, name)) = (said(MAX_BYTES), &largest);
+                        let what = format!(
+                            "more than {MAX_FILES} files or {most}, the largest seen is {name} with {}; name a folder \
+                             that holds the target alone",
+                            said(*size)
+                        );
+                        return Err(input(root, what));
                     }
                     let content =
                         loophole_foreign::read(&target, LARGEST_FILE).map_err(|e| input(&path, e.to_string()))?;
@@ -153,5 +157,14 @@ mod tests {
         std::fs::remove_file(root.join("out")).unwrap();
         std::os::unix::fs::symlink("nowhere", root.join("gone")).unwrap();
         assert!(Folder::read(&root).unwrap_err().to_string().contains("a link to nothing"));
+    }
+
+    #[test]
+    fn a_folder_that_is_too_large_names_its_largest_file() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.py"), "x").unwrap();
+        std::fs::File::create(dir.path().join("task.toml")).unwrap().set_len(6 << 30).unwrap();
+        let error = Folder::read(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("32 MiB") && error.contains("task.toml with 6 GiB"), "{error}");
     }
 }

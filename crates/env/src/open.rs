@@ -60,19 +60,23 @@ impl Settings {
 /// # Errors
 /// [`EnvError::Input`] if it is none, [`EnvError::Unusable`] if it needs what is not here.
 pub fn open(target: &str, settings: &Settings) -> Result<Vec<Box<dyn Environment>>, EnvError> {
+    // Rows come first: what is wrong with them is sooner seen than what is wrong with a folder.
     if let Some(spec) = target.strip_prefix("python:") {
+        let rows = rows(target, settings)?;
         let python = settings.python.as_deref();
         let callable = Callable::open(spec, settings.signature, python, settings.foreign_seconds())?;
-        return foreign(target, Arc::new(callable), settings);
+        return foreign(target, Arc::new(callable), rows, settings);
     }
     if let Some(command) = target.strip_prefix("cmd:") {
+        let rows = rows(target, settings)?;
         let (files, python) = (settings.files.as_deref(), settings.python.as_deref());
         let command = Command::open(command, files, settings.reward_from, python, settings.foreign_seconds())?;
-        return foreign(target, Arc::new(command), settings);
+        return foreign(target, Arc::new(command), rows, settings);
     }
     if target.starts_with("http://") || target.starts_with("https://") {
+        let rows = rows(target, settings)?;
         let http = Http::open(target, settings.protocol, settings.foreign_seconds())?;
-        return foreign(target, Arc::new(http), settings);
+        return foreign(target, Arc::new(http), rows, settings);
     }
     let path = Path::new(target);
     if path.is_file() {
@@ -110,8 +114,8 @@ fn open_folder(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box
     )))
 }
 
-/// A grader that was not made here, with the tasks its owner gives.
-fn foreign(target: &str, caller: Arc<dyn Caller>, settings: &Settings) -> Result<Vec<Box<dyn Environment>>, EnvError> {
+/// The tasks that the owner of a grader gives with it.
+fn rows(target: &str, settings: &Settings) -> Result<Vec<Row>, EnvError> {
     let mut rows: Vec<Row> = match (&settings.tasks, &settings.reference) {
         (Some(path), _) => read_rows(path)?,
         (None, Some(path)) => {
@@ -134,6 +138,16 @@ fn foreign(target: &str, caller: Arc<dyn Caller>, settings: &Settings) -> Result
     } else if !settings.all {
         rows.truncate(1);
     }
+    Ok(rows)
+}
+
+/// A grader that was not made here, with the tasks its owner gives.
+fn foreign(
+    target: &str,
+    caller: Arc<dyn Caller>,
+    rows: Vec<Row>,
+    settings: &Settings,
+) -> Result<Vec<Box<dyn Environment>>, EnvError> {
     let code = rows.iter().any(|r| r.task.is_some());
     let lab = if code { Some(Arc::new(lab(GraderKind::Script, settings, 0.0)?)) } else { None };
     rows.into_iter()

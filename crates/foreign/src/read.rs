@@ -67,19 +67,26 @@ pub enum Line {
 pub struct Lines<R> {
     reader: R,
     most: usize,
+    /// Whether the last line was too long, and the rest of it is still to be read.
+    inside: bool,
 }
 
 impl<R: BufRead> Lines<R> {
     /// Lines of at most `most` bytes.
     pub fn new(reader: R, most: usize) -> Self {
-        Lines { reader, most }
+        Lines { reader, most, inside: false }
     }
 
-    /// The next line; none at the end.
+    /// The next line; none at the end. What is left of one that is too long is read when the next one is asked for:
+    /// who gives up at the first need not wait for its end, which may never come.
     ///
     /// # Errors
     /// The reader's.
     pub fn next_line(&mut self) -> io::Result<Option<Line>> {
+        if self.inside {
+            self.skip()?;
+            self.inside = false;
+        }
         let mut line = Vec::new();
         (&mut self.reader).take(self.most as u64 + 1).read_until(b'\n', &mut line)?;
         if line.is_empty() {
@@ -88,11 +95,7 @@ impl<R: BufRead> Lines<R> {
         if line.len() <= self.most {
             return Ok(Some(Line::Whole(line)));
         }
-        let ended = line.ends_with(b"\n");
-        drop(line);
-        if !ended {
-            self.skip()?;
-        }
+        self.inside = !line.ends_with(b"\n");
         Ok(Some(Line::TooLong))
     }
 
@@ -145,6 +148,12 @@ mod tests {
         assert!(read(&path, 1 << 20).is_err());
         std::fs::write(&path, b"\xff").unwrap();
         assert!(read_text(&path, 9).unwrap_err().to_string().contains("UTF-8"));
+    }
+
+    #[test]
+    fn a_line_without_end_is_given_up_at_once() {
+        let endless = io::BufReader::new(io::repeat(b'a'));
+        assert_eq!(Lines::new(endless, 1 << 20).next_line().unwrap(), Some(Line::TooLong));
     }
 
     #[test]

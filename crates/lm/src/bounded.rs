@@ -46,7 +46,8 @@ thread_local! {
     static LEFT: Cell<Left> = const { Cell::new(ALL) };
 }
 
-fn refuse(what: impl Into<String>) -> Error {
+/// The error of a template that makes more than there is room for.
+pub(crate) fn refuse(what: impl Into<String>) -> Error {
     let what = format!("{}; a chat template prints its conversation, and this one does something else", what.into());
     Error::new(ErrorKind::InvalidOperation, what).with_source(Bound)
 }
@@ -58,15 +59,16 @@ pub(crate) struct Bound;
 
 /// Whether a template ran into a bound: then it does so with every conversation.
 pub(crate) fn is_bound(error: &Error) -> bool {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = next {
+    sources(error).any(|error| {
         let fuel = error.downcast_ref::<Error>().is_some_and(|error| error.kind() == ErrorKind::OutOfFuel);
-        if fuel || error.is::<Bound>() {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+        fuel || error.is::<Bound>()
+    })
+}
+
+/// An error, what it came from, what that came from, and so on.
+pub(crate) fn sources(error: &Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |error| error.source())
 }
 
 fn take(which: impl Fn(&mut Left) -> &mut usize, count: usize, what: &str) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! A checkpoint ready to talk: weights, tokenizer, chat template and the tokens that end a turn.
 
 use crate::config::token_ids;
-use crate::error::read_text;
+use crate::error::{parse_json, read_text};
 use crate::template::special_token;
 use crate::{
     ChatTemplate, Completion, Config, Decoder, Engine, LmError, Model, Prompt, SampleOptions, Sequence, Tokenizer,
@@ -132,11 +132,7 @@ fn stop_tokens(dir: &Path, tokenizer: &Tokenizer) -> Result<Vec<u32>, LmError> {
     let json = |name: &str| -> Result<serde_json::Value, LmError> {
         let path = dir.join(name);
         match read_text(&path) {
-            Ok(text) => serde_json::from_str(&text).map_err(|error| LmError::Broken {
-                path,
-                what: error.to_string(),
-                hint: "fetch or write it again".into(),
-            }),
+            Ok(text) => parse_json(&path, &text, "fetch or write it again"),
             Err(LmError::Missing { .. }) => Ok(serde_json::Value::Null),
             Err(error) => Err(error),
         }

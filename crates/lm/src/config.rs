@@ -1,7 +1,7 @@
 //! The shape of a model, read from and written to the `config.json` of Hugging Face.
 
 use crate::LmError;
-use crate::error::{fits, read_text};
+use crate::error::{fits, parse_json, read_text};
 use crate::rope::RopeScaling;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -207,12 +207,9 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Config, LmError> {
-        let broken = |what: String| LmError::Broken {
-            path: path.into(),
-            what,
-            hint: "a Hugging Face config.json of a Llama, Qwen2 or Qwen3 checkpoint is expected".into(),
-        };
-        let json: Value = serde_json::from_str(text).map_err(|e| broken(e.to_string()))?;
+        let hint = "a Hugging Face config.json of a Llama, Qwen2 or Qwen3 checkpoint is expected";
+        let broken = |what: String| LmError::Broken { path: path.into(), what, hint: hint.into() };
+        let json: Value = parse_json(path, text, hint)?;
         if !json.is_object() {
             return Err(broken("not a JSON object".into()));
         }

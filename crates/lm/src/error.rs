@@ -73,12 +73,20 @@ pub enum LmError {
         /// The system's error.
         reason: String,
     },
-    /// The chat template is missing, broken, or refuses the conversation.
+    /// The chat template is missing, is broken, or fails at what it does itself.
     #[error("chat template {path}: {what}")]
     Template {
         /// The file.
         path: PathBuf,
         /// What is wrong, and what to do.
+        what: String,
+    },
+    /// The chat template refuses this conversation, as some do whose roles do not take turns.
+    #[error("chat template {path}: {what}")]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// What it says against it.
         what: String,
     },
     /// The chat template makes more than there is room for, with whatever conversation.
@@ -105,6 +113,22 @@ const LONGEST_JSON: u64 = 16 << 20;
 /// Reads a small text file of a checkpoint.
 pub(crate) fn read_text(path: &std::path::Path) -> Result<String, LmError> {
     loophole_foreign::read_text(path, LONGEST_JSON).map_err(LmError::io(path))
+}
+
+/// Reads the text of a JSON file of a checkpoint; the error names the field in which it breaks off.
+pub(crate) fn parse_json<T: serde::de::DeserializeOwned>(
+    path: &std::path::Path,
+    text: &str,
+    hint: &str,
+) -> Result<T, LmError> {
+    serde_json::from_str(text).map_err(|error| {
+        let field = loophole_foreign::json_field(text, error.line(), error.column());
+        let what = match field {
+            Some(field) => format!("field {:?}: {error}", field.chars().take(80).collect::<String>()),
+            None => error.to_string(),
+        };
+        LmError::Broken { path: path.into(), what, hint: hint.into() }
+    })
 }
 
 /// Whether so many bytes can be taken, asked before they are.

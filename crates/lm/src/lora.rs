@@ -3,7 +3,7 @@
 //! The effective weights `W + alpha / r * B A` are written into a model before the pass; the
 //! gradients of `A` and `B` follow from the gradient of the full weight by the chain rule.
 
-use crate::error::{fits, read_text};
+use crate::error::{fits, parse_json, read_text};
 use crate::math::{Mat, matmul};
 use crate::model::{Dtype, write_file, write_tensors};
 use crate::rng::Rng;
@@ -198,12 +198,9 @@ impl Lora {
     pub fn load(config: &Config, dir: &Path) -> Result<Lora, LmError> {
         let path = dir.join("adapter_config.json");
         let text = read_text(&path)?;
-        let broken = |what: String| LmError::Broken {
-            path: path.clone(),
-            what,
-            hint: "an adapter_config.json of PEFT with peft_type LORA is expected".into(),
-        };
-        let json: Value = serde_json::from_str(&text).map_err(|e| broken(e.to_string()))?;
+        let hint = "an adapter_config.json of PEFT with peft_type LORA is expected";
+        let broken = |what: String| LmError::Broken { path: path.clone(), what, hint: hint.into() };
+        let json: Value = parse_json(&path, &text, hint)?;
         let given =
             |field: &str| json.get(field).filter(|value| **value != Value::Null && **value != Value::Bool(false));
         if json["peft_type"] != "LORA" {

@@ -15,6 +15,9 @@ const INDEX: &str = "model.safetensors.index.json";
 /// Longest header: the limit of the `safetensors` library.
 const LONGEST_HEADER: u64 = 100_000_000;
 
+/// Most values in a header: 250,000 tensors in one file.
+const MOST_VALUES: usize = 2_000_000;
+
 /// Longest index.
 const LONGEST_INDEX: u64 = 64 << 20;
 
@@ -285,6 +288,9 @@ fn broken(path: &Path, what: String) -> LmError {
 
 /// Reads a header: `{"name": {"dtype", "shape", "data_offsets": [begin, end]}, ...}`, offsets counted from `data`.
 fn entries(text: &[u8], file: usize, data: u64, size: u64, path: &Path) -> Result<Vec<(String, Entry)>, LmError> {
+    if loophole_foreign::json_values(text) > MOST_VALUES {
+        return Err(broken(path, format!("its header has more than {MOST_VALUES} values; a tensor has about eight")));
+    }
     let json: Value = serde_json::from_slice(text).map_err(|e| broken(path, format!("header: {e}")))?;
     let Value::Object(map) = json else {
         return Err(broken(path, "its header is no JSON object".into()));
@@ -416,6 +422,7 @@ mod tests {
             (file(good, 7), "beyond the end"),
             (file("[]", 0), "no JSON object"),
             (file("{", 0), "header"),
+            (file(&format!("[{}0]", "0,".repeat(MOST_VALUES)), 0), "more than 2000000 values"),
             (file(r#"{"a":{"shape":[2],"data_offsets":[0,8]}}"#, 8), "a: no dtype"),
             (file(r#"{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,8]}}"#, 8), "a: no shape"),
             (file(r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[8]}}"#, 8), "a: no data_offsets"),

@@ -1,7 +1,7 @@
 //! Chat templates of checkpoints, rendered as `apply_chat_template` of transformers renders them: Jinja with Python's
 //! methods, the same options for blanks, the same variables, messages cleaned in the same way.
 
-use crate::error::read_text;
+use crate::error::{parse_json, read_text};
 use crate::python::{self, Json};
 use crate::{LmError, bounded, chat_template};
 use loophole_message::{Message, ToolSpec};
@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 const SETTINGS: &str = "tokenizer_config.json";
 const FILE: &str = "chat_template.jinja";
 const MORE: &str = "additional_chat_templates";
+
+/// Widest indent of `tojson`.
+const WIDEST_INDENT: usize = 64;
 
 /// The tokens a template may name.
 const SPECIAL: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
@@ -42,11 +45,7 @@ impl ChatTemplate {
     pub fn load(dir: &Path) -> Result<ChatTemplate, LmError> {
         let settings = dir.join(SETTINGS);
         let json: serde_json::Value = match read_text(&settings) {
-            Ok(text) => serde_json::from_str(&text).map_err(|e| LmError::Broken {
-                path: settings.clone(),
-                what: e.to_string(),
-                hint: "fetch or write it again".into(),
-            })?,
+            Ok(text) => parse_json(&settings, &text, "fetch or write it again")?,
             Err(LmError::Missing { .. }) => serde_json::Value::Null,
             Err(error) => return Err(error),
         };
@@ -232,9 +231,17 @@ fn failed(path: &Path) -> impl Fn(Error) -> LmError + '_ {
         if bounded::is_bound(&error) {
             return LmError::Bound { path: path.into(), what };
         }
+        if bounded::sources(&error).any(|source| source.is::<Refusal>()) {
+            return LmError::Refused { path: path.into(), what };
+        }
         LmError::Template { path: path.into(), what }
     }
 }
+
+/// Marks an error as one that the template was written to raise.
+#[derive(Debug, thiserror::Error)]
+#[error("the template refuses this conversation")]
+struct Refusal;
 
 /// A message as transformers hands it to a template: without fields that are null, and with the reasoning under all the
 /// names it goes by.
@@ -296,12 +303,17 @@ fn environment() -> Environment<'static> {
     env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     bounded::install(&mut env);
     env.add_function("raise_exception", |message: String| -> Result<Value, Error> {
-        Err(Error::new(ErrorKind::InvalidOperation, format!("the template refuses this conversation: {message}")))
+        let what = format!("the template refuses this conversation: {message}");
+        Err(Error::new(ErrorKind::InvalidOperation, what).with_source(Refusal))
     });
     env.add_filter("tojson", |value: &Value, options: Kwargs| -> Result<String, Error> {
-        let indent: Option<Value> = options.get("indent")?;
+        let indent = options.get::<Option<Value>>("indent")?.filter(|indent| !indent.is_none());
+        let indent = indent.map(|indent| indent.as_i64().unwrap_or(0).max(0).unsigned_abs() as usize);
+        if let Some(indent) = indent.filter(|indent| *indent > WIDEST_INDENT) {
+            return Err(bounded::refuse(format!("tojson: an indent of {indent} is more than {WIDEST_INDENT}")));
+        }
         let style = Json {
-            indent: indent.filter(|indent| !indent.is_none()).map(|indent| indent.as_usize().unwrap_or(0).min(64)),
+            indent,
             ensure_ascii: options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
             sort_keys: options.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
         };

@@ -2,7 +2,7 @@
 
 use crate::LmError;
 use crate::chat_template::{END, JINJA, PAD, SPECIAL};
-use crate::error::read_text;
+use crate::error::{parse_json, read_text};
 use crate::model::write_file;
 use serde::Deserialize;
 use serde_json::Value;
@@ -139,8 +139,7 @@ impl Tokenizer {
         inner.with_truncation(None).map_err(failed(&path))?;
         let settings = path.with_file_name("tokenizer_config.json");
         if settings.exists() {
-            let json: serde_json::Value = serde_json::from_str(&read_text(&settings)?)
-                .map_err(|e| LmError::Tokenizer { path: settings.clone(), what: e.to_string() })?;
+            let json: serde_json::Value = parse_json(&settings, &read_text(&settings)?, "fetch or write it again")?;
             add_tokens(&mut inner, &json["added_tokens_decoder"], &settings)?;
         }
         Ok(Tokenizer(inner))

@@ -52,7 +52,7 @@ impl Problem {
             ChatError::Rejected { status, .. } => *status,
             ChatError::Overloaded { .. } | ChatError::Unreachable { .. } => 503,
             ChatError::Malformed { .. } | ChatError::Access { .. } => 502,
-            ChatError::Model { .. } | ChatError::UnknownMock { .. } => 500,
+            ChatError::Model { .. } | ChatError::Template { .. } | ChatError::UnknownMock { .. } => 500,
         };
         Self::other(status, error.to_string())
     }

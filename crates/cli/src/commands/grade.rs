@@ -103,7 +103,7 @@ fn help() -> String {
 
 /// Grades submissions.
 pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error> {
-    output::flag("--jobs", arguments.jobs.unwrap_or(1), 0..=output::MOST_JOBS)?;
+    output::flag("--jobs", arguments.jobs.unwrap_or(1), 1..=output::MOST_JOBS)?;
     let (Some(tasks), Some(submissions)) = (&arguments.tasks, &arguments.submissions) else {
         return corpus(arguments, output);
     };

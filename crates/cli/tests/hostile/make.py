@@ -314,6 +314,7 @@ case("tasks of a TiB of zeros", ["grade", "--tasks", "tasks-sparse.jsonl", "--su
 case("tasks from /dev/zero", ["grade", "--tasks", "/dev/zero", "--submissions", "subs.jsonl"], ["/dev/zero", "line 1"])
 write("subs-long.jsonl.gz", packed(b"a" * (16 << 20), 640))
 case("submissions with a line of 10 GiB", ["grade", "--tasks", "tasks.jsonl", "--submissions", "subs-long.jsonl.gz"], ["no line"])
+case("submissions from /dev/zero", ["grade", "--tasks", "tasks.jsonl", "--submissions", "/dev/zero"], ["no line"])
 write("subs-deep.jsonl", '{"task_id": "t", "completion": ' + "[" * 200_000)
 case("submissions nested", ["grade", "--tasks", "tasks.jsonl", "--submissions", "subs-deep.jsonl"], ["no line"])
 write("rows.jsonl.gz", packed(b"a" * (16 << 20), 640))

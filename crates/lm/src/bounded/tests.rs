@@ -79,6 +79,19 @@ fn what_would_grow_without_end_is_refused() {
         let shown: String = source.chars().take(80).collect();
         assert!(matches!(error, LmError::Bound { .. }), "{shown}: {error}");
     }
+    // What fails at itself is broken; what was written to refuse refuses.
+    for source in
+        ["{{ 9**9**9 }}", "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "{{ 1 | nothing }}", "{{ 1 + [] }}"]
+    {
+        let error = rendered(source).unwrap_err();
+        assert!(matches!(error, LmError::Template { .. }), "{source}: {error}");
+    }
+    let error = rendered("{{ raise_exception('no') }}").unwrap_err();
+    assert!(matches!(&error, LmError::Refused { what, .. } if what.contains("conversation: no")), "{error}");
+    let indented = |indent| rendered(&format!("{{{{ [1] | tojson(indent={indent}) }}}}"));
+    assert_eq!(indented("64").unwrap(), format!("[\n{}1\n]", " ".repeat(64)));
+    assert_eq!(indented("-3").unwrap(), "[\n1\n]");
+    assert!(matches!(indented("65"), Err(LmError::Bound { .. })));
     let error = rendered("\n{% include 'other' %}").unwrap_err().to_string();
     assert!(error.contains("include"), "{error}");
 }
