@@ -41,12 +41,22 @@ impl Default for Options {
 }
 
 /// What happens meanwhile.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Event {
     /// A stage of this many items begins.
     Stage(&'static str, usize),
     /// One of them is done.
     Done,
+    /// A hole was found. Its proof is not made small yet, and others may come down to the same one.
+    Found(Box<Finding>),
+}
+
+/// Tells of what was found.
+fn told(outcome: Outcome, listen: Listener) -> Outcome {
+    if let Some(finding) = &outcome.finding {
+        listen(Event::Found(Box::new(finding.clone())));
+    }
+    outcome
 }
 
 /// Who is told.
@@ -197,10 +207,11 @@ impl Plan<'_> {
         let (jobs, about) = (self.options.jobs, &self.target.description().about);
         let (mut outcomes, mut findings) = (Vec::new(), Vec::new());
         let mut paid = self.base.findings(self)?;
+        paid.iter().for_each(|finding| listen(Event::Found(Box::new(finding.clone()))));
         for (stage, some) in [("exploits", &chosen[..late]), ("exploits that hang", &chosen[late..])] {
             listen(Event::Stage(stage, some.len()));
             let mut more = parallel(jobs, some, listen, |(exploit, forms)| {
-                self.attempt(&exploit.id, forms, || Claim::of(exploit))
+                Ok(told(self.attempt(&exploit.id, forms, || Claim::of(exploit))?, listen))
             })?;
             paid.extend(more.iter_mut().filter_map(|o| o.finding.take()));
             outcomes.extend(more);
@@ -212,7 +223,8 @@ impl Plan<'_> {
             tried = combinations.len();
             listen(Event::Stage("combinations", tried));
             let mut more = parallel(jobs, &combinations, listen, |c| {
-                self.attempt(&c.id, std::slice::from_ref(&c.files), || Claim::of_two(c.first, c.second))
+                let form = std::slice::from_ref(&c.files);
+                Ok(told(self.attempt(&c.id, form, || Claim::of_two(c.first, c.second))?, listen))
             })?;
             paid.extend(more.iter_mut().filter_map(|o| o.finding.take()));
             outcomes.extend(more);

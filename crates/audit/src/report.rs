@@ -125,6 +125,15 @@ pub struct Run {
     pub seconds: f64,
 }
 
+impl Finding {
+    /// Its line in a table.
+    pub fn row(&self) -> String {
+        let (family, severity) = (self.family.name(), self.severity.name());
+        let also = if self.also.is_empty() { String::new() } else { format!(" (also {})", self.also.join(", ")) };
+        format!("{:<8} {family:<15} {severity:<7} {:>6}  {}{also}", self.id, number(self.reward), self.name)
+    }
+}
+
 impl Report {
     /// The reward of a control.
     pub fn control(&self, name: &str) -> Option<f64> {
@@ -150,11 +159,7 @@ impl Report {
             say(String::new());
             say(format!("{:<8} {:<15} {:<7} {:>6}  {}", "id", "family", "", "reward", "what pays"));
         }
-        for f in &self.findings {
-            let (family, severity) = (f.family.name(), f.severity.name());
-            let also = if f.also.is_empty() { String::new() } else { format!(" (also {})", f.also.join(", ")) };
-            say(format!("{:<8} {family:<15} {severity:<7} {:>6}  {}{also}", f.id, number(f.reward), f.name));
-        }
+        self.findings.iter().for_each(|finding| say(finding.row()));
         say(String::new());
         for hint in &self.hints {
             say(format!("hint: {} ({}, not proven)", hint.message, hint.id));

@@ -19,9 +19,13 @@ pub fn asked() -> bool {
     ASKED.load(Ordering::SeqCst)
 }
 
-/// Ends the program at the first signal: all there is to lose is a program in a cell, which ends with us.
-pub fn at_once() {
-    let _ = ctrlc::set_handler(|| std::process::exit(INTERRUPTED));
+/// Ends the program at the first signal: all there is to lose is a program in a cell, which ends with us. `last` is done
+/// before.
+pub fn at_once(last: impl Fn() + Send + 'static) {
+    let _ = ctrlc::set_handler(move || {
+        last();
+        std::process::exit(INTERRUPTED);
+    });
 }
 
 /// Listens for signals from here on. `last` is done before the program ends without the work having left.

@@ -2,9 +2,11 @@
 
 mod common;
 
-use common::{run, write};
+use common::{program, run, write};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 fn tasks(dir: &Path) {
     let task = json!({
@@ -102,4 +104,35 @@ fn what_cannot_be_audited_is_told_apart() {
     std::os::unix::fs::symlink("/etc", dir.join("out")).unwrap();
     write(dir, "test_x.py", "import unittest\n");
     run(dir, &["audit", "."]).failed(2, &["leads out of the folder"]);
+}
+
+#[test]
+fn one_who_leaves_in_the_middle_is_told_what_was_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    tasks(dir);
+    write(dir, "pay.py", "import time\ndef score(submission, task):\n    time.sleep(0.2)\n    return 1.0\n");
+    let arguments = ["audit", "python:pay.py:score", "--tasks", "tasks.jsonl", "--sarif", "a.sarif", "--json"];
+    // What is paid for nothing is found early and then tried in many ways; when early is, is up to the machine.
+    for seconds in [2, 4, 8, 16] {
+        let mut command = program(dir, &arguments);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_secs(seconds));
+        let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        let left = child.wait_with_output().unwrap();
+        assert!(sent.success());
+        if left.status.code().is_none() {
+            // It was still being opened.
+            continue;
+        }
+        assert_eq!(left.status.code(), Some(130), "{left:?}");
+        assert!(String::from_utf8_lossy(&left.stderr).contains("interrupted"), "{left:?}");
+        assert!(!dir.join("a.sarif").exists(), "half a report reads like a whole one");
+        let found: Value = serde_json::from_slice(&left.stdout).unwrap_or_default();
+        if found["findings"].as_array().is_some_and(|all| !all.is_empty()) {
+            assert_eq!((&found["interrupted"], ids(&found)[0]), (&json!(true), "CTL-empty"), "{found}");
+            return;
+        }
+    }
+    panic!("nothing was found in 16 seconds");
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use loophole_audit::{AuditError, Baseline, Event, Hardened, Hardening, Options as Plan, Report};
+use loophole_audit::{AuditError, Baseline, Event, Finding, Hardened, Hardening, Options as Plan, Report};
 use loophole_env::{Protocol, RewardFrom, Settings, Signature};
 use loophole_log::{Kind, Ledger, Lock, Place};
 use serde_json::{Value, json};
@@ -90,7 +91,7 @@ pub struct AuditArguments {
 impl AuditArguments {
     fn settings(&self) -> Result<Settings, Error> {
         output::flag("--timeout", self.timeout.unwrap_or(1.0), 0.001..=604_800.0)?;
-        output::flag("--jobs", self.jobs.unwrap_or(1), 0..=output::MOST_JOBS)?;
+        output::flag("--jobs", self.jobs.unwrap_or(1), 1..=output::MOST_JOBS)?;
         Ok(Settings {
             kind: self.kind.clone(),
             open: self.open.clone(),
@@ -115,15 +116,16 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
     let settings = arguments.settings()?;
     let baseline = arguments.baseline.as_deref().map(Baseline::read).transpose()?;
     let mut plan = Plan::default();
-    plan.jobs = arguments.jobs.unwrap_or(plan.jobs).max(1);
+    plan.jobs = arguments.jobs.unwrap_or(plan.jobs);
     let began = now();
     let targets = loophole_env::open(&arguments.target, &settings)?;
     if (arguments.log.is_some() || arguments.openenv.is_some()) && targets.len() > 1 {
         return Err(Error::Input("--log and --openenv are about one task; name it with --task".into()));
     }
     let files = Outputs::lock(arguments)?;
-    leave::listen(|| output::tell(LEFT));
-    let mut reports = Vec::new();
+    let so_far = Arc::new(SoFar::default());
+    let (left, how) = (Arc::clone(&so_far), *output);
+    leave::at_once(move || left.show(&how));
     let harden = |folder: &PathBuf| -> Result<Hardening, Error> {
         let hardening = Hardening::write(&arguments.target, &settings, folder)?;
         loophole_log::seal(Kind::Grader, folder)?;
@@ -134,13 +136,19 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
     let mut failed: Option<Error> = None;
     for target in &targets {
         let bar = output.bar(0);
-        let listen = |event: Event| progress(&bar, &event);
+        let about = &target.description().about;
+        let name = about.task.as_ref().map_or(about.target.clone(), |task| format!("{}, task {task}", about.target));
+        so_far.begin(name);
+        let listen = |event: Event| match event {
+            Event::Found(finding) => so_far.found(*finding),
+            event => progress(&bar, &event),
+        };
         let report = match loophole_audit::audit(target.as_ref(), &plan, &listen) {
             Ok(report) => report,
             // The other tasks are audited all the same.
             Err(error @ AuditError::NotAuditable(_)) if targets.len() > 1 => {
                 bar.finish_and_clear();
-                let task = target.description().about.task.clone().unwrap_or_default();
+                let task = about.task.clone().unwrap_or_default();
                 output.warn(&format!("task {task}: {error}"));
                 failed = failed.or(Some(error.into()));
                 continue;
@@ -151,14 +159,11 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
             hardened.push(hardening.audit(&report, &plan, &listen)?);
         }
         bar.finish_and_clear();
-        reports.push(report);
+        so_far.done(report);
     }
+    let reports = so_far.take();
     if let Some(error) = failed.take_if(|_| reports.is_empty()) {
         return Err(error);
-    }
-    if leave::asked() {
-        output.say(LEFT);
-        return Ok(Exit::Interrupted);
     }
     write(arguments, files, &reports, began)?;
 
@@ -187,6 +192,7 @@ fn progress(bar: &output::Bar, event: &Event) {
             bar.set_message(name);
         }
         Event::Done => bar.inc(1),
+        Event::Found(_) => {}
     }
 }
 
@@ -224,7 +230,62 @@ fn show(report: &Report, new: Option<&[&str]>, hardened: Option<&Hardened>, outp
 }
 
 /// What is said when an audit was left.
-const LEFT: &str = "interrupted; no report was written, the same command begins anew";
+const LEFT: &str = "interrupted; what was found until then is all there is: no file was written, the same command begins \
+                    anew";
+
+/// What was found so far, for one who leaves in the middle.
+#[derive(Default)]
+struct SoFar(Mutex<Findings>);
+
+#[derive(Default)]
+struct Findings {
+    /// Targets that are done.
+    reports: Vec<Report>,
+    /// The one under way, and the holes in it. Proofs are not made small yet.
+    now: Option<(String, Vec<Finding>)>,
+}
+
+impl SoFar {
+    fn lock(&self) -> MutexGuard<'_, Findings> {
+        // What is kept is whole after every statement.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, name: String) {
+        self.lock().now = Some((name, Vec::new()));
+    }
+
+    fn found(&self, finding: Finding) {
+        if let Some((_, findings)) = &mut self.lock().now {
+            findings.push(finding);
+        }
+    }
+
+    fn done(&self, report: Report) {
+        let mut all = self.lock();
+        all.reports.push(report);
+        all.now = None;
+    }
+
+    fn take(&self) -> Vec<Report> {
+        std::mem::take(&mut *self.lock()).reports
+    }
+
+    /// Prints it: reports as ever, and of the target under way the holes alone.
+    fn show(&self, output: &Options) {
+        let all = self.lock();
+        all.reports.iter().for_each(|report| show(report, None, None, output));
+        if let Some((name, findings)) = &all.now {
+            if output.json {
+                output::json(&json!({ "target": name, "interrupted": true, "findings": findings }));
+            } else {
+                line(&format!("{name}: interrupted, {} holes found until then", findings.len()));
+                findings.iter().for_each(|finding| line(&finding.row()));
+            }
+        }
+        output::tell(LEFT);
+    }
+}
 
 /// The files that were asked for, held from the beginning: nobody audits for minutes and then cannot write.
 struct Outputs {

@@ -92,7 +92,7 @@ pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> 
         (_, Some(_)) => Some(Tier::Namespaces),
         _ => None,
     };
-    crate::leave::at_once();
+    crate::leave::at_once(|| ());
     let mut options = PoolOptions { cells: 1, python: arguments.python.clone(), tier, ..PoolOptions::default() };
     let (entry, args) = match arguments.runtime.as_str() {
         "python" => (Entry::Python(arguments.command[0].clone()), arguments.command[1..].to_vec()),
