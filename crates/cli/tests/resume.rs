@@ -111,3 +111,32 @@ fn a_run_that_is_there_is_neither_overwritten_nor_mixed_with_another() {
     run(at, &["run", "tiny.toml", "--out", "there", "--resume", "--seeds", "2", "--quiet"])
         .failed(2, &["another recipe"]);
 }
+
+#[test]
+fn an_organism_is_made_by_one_at_a_time_and_wholly_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let recipe =
+        "name = 'o'\nout = 'made'\nvocabulary = 400\ntasks_per_family = 1\n[pretrain]\nsteps = 1000000\nbatch = 2\n";
+    write(at, "o.toml", recipe);
+    let mut command = program(at, &["pretrain", "o.toml", "--threads", "1"]);
+    let mut child = command.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut said = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("of 1000000: loss") {
+        line.clear();
+        assert!(std::io::BufRead::read_line(&mut said, &mut line).unwrap() > 0, "it ended: {:?}", child.wait());
+    }
+    run(at, &["pretrain", "o.toml", "--quiet"]).failed(3, &["made", &format!("process {}", child.id())]);
+    let began = Instant::now();
+    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut said, &mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
+    assert!(rest.contains("interrupted") && began.elapsed() < Duration::from_secs(15), "{rest}");
+    assert!(!at.join("made").exists() && !at.join("made.partial").exists());
+    // What is no organism is not replaced by one.
+    write(at, "made", "mine");
+    run(at, &["pretrain", "o.toml", "--quiet"]).failed(2, &["made"]);
+    assert_eq!(std::fs::read_to_string(at.join("made")).unwrap(), "mine");
+}
