@@ -267,7 +267,7 @@ impl Harbor {
         } else {
             self.artifacts.iter().map(String::as_str).collect()
         };
-        agent.args = artifacts.iter().map(|a| (*a).to_string()).collect();
+        agent.args = artifacts.iter().map(Into::into).collect();
         agent.read_back.push(ARTIFACTS.into());
         let record = self.pool.run(&agent)?;
         if record.verdict == Verdict::Machine {

@@ -113,7 +113,7 @@ impl Grading {
             file_bytes: 64 << 20,
             ..self.limits()
         };
-        let words = ["bash", "-c", command].map(str::to_owned).to_vec();
+        let words = ["bash", "-c", command].map(Into::into).to_vec();
         let record = self.run(&cell::Program {
             files,
             limits,

@@ -4,6 +4,7 @@ use crate::family::{Family, Weakness};
 use crate::task::{Task, TaskForm};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fmt;
 
 /// How a grader runs its tests.
@@ -248,7 +249,7 @@ impl Grader {
         let text = match (program.files.into_iter().next(), program.entry) {
             (Some((_, text)), _) if self.kind != GraderKind::Stdio && self.kind != GraderKind::RewardFile => text,
             (_, loophole_cell::Entry::Python(source) | loophole_cell::Entry::PythonFile(source)) => source,
-            (_, loophole_cell::Entry::Command(words)) => words.join(" "),
+            (_, loophole_cell::Entry::Command(words)) => words.join(OsStr::new(" ")).to_string_lossy().into_owned(),
         };
         crate::program::without_marks(&text)
     }

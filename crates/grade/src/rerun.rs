@@ -41,7 +41,7 @@ impl Rerun {
                 vec!["python3".into(), MAIN.into()]
             }
             Entry::PythonFile(path) => vec!["python3".into(), path],
-            Entry::Command(words) => words,
+            Entry::Command(words) => words.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         };
         Rerun { name, what, files, command }
     }

@@ -292,7 +292,7 @@ impl<'a> Player<'a, '_> {
         }
         facts.look(&mut self.session, &self.stage.secret, self.steps.len() + 1)?;
         for check in &self.stage.verify {
-            let mut program = Program::new(Entry::Command(check.command.clone()));
+            let mut program = Program::new(Entry::Command(check.command.iter().map(Into::into).collect()));
             program.files.clone_from(&check.files);
             for path in &check.takes {
                 if let (Some(content), false) = (facts.content(path), check.files.iter().any(|file| file.path == *path))

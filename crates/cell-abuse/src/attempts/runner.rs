@@ -132,7 +132,7 @@ impl Worker {
             for (source, leftover) in [(dirty, 1), (clean, 0)] {
                 let mut program = Program::python(format!("{zygote}{source}# {}", self.predecessor));
                 program.stdin = self.predecessor.clone().into_bytes();
-                program.args.push(self.predecessor.clone());
+                program.args.push(self.predecessor.as_str().into());
                 let (r, _) = self.cell.run(&program)?;
                 if !r.success() || r.leftover_processes != leftover {
                     let what = (r.verdict, r.leftover_processes, r.stderr_text());

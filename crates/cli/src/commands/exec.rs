@@ -1,10 +1,11 @@
 //! `loophole exec`.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 
 use clap::Args;
-use loophole_cell::{EXEC_OUTPUT, Entry, Limits, Pool, PoolOptions, Program, Tier};
+use loophole_cell::{EXEC_OUTPUT, Entry, Limits, Pool, PoolOptions, Program, Tier, escape_path};
 use loophole_foreign::bytes;
 
 use crate::output::{self, Error, Exit, Options};
@@ -32,16 +33,16 @@ pub struct ExecArguments {
     memory: u64,
     /// A file of this machine to put into the cell, as SRC=DST
     #[arg(long, value_name = "SRC=DST")]
-    file: Vec<String>,
+    file: Vec<OsString>,
     /// A folder of this machine to put into the cell with all that is in it, as DIR (into /box) or DIR=DST
     #[arg(long = "in", value_name = "DIR[=DST]")]
-    folder: Vec<String>,
+    folder: Vec<OsString>,
     /// A file or folder of the cell to write out afterwards, as PATH (into this folder) or PATH=DST
     #[arg(long, value_name = "PATH[=DST]")]
-    get: Vec<String>,
+    get: Vec<OsString>,
     /// A variable of the program
     #[arg(long, value_name = "NAME=VALUE")]
-    env: Vec<String>,
+    env: Vec<OsString>,
     /// The folder in the cell that it starts in (default: /box)
     #[arg(long, value_name = "DIR")]
     cwd: Option<String>,
@@ -57,7 +58,7 @@ pub struct ExecArguments {
     runtime: String,
     /// A file in the cell whose openings are told, with who opened it and when
     #[arg(long, value_name = "DST")]
-    watch: Vec<String>,
+    watch: Vec<OsString>,
     /// The kind of isolation (default: the strongest that this machine offers)
     #[arg(long, value_parser = ["namespaces", "landlock"], conflicts_with = "no_isolation")]
     tier: Option<String>,
@@ -73,7 +74,7 @@ pub struct ExecArguments {
     python: Option<PathBuf>,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
-    command: Vec<String>,
+    command: Vec<OsString>,
 }
 
 /// Runs one program in a cell.
@@ -95,7 +96,11 @@ pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> 
     crate::leave::at_once(|| ());
     let mut options = PoolOptions { cells: 1, python: arguments.python.clone(), tier, ..PoolOptions::default() };
     let (entry, args) = match arguments.runtime.as_str() {
-        "python" => (Entry::Python(arguments.command[0].clone()), arguments.command[1..].to_vec()),
+        "python" => {
+            let source = arguments.command[0].to_str();
+            let source = source.ok_or_else(|| Error::Input("--runtime python: the source is no UTF-8".into()))?;
+            (Entry::Python(source.to_owned()), arguments.command[1..].to_vec())
+        }
         "command" => (Entry::Command(arguments.command.clone()), Vec::new()),
         name => {
             let path = find(name)?;
@@ -106,7 +111,7 @@ pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> 
                 options.runtimes.push(path.clone());
             }
             // A Python by name is found on the cell's own PATH, where its folder comes first.
-            let word = if is_python && !name.contains('/') { name.to_owned() } else { path.display().to_string() };
+            let word = if is_python && !name.contains('/') { name.into() } else { path.into_os_string() };
             (Entry::Command(vec![word]), arguments.command.clone())
         }
     };
@@ -135,10 +140,11 @@ pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> 
         env,
         cwd: arguments.cwd.clone(),
         files: given.files,
+        folders: given.folders,
         stdin,
         limits,
         read_back,
-        watch: arguments.watch.clone(),
+        watch: arguments.watch.iter().map(|path| files::place(path)).collect(),
         proc: !arguments.no_proc,
         ..Program::new(entry)
     };
@@ -150,7 +156,7 @@ pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> 
     let mut exit = Exit::Clean;
     for out in &wanted {
         let count = out.write(&record, output)?;
-        if count == 0 && !record.files.iter().any(|file| file.path == out.path.as_bytes()) {
+        if count == 0 && !record.files.iter().any(|file| escape_path(&file.path) == out.path) {
             exit = Exit::Cannot;
         }
         output.say(&format!("got: {} ({count} files)", out.path));
@@ -205,8 +211,9 @@ pub fn exec(arguments: &ExecArguments, output: &Options) -> Result<Exit, Error> 
     Ok(exit)
 }
 
-fn variable(spec: &str) -> Result<(String, String), Error> {
-    let (name, value) = spec.split_once('=').ok_or_else(|| Error::Input(format!("--env {spec}: write NAME=VALUE")))?;
+fn variable(spec: &OsStr) -> Result<(OsString, OsString), Error> {
+    let wrong = || Error::Input(format!("--env {}: write NAME=VALUE", spec.display()));
+    let (name, value) = files::halves(spec).ok_or_else(wrong)?;
     Ok((name.to_owned(), value.to_owned()))
 }
 

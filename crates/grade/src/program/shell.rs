@@ -4,6 +4,7 @@ use super::{CASES_FILE, GraderProgram, Pair, Plan};
 use crate::family::Family;
 use crate::task::SOLUTION;
 use loophole_cell::Entry;
+use std::ffi::OsString;
 
 /// The program at the head of the pipeline.
 const RUNNER: &str = "run_tests.py";
@@ -54,7 +55,7 @@ impl Plan<'_> {
         script.push_str(&line);
         GraderProgram {
             in_session: None,
-            entry: Entry::Command(["bash", "-c", &script].map(str::to_owned).to_vec()),
+            entry: Entry::Command(["bash", "-c", &script].map(OsString::from).to_vec()),
             files: vec![(RUNNER.into(), runner), (CASES_FILE.into(), self.list(cases))],
             tests: cases.len(),
         }

@@ -10,7 +10,9 @@ use axum::http::Uri;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use loophole_cell::{CellError, ExecRequest, FolderEntry, InputFile, Limits, Session, SessionOptions, SessionStep};
+use loophole_cell::{
+    CellError, ExecRequest, FolderEntry, InputFile, Limits, Session, SessionOptions, SessionStep, escape_path,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -395,7 +397,7 @@ pub(super) async fn read(State(service): State<Arc<Service>>, Path(id): Path<Str
 
 fn entry(entry: &FolderEntry) -> Value {
     json!({
-        "name": String::from_utf8_lossy(&entry.name), "name_base64": STANDARD.encode(&entry.name), "kind": entry.kind,
+        "name": escape_path(&entry.name), "name_base64": STANDARD.encode(&entry.name), "kind": entry.kind,
         "mode": entry.mode, "size": entry.size,
     })
 }

@@ -172,7 +172,7 @@ fn job(asked: &Asked) -> Result<Job, String> {
         (0..).map(name).find(|name| !taken(name)).unwrap_or_default()
     };
     let command = |words: &[&str], last: Option<&str>| {
-        Entry::Command(words.iter().copied().chain(last).map(str::to_string).collect())
+        Entry::Command(words.iter().copied().chain(last).map(Into::into).collect())
     };
     let (name, compile, entry) = match asked.language.as_str() {
         "python" => {

@@ -1,17 +1,33 @@
 //! Files and folders on their way into a cell and out of it.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use loophole_cell::{Change, FileChange, FileKind, InputFile, Record, escape_path};
+use loophole_cell::{Change, FileChange, FileKind, InputFile, Record, escape_path, unescape_path};
 
 use crate::output::{Error, Options};
+
+/// What stands before and after the first `=`.
+pub fn halves(spec: &OsStr) -> Option<(&OsStr, &OsStr)> {
+    let at = spec.as_bytes().iter().position(|byte| *byte == b'=')?;
+    let (before, after) = spec.as_bytes().split_at(at);
+    Some((OsStr::from_bytes(before), OsStr::from_bytes(&after[1..])))
+}
+
+/// A path in a cell that somebody names: as records write it, or byte for byte where it is no UTF-8.
+pub fn place(path: &OsStr) -> String {
+    path.to_str().map_or_else(|| escape_path(path.as_bytes()), str::to_owned)
+}
 
 /// What goes in.
 #[derive(Default)]
 pub struct Into {
     pub files: Vec<InputFile>,
+    /// Folders with nothing in them.
+    pub folders: Vec<String>,
     pub bytes: u64,
     /// Links and the like, which are left out.
     skipped: Vec<PathBuf>,
@@ -19,27 +35,30 @@ pub struct Into {
 
 impl Into {
     /// A file, by `SRC=DST`.
-    pub fn file(&mut self, spec: &str) -> Result<(), Error> {
-        let (source, path) =
-            spec.split_once('=').ok_or_else(|| Error::Input(format!("--file {spec}: write SRC=DST")))?;
-        self.add(Path::new(source), path.to_owned(), "--file")
+    pub fn file(&mut self, spec: &OsStr) -> Result<(), Error> {
+        let wrong = || Error::Input(format!("--file {}: write SRC=DST", spec.display()));
+        let (source, path) = halves(spec).ok_or_else(wrong)?;
+        self.add(Path::new(source), place(path), "--file")
     }
 
     /// A whole folder, by `DIR` or `DIR=DST`.
-    pub fn folder(&mut self, spec: &str) -> Result<(), Error> {
-        let (source, to) = spec.split_once('=').unwrap_or((spec, ""));
+    pub fn folder(&mut self, spec: &OsStr) -> Result<(), Error> {
+        let (source, to) = halves(spec).unwrap_or((spec, OsStr::new("")));
+        let to = place(to);
+        let to = to.strip_prefix("/box").filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(&to);
         let to = to.trim_matches('/');
         let mut waiting = vec![(PathBuf::from(source), if to.is_empty() { String::new() } else { format!("{to}/") })];
         while let Some((folder, prefix)) = waiting.pop() {
             let wrong = |error: std::io::Error| Error::Input(format!("--in {}: {error}", folder.display()));
             let mut entries = fs::read_dir(&folder).map_err(wrong)?.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
             entries.sort_by_key(fs::DirEntry::file_name);
+            if entries.is_empty() && !prefix.is_empty() {
+                self.folders.push(prefix.trim_end_matches('/').to_owned());
+            }
             for entry in entries {
                 let path = entry.path();
                 let kind = entry.file_type().map_err(wrong)?;
-                let name = entry.file_name().into_string().map_err(|name| {
-                    Error::Input(format!("--in {}: the name {name:?} is no UTF-8; rename it", folder.display()))
-                })?;
+                let name = escape_path(entry.file_name().as_bytes());
                 if kind.is_dir() {
                     waiting.push((path, format!("{prefix}{name}/")));
                 } else if kind.is_file() {
@@ -71,6 +90,11 @@ impl Into {
     }
 }
 
+/// A path of a cell on this machine.
+fn here(path: &str) -> PathBuf {
+    PathBuf::from(OsString::from_vec(unescape_path(path)))
+}
+
 /// Where something that comes out goes: `PATH` or `PATH=DST`.
 pub struct Out {
     pub path: String,
@@ -78,15 +102,16 @@ pub struct Out {
 }
 
 impl Out {
-    pub fn new(spec: &str) -> Result<Out, Error> {
-        let (path, to) = spec.split_once('=').unwrap_or((spec, ""));
+    pub fn new(spec: &OsStr) -> Result<Out, Error> {
+        let (path, to) = halves(spec).unwrap_or((spec, OsStr::new("")));
+        let path = place(path);
         let path = path.trim_end_matches('/');
         let path = path.strip_prefix("/box/").unwrap_or(path);
         if path.is_empty() || path.starts_with('/') || path.split('/').any(|part| part == "..") {
-            return Err(Error::Input(format!("--get {spec}: name a file or folder below /box")));
+            return Err(Error::Input(format!("--get {}: name a file or folder below /box", spec.display())));
         }
         let name = path.rsplit('/').next().unwrap_or(path);
-        let to = if to.is_empty() { PathBuf::from(name) } else { PathBuf::from(to) };
+        let to = if to.is_empty() { here(name) } else { PathBuf::from(to) };
         Ok(Out { path: path.to_owned(), to })
     }
 
@@ -96,7 +121,7 @@ impl Out {
         let mut written = 0;
         for (path, content) in &record.contents {
             let to = match path.strip_prefix(&below) {
-                Some(rest) => self.to.join(rest),
+                Some(rest) => self.to.join(here(rest)),
                 None if *path == self.path => self.to.clone(),
                 None => continue,
             };
@@ -111,7 +136,8 @@ impl Out {
             written += 1;
         }
         let there = |f: &&FileChange| {
-            f.kind == FileKind::File && (f.path == self.path.as_bytes() || f.path.starts_with(below.as_bytes()))
+            let path = escape_path(&f.path);
+            f.kind == FileKind::File && (path == self.path || path.starts_with(&below))
         };
         let missing = record
             .files
