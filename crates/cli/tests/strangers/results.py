@@ -408,7 +408,7 @@ every = 2
 name = "open"
 [[claim]]
 id = "c"
-says = "x"
+text = "x"
 test = "rises"
 arm = "open"
 """
