@@ -96,7 +96,6 @@ impl Suite<'_> {
             return;
         }
         self.foreign(&made);
-        self.strangers();
         self.clients();
         self.golden(&made);
         self.browser(&made);
@@ -138,15 +137,6 @@ impl Suite<'_> {
                 }
             }
             Err(why) => Found::Skipped(why.clone()),
-        });
-    }
-
-    /// Cases of known truth, written from the documents alone.
-    fn strangers(&mut self) {
-        let Suite { runner, table, .. } = self;
-        let program = built(runner, "loophole");
-        table.check("strangers' cases", || {
-            passed(runner, "python3", &[Path::new("crates/cli/tests/strangers/run.py"), &program], 400)
         });
     }
 

@@ -144,7 +144,7 @@ fn endpoint() -> u16 {
 }
 
 #[test]
-#[ignore = "slow: makes and runs some 190 hostile inputs"]
+#[ignore = "takes minutes: cargo test -p loophole --test hostile -- --ignored --nocapture"]
 fn hostile_input_ends_in_a_clear_error() {
     let dir = tempfile::tempdir().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/make.py");
