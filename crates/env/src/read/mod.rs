@@ -143,6 +143,12 @@ pub fn read_tasks(path: impl AsRef<Path>) -> Result<Tasks, ReadError> {
                 continue;
             }
         };
+        if found.too_long
+            && let Err(why) = &found.row
+        {
+            // It may have no end.
+            return Err(found.wrong(why.clone()));
+        }
         let place = format!("{}, line {}", found.path, found.line);
         let row = found.row.as_ref().map_err(Clone::clone);
         let taken = row.and_then(|row| Ok((task_of(row, number)?, Keys::of(row))));

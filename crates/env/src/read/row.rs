@@ -49,18 +49,23 @@ impl Row {
 
     /// Whether there is something under a name: not null.
     pub(crate) fn has(&self, path: &str) -> bool {
-        self.json(path).is_some()
+        // A row may be large: nothing of it is copied but where one has to look inside.
+        self.raw(path).is_some() || (path.contains('.') && self.json(path).is_some())
+    }
+
+    /// The JSON of a field; nothing for null.
+    fn raw(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).map(|json| json.get()).filter(|json| *json != "null")
     }
 
     /// The JSON under a name, or under `outer.inner`; nothing for null. A text that holds a JSON object or list, as
     /// many files have it, counts as that for what is inside of it.
     pub(crate) fn json(&self, path: &str) -> Option<String> {
-        let raw = |name: &str| self.fields.get(name).map(|json| json.get()).filter(|json| *json != "null");
-        if let Some(json) = raw(path) {
+        if let Some(json) = self.raw(path) {
             return Some(json.to_owned());
         }
         let (outer, inner) = path.split_once('.')?;
-        Row::parse(&unwrapped(raw(outer)?)).ok()?.json(inner)
+        Row::parse(&unwrapped(self.raw(outer)?)).ok()?.json(inner)
     }
 
     /// The text under a name.

@@ -32,6 +32,8 @@ pub struct Found {
     pub row: Result<Row, String>,
     /// Bytes it had.
     pub size: usize,
+    /// Whether it is longer than is read.
+    pub too_long: bool,
 }
 
 impl Found {
@@ -91,7 +93,7 @@ impl Rows {
     }
 
     fn found(&mut self, row: Result<Row, String>, size: usize) -> Found {
-        Found { path: self.path.clone(), line: self.number, file_number: self.file_number, row, size }
+        Found { path: self.path.clone(), line: self.number, file_number: self.file_number, row, size, too_long: false }
     }
 
     /// Goes over so many rows without reading what is in them; a file that cannot be read counts as one.
@@ -124,7 +126,8 @@ impl Rows {
             Raw::Row(row, size) => self.found(Ok(row), size),
             Raw::TooLong => {
                 let most = bytes(self.most as u64);
-                self.found(Err(format!("longer than the {most} that are read of a row")), 0)
+                let row = Err(format!("longer than the {most} that are read of a row"));
+                Found { too_long: true, ..self.found(row, 0) }
             }
         }))
     }

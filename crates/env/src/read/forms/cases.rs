@@ -3,8 +3,7 @@
 use super::{Form, any};
 use crate::read::row::Row;
 use loophole_grade::Task;
-use serde_json::value::{RawValue, to_raw_value};
-use std::collections::BTreeMap;
+use serde_json::value::to_raw_value;
 
 pub(super) const FORM: Form =
     Form { name: "case form", needs: &[&["visible", "hidden", "humaneval"]], is: any, ids: &["id", "task_id"], task };
@@ -18,11 +17,14 @@ fn texts(row: &Row) -> bool {
 }
 
 fn task(row: &Row, id: &str) -> Result<Task, String> {
-    let mut fields: BTreeMap<&str, Box<RawValue>> = BTreeMap::new();
-    for (name, json) in row.fields().filter(|(_, json)| *json != "null") {
-        fields.insert(name, RawValue::from_string(json.into()).map_err(|e| e.to_string())?);
+    // Written out once more with its name as a text; what is null is left out.
+    let id = to_raw_value(id).map_err(|e| e.to_string())?;
+    let mut line = format!("{{\"id\":{}", id.get());
+    for (name, json) in row.fields().filter(|(name, json)| *name != "id" && *json != "null") {
+        let name = to_raw_value(name).map_err(|e| e.to_string())?;
+        line += &format!(",{}:", name.get());
+        line += json;
     }
-    fields.insert("id", to_raw_value(id).map_err(|e| e.to_string())?);
-    let line = serde_json::to_string(&fields).map_err(|e| e.to_string())?;
+    line.push('}');
     Task::parse(&line)
 }
