@@ -48,14 +48,12 @@ impl Group {
             *place = parent(&own, &mounts, controller).and_then(|p| folder(&p, &name));
         }
         if group.memory.is_none() && group.pids.is_none() {
-            let parent = parent(&own, &mounts, "")?;
+            let parent = above(parent(&own, &mounts, "")?);
             let offered = fs::read_to_string(parent.join("cgroup.controllers")).unwrap_or_default();
             let has = |c: &str| offered.split_whitespace().any(|o| o == c);
-            if !has("memory") || !has("pids") {
+            if !has("memory") || !has("pids") || !pass_on(&parent, std::process::id(), "+memory +pids") {
                 return None;
             }
-            // Refused where the parent holds processes itself, unless it passes them on already.
-            let _ = fs::write(parent.join("cgroup.subtree_control"), "+memory +pids");
             let own = folder(&parent, &name)?;
             let active = fs::read_to_string(own.join("cgroup.controllers")).unwrap_or_default();
             group.version = 2;
@@ -145,6 +143,41 @@ impl Drop for Group {
     }
 }
 
+/// What the group of version 2 is called that a supervisor moves into.
+const OWN: &str = "-supervisor";
+
+/// The group in which groups are made: above the one that this supervisor, or the one that started it, moved into.
+fn above(own: PathBuf) -> PathBuf {
+    let name = own.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let moved = name.starts_with("loophole-") && name.ends_with(OWN);
+    own.parent().filter(|_| moved).map(Path::to_path_buf).unwrap_or(own)
+}
+
+/// Has a group of version 2 pass controllers on to those below it. But for the root none can that holds processes: where
+/// this is the only one, it moves into a group below. (Others are not ours to move.)
+fn pass_on(parent: &Path, pid: u32, controllers: &str) -> bool {
+    // What is passed on already may be asked for again.
+    let ask = || fs::write(parent.join("cgroup.subtree_control"), controllers).is_ok();
+    let join = |group: &Path| fs::write(group.join("cgroup.procs"), pid.to_string()).is_ok();
+    if ask() {
+        return true;
+    }
+    let there = fs::read_to_string(parent.join("cgroup.procs")).unwrap_or_default();
+    if there.split_whitespace().ne([pid.to_string().as_str()]) {
+        return false;
+    }
+    // Removed by the next supervisor, as the groups of cells are whose supervisor was killed.
+    let Some(leaf) = folder(parent, &format!("loophole-{pid}{OWN}")) else { return false };
+    if join(&leaf) {
+        if ask() {
+            return true;
+        }
+        join(parent);
+    }
+    let _ = fs::remove_dir(leaf);
+    false
+}
+
 fn number(path: &Path) -> u64 {
     fs::read_to_string(path).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0)
 }
@@ -188,6 +221,55 @@ fn folder(parent: &Path, name: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Tried with whatever controller this machine offers in version 2 that its tree of groups does not use yet.
+    #[test]
+    fn one_alone_in_a_group_moves_down_and_one_among_others_does_not() {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let Some(root) = parent("0::/", &mounts, "") else {
+            return eprintln!("SKIPPED: no control groups of version 2");
+        };
+        let offered = fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
+        let Some(controller) = offered.split_whitespace().next() else {
+            return eprintln!("SKIPPED: version 2 has no controllers here");
+        };
+        let group = root.join(format!("loophole-test-{}", std::process::id()));
+        if fs::write(root.join("cgroup.subtree_control"), format!("+{controller}")).is_err()
+            || fs::create_dir(&group).is_err()
+        {
+            return eprintln!("SKIPPED: groups of version 2 are not ours to make");
+        }
+        let mut both: Vec<std::process::Child> =
+            (0..2).map(|_| std::process::Command::new("sleep").arg("60").spawn().unwrap()).collect();
+        let [one, other] = [both[0].id(), both[1].id()];
+        let members = |group: &Path| fs::read_to_string(group.join("cgroup.procs")).unwrap();
+        for pid in [one, other] {
+            fs::write(group.join("cgroup.procs"), pid.to_string()).unwrap();
+        }
+        let wanted = format!("+{controller}");
+        assert!(!pass_on(&group, one, &wanted), "others are there");
+        assert_eq!(members(&group).lines().count(), 2);
+        both[1].kill().unwrap();
+        both[1].wait().unwrap();
+        assert!(pass_on(&group, one, &wanted));
+        let leaf = group.join(format!("loophole-{one}{OWN}"));
+        assert_eq!((members(&group).as_str(), members(&leaf).trim()), ("", one.to_string().as_str()));
+        assert_eq!(above(leaf.clone()), group);
+        // A group for a cell now has the controller.
+        let cell = folder(&group, &format!("loophole-{}-0", std::process::id())).unwrap();
+        assert!(fs::read_to_string(cell.join("cgroup.controllers")).unwrap().contains(controller));
+        assert!(pass_on(&group, one, &wanted), "a second time");
+        both[0].kill().unwrap();
+        both[0].wait().unwrap();
+        for folder in [cell, leaf, group] {
+            // The kernel lets go of a dead process a moment later.
+            let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+            while let Err(error) = fs::remove_dir(&folder) {
+                assert!(std::time::Instant::now() < end, "{}: {error}", folder.display());
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+        }
+    }
 
     #[test]
     fn the_own_group_is_found() {

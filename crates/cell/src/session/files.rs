@@ -5,7 +5,6 @@
 
 use super::Session;
 use crate::types::FileKind;
-use crate::watch::path::unescape;
 use crate::watch::state;
 use crate::zygote::scratch::Place;
 use crate::{CellError, sys};
@@ -109,9 +108,8 @@ impl Session {
             _ => (0, path),
         };
         let mut names = Vec::new();
-        let rest = unescape(rest);
-        for name in rest.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b".")) {
-            if name == b".." {
+        for name in rest.split('/').filter(|name| !matches!(*name, "" | ".")) {
+            if name == ".." {
                 return Err(bad(io::Error::new(io::ErrorKind::InvalidInput, "`..` is not followed")));
             }
             names.push(CString::new(name).map_err(|e| bad(e.into()))?);
