@@ -5,11 +5,13 @@ use crate::enclosure::plan::{Plan, environment};
 use crate::enclosure::python::Python;
 use crate::session::Session;
 use crate::types::{Entry, InputFile, PoolOptions, Program, Record, SessionOptions, Tier, Verdict};
+use crate::watch::path::unescape;
 use crate::zygote::{Setup, Zygote};
 use crate::zygote::{imports, wire};
 use crate::{CellError, sys};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// What a zygote has imported, and whether it tells of files opened. A program runs in the lightest that has what
@@ -331,23 +333,26 @@ impl Drop for Taken<'_> {
 /// Refuses what cannot be placed, before any cell is involved.
 pub(crate) fn validate(program: &Program) -> Result<(), CellError> {
     let bad = |what: String| Err(CellError::BadProgram(what));
-    let words: Vec<&String> = match &program.entry {
-        Entry::Python(_) => Vec::new(),
+    let words: &[OsString] = match &program.entry {
+        Entry::Python(_) => &[],
         Entry::PythonFile(path) => {
             relative(path)?;
-            Vec::new()
+            &[]
         }
         Entry::Command(words) if words.is_empty() => return bad("an empty command".to_owned()),
-        Entry::Command(words) => words.iter().collect(),
+        Entry::Command(words) => words,
     };
-    if let Some(w) = words.into_iter().chain(&program.args).find(|w| w.contains('\0')) {
+    let ends = |text: &OsStr| text.as_bytes().contains(&0);
+    if let Some(w) = words.iter().chain(&program.args).find(|w| ends(w)) {
         return bad(format!("NUL byte in argument {w:?}"));
     }
-    let texts = program.env.iter().map(|(_, value)| value).chain(&program.cwd);
-    if let Some(text) = texts.into_iter().find(|t| t.contains('\0')) {
+    let texts = program.env.iter().map(|(_, value)| value.as_os_str()).chain(program.cwd.as_deref().map(OsStr::new));
+    if let Some(text) = texts.into_iter().find(|text| ends(text)) {
         return bad(format!("NUL byte in {text:?}"));
     }
-    if let Some((name, _)) = program.env.iter().find(|(name, _)| name.is_empty() || name.contains(['=', '\0'])) {
+    if let Some((name, _)) =
+        program.env.iter().find(|(name, _)| name.is_empty() || ends(name) || name.as_bytes().contains(&b'='))
+    {
         return bad(format!("{name:?} cannot be the name of a variable"));
     }
     if program.checkpoint.is_some() && !matches!(program.entry, Entry::Python(_)) {
@@ -361,15 +366,16 @@ pub(crate) fn validate(program: &Program) -> Result<(), CellError> {
     for path in program.watch.iter().chain(&program.read_back) {
         relative(path.strip_prefix("/box/").unwrap_or(path))?;
     }
-    files(&program.files, l.file_bytes)
+    files(&program.files, &program.folders, l.file_bytes)
 }
 
-fn files(files: &[InputFile], limit: u64) -> Result<(), CellError> {
+fn files(files: &[InputFile], folders: &[String], limit: u64) -> Result<(), CellError> {
+    folders.iter().try_for_each(|path| relative(path))?;
     let mut seen = BTreeSet::new();
     let mut total = 0u64;
     for file in files {
         relative(&file.path)?;
-        if !seen.insert(file.path.as_str()) {
+        if !seen.insert(file.place()) {
             return Err(CellError::BadProgram(format!("two files are named {:?}", file.path)));
         }
         total += file.content.len() as u64;
@@ -384,12 +390,12 @@ fn files(files: &[InputFile], limit: u64) -> Result<(), CellError> {
 }
 
 fn relative(path: &str) -> Result<(), CellError> {
-    let plain = Path::new(path).components().all(|c| matches!(c, Component::Normal(_)));
-    let normal = !path.contains("//") && !path.ends_with('/') && !path.contains("/./");
-    if path.is_empty() || !plain || !normal || path.contains('\0') {
+    let place = unescape(path);
+    let normal = |name: &[u8]| !matches!(name, b"" | b"." | b"..") && !name.contains(&0);
+    if !place.split(|byte| *byte == b'/').all(normal) {
         return Err(CellError::BadProgram(format!("{path:?} is not a relative path below /box without `.` and `..`")));
     }
-    if path.len() > 4000 || path.split('/').any(|name| name.len() > 255) {
+    if place.len() > 4000 || place.split(|byte| *byte == b'/').any(|name| name.len() > 255) {
         let shown: String = path.chars().take(40).collect();
         return Err(CellError::BadProgram(format!("the path {shown:?}... is longer than the system allows")));
     }

@@ -12,6 +12,7 @@ use crate::watch::{state, tree};
 use crate::zygote::{Heard, Running, Zygote};
 use crate::{CellError, sys};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -88,12 +89,12 @@ impl Session {
     pub(crate) fn start(shared: &Arc<Shared>, options: &SessionOptions) -> Result<Session, CellError> {
         let terminal = options.terminal.then(sys::terminal).transpose().map_err(machine("opening a terminal"))?;
         let driver = DRIVER.replace("STDIN", if options.terminal { "" } else { "</dev/null" });
-        let words = ["bash", "--norc", "--noprofile", "-c", &driver].map(str::to_owned);
+        let words = ["bash", "--norc", "--noprofile", "-c", &driver].map(OsString::from);
         let mut program = Program::new(Entry::Command(words.to_vec()));
         program.files.clone_from(&options.files);
         program.limits = options.limits;
         program.proc = options.proc;
-        program.env.clone_from(&options.env);
+        program.env = options.env.iter().map(|(name, value)| (name.into(), value.into())).collect();
         program.watch.clone_from(&options.watch);
         validate(&program)?;
         let mut zygote = shared.for_session(!program.watch.is_empty())?;

@@ -1,9 +1,10 @@
 //! What goes into a cell and what comes out of it.
 
-use crate::watch::path::escape as escape_path;
+use crate::watch::path::{escape as escape_path, unescape};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -91,13 +92,15 @@ pub struct Program {
     /// What is run.
     pub entry: Entry,
     /// `sys.argv[1:]`, or further arguments of a command.
-    pub args: Vec<String>,
+    pub args: Vec<OsString>,
     /// Variables beside those every program has.
-    pub env: Vec<(String, String)>,
+    pub env: Vec<(OsString, OsString)>,
     /// The folder it starts in, absolute or relative to `/box`; none is `/box`.
     pub cwd: Option<String>,
     /// Files placed below `/box` beforehand.
     pub files: Vec<InputFile>,
+    /// Folders made there beforehand, beside those that files lie in: paths as those of files.
+    pub folders: Vec<String>,
     /// What standard input holds; then end of file.
     pub stdin: Vec<u8>,
     /// Limits.
@@ -127,7 +130,7 @@ impl Program {
     }
 
     /// A program that runs a command under the default limits.
-    pub fn command<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
+    pub fn command<S: Into<OsString>>(argv: impl IntoIterator<Item = S>) -> Self {
         Self::new(Entry::Command(argv.into_iter().map(Into::into).collect()))
     }
 
@@ -139,6 +142,7 @@ impl Program {
             env: Vec::new(),
             cwd: None,
             files: Vec::new(),
+            folders: Vec::new(),
             stdin: Vec::new(),
             limits: Limits::default(),
             read_back: Vec::new(),
@@ -165,13 +169,14 @@ pub enum Entry {
     /// A file below `/box`, run as `__main__` in a fork of the warm zygote.
     PythonFile(String),
     /// A command, executed: `["bash", "-c", ".."]`, or a cold `python3`.
-    Command(Vec<String>),
+    Command(Vec<OsString>),
 }
 
 /// A file placed in `/box` before the program starts.
 #[derive(Debug, Clone)]
 pub struct InputFile {
-    /// Relative path below `/box`, without `..`.
+    /// Relative path below `/box`, without `..`. A name that is no UTF-8, or has a backslash, is written as
+    /// [`escape_path`](crate::escape_path) writes it, here as everywhere.
     pub path: String,
     /// Its bytes.
     pub content: Vec<u8>,
@@ -183,6 +188,11 @@ impl InputFile {
     /// A file that is not executable.
     pub fn new(path: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
         InputFile { path: path.into(), content: content.into(), executable: false }
+    }
+
+    /// Its path, byte for byte.
+    pub(crate) fn place(&self) -> Vec<u8> {
+        unescape(&self.path)
     }
 }
 

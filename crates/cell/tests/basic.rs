@@ -141,6 +141,32 @@ fn input_files_arguments_and_folders() {
 }
 
 #[test]
+fn arguments_variables_and_names_are_bytes() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+    let odd = || OsString::from_vec(b"a\xff\x80 \\\xc3\xbc".to_vec());
+    let say = "import sys, os\nprint(os.fsencode(sys.argv[-1]), os.environb[b'\\xfe'])\n\
+               print(sorted(os.walk(b'.')), open(b'd/n\\xff').read(), open(b'back\\\\slash').read())";
+    for entry in [Entry::Python(say.into()), Entry::Command(["python3", "-c", say].map(Into::into).to_vec())] {
+        let mut p = Program::new(entry).file("d/n\\xff", "odd").file("back\\\\slash", "one");
+        p.args = vec![odd()];
+        p.env = vec![(OsString::from_vec(vec![0xfe]), odd())];
+        p.folders = vec!["empty/e\\xfe".into(), "d".into()];
+        p.read_back = vec!["d/n\\xff".into()];
+        let r = run(&p);
+        let bytes = "b'a\\xff\\x80 \\\\\\xc3\\xbc'";
+        let tree = "[(b'.', [b'd', b'empty'], [b'back\\\\slash']), (b'./d', [], [b'n\\xff']), \
+                    (b'./empty', [b'e\\xfe'], []), (b'./empty/e\\xfe', [], [])]";
+        assert_eq!(r.stdout_text(), format!("{bytes} {bytes}\n{tree} odd one\n"), "{}", r.stderr_text());
+        assert!(r.files.is_empty(), "{:?}", r.files);
+        assert_eq!(r.contents["d/n\\xff"], b"odd");
+    }
+    // A folder that was given is missed and looked at as a file is.
+    let changed = run(&Program { folders: vec!["e".into()], ..Program::python("import os; os.chmod('e', 0o700)") });
+    assert_eq!((changed.files.len(), &changed.files[0].path[..]), (1, &b"e"[..]), "{:?}", changed.files);
+}
+
+#[test]
 fn the_standard_library_is_there() {
     let r = python(
         "import unittest, json, math, re, collections, random, itertools, functools, string, typing\n\
@@ -236,7 +262,7 @@ fn runs_are_repeatable() {
 
 #[test]
 fn bad_programs_are_refused() {
-    for path in ["/abs", "../up", "a/../b", "", "a//b", "a/", "./a", "nul\0"] {
+    for path in ["/abs", "../up", "a/../b", "", "a//b", "a/", "./a", "nul\0", r"\x2e./a", r"a\x2f.", r"\x00"] {
         let r = pool().run(&Program::python("").file(path, ""));
         assert!(matches!(r, Err(CellError::BadProgram(_))), "{path:?}");
     }

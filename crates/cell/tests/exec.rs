@@ -168,13 +168,28 @@ fn files_in(mut s: Session) {
     assert_eq!(kind(s.get_file("a", 1).unwrap_err()), ErrorKind::IsADirectory);
     assert_eq!(kind(s.get_file("given.txt/x", 1).unwrap_err()), ErrorKind::NotADirectory);
     assert_eq!(kind(s.get_file("a/b/c.bin", 1).unwrap_err()), ErrorKind::FileTooLarge);
-    for path in ["out/passwd", "in/b/c.bin", "leaf", "pipe", "../etc/passwd", "/etc/passwd", "a/../../x", "nul\0"] {
+    for path in [
+        "out/passwd",
+        "in/b/c.bin",
+        "leaf",
+        "pipe",
+        "../etc/passwd",
+        "/etc/passwd",
+        "a/../../x",
+        r"a/\x2e\x2e/../x",
+        "nul\0",
+    ] {
         assert!(s.get_file(path, 1000).is_err(), "{path}");
         assert!(s.write_file(path, b"x", false).is_err(), "{path}");
     }
     assert_eq!(kind(s.write_file("a", b"", false).unwrap_err()), ErrorKind::IsADirectory);
     assert_eq!(kind(s.write_file("", b"", false).unwrap_err()), ErrorKind::IsADirectory);
     assert_eq!(kind(s.write_file("/tmpx", b"", false).unwrap_err()), ErrorKind::PermissionDenied);
+
+    s.write_file(r"a/\xff", b"odd", false).unwrap();
+    assert_eq!(s.get_file(r"a/\xff", 9).unwrap(), b"odd");
+    assert_eq!(s.list("a").unwrap().0[0].name, b"b");
+    assert_eq!(s.list("a").unwrap().0[1].name, b"\xff");
 
     let (entries, whole) = s.list(".").unwrap();
     let names: Vec<_> = entries.iter().map(|e| String::from_utf8_lossy(&e.name).into_owned()).collect();

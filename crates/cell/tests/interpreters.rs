@@ -70,17 +70,32 @@ fn an_error_names_the_flag() {
 #[test]
 fn variables_and_a_folder() {
     let given = |entry: Entry, cwd: &str| {
-        let env = vec![("A".to_owned(), "b\nc=d".to_owned()), ("HOME".to_owned(), "/tmp".to_owned())];
+        let env = vec![("A".into(), "b\nc=d".into()), ("HOME".into(), "/tmp".into())];
         run(&Program { env, cwd: Some(cwd.to_owned()), ..Program::new(entry) }.file("sub/x", ""))
     };
     let source = "import os; print(os.getcwd(), repr(os.environ['A']), os.environ['HOME'], os.environ['USER'])";
     let record = given(Entry::Python(source.to_owned()), "sub");
     assert_eq!(record.stdout_text(), "/box/sub 'b\\nc=d' /tmp cell\n", "{}", record.stderr_text());
-    let words = ["python3", "-c", source].map(str::to_owned).to_vec();
+    let words = ["python3", "-c", source].map(Into::into).to_vec();
     assert_eq!(given(Entry::Command(words), "/box/sub").stdout_text(), "/box/sub 'b\\nc=d' /tmp cell\n");
     let record = given(Entry::Python(source.to_owned()), "nowhere");
     assert_eq!((record.code, &*record.stderr_text()), (Some(126), "/box/nowhere: No such file or directory\n"));
     assert_eq!(python("import os; print(os.environ.get('A'))").stdout_text(), "None\n");
+}
+
+#[test]
+fn objects_find_their_modules_at_the_end() {
+    if common::pool().tier() == Tier::Landlock {
+        println!("SKIPPED: there are no sockets without user namespaces");
+        return;
+    }
+    let record = run(&Program {
+        limits: Limits { wall_seconds: 30.0, cpu_seconds: 20.0, memory_bytes: 1 << 30, ..Limits::default() },
+        ..Program::python(
+            "import multiprocessing\nmanager = multiprocessing.Manager()\nitems = manager.list([1, 2])\nprint(sum(items))",
+        )
+    });
+    assert_eq!((&*record.stdout_text(), &*record.stderr_text()), ("3\n", ""), "{:?}", record.verdict);
 }
 
 #[test]

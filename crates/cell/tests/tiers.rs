@@ -17,7 +17,7 @@ fn works(pool: &Pool, tier: Tier) {
     )
     .file("data", "given");
     p.stdin = b"typed".to_vec();
-    p.args = vec!["a".to_owned()];
+    p.args = vec!["a".into()];
     p.read_back.push("made".to_owned());
     for _ in 0..2 {
         let r = pool.run(&p).unwrap();

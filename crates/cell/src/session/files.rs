@@ -5,6 +5,7 @@
 
 use super::Session;
 use crate::types::FileKind;
+use crate::watch::path::unescape;
 use crate::watch::state;
 use crate::zygote::scratch::Place;
 use crate::{CellError, sys};
@@ -108,8 +109,9 @@ impl Session {
             _ => (0, path),
         };
         let mut names = Vec::new();
-        for name in rest.split('/').filter(|name| !matches!(*name, "" | ".")) {
-            if name == ".." {
+        let rest = unescape(rest);
+        for name in rest.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b".")) {
+            if name == b".." {
                 return Err(bad(io::Error::new(io::ErrorKind::InvalidInput, "`..` is not followed")));
             }
             names.push(CString::new(name).map_err(|e| bad(e.into()))?);

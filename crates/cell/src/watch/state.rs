@@ -36,9 +36,9 @@ pub(crate) struct Found {
 struct Walk<'a> {
     keys: &'a Keys,
     root: &'a OwnedFd,
-    given: HashMap<&'a [u8], (&'a [u8], u32)>,
-    /// Folders that given files made necessary.
-    folders: BTreeSet<&'a [u8]>,
+    given: HashMap<Vec<u8>, (&'a [u8], u32)>,
+    /// Folders that were given, or that given files made necessary.
+    folders: BTreeSet<Vec<u8>>,
     /// Looked at already.
     seen: BTreeSet<Vec<u8>>,
     found: Found,
@@ -90,11 +90,12 @@ pub(crate) fn look(root: &OwnedFd, program: &Program, keys: &Keys) -> Result<Fou
     };
     for file in &program.files {
         let mode = if file.executable { 0o755 } else { 0o644 };
-        let path = file.path.as_bytes();
+        let path = file.place();
+        walk.through(&path);
         walk.given.insert(path, (&file.content, mode));
-        for (i, _) in path.iter().enumerate().filter(|(_, b)| **b == b'/') {
-            walk.folders.insert(&path[..i]);
-        }
+    }
+    for folder in &program.folders {
+        walk.through(&[&path::unescape(folder)[..], b"/"].concat());
     }
     let reading = |e: io::Error| CellError::machine("reading /box", &e);
     walk.callers(program).map_err(reading)?;
@@ -122,12 +123,18 @@ impl Walk<'_> {
         self.entries >= ENTRIES || self.paths >= PATHS
     }
 
+    /// Knows the folders that a path leads through for the caller's.
+    fn through(&mut self, path: &[u8]) {
+        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        self.folders.extend(ends.map(|(end, _)| path[..end].to_vec()));
+    }
+
     /// The files that the caller gave, watches or wants back.
     fn callers(&mut self, program: &Program) -> io::Result<()> {
         let below = |path: &str| path.strip_prefix("/box/").unwrap_or(path).to_owned();
         let mut wanted: BTreeMap<Vec<u8>, Option<&str>> = BTreeMap::new();
         for file in &program.files {
-            wanted.insert(file.path.clone().into_bytes(), None);
+            wanted.insert(file.place(), None);
         }
         for path in &program.watch {
             wanted.entry(path::unescape(&below(path))).or_default();

@@ -31,6 +31,20 @@ impl Tuple {
         self.sized(b'u', value.as_bytes());
     }
 
+    /// `str` of what the system gives as bytes: those that are no UTF-8 become surrogates, as Python itself has them in
+    /// `sys.argv` and turns them back into bytes.
+    pub(crate) fn system_text(&mut self, value: &[u8]) {
+        let mut text = Vec::with_capacity(value.len());
+        for chunk in value.utf8_chunks() {
+            text.extend(chunk.valid().bytes());
+            for byte in chunk.invalid() {
+                // U+DC00 and the byte; 0x80 at least.
+                text.extend([0xed, 0xb0 | byte >> 6, 0x80 | byte & 0x3f]);
+            }
+        }
+        self.sized(b'u', &text);
+    }
+
     /// `int`.
     pub(crate) fn int(&mut self, value: u64) {
         self.count += 1;
@@ -87,5 +101,9 @@ mod tests {
             "280500000075010000006173010000006269070000002800000000\
              6c03000000000000000800"
         );
+        // marshal.dumps((os.fsdecode(b"a\xff\x80"),), 2)
+        let mut t = Tuple::new();
+        t.system_text(b"a\xff\x80");
+        assert_eq!(t.finish(), b"(\x01\0\0\0u\x07\0\0\0a\xed\xb3\xbf\xed\xb2\x80");
     }
 }

@@ -54,7 +54,7 @@ impl Zygote {
             self.made()?;
         }
         if let Some(folder) = &self.folders[0] {
-            folder.give(&program.files).map_err(machine("placing the program's files"))?;
+            folder.give(&program.files, &program.folders).map_err(machine("placing the program's files"))?;
         }
         let watched = !program.watch.is_empty();
         let watch = if watched { Some(Watch::new(&program.watch).map_err(machine("inotify"))?) } else { None };
@@ -224,7 +224,7 @@ impl Zygote {
             self.folders.iter().map(|f| f.as_ref().is_none_or(|f| !f.is_pristine(running.clock))).collect();
         let failed = ended.status != 0;
         let full = failed && self.folders.iter().flatten().any(Place::is_full);
-        let found = if dirty.first() == Some(&true) || !program.files.is_empty() {
+        let found = if dirty.first() == Some(&true) || !program.files.is_empty() || !program.folders.is_empty() {
             state::look(self.folder()?, program, &Keys::kept())?
         } else {
             state::Found::default()

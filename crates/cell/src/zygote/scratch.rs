@@ -6,6 +6,7 @@
 //! every change of mode or attributes leaves its mark there, and what hides elsewhere takes blocks or inodes.
 
 use crate::types::InputFile;
+use crate::watch::path::unescape;
 use crate::{CellError, sys};
 use std::collections::BTreeSet;
 use std::ffi::CString;
@@ -57,20 +58,30 @@ impl Place {
     }
 
     /// Puts files here, for their owner the root's. Nothing of a program may be here or alive.
-    pub(crate) fn give(&self, files: &[InputFile]) -> io::Result<()> {
-        if files.is_empty() {
+    pub(crate) fn give(&self, files: &[InputFile], folders: &[String]) -> io::Result<()> {
+        if files.is_empty() && folders.is_empty() {
             return Ok(());
         }
         let _owner = self.as_owner();
         let mut known = BTreeSet::new();
+        for folder in folders {
+            self.folders(&mut known, &[&unescape(folder)[..], b"/"].concat())?;
+        }
         for file in files {
-            for (end, _) in file.path.match_indices('/') {
-                if known.insert(&file.path[..end]) {
-                    sys::make_folder(&self.root, &CString::new(&file.path[..end])?, 0o755)?;
-                }
-            }
-            let path = CString::new(file.path.as_str())?;
+            let path = file.place();
+            self.folders(&mut known, &path)?;
+            let path = CString::new(path)?;
             sys::make_file(&self.root, &path, &file.content, if file.executable { 0o755 } else { 0o644 })?;
+        }
+        Ok(())
+    }
+
+    /// Makes the folders that a path leads through, but for those that are known.
+    fn folders(&self, known: &mut BTreeSet<Vec<u8>>, path: &[u8]) -> io::Result<()> {
+        for (end, _) in path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
+            if known.insert(path[..end].to_vec()) {
+                sys::make_folder(&self.root, &CString::new(&path[..end])?, 0o755)?;
+            }
         }
         Ok(())
     }

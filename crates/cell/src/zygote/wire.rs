@@ -6,7 +6,9 @@
 
 use crate::CellError;
 use crate::types::{Entry, Limits, Program};
+use crate::watch::path::unescape;
 use crate::zygote::marshal::Tuple;
+use std::os::unix::ffi::OsStrExt;
 
 #[path = "../../inside/head.rs"]
 mod head;
@@ -61,23 +63,25 @@ pub(crate) fn job(program: &Program, env: &[(String, String)], prepared: &[Strin
         }
         Entry::PythonFile(path) => {
             job.int(1);
-            job.text(path);
+            job.system_text(&unescape(path));
         }
         Entry::Command(words) => {
             job.int(2);
             job.text("");
-            words.iter().for_each(|w| argv.text(w));
+            words.iter().for_each(|w| argv.system_text(w.as_bytes()));
         }
     }
-    program.args.iter().for_each(|a| argv.text(a));
+    program.args.iter().for_each(|a| argv.system_text(a.as_bytes()));
     job.tuple(argv);
     let mut pairs = Tuple::new();
     // A fork has the zygote's already.
     let base = if matches!(program.entry, Entry::Command(_)) { env } else { &[] };
-    for (k, v) in base.iter().chain(&program.env) {
+    let base = base.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    let own = program.env.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    for (name, value) in base.chain(own) {
         let mut pair = Tuple::new();
-        pair.text(k);
-        pair.text(v);
+        pair.system_text(name);
+        pair.system_text(value);
         pairs.tuple(pair);
     }
     job.tuple(pairs);

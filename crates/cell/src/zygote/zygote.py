@@ -236,12 +236,13 @@ def finish(generation, name, source, body, *arguments):
         atexit._run_exitfuncs()
     except BaseException:
         pass
-    # What an interpreter does at its end, as far as it shows: files still open are flushed.
+    # What an interpreter does at its end, as far as it shows: files still open are flushed. The program's own names go
+    # first, while what its objects call at their end is still there.
     try:
+        space.clear()
         fresh = len(sys.modules) - baseline
         for n in list(islice(reversed(sys.modules), fresh)) if fresh > 0 else ():
             vars(sys.modules[n]).clear()
-        space.clear()
         gc.collect(generation)
     except BaseException:
         pass
