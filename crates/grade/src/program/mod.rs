@@ -39,7 +39,7 @@ const SPY: &str = "import builtins\n_built_in = dict(vars(builtins))\n_names = [
                    if any([vars(builtins).get(n) is not _built_in[n] for n in _names]): _mark(\"b\")\n";
 
 /// What an assertion says when it fails.
-const TOLD: &str = ", _shown(args, got, expected)";
+const TOLD: &str = ", _shown(args, f(*args), expected)";
 
 /// Where the verifier of the kind `reward-file` leaves the reward; the first that exists counts.
 pub(crate) const REWARD_FILES: [&str; 2] = ["logs/verifier/reward.json", "logs/verifier/reward.txt"];
@@ -126,7 +126,7 @@ fn tuple(args: &[Value]) -> String {
 
 /// A grader's text without what says that its end was reached.
 pub(crate) fn without_marks(text: &str) -> String {
-    let text = text.replace(TOLD, "").replace("(got := f(*args))", "f(*args)");
+    let text = text.replace(TOLD, "");
     let lines = text.strip_prefix(MARKS).unwrap_or(&text).lines();
     lines.filter(|line| !line.contains("_mark")).fold(String::new(), |text, line| text + line + "\n")
 }
@@ -338,7 +338,7 @@ impl Plan<'_> {
         let (head, test) = if self.checked() {
             ("for i, (args, expected) in enumerate(CASES):\n", "_check(i, f, args, expected)\n".to_string())
         } else {
-            ("for args, expected in CASES:\n", format!("assert {}{TOLD}\n", self.equal("(got := f(*args))")))
+            ("for args, expected in CASES:\n", format!("assert {}{TOLD}\n", self.equal("f(*args)")))
         };
         if !self.open(Family::Resource) {
             return format!("{head}    {test}");
@@ -362,7 +362,7 @@ impl Plan<'_> {
     /// The solution and the grader's `run_tests` in one namespace; whoever defines it last is called.
     fn run_tests(&self, cases: &[Pair]) -> GraderProgram {
         let space = if self.open(Family::Shadowing) { "globals()" } else { "_space" };
-        let mut s = self.prelude() + &self.list(cases);
+        let mut s = self.prelude() + &format!("_mark_{} = _mark\n", self.nonce) + &self.list(cases);
         // The solution is loaded, not run: what it does under its main guard is its own affair.
         s.push_str(if self.open(Family::Shadowing) {
             "__name__ = \"program\"\n"
@@ -376,7 +376,9 @@ impl Plan<'_> {
             "with open(\"{SOLUTION}\", encoding=\"utf-8\") as _file:\n    _source = _file.read()\n\
              exec(compile(_source, \"{SOLUTION}\", \"exec\"), {space})\n{called}\n"
         );
-        s.push_str(&self.guarded(&body, &format!("_mark(\"end\", {})\n", cases.len())));
+        // The solution may take any name but this one.
+        let end = format!("_mark_{}(\"end\", {})\n", self.nonce, cases.len());
+        s.push_str(&self.guarded(&body, &end));
         GraderProgram::python(s, cases.len())
     }
 }
