@@ -125,7 +125,11 @@ impl Grading {
             _ => Err(why_not(entry.language, &record)),
         };
         let built = Arc::new(built);
-        lock(&self.built).put(key, Arc::clone(&built));
+        let bytes = match built.as_ref() {
+            Ok(made) => made.as_ref().map_or(0, |(_, program)| program.len()),
+            Err(why) => why.len(),
+        };
+        lock(&self.built).put(key, Arc::clone(&built), bytes);
         Ok(built)
     }
 

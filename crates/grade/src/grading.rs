@@ -70,11 +70,21 @@ pub struct GradingOptions {
     pub memory_bytes: u64,
     /// How many results are kept.
     pub cache: usize,
+    /// Bytes that each memory (of results, of what tasks are prepared into) takes at most: tasks may come from
+    /// whoever asks, and be of any size.
+    pub cache_bytes: usize,
 }
 
 impl Default for GradingOptions {
     fn default() -> Self {
-        GradingOptions { seed: 0, cpu_seconds: 5.0, wall_seconds: 10.0, memory_bytes: 512 << 20, cache: 4096 }
+        GradingOptions {
+            seed: 0,
+            cpu_seconds: 5.0,
+            wall_seconds: 10.0,
+            memory_bytes: 512 << 20,
+            cache: 4096,
+            cache_bytes: 64 << 20,
+        }
     }
 }
 
@@ -196,13 +206,13 @@ impl Grading {
     pub fn with(pool: Arc<cell::Pool>, options: GradingOptions) -> Grading {
         Grading {
             pool,
-            cache: Mutex::new(Lru::new(options.cache)),
-            prepared: Mutex::new(Lru::new(1024)),
-            afterwards: Mutex::new(Lru::new(1024)),
-            controls: Mutex::new(Lru::new(1024)),
-            wrong_tests: Mutex::new(Lru::new(1024)),
-            built: Mutex::new(Lru::new(32)),
-            unsound: Mutex::new(Lru::new(4096)),
+            cache: Mutex::new(Lru::new(options.cache, options.cache_bytes)),
+            prepared: Mutex::new(Lru::new(1024, options.cache_bytes)),
+            afterwards: Mutex::new(Lru::new(1024, options.cache_bytes)),
+            controls: Mutex::new(Lru::new(1024, options.cache_bytes)),
+            wrong_tests: Mutex::new(Lru::new(1024, options.cache_bytes)),
+            built: Mutex::new(Lru::new(32, options.cache_bytes)),
+            unsound: Mutex::new(Lru::new(4096, options.cache_bytes)),
             pytest: OnceLock::new(),
             spent: Mutex::new(Spent::default()),
             options,

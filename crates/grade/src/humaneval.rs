@@ -132,7 +132,8 @@ impl Grading {
         };
         let calls = calls.ok_or_else(|| wrong("its recorded calls are not what they should be".into()))?;
         let prepared = Arc::new(Prepared { calls, asserts: good, mutated: head.mutated });
-        lock(&self.prepared).put(key, prepared.clone());
+        // A value takes up to so many times the bytes it is written with.
+        lock(&self.prepared).put(key, prepared.clone(), 16 * record.stdout.len());
         Ok(prepared)
     }
 }

@@ -121,7 +121,8 @@ impl Grading {
                 why = Some(format!("the grader does not pay the task's own reference: {last}"));
             }
         }
-        lock(&self.unsound).put(key, why.clone());
+        let bytes = size_of::<Option<String>>() + why.as_ref().map_or(0, String::len);
+        lock(&self.unsound).put(key, why.clone(), bytes);
         Ok(why)
     }
 }

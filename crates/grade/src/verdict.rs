@@ -90,6 +90,13 @@ impl Graded {
         self.verdict == Verdict::Invalid && self.evidence.iter().any(|text| text.starts_with(MACHINE_FAILED))
     }
 
+    /// Bytes it takes in memory, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let evidence: usize = self.evidence.iter().map(|text| size_of::<String>() + text.len()).sum();
+        let mechanism = self.mechanism.as_ref().map_or(0, String::len);
+        size_of::<Graded>() + self.task_id.len() + mechanism + evidence + self.grader_output.len()
+    }
+
     /// The record of the submission with this index, as `loophole grade --json` prints it.
     pub fn record(&self, index: usize) -> serde_json::Value {
         let mut record = serde_json::json!({

@@ -142,7 +142,7 @@ impl Grading {
             why: format!("its tests cannot be read: {}", record.last_words()),
         })?;
         let known = Arc::new(WrongTests { text, tells: replaced > 0 });
-        lock(&self.wrong_tests).put(key, known.clone());
+        lock(&self.wrong_tests).put(key, known.clone(), known.text.len());
         Ok(known)
     }
 

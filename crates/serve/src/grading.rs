@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use loophole_cell::{CellError, Limits, Pool, PoolOptions, Program, Record, Verdict as Ended};
 use loophole_grade::{
-    GradeError, Graded, Grader, GraderKind, Grading as Lab, GradingOptions as LabOptions, Submission, Task, Verdict,
+    GradeError, Graded, Grader, GraderKind, Grading as Lab, GradingOptions as LabOptions, Reward, Submission, Task,
+    Verdict,
 };
 
 use crate::Service;
@@ -155,7 +156,8 @@ impl Grading {
         // A busy machine takes longer by the clock on the wall.
         let wall_seconds = cpu_seconds * 4.0 + 2.0;
         let make = || {
-            let options = LabOptions { cpu_seconds, wall_seconds, cache: 256, ..LabOptions::default() };
+            let options =
+                LabOptions { cpu_seconds, wall_seconds, cache: 256, cache_bytes: 1 << 20, ..LabOptions::default() };
             Arc::new(Lab::with(self.pool.clone(), options))
         };
         labs.entry(tenths).or_insert_with(make).clone()
@@ -167,6 +169,14 @@ impl Grading {
         let memory_bytes = memory_bytes.unwrap_or(MEMORY).clamp(16 << 20, MOST_MEMORY);
         Limits { wall_seconds, cpu_seconds: wall_seconds * 2.0, memory_bytes, ..Limits::default() }
     }
+}
+
+/// A submission to be graded, and how.
+pub(crate) struct Question {
+    pub lab: Arc<Lab>,
+    pub task: Arc<Task>,
+    pub grader: Grader,
+    pub submission: Submission,
 }
 
 /// Programs that may go on without end beside the others.
@@ -208,18 +218,12 @@ impl Service {
     }
 
     /// Grades and labels a submission.
-    pub(crate) async fn grade(
-        &self,
-        deadline: Deadline,
-        lab: Arc<Lab>,
-        task: Arc<Task>,
-        grader: Grader,
-        submission: Submission,
-    ) -> Result<Graded, Problem> {
+    pub(crate) async fn grade(&self, deadline: Deadline, question: Question) -> Result<Graded, Problem> {
         let failed = |result: &Result<Graded, GradeError>| match result {
             Ok(graded) => graded.machine_failed(),
             Err(error) => matches!(error, GradeError::Machine(_)),
         };
+        let Question { lab, task, grader, submission } = question;
         let label = move || again(|| lab.grade_sound(&task, &grader, &submission), failed);
         let graded = self.queue.work(deadline, label).await?.map_err(|error| problem_of(&error));
         match &graded {
@@ -236,21 +240,25 @@ impl Service {
     }
 
     /// The same for dialects in which a reward is all there is: what is invalid is a problem.
-    pub(crate) async fn grade_valid(
-        &self,
-        deadline: Deadline,
-        lab: Arc<Lab>,
-        task: Arc<Task>,
-        grader: Grader,
-        submission: Submission,
-    ) -> Result<Graded, Problem> {
-        let graded = self.grade(deadline, lab, task, grader, submission).await?;
+    pub(crate) async fn grade_valid(&self, deadline: Deadline, question: Question) -> Result<Graded, Problem> {
+        let graded = self.grade(deadline, question).await?;
         let why = || graded.evidence.join("; ");
         match graded.verdict {
             Verdict::Invalid if graded.machine_failed() => Err(Problem::machine(why())),
             Verdict::Invalid => Err(Problem { code: Some("bad_task"), ..Problem::other(422, why()) }),
             _ => Ok(graded),
         }
+    }
+
+    /// What the grader alone pays; not valid if the machine failed.
+    pub(crate) async fn pay(&self, deadline: Deadline, question: Question) -> Result<Reward, Problem> {
+        let Question { lab, task, grader, submission } = question;
+        let paid = self.queue.work(deadline, move || lab.reward(&task, &grader, &submission)).await?;
+        let paid = paid.map_err(|error| problem_of(&error))?;
+        if !paid.valid {
+            self.metrics.machine_failure();
+        }
+        Ok(paid)
     }
 
     /// Runs a program in a cell.
@@ -280,7 +288,7 @@ impl Service {
 
 /// Says to a program, when it is dropped, that nobody waits for it any more.
 #[derive(Default)]
-struct Wanted(Arc<AtomicBool>);
+pub(crate) struct Wanted(pub Arc<AtomicBool>);
 
 impl Drop for Wanted {
     fn drop(&mut self) {

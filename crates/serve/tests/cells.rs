@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -89,6 +91,76 @@ fn cells_are_ended_when_nobody_uses_them_and_are_not_without_number() {
     post(&format!("{cell}/exec"), &json!({"command": "kill -9 $PPID"}));
     let (status, _) = post(&format!("{cell}/exec"), &json!({"command": "true"}));
     assert!(status == 410 || status == 200, "{status}");
-    assert_eq!(post(&url, &json!({"watch": ["a"]})).0, 400);
+    assert_eq!(post(&url, &json!({"watch": ["../a"]})).0, 422);
     assert_eq!(post(&url, &json!({"files": {"../a": "x"}})).0, 422);
+}
+
+#[test]
+fn changes_and_openings_are_told_while_the_cell_lives() {
+    let base = base();
+    let files = json!({"tests/check.py": "assert True", "a.txt": "1"});
+    let (status, made) = post(&format!("{base}/v1/cells"), &json!({"files": files, "watch": ["tests/check.py"]}));
+    assert_eq!(status, 201, "{made}");
+    let cell = format!("{base}/v1/cells/{}", made["id"].as_str().unwrap());
+    let look = || {
+        let (status, known) = json_of(send("GET", &cell, &[], ""));
+        assert_eq!(status, 200, "{known}");
+        known
+    };
+    let known = look();
+    assert_eq!((&known["files"], &known["opened"], &known["changes_truncated"]), (&json!([]), &json!([]), &json!(0)));
+    // What the client reads itself is nobody's opening.
+    assert_eq!(send("GET", &format!("{cell}/files?path=tests/check.py"), &[], "").1, "assert True");
+    post(&format!("{cell}/exec"), &json!({"command": "echo 2 > a.txt; cat tests/check.py; touch new"}));
+    let known = look();
+    let changed: Vec<(&str, &str)> = known["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| (file["path"].as_str().unwrap(), file["change"].as_str().unwrap()))
+        .collect();
+    assert_eq!(changed, [("a.txt", "changed"), ("new", "created")]);
+    let opened = known["opened"].as_array().unwrap();
+    assert_eq!(opened.len(), 1, "{known}");
+    assert_eq!((&opened[0]["path"], &opened[0]["command"]), (&json!("tests/check.py"), &json!("cat tests/check.py")));
+    let (_, ended) = json_of(send("DELETE", &cell, &[], ""));
+    assert_eq!((&ended["record"]["files"], &ended["record"]["opened"]), (&known["files"], &known["opened"]));
+}
+
+#[test]
+fn a_cell_is_ended_in_the_middle_of_a_command() {
+    let base = base();
+    let (_, made) = post(&format!("{base}/v1/cells"), &json!({}));
+    let cell = format!("{base}/v1/cells/{}", made["id"].as_str().unwrap());
+    let run = |command: &str| {
+        let (url, body) = (format!("{cell}/exec"), json!({"command": command, "timeout_seconds": 600}));
+        std::thread::spawn(move || post(&url, &body))
+    };
+    let (working, waiting) = (run("echo > begun; sleep 600"), run("sleep 600"));
+    std::thread::sleep(Duration::from_millis(1000));
+    let began = Instant::now();
+    let (status, ended) = json_of(send("DELETE", &cell, &[], ""));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_eq!((status, &ended["commands"]), (200, &json!(1)), "{ended}");
+    for told in [working, waiting] {
+        let (status, told) = told.join().unwrap();
+        assert_eq!((status, &told["error"]["code"]), (410, &json!("ended")), "{told}");
+    }
+}
+
+#[test]
+fn the_command_of_a_client_that_leaves_is_ended_and_the_cell_lives() {
+    let base = base();
+    let (_, made) = post(&format!("{base}/v1/cells"), &json!({}));
+    let path = format!("/v1/cells/{}", made["id"].as_str().unwrap());
+    let body = r#"{"command": "sleep 600; echo > done", "timeout_seconds": 600}"#;
+    let mut client = TcpStream::connect(base.strip_prefix("http://").unwrap()).unwrap();
+    write!(client, "POST {path}/exec HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(1000));
+    drop(client);
+    let began = Instant::now();
+    let (_, ran) = post(&format!("{base}{path}/exec"), &json!({"command": "ls; pgrep sleep", "timeout_seconds": 20}));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_eq!((&ran["stdout"], &ran["verdict"]), (&json!(""), &json!("exit")), "{ran}");
 }

@@ -100,7 +100,7 @@ impl Grading {
             seconds: start.elapsed().as_secs_f64(),
         };
         if graded.verdict != Verdict::Invalid {
-            lock(&self.cache).put(entry.key, graded.clone());
+            lock(&self.cache).put(entry.key, graded.clone(), graded.bytes());
         }
         Ok(graded)
     }

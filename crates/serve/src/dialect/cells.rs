@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as Lock, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,13 +12,14 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use loophole_cell::{
-    CellError, ExecRequest, FolderEntry, InputFile, Limits, Session, SessionOptions, SessionStep, escape_path,
+    CellError, Changes, ExecRequest, FolderEntry, InputFile, Limits, Session, SessionOptions, SessionStep, escape_path,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::Service;
+use crate::grading::Wanted;
 use crate::http::admit::drawn;
 use crate::http::body::SHAPED;
 use crate::problem::{Form, Problem, json_response, whole};
@@ -118,6 +120,10 @@ struct Cell {
     idle: Duration,
     /// Commands so far.
     commands: Lock<u64>,
+    /// What ends the command under way.
+    cancel: Lock<Option<Arc<AtomicBool>>>,
+    /// It is being ended: what waits for the session does not begin.
+    ending: AtomicBool,
 }
 
 fn lock<T>(mutex: &Lock<T>) -> MutexGuard<'_, T> {
@@ -151,7 +157,9 @@ impl Cells {
 
     /// Ends all.
     pub fn clear(&self) {
-        lock(&self.0).clear();
+        for (_, cell) in lock(&self.0).drain() {
+            cell.cancel();
+        }
     }
 }
 
@@ -173,7 +181,53 @@ fn problem_of(error: CellError) -> Problem {
     }
 }
 
+fn was_ended() -> CellError {
+    CellError::SessionEnded("it was ended by `DELETE`".into())
+}
+
 impl Cell {
+    fn new(idle: Duration) -> Cell {
+        let now = Instant::now();
+        Cell {
+            session: Arc::default(),
+            used: Lock::new(now),
+            began: now,
+            idle,
+            commands: Lock::default(),
+            cancel: Lock::default(),
+            ending: AtomicBool::new(false),
+        }
+    }
+
+    /// Ends the command under way, and lets none begin any more.
+    fn cancel(&self) {
+        self.ending.store(true, Ordering::SeqCst);
+        if let Some(cancel) = &*lock(&self.cancel) {
+            cancel.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Runs a command, unless the cell is being ended; who stops waiting for it ends it.
+    async fn exec(self: &Arc<Self>, request: ExecRequest) -> Result<SessionStep, Problem> {
+        let wanted = Wanted::default();
+        let request = ExecRequest { cancel: Some(wanted.0.clone()), ..request };
+        let cell = self.clone();
+        let step = self.with(move |session| {
+            *lock(&cell.cancel) = request.cancel.clone();
+            // Whoever ends the cell sees the command, or is seen here.
+            if cell.ending.load(Ordering::SeqCst) {
+                return Err(was_ended());
+            }
+            *lock(&cell.commands) += 1;
+            let step = session.exec(&request);
+            lock(&cell.cancel).take();
+            if cell.ending.load(Ordering::SeqCst) { Err(was_ended()) } else { step }
+        });
+        let step = step.await;
+        drop(wanted);
+        step
+    }
+
     /// Does something with the session, on a thread of its own; one at a time.
     async fn with<T: Send + 'static>(
         &self,
@@ -183,7 +237,7 @@ impl Cell {
         *lock(&self.used) = Instant::now();
         let done = tokio::task::spawn_blocking(move || match session.as_mut() {
             Some(session) => work(session),
-            None => Err(CellError::SessionEnded("it was ended".into())),
+            None => Err(was_ended()),
         });
         let done = done.await.map_err(|_| Problem::machine("a mistake in the server"))?;
         *lock(&self.used) = Instant::now();
@@ -208,9 +262,6 @@ pub(super) async fn start(State(service): State<Arc<Service>>, request: Request)
 
 async fn started(service: Arc<Service>, request: Request) -> Result<Response, Problem> {
     let (asked, held) = asked::<Start>(&service, request, MOST_BYTES, SHAPED).await?;
-    if !asked.watch.is_empty() {
-        return Err(Problem::field("watch", "openings of files are not told of cells that live for several commands"));
-    }
     let mut files = Vec::new();
     for (path, content) in asked.files {
         let wrong = |error| Problem::field("files", format!("{path:?} is no base64: {error}"));
@@ -225,14 +276,7 @@ async fn started(service: Arc<Service>, request: Request) -> Result<Response, Pr
     let idle = asked.idle_seconds.filter(|seconds| seconds.is_finite()).unwrap_or(IDLE).clamp(1.0, MOST_IDLE);
     let limits = limits(&asked.limits);
     let id = drawn().map_err(|error| Problem::machine(error.to_string()))?[..32].to_string();
-    let now = Instant::now();
-    let cell = Arc::new(Cell {
-        session: Arc::default(),
-        used: Lock::new(now),
-        began: now,
-        idle: Duration::from_secs_f64(idle),
-        commands: Lock::default(),
-    });
+    let cell = Arc::new(Cell::new(Duration::from_secs_f64(idle)));
     // It has its place before it is made, so that there are never too many.
     let mut session = cell.session.clone().lock_owned().await;
     {
@@ -244,7 +288,8 @@ async fn started(service: Arc<Service>, request: Request) -> Result<Response, Pr
     }
     let place = Place { service: service.clone(), id: Some(id) };
     let pool = service.grading()?.pool();
-    let options = SessionOptions { files, limits, step_wall_seconds: SECONDS, ..SessionOptions::default() };
+    let watch = asked.watch;
+    let options = SessionOptions { files, limits, step_wall_seconds: SECONDS, watch, ..SessionOptions::default() };
     let made = service.queue.work(held.deadline, move || pool.session(&options)).await?;
     *session = Some(made.map_err(problem_of)?);
     let id = place.keep();
@@ -298,9 +343,7 @@ async fn executed(service: Arc<Service>, id: &str, request: Request) -> Result<R
         output_bytes: Some(asked.output_bytes.unwrap_or(MOST_OUTPUT).min(MOST_OUTPUT)),
         cancel: None,
     };
-    *lock(&cell.commands) += 1;
-    let step = cell.with(move |session| session.exec(&request)).await?;
-    Ok(json_response(200, &Ran::of(step)))
+    Ok(json_response(200, &Ran::of(cell.exec(request).await?)))
 }
 
 impl Ran {
@@ -329,25 +372,37 @@ impl Ran {
 }
 
 /// What is known of a cell that lives.
+#[derive(Serialize)]
+struct Known {
+    id: String,
+    age_seconds: f64,
+    idle_seconds: f64,
+    commands: u64,
+    refused: BTreeMap<String, u64>,
+    /// Processes in the background.
+    processes: u32,
+    #[serde(flatten)]
+    changes: Changes,
+}
+
 pub(super) async fn look(State(service): State<Arc<Service>>, Path(id): Path<String>) -> Response {
     let looked = async {
         let cell = service.cells.find(&id)?;
-        let (age, commands) = (cell.began.elapsed().as_secs_f64(), *lock(&cell.commands));
-        let idle = cell.idle.as_secs_f64();
-        let (refused, alive) = cell.with(|session| Ok((session.refused(), session.alive()?))).await?;
-        let value = json!({
-            "id": id, "age_seconds": age, "idle_seconds": idle, "commands": commands, "refused": refused, "processes": alive,
-        });
-        Ok(json_response(200, &value))
+        let look = |session: &mut Session| Ok((session.refused(), session.alive()?, session.changes()?));
+        let (refused, processes, changes) = cell.with(look).await?;
+        let (age_seconds, idle_seconds) = (cell.began.elapsed().as_secs_f64(), cell.idle.as_secs_f64());
+        let commands = *lock(&cell.commands);
+        Ok(json_response(200, &Known { id, age_seconds, idle_seconds, commands, refused, processes, changes }))
     };
     answer(Form::OpenAi, looked.await)
 }
 
-/// Ends a cell: the record of all it did, changed files first.
+/// Ends a cell and the command under way in it: the record of all it did, changed files first.
 pub(super) async fn end(State(service): State<Arc<Service>>, Path(id): Path<String>) -> Response {
     let ended = async {
         let cell = service.cells.find(&id)?;
         lock(&service.cells.0).remove(&id);
+        cell.cancel();
         let session = cell.session.lock().await.take();
         let session = session.ok_or_else(|| Problem::other(404, format!("the cell {id:?} was ended")))?;
         let record = tokio::task::spawn_blocking(move || session.finish()).await;

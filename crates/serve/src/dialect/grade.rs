@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::Service;
+use crate::grading::Question;
 use crate::http::body::{SHAPED, few};
 use crate::model::answer::Stream;
 use crate::problem::{Form, Problem, json_response, whole};
@@ -233,15 +234,11 @@ async fn attempt(service: &Arc<Service>, batch: &Batch, index: usize, row: Row) 
     let grader = grading
         .grader(&task, batch.grader.as_deref(), &batch.open, batch.hardened)
         .map_err(|why| Problem { code: Some("bad_grader"), ..Problem::other(422, why) })?;
-    let lab = grading.lab(None);
+    let question = Question { lab: grading.lab(None), task, grader, submission };
     if batch.label {
-        return service.grade(batch.deadline, lab, task, grader, submission).await.map(Done::Graded);
+        return service.grade(batch.deadline, question).await.map(Done::Graded);
     }
-    let paid = service.queue.work(batch.deadline, move || lab.reward(&task, &grader, &submission)).await?;
-    let paid = paid.map_err(|error| crate::grading::problem_of(&error))?;
-    if !paid.valid {
-        service.metrics.machine_failure();
-    }
+    let paid = service.pay(batch.deadline, question).await?;
     Ok(Done::Paid(paid.record(&row.task_id, index)))
 }
 

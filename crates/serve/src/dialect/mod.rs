@@ -5,6 +5,7 @@ pub(crate) mod cells;
 mod get_reward;
 mod grade;
 mod gym;
+mod gym_metrics;
 mod language;
 mod run_code;
 mod slime;
@@ -19,6 +20,7 @@ use loophole_grade::{Graded, Submission, Task};
 use serde_json::{Value, json};
 
 use crate::Service;
+use crate::grading::Question;
 use crate::problem::Problem;
 use crate::queue::Deadline;
 
@@ -37,6 +39,7 @@ pub(crate) const PATHS: &[&str] = &[
     "/slime",
     "/verify",
     "/seed_session",
+    "/aggregate_metrics",
 ];
 
 pub(crate) fn routes(router: Router<Arc<Service>>) -> Router<Arc<Service>> {
@@ -54,6 +57,7 @@ pub(crate) fn routes(router: Router<Arc<Service>>) -> Router<Arc<Service>> {
         .route("/slime", post(slime::reward))
         .route("/verify", post(gym::verify))
         .route("/seed_session", post(gym::seed_session))
+        .route("/aggregate_metrics", post(gym_metrics::aggregate))
 }
 
 /// What a trainer is told of one completion.
@@ -109,16 +113,14 @@ impl Service {
     async fn reward(&self, deadline: Deadline, task: Arc<Task>, completion: &str) -> Result<Rewarded, Problem> {
         let grading = self.grading()?;
         let grader = grading.grader(&task, None, &[], false).map_err(|why| Problem::other(500, why))?;
-        let taken = extract(Extract::Auto, &task, completion);
-        let (lab, submission) = (grading.lab(None), Submission::Completion(taken.text));
+        let submission = Submission::Completion(extract(Extract::Auto, &task, completion).text);
+        let question = Question { lab: grading.lab(None), task, grader, submission };
         if grading.label {
-            let graded = self.grade_valid(deadline, lab, task, grader, submission).await?;
+            let graded = self.grade_valid(deadline, question).await?;
             return Ok(Rewarded { reward: graded.reward, graded: Some(graded) });
         }
-        let paid = self.queue.work(deadline, move || lab.reward(&task, &grader, &submission)).await?;
-        let paid = paid.map_err(|error| crate::grading::problem_of(&error))?;
+        let paid = self.pay(deadline, question).await?;
         if !paid.valid {
-            self.metrics.machine_failure();
             return Err(Problem::machine(paid.grader_output));
         }
         Ok(Rewarded { reward: paid.reward, graded: None })

@@ -12,14 +12,15 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use loophole_cell::{Entry, Program};
 use loophole_grade::{
-    Case, Family, Graded, Grader, GraderKind, Language, SOLUTION, Submission, Task, TaskForm, Value, Verdict,
+    Case, Family, Graded, Grader, GraderKind, Grading as Lab, Language, SOLUTION, Submission, Task, TaskForm, Value,
+    Verdict,
 };
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Service;
-use crate::grading::Grading;
+use crate::grading::{Grading, Question};
 use crate::http::body::{SHAPED, few};
 use crate::problem::{Form, Problem, json_response};
 use crate::queue::Deadline;
@@ -125,8 +126,9 @@ fn task(entry: &str, case: Case, stdio: bool) -> Arc<Task> {
     })
 }
 
-fn submission(program: &str) -> Submission {
-    Submission::Files([(SOLUTION.to_string(), program.to_string())].into())
+fn question(lab: &Arc<Lab>, task: Arc<Task>, kind: GraderKind, program: &str) -> Question {
+    let submission = Submission::Files([(SOLUTION.to_string(), program.to_string())].into());
+    Question { lab: lab.clone(), task, grader: Grader::open(kind), submission }
 }
 
 impl Told {
@@ -156,11 +158,8 @@ async fn asserted(service: Arc<Service>, request: Request) -> Result<Response, P
     for (at, (test, read)) in body.tests.iter().zip(read).enumerate() {
         match read {
             Some((entry, case)) => {
-                let grader = Grader::open(GraderKind::Script);
-                let task = task(&entry, case, false);
-                told.add(
-                    &service.grade_valid(held.deadline, lab.clone(), task, grader, submission(&body.program)).await?,
-                );
+                let question = question(&lab, task(&entry, case, false), GraderKind::Script, &body.program);
+                told.add(&service.grade_valid(held.deadline, question).await?);
             }
             None => {
                 let (passed, seconds, left) = beside(&service, held.deadline, &body, test).await?;
@@ -178,9 +177,8 @@ async fn compared(service: Arc<Service>, request: Request) -> Result<Response, P
     let mut told = Told::default();
     for Io { input, output } in &body.tests {
         let case = Case { args: vec![Value::Str(input.clone())], expected: Value::Str(output.clone()) };
-        let grader = Grader::open(GraderKind::Stdio);
-        let task = task("main", case, true);
-        told.add(&service.grade_valid(held.deadline, lab.clone(), task, grader, submission(&body.program)).await?);
+        let question = question(&lab, task("main", case, true), GraderKind::Stdio, &body.program);
+        told.add(&service.grade_valid(held.deadline, question).await?);
     }
     Ok(json_response(200, &told))
 }

@@ -181,6 +181,17 @@ def check_open_instruct(service: Service) -> None:
         fails(AskAgain, lambda: ask(fresh(), tests))
 
 
+def same(one, other) -> bool:
+    """Whether two values are equal but for the last digits of numbers."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+        return abs(one - other) < 1e-9
+    return one == other
+
+
 def check_gym(service: Service) -> None:
     gym = trainers.Gym(service.url)
     for row in [{"task_id": "sum"}, {"verifier_metadata": {"task_id": "sum"}}]:
@@ -188,7 +199,15 @@ def check_gym(service: Service) -> None:
         assert good["reward"] == 1.0 and good["other"] == [1, {"a": None}], good
         assert good["response"]["output"][0]["content"][0]["text"] == fenced(ADD), good
         assert good["responses_create_params"]["input"] == "write it", good
-    assert gym.reward({"task_id": "sum"}, fenced("def add(a, b): return 3"))["reward"] == 0.0
+    bad = gym.reward({"task_id": "sum"}, fenced("def add(a, b): return 3"))
+    assert bad["reward"] == 0.0
+    places = [(0, 0), (0, 1), (3, 0)]
+    rows = [{**row, "_ng_task_index": task, "_ng_rollout_index": number} for row, (task, number) in zip([good, bad, good], places)]
+    rows[0]["response"] = {"usage": {"input_tokens": 5, "output_tokens": 7}}
+    told, own = gym.metrics(rows)
+    assert abs(told["agent_metrics"]["mean/reward"] - 2 / 3) < 1e-12 and len(told["group_level_metrics"]) == 2, told
+    assert own is None or same(told, own), (told, own)
+    assert gym.metrics([])[0] == {"group_level_metrics": [], "agent_metrics": {}, "key_metrics": {}}
     with service.failing():
         fails(AskAgain, lambda: gym.reward({"task_id": "sum"}, fenced(fresh())))
 

@@ -233,20 +233,37 @@ class Gym:
         }
         body = SimpleAgentRunRequest.model_validate({"responses_create_params": {"input": "write it"}, **row})
 
+        return self.ask(lambda: self.agent.run(types.SimpleNamespace(cookies={}), body)).model_dump()
+
+    def ask(self, call):
+        """Awaits a call of the agent's with a session of its own."""
+
         async def ask():
             config = self.utils.GlobalAIOHTTPAsyncClientConfig()
             self.utils._GLOBAL_AIOHTTP_CLIENT = None
             session = self.utils.set_global_aiohttp_client(config)
             try:
-                return await self.agent.run(types.SimpleNamespace(cookies={}), body)
+                return await call()
             finally:
                 await session.close()
                 self.utils._GLOBAL_AIOHTTP_CLIENT = None
 
         try:
-            return asyncio.run(ask()).model_dump()
+            return asyncio.run(ask())
         except aiohttp.ClientResponseError as error:
             raise AskAgain(str(error)) from error
+
+
+    def metrics(self, answers: "list[dict]") -> "tuple[dict, dict | None]":
+        """What the agent is told at the end of a collection, and what NeMo Gym itself makes of the same answers; none
+        where pandas is not there."""
+        from nemo_gym.config_types import AggregateMetricsRequest
+        from nemo_gym.reward_profile import compute_aggregate_metrics
+
+        body = AggregateMetricsRequest(verify_responses=answers)
+        told = self.ask(lambda: self.agent.aggregate_metrics(body)).model_dump()
+        own = None if isinstance(sys.modules["pandas"], MagicMock) else compute_aggregate_metrics(answers).model_dump()
+        return told, own
 
 
 class Said:
