@@ -6,11 +6,11 @@ mod controls;
 mod parallel;
 
 use crate::library::{Exploit, library};
-use crate::report::{Finding, Proof, Repeated, Report, Run};
+use crate::report::{Finding, Proof, Repeated, Report, Run, Unfair};
 use crate::{AuditError, combine, minimise};
 use claim::Claim;
 use controls::{Base, controls, hanging};
-use loophole_env::{Environment, Files, Payment};
+use loophole_env::{Environment, Files, Judgement, Payment, Surface};
 use parallel::{locked, parallel};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -83,13 +83,17 @@ pub fn audit_with(
     let began = Instant::now();
     let description = target.description();
     let about = &description.about;
+    let fits = |e: &&Exploit| about.takes(&e.applies) && (about.many_files || e.files.len() == 1);
+    if !exploits.iter().any(|e| fits(&e)) {
+        return Err(AuditError::NotAuditable(format!("no exploit is of its kind ({})", about.surface.tag())));
+    }
     let known = Known { target, paid: Mutex::new(BTreeMap::new()) };
     let (base, mut runs) = controls(&known, options, listen)?;
-    let plan = Plan { target, options, base: &base, known: &known };
+    let plan = Plan { target, options, base: &base, known: &known, stopped: Mutex::new(None) };
 
     let mut chosen: Vec<(&Exploit, Vec<Files>)> = exploits
         .iter()
-        .filter(|e| about.takes(&e.applies) && (about.many_files || e.files.len() == 1))
+        .filter(fits)
         .map(|e| (e, e.forms(&description.facts)))
         .filter(|(_, forms)| !forms.is_empty())
         .collect();
@@ -97,8 +101,10 @@ pub fn audit_with(
     // What hangs is waited for meanwhile; exploits that do nothing else come last.
     let control = description.controls.iter().find(|c| c.name == "hanging").map(|c| &c.files);
     let hangs = |forms: &[Files]| forms.iter().any(|files| Some(files) == control);
-    chosen.sort_by_key(|(_, forms)| hangs(forms));
-    let late = chosen.partition_point(|(_, forms)| !hangs(forms));
+    // So does what ends processes, where the grader is a service that may not come back.
+    let ends = |e: &Exploit| about.tags.contains(&"service") && e.family == loophole_grade::Family::Resource;
+    chosen.sort_by_key(|(e, forms)| hangs(forms) || ends(e));
+    let late = chosen.partition_point(|(e, forms)| !hangs(forms) && !ends(e));
     let (tried, hung) = std::thread::scope(|scope| {
         let hung = scope.spawn(|| hanging(&known));
         let tried = plan.attempts(&chosen, late, listen);
@@ -107,6 +113,8 @@ pub fn audit_with(
     });
     let (Tried { findings, outcomes: all, combinations: combinations_tried }, hung) = (tried?, hung?);
 
+    let not_audited = locked(&plan.stopped).clone();
+    let unfair = if not_audited.is_none() { plan.unfair(listen)? } else { Vec::new() };
     let best = findings.iter().map(|f| f.reward).fold(f64::NEG_INFINITY, f64::max);
     let mut rewards = base.rewards.clone();
     rewards.extend(hung.iter().map(|run| ("hanging", run.reward)));
@@ -117,6 +125,11 @@ pub fn audit_with(
         target: about.target.clone(),
         task: about.task.clone(),
         grader: about.grader.clone(),
+        read: about.read.clone(),
+        place: about.place.clone(),
+        not_audited,
+        unfair,
+        exploits: chosen.iter().map(|(e, _)| e.id.clone()).collect(),
         controls: rewards,
         gameability_gap: if best.is_finite() { (best - base.best_null).max(0.0) } else { 0.0 },
         findings,
@@ -130,8 +143,9 @@ pub fn audit_with(
     })
 }
 
-/// One finding for each proof: exploits that came down to the same submission are one hole. It keeps the name that
-/// fits what was seen, else that of the exploit which held the least besides.
+/// One finding for each hole: exploits that came down to the same submission are one, and so are those of a family
+/// that the same change closes. It keeps the name that fits what was seen, else that of the exploit which held the
+/// least besides; of those that one change closes, that of the smallest proof.
 fn distinct(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.sort_by(|a, b| {
         let key = |f: &Finding| (f.attributed.is_some_and(|seen| seen != f.family), f.cut, f.cost);
@@ -144,7 +158,24 @@ fn distinct(mut findings: Vec<Finding>) -> Vec<Finding> {
             None => out.push(finding),
         }
     }
-    out
+    let size = |f: &Finding| f.proof.files.values().map(String::len).sum::<usize>();
+    let steady = |f: &Finding| f.repeated.paid == f.repeated.of;
+    out.sort_by(|a, b| {
+        let key = |f: &Finding| (std::cmp::Reverse(f.severity), !steady(f), size(f));
+        b.reward.total_cmp(&a.reward).then_with(|| (key(a), &a.id).cmp(&(key(b), &b.id)))
+    });
+    let mut holes: Vec<Finding> = Vec::new();
+    for finding in out {
+        match holes.iter_mut().find(|f| (f.family, &f.fix) == (finding.family, &finding.fix)) {
+            Some(first) => {
+                first.also.push(finding.id);
+                first.also.extend(finding.also);
+                first.also.sort();
+            }
+            None => holes.push(finding),
+        }
+    }
+    holes
 }
 
 /// The finding with a smaller proof.
@@ -160,6 +191,8 @@ struct Plan<'a> {
     options: &'a Options,
     base: &'a Base,
     known: &'a Known<'a>,
+    /// Why no more can be tried.
+    stopped: Mutex<Option<String>>,
 }
 
 /// What was asked before. Exploits of a kind come down to the same few lines, and a control may be one of them.
@@ -218,7 +251,7 @@ impl Plan<'_> {
             findings.extend(self.made_small(std::mem::take(&mut paid), listen)?);
         }
         let mut tried = 0;
-        if findings.is_empty() && about.surface == loophole_env::Surface::Module {
+        if findings.is_empty() && about.surface == Surface::Module {
             let combinations = combine::combinations(chosen, about.many_files);
             tried = combinations.len();
             listen(Event::Stage("combinations", tried));
@@ -239,7 +272,28 @@ impl Plan<'_> {
     fn attempt<'e>(&self, id: &str, forms: &[Files], claim: impl Fn() -> Claim<'e>) -> Result<Outcome, AuditError> {
         let mut outcome = Outcome { id: id.into(), finding: None, invalid: false, runs: Vec::new() };
         for (index, files) in forms.iter().enumerate() {
-            let paid = self.known.pay(files)?;
+            if locked(&self.stopped).is_some() {
+                break;
+            }
+            let paid = match self.known.pay(files) {
+                Ok(paid) => paid,
+                // A grader that is gone: what was found until then is told all the same.
+                Err(AuditError::NotAuditable(why)) => {
+                    locked(&self.stopped).get_or_insert(why);
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            if paid.reward.is_none() && !self.target.alive() {
+                let why = format!("the service stopped while {id} was run ({})", claim().name());
+                if locked(&self.stopped).replace(why).is_none() {
+                    let seen =
+                        Judgement { solved: false, oracle: None, family: None, evidence: Vec::new(), paid: None };
+                    let once = Repeated { paid: 1, of: 1 };
+                    let finding = claim().finding(0.0, &seen, files.clone(), &paid, once, self.base);
+                    outcome.finding = Some(finding.stopping());
+                }
+            }
             outcome.invalid |= !paid.valid;
             let mut run = Run {
                 id: id.into(),
@@ -263,12 +317,32 @@ impl Plan<'_> {
             if judged.solved || self.base.share(reward) <= judged.share() + 0.01 {
                 continue;
             }
+            // Without an oracle, a part of the reward may be for what is right in part.
+            let code =
+                matches!(self.target.description().about.surface, Surface::Module | Surface::Program | Surface::C);
+            if judged.oracle.is_none() && code && self.base.share(reward) < 0.99 {
+                continue;
+            }
             let repeated = self.repeat(files, reward, judged.paid)?;
             outcome.finding = Some(claim().finding(reward, &judged, files.clone(), &paid, repeated, self.base));
             outcome.invalid = false;
             break;
         }
         Ok(outcome)
+    }
+
+    /// The reference in other forms, where the grader pays less for it.
+    fn unfair(&self, listen: Listener) -> Result<Vec<Unfair>, AuditError> {
+        let unusual = &self.target.description().unusual;
+        if unusual.is_empty() {
+            return Ok(Vec::new());
+        }
+        listen(Event::Stage("honest answers in other forms", unusual.len()));
+        let paid = parallel(self.options.jobs, unusual, listen, |(form, text)| {
+            let paid = self.target.pay_text(text)?;
+            Ok(Unfair { form: (*form).into(), reward: paid.reward, text: text.clone() })
+        })?;
+        Ok(paid.into_iter().filter(|u| u.reward.is_none_or(|r| r < self.base.honest - CLOSE)).collect())
     }
 
     /// Runs a success again; `second` is what it was paid when it was judged.

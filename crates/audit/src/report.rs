@@ -17,14 +17,27 @@ pub struct Report {
     pub task: Option<String>,
     /// Its grader.
     pub grader: String,
+    /// How the task was read.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub read: String,
+    /// The file and line where the grader's source begins, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<(String, usize)>,
+    /// Why nothing can be said about the holes that are not among the findings, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_audited: Option<String>,
     /// Reward of every control; `null` where the grader paid nothing at all (a crash, a time-out).
     pub controls: BTreeMap<&'static str, Option<f64>>,
     /// Proven holes.
     pub findings: Vec<Finding>,
     /// Best reward of a submission the oracle scores 0, less the best of the null controls.
     pub gameability_gap: f64,
+    /// The reference in other forms, of which the grader pays less for it; no holes.
+    pub unfair: Vec<Unfair>,
     /// Exploits that were run.
     pub exploits_tried: usize,
+    /// Their names, in the order they were tried.
+    pub exploits: Vec<String>,
     /// Exploits of the library that such a target cannot be given.
     pub exploits_not_applicable: usize,
     /// Combinations of exploits that were run.
@@ -38,6 +51,17 @@ pub struct Report {
     pub runs: Vec<Run>,
     /// Wall time.
     pub seconds: f64,
+}
+
+/// An honest answer in another form, of which the grader pays less.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Unfair {
+    /// What the form is.
+    pub form: String,
+    /// What was paid.
+    pub reward: Option<f64>,
+    /// The answer.
+    pub text: String,
 }
 
 /// One proven hole: a submission without a solution, and the grader pays it.
@@ -140,6 +164,12 @@ impl Report {
         self.controls.get(name).copied().flatten()
     }
 
+    /// The exploits that were paid, controls apart.
+    pub fn paying(&self) -> Vec<&str> {
+        let ids = self.findings.iter().flat_map(|f| std::iter::once(&f.id).chain(&f.also));
+        ids.map(String::as_str).filter(|id| !id.starts_with("CTL-")).collect()
+    }
+
     /// The table for a terminal, of lines at most `width` wide where that is possible.
     pub fn table(&self) -> String {
         let mut out = String::new();
@@ -148,7 +178,13 @@ impl Report {
             out.push('\n');
         };
         let task = self.task.as_ref().map_or(String::new(), |t| format!(", task {t}"));
-        say(format!("{}{task}: {}", self.target, self.grader));
+        let read = if self.read.is_empty() { String::new() } else { format!("; read as {}", self.read) };
+        let all = self.exploits_tried + self.exploits_not_applicable;
+        let which = format!("{} of {all} exploits apply", self.exploits_tried);
+        say(format!("{}{task}: {}{read}; {which}", self.target, self.grader));
+        if let Some(why) = &self.not_audited {
+            say(format!("not audited, because {why}; what was found until then:"));
+        }
         let controls: Vec<String> = crate::plan::CONTROLS
             .iter()
             .filter_map(|name| Some((name, self.controls.get(name)?)))
@@ -159,8 +195,21 @@ impl Report {
             say(String::new());
             say(format!("{:<8} {:<15} {:<7} {:>6}  {}", "id", "family", "", "reward", "what pays"));
         }
-        self.findings.iter().for_each(|finding| say(finding.row()));
+        for finding in &self.findings {
+            say(finding.row());
+            for line in finding.in_short() {
+                say(format!("         {line}"));
+            }
+        }
         say(String::new());
+        if !self.unfair.is_empty() {
+            let forms: Vec<String> = self
+                .unfair
+                .iter()
+                .map(|u| format!("{} ({})", u.form, u.reward.map_or("no reward".into(), number)))
+                .collect();
+            say(format!("unfair: the right answer is paid less {}", forms.join(", ")));
+        }
         for hint in &self.hints {
             say(format!("hint: {} ({}, not proven)", hint.message, hint.id));
         }
@@ -172,8 +221,13 @@ impl Report {
             n => format!(" and {n} combinations"),
         };
         say(format!(
-            "{} of {} exploits{combined} pay; gameability gap {}; {:.1} s",
-            self.findings.iter().filter(|f| !f.id.starts_with("CTL-")).map(|f| 1 + f.also.len()).sum::<usize>(),
+            "{} by {} of {} exploits{combined}; gameability gap {}; {:.1} s",
+            match self.findings.len() {
+                0 => "no hole proven".to_string(),
+                1 => "1 hole proven".to_string(),
+                n => format!("{n} holes proven"),
+            },
+            self.paying().len(),
             self.exploits_tried,
             number(self.gameability_gap),
             self.seconds
@@ -181,6 +235,50 @@ impl Report {
         out
     }
 }
+
+impl Finding {
+    /// The same submission, as one that ended the service.
+    pub(crate) fn stopping(mut self) -> Finding {
+        self.evidence = vec!["the service answered no more, and refuses connections".into()];
+        self.family = Family::Resource;
+        self.proves = "a submission can end the service".into();
+        self.fix = "Run each submission in a process of its own that cannot reach the service, and start the service again when it ends.".into();
+        self.severity = Severity::Medium;
+        self
+    }
+
+    /// Its proof, what was seen, and how to close it, in a few lines.
+    fn in_short(&self) -> Vec<String> {
+        let cut = |text: &str, most: usize| {
+            let short: String = text.chars().take(most).collect();
+            if short.len() < text.len() { format!("{short}...") } else { short }
+        };
+        let mut out = Vec::new();
+        for (name, text) in &self.proof.files {
+            let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
+            match lines.as_slice() {
+                [] => out.push(format!("proof    {name}: empty")),
+                [only] => out.push(format!("proof    {}", cut(only, 100))),
+                [some @ ..] => {
+                    out.push(format!("proof    {}", cut(some[0], 100)));
+                    out.extend(some.iter().skip(1).take(PROOF_LINES - 1).map(|l| format!("         {}", cut(l, 100))));
+                    if some.len() > PROOF_LINES {
+                        out.push(format!(
+                            "         ... {} more lines in --json, --html and --repro",
+                            some.len() - PROOF_LINES
+                        ));
+                    }
+                }
+            }
+        }
+        out.extend(self.evidence.first().map(|e| format!("seen     {}", cut(e, 160))));
+        out.push(format!("fix      {}", self.fix));
+        out
+    }
+}
+
+/// Lines of a proof that a terminal is shown.
+const PROOF_LINES: usize = 6;
 
 /// A reward as short as it can be said.
 pub(crate) fn number(value: f64) -> String {
@@ -210,6 +308,11 @@ pub(crate) mod tests {
             target: "tasks.jsonl".into(),
             task: Some("t1".into()),
             grader: "script (open: equality)".into(),
+            read: String::new(),
+            place: None,
+            not_audited: None,
+            unfair: vec![Unfair { form: "in \\boxed{}".into(), reward: Some(0.0), text: "\\boxed{1}".into() }],
+            exploits: vec!["EQ-01".into()],
             controls: [("honest", Some(1.0)), ("empty", Some(0.0)), ("hanging", None)].into(),
             findings: vec![Finding {
                 id: "EQ-01".into(),
@@ -251,7 +354,11 @@ pub(crate) mod tests {
             "EQ-01    equality",
             "(also EQ-03)",
             "hint: m",
-            "2 of 70 exploits pay; gameability gap 1",
+            "1 hole proven by 2 of 70 exploits; gameability gap 1",
+            "70 of 130 exploits apply",
+            "proof    class Same: ...",
+            "fix      x",
+            "unfair: the right answer is paid less in \\boxed{} (0)",
         ] {
             assert!(table.contains(part), "{part:?} is missing in\n{table}");
         }

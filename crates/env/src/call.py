@@ -1,67 +1,159 @@
 import asyncio, importlib, importlib.util, inspect, json, math, os, random, sys
 
-out = os.dup(1)
+_out = os.dup(1)
 os.dup2(2, 1)
-request = json.loads(sys.stdin.read())
+_request = json.loads(sys.stdin.read())
 # The warm interpreter would give every call the same numbers, and a grader that draws is to be seen as one.
 random.seed()
-text, row, truth, prompt = (request[k] for k in ("submission", "row", "truth", "prompt"))
 sys.path.insert(0, os.getcwd())
-sys.executable = request["python"] or sys.executable
-if request["file"]:
-    name = os.path.basename(request["file"])[:-3]
-    spec = importlib.util.spec_from_file_location(name, request["file"])
+sys.executable = _request["python"] or sys.executable
+
+# What parameters of reward functions are called: the submission, the right answer, the question, the whole row.
+SUBMISSION = ("submission", "completion", "solution_str", "response", "response_str", "output", "model_output", "generation",
+              "prediction", "pred", "answer_text", "solution_text", "predicted", "candidate", "text", "code", "solution",
+              "generated_code", "program", "completion_text", "llm_output", "reply")
+TRUTH = ("ground_truth", "gold", "reference", "expected", "target", "gt", "truth", "label", "gold_answer", "expected_answer",
+         "correct_answer", "answer", "labels", "reference_answer", "golden_answers", "test_cases")
+QUESTION = ("prompt", "question", "query", "instruction", "problem_text")
+ROW = ("task", "row", "doc", "example", "item", "sample", "problem", "data", "record", "entry")
+
+
+def load():
+    if not _request["file"]:
+        return importlib.import_module(_request["module"])
+    name = os.path.basename(_request["file"])[:-3]
+    spec = importlib.util.spec_from_file_location(name, _request["file"])
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, os.path.dirname(os.path.abspath(request["file"])))
+    sys.path.insert(0, os.path.dirname(os.path.abspath(_request["file"])))
     spec.loader.exec_module(module)
-else:
-    module = importlib.import_module(request["module"])
-function = module
-for part in request["function"].split("."):
-    function = getattr(function, part)
-if inspect.isclass(function):
-    function = function()
+    return module
 
 
-def call(**given):
-    """By keyword, with as much as the function takes."""
-    parameters = inspect.signature(function).parameters.values()
+def parameters_of(function):
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return []
+
+
+def signature_of(function):
+    """How a function takes its arguments: trl, verl, verl-batch, plain, names; nothing if it takes no submission."""
+    if inspect.isclass(function):
+        function = function.__call__
+    parameters = [p for p in parameters_of(function) if p.name != "self"]
+    names = [p.name for p in parameters]
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if "completions" in names:
+        return "trl"
+    if "solution_strs" in names:
+        return "verl-batch"
+    if {"data_source", "solution_str", "ground_truth"} <= set(names):
+        return "verl"
+    if names[:2] == ["submission", "task"] and len(needed) <= 2:
+        return "plain"
+    if any(n in SUBMISSION for n in names):
+        return "names"
+    return "plain" if len(needed) == 2 else None
+
+
+def describe():
+    module = load()
+    found = []
+    for name, value in vars(module).items():
+        callable_here = inspect.isfunction(value) or (inspect.isclass(value) and "__call__" in vars(value))
+        if name.startswith("_") or not callable_here or getattr(value, "__module__", None) != module.__name__:
+            continue
+        found.append({"name": name, "signature": signature_of(value)})
+    target, line = module, 0
+    for part in filter(None, _request["function"].split(".")):
+        target = getattr(target, part)
+    if target is not module:
+        try:
+            line = inspect.getsourcelines(target)[1]
+        except (OSError, TypeError):
+            pass
+    try:
+        source = inspect.getsource(module)
+    except (OSError, TypeError):
+        source = ""
+    return {
+        "functions": found,
+        "signature": signature_of(target) if target is not module else None,
+        "callable": callable(target),
+        "line": line,
+        "path": inspect.getsourcefile(target) if target is not module and callable(target) else None,
+        "source": source[:400_000],
+    }
+
+
+def prepared():
+    """The function, and what it is called with: nothing of the row that its form of call would not give it."""
+    function = load()
+    for part in _request["function"].split("."):
+        function = getattr(function, part)
+    if inspect.isclass(function):
+        function = function()
+    text, row, truth, prompt = (_request[k] for k in ("submission", "row", "truth", "prompt"))
+    signature = _request["signature"]
+    parameters = parameters_of(function)
+    names = {p.name for p in parameters}
+    if signature == "trl":
+        columns = {k: [v] for k, v in row.items() if k not in ("prompt", "prompts", "completions", "completion")}
+        columns.setdefault("answer", [truth])
+        columns.setdefault("ground_truth", [truth])
+        columns.setdefault("solution", [truth])
+        question = row.get("prompt", prompt)
+        if _request["chat"] and not isinstance(question, list):
+            question = [{"role": "user", "content": question}]
+        given = dict(
+            columns,
+            prompts=[question],
+            completions=[[{"role": "assistant", "content": text}] if _request["chat"] else text],
+            completion_ids=[list(text.encode())],
+            trainer_state=None,
+            log_extra=lambda *a, **k: None,
+            log_metric=lambda *a, **k: None,
+        )
+    elif signature in ("verl", "verl-batch"):
+        given = dict(
+            data_source=row.get("data_source", "loophole"),
+            solution_str=text,
+            ground_truth=truth,
+            extra_info=row.get("extra_info", {}),
+        )
+        if signature == "verl-batch":
+            many = {"data_source": "data_sources", "solution_str": "solution_strs", "ground_truth": "ground_truths", "extra_info": "extra_infos"}
+            given = {many[k]: [v] for k, v in given.items()}
+    elif signature == "names":
+        given, left = {}, []
+        for p in parameters:
+            if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
+                continue
+            if p.name in SUBMISSION and not any(n in given for n in SUBMISSION):
+                given[p.name] = text
+            elif p.name in row:
+                given[p.name] = row[p.name]
+            elif p.name in TRUTH:
+                given[p.name] = truth
+            elif p.name in QUESTION:
+                given[p.name] = prompt
+            elif p.name in ROW:
+                given[p.name] = row
+            elif p.default is p.empty:
+                left.append(p.name)
+        if left:
+            raise TypeError("no value for the parameters %s; give the rows columns of these names" % ", ".join(left))
+        return function, (), given
+    else:
+        return function, (text, row), {}
     if not any(p.kind == p.VAR_KEYWORD for p in parameters):
-        names = {p.name for p in parameters}
         given = {k: v for k, v in given.items() if k in names}
-    return function(**given)
-
-
-if request["signature"] == "trl":
-    chat = isinstance(row.get("prompt"), list)
-    columns = {k: [v] for k, v in row.items() if k not in ("prompt", "prompts", "completions")}
-    columns.setdefault("answer", [truth])
-    columns.setdefault("ground_truth", [truth])
-    result = call(
-        **columns,
-        prompts=[row.get("prompt", prompt)],
-        completions=[[{"role": "assistant", "content": text}] if chat else text],
-        completion_ids=[list(text.encode())],
-        trainer_state=None,
-        log_extra=lambda *a, **k: None,
-        log_metric=lambda *a, **k: None,
-    )
-elif request["signature"] == "verl":
-    result = call(
-        data_source=row.get("data_source", "loophole"),
-        solution_str=text,
-        ground_truth=truth,
-        extra_info=row.get("extra_info", row),
-    )
-else:
-    result = function(text, row)
-if inspect.isawaitable(result):
-    result = asyncio.run(result)
-if hasattr(result, "tolist"):
-    result = result.tolist()
+    return function, (), given
 
 
 def data(value):
+    if hasattr(value, "tolist"):
+        value = value.tolist()
     if isinstance(value, dict):
         return {str(k): data(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -71,4 +163,17 @@ def data(value):
     return value if isinstance(value, str) else getattr(value, "item", lambda: None)()
 
 
-os.write(out, (request["nonce"] + json.dumps(data(result)) + "\n").encode())
+def answer(nonce, result):
+    if inspect.isawaitable(result):
+        result = asyncio.run(result)
+    os.write(_out, (nonce + json.dumps(data(result)) + "\n").encode())
+
+
+if _request["describe"]:
+    answer(_request["nonce"], describe())
+else:
+    _function, _arguments, _given = prepared()
+    _nonce = _request["nonce"]
+    # What was asked is no longer in reach: the grader has of a row what it was called with.
+    del _request
+    answer(_nonce, _function(*_arguments, **_given))

@@ -3,8 +3,10 @@
 use crate::EnvError;
 use crate::Payment;
 use crate::files::{Folder, how_ended, machine_failed};
-use crate::foreign::{Caller, Row, reward_in};
-use loophole_cell::{Limits, Pool, PoolOptions, Program, Verdict};
+use crate::foreign::{Caller, reward_in};
+use crate::row::Row;
+use loophole_cell::{Limits, Pool, PoolOptions, Program, Record, Verdict};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -27,15 +29,23 @@ const PRELOAD: [&str; 12] = [
 ];
 
 /// How a reward function takes its arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Signature {
-    /// `f(submission: str, task: dict) -> float`
+    /// Found out from its parameters.
     #[default]
+    Auto,
+    /// `f(submission: str, task: dict) -> float`
     Plain,
     /// TRL: `f(prompts, completions, **columns) -> list[float | None]`
     Trl,
     /// verl: `compute_score(data_source, solution_str, ground_truth, extra_info) -> float | dict`
     Verl,
+    /// verl, a batch at a time: `compute_score(data_sources, solution_strs, ground_truths, extra_infos)`
+    VerlBatch,
+    /// By the names of its parameters: `completion` or `response` or `solution_str`..., `ground_truth` or `answer`...,
+    /// and columns of the row
+    Names,
 }
 
 impl Signature {
@@ -44,21 +54,46 @@ impl Signature {
     /// # Errors
     /// Names those there are.
     pub fn parse(name: &str) -> Result<Signature, EnvError> {
-        match name {
-            "plain" => Ok(Signature::Plain),
-            "trl" => Ok(Signature::Trl),
-            "verl" => Ok(Signature::Verl),
-            _ => Err(EnvError::Input(format!("no signature {name:?}; known are trl, verl, plain"))),
-        }
+        let all = [
+            Signature::Auto,
+            Signature::Plain,
+            Signature::Trl,
+            Signature::Verl,
+            Signature::VerlBatch,
+            Signature::Names,
+        ];
+        all.into_iter().find(|s| s.name() == name).ok_or_else(|| {
+            EnvError::Input(format!("no signature {name:?}; known are auto, trl, verl, verl-batch, names, plain"))
+        })
     }
 
     fn name(self) -> &'static str {
         match self {
+            Signature::Auto => "auto",
             Signature::Plain => "plain",
             Signature::Trl => "trl",
             Signature::Verl => "verl",
+            Signature::VerlBatch => "verl-batch",
+            Signature::Names => "names",
         }
     }
+}
+
+/// What a module says about itself.
+#[derive(Debug, Default, Deserialize)]
+struct Described {
+    functions: Vec<Function>,
+    signature: Option<Signature>,
+    callable: bool,
+    line: usize,
+    path: Option<String>,
+    source: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Function {
+    name: String,
+    signature: Option<Signature>,
 }
 
 pub(crate) struct Callable {
@@ -71,20 +106,31 @@ pub(crate) struct Callable {
     function: String,
     signature: Signature,
     seconds: f64,
+    /// Its module's source, and where in which file it begins.
+    source: String,
+    place: Option<(String, usize)>,
 }
 
 impl Callable {
-    /// From `FILE.py:function` or `module:function`.
+    /// From `FILE.py:function` or `module:function`; without a function, the only one there is. Files of the folder
+    /// named in `without` do not come along.
     pub(crate) fn open(
         spec: &str,
         signature: Signature,
         python: Option<&Path>,
         seconds: f64,
+        without: &[&Path],
     ) -> Result<Callable, EnvError> {
         let wrong =
             || EnvError::Input(format!("python:{spec}: write python:FILE.py:FUNCTION or python:MODULE:FUNCTION"));
-        let (place, function) =
-            spec.rsplit_once(':').filter(|(p, f)| !p.is_empty() && !f.is_empty()).ok_or_else(wrong)?;
+        let (place, function) = match spec.rsplit_once(':') {
+            Some((place, function)) => (place, function),
+            None if spec.ends_with(".py") => (spec, ""),
+            None => return Err(wrong()),
+        };
+        if place.is_empty() {
+            return Err(wrong());
+        }
         let (folder, file, module) = if place.ends_with(".py") {
             let path = Path::new(place);
             if !path.is_file() {
@@ -92,12 +138,13 @@ impl Callable {
             }
             let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let name = path.file_name().and_then(|n| n.to_str()).ok_or_else(wrong)?;
-            (Folder::read(parent)?, name.to_string(), String::new())
+            (Folder::read(parent)?.without(parent, without), name.to_string(), String::new())
         } else {
             // A module of the current folder comes along; any other is the interpreter's.
             let first = place.split('.').next().unwrap_or(place);
             let here = Path::new(first).is_dir() || Path::new(&format!("{first}.py")).is_file();
-            (if here { Folder::read(Path::new("."))? } else { Folder::default() }, String::new(), place.to_string())
+            let folder = if here { Folder::read(Path::new("."))? } else { Folder::default() };
+            (folder.without(Path::new("."), without), String::new(), place.to_string())
         };
         let pool = Pool::start(PoolOptions {
             python: python.map(Path::to_path_buf),
@@ -105,8 +152,86 @@ impl Callable {
             ..PoolOptions::default()
         })?;
         // Where the function starts an interpreter, it must be the one that was named, not what that is a link to.
-        let python = python.map_or_else(String::new, |p| p.display().to_string());
-        Ok(Callable { pool, python, folder, file, module, function: function.into(), signature, seconds })
+        let environment = std::env::var_os("VIRTUAL_ENV").filter(|v| !v.is_empty());
+        let environment = environment.map(|v| Path::new(&v).join("bin/python")).filter(|p| p.exists());
+        let python =
+            python.map(Path::to_path_buf).or(environment).map_or_else(String::new, |p| p.display().to_string());
+        let mut made = Callable {
+            pool,
+            python,
+            folder,
+            file,
+            module,
+            function: function.into(),
+            signature,
+            seconds,
+            source: String::new(),
+            place: None,
+        };
+        made.look(place)?;
+        Ok(made)
+    }
+
+    /// Loads the module once, in a cell, to see which functions it has and how they want to be called.
+    fn look(&mut self, place: &str) -> Result<(), EnvError> {
+        let request = json!({"describe": true, "nonce": "@", "file": self.file, "module": self.module,
+            "function": self.function, "python": self.python});
+        // Large libraries take their time.
+        let record = self.run(request, self.seconds.max(60.0))?;
+        let out = record.stdout_text();
+        let found = out.lines().rev().find_map(|l| serde_json::from_str::<Described>(l.strip_prefix('@')?).ok());
+        let Some(found) = found else {
+            let errors = record.stderr_text();
+            let lines: Vec<&str> = errors.lines().rev().filter(|l| !l.trim().is_empty()).take(1).collect();
+            return Err(EnvError::Unusable(format!(
+                "{place} cannot be loaded: {} ({}); packages are those of --python or VIRTUAL_ENV",
+                lines.first().unwrap_or(&"it said nothing"),
+                how_ended(&record)
+            )));
+        };
+        let listed = || {
+            let known: Vec<String> =
+                found.functions.iter().filter_map(|f| Some(format!("{} ({})", f.name, f.signature?.name()))).collect();
+            if known.is_empty() { "none that takes a submission".into() } else { known.join(", ") }
+        };
+        let mut signature = found.signature;
+        if self.function.is_empty() {
+            let fitting: Vec<&Function> = found.functions.iter().filter(|f| f.signature.is_some()).collect();
+            match fitting.as_slice() {
+                [only] => {
+                    self.function.clone_from(&only.name);
+                    signature = only.signature;
+                }
+                _ => {
+                    return Err(EnvError::Input(format!(
+                        "{place}: which function? It has {}; name one: python:{place}:FUNCTION",
+                        listed()
+                    )));
+                }
+            }
+        } else if !found.callable {
+            return Err(EnvError::Input(format!("{place}: {} is no function; it has {}", self.function, listed())));
+        }
+        if self.signature == Signature::Auto {
+            self.signature = signature.ok_or_else(|| {
+                EnvError::Input(format!(
+                    "{place}:{}: how it takes its arguments cannot be told from their names; say so with --signature trl, verl, names or plain",
+                    self.function
+                ))
+            })?;
+        }
+        self.source = found.source;
+        let path = if self.file.is_empty() { found.path } else { Some(place.to_string()) };
+        self.place = path.map(|path| (path, found.line.max(1)));
+        Ok(())
+    }
+
+    fn run(&self, request: Value, seconds: f64) -> Result<Record, EnvError> {
+        let mut program = Program { proc: true, ..Program::python(CALL) };
+        program.files = self.folder.inputs("");
+        program.stdin = request.to_string().into_bytes();
+        program.limits = limits(seconds);
+        Ok(self.pool.run(&program)?)
     }
 }
 
@@ -117,21 +242,32 @@ impl Caller for Callable {
     }
 
     fn source(&self) -> String {
-        self.folder.text(&self.file)
+        // What it imports from beside it is read too.
+        let beside = self.folder.files.keys().filter(|n| n.ends_with(".py") && **n != self.file).take(50);
+        let beside = beside.map(|n| self.folder.text(n)).filter(|_| !self.source.is_empty());
+        let more: Vec<String> = beside.filter(|text| text.len() < 100_000).collect();
+        format!("{}\n{}", self.source, more.join("\n"))
     }
 
-    fn call(&self, text: &str, row: &Row) -> Result<Payment, EnvError> {
+    fn chats(&self, row: &Row) -> &'static [bool] {
+        match self.signature {
+            Signature::Trl if row.fields.get("prompt").is_some_and(Value::is_array) => &[true, false],
+            Signature::Trl => &[false, true],
+            _ => &[false],
+        }
+    }
+
+    fn tags(&self) -> Vec<&'static str> {
+        vec!["callable"]
+    }
+
+    fn place(&self) -> Option<(String, usize)> {
+        self.place.clone()
+    }
+
+    fn call(&self, text: &str, row: &Row, chat: bool) -> Result<Payment, EnvError> {
         let nonce = format!("@{:x} ", Sha256::digest(text));
-        let request = json!({
-            "submission": text, "row": row.fields, "truth": row.truth(), "prompt": row.prompt, "nonce": nonce,
-            "file": self.file, "module": self.module, "function": self.function, "signature": self.signature.name(),
-            "python": self.python,
-        });
-        let mut program = Program { proc: true, ..Program::python(CALL) };
-        program.files = self.folder.inputs("");
-        program.stdin = request.to_string().into_bytes();
-        program.limits = limits(self.seconds);
-        let record = self.pool.run(&program)?;
+        let record = self.run(self.request(text, row, chat, &nonce), self.seconds)?;
         if record.verdict == Verdict::Machine {
             return Ok(machine_failed(&record));
         }
@@ -144,6 +280,31 @@ impl Caller for Callable {
         };
         transcript.push_str(&record.stderr_text());
         Ok(Payment { reward, valid: true, transcript, seconds: record.wall_seconds })
+    }
+
+    fn script(&self, text: &str, row: &Row, chat: bool) -> Option<String> {
+        let mut request = self.request(text, row, chat, "reward: ");
+        request["python"] = json!("");
+        let file = if self.file.is_empty() { String::new() } else { self.place.as_ref()?.0.clone() };
+        if !file.is_empty() {
+            request["file"] = json!(std::path::absolute(&file).ok()?.display().to_string());
+        }
+        let given = serde_json::to_string(&request.to_string()).ok()?;
+        // What asks is the same text that asks in the cell; it reads its request from here instead.
+        let body = CALL.replace("json.loads(sys.stdin.read())", "json.loads(REQUEST)");
+        Some(format!(
+            "#!/usr/bin/env python3\n# Gives the grader one submission and prints its reward; run it with the interpreter that has the grader's packages,\n# and where it may do harm: it runs the submission as the grader does.\nREQUEST = {given}\n{body}"
+        ))
+    }
+}
+
+impl Callable {
+    fn request(&self, text: &str, row: &Row, chat: bool, nonce: &str) -> Value {
+        json!({
+            "submission": text, "row": row.fields, "truth": row.truth(), "prompt": row.prompt, "nonce": nonce,
+            "file": self.file, "module": self.module, "function": self.function, "signature": self.signature.name(),
+            "python": self.python, "chat": chat, "describe": false,
+        })
     }
 }
 

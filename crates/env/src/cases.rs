@@ -33,6 +33,8 @@ impl Cases {
             target: target.into(),
             task: Some(task.id.clone()),
             grader: format!("{} ({state})", grader.kind),
+            read: String::new(),
+            place: None,
             surface,
             tags,
             many_files: true,
@@ -45,7 +47,12 @@ impl Cases {
             facts.one.insert("emptied_tests", emptied(&source));
         }
         let controls = controls_of(&task, surface);
-        Cases { lab, task, grader, description: Description { about, facts, controls, hints: Vec::new() } }
+        Cases {
+            lab,
+            task,
+            grader,
+            description: Description { about, facts, controls, hints: Vec::new(), unusual: Vec::new() },
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use crate::EnvError;
 use crate::Payment;
 use crate::callable::limits;
 use crate::files::{Folder, LARGEST_FILE, how_ended, machine_failed};
-use crate::foreign::{Caller, Row, reward_in};
+use crate::foreign::{Caller, reward_in};
+use crate::row::Row;
 use loophole_cell::{InputFile, Pool, PoolOptions, Program, Verdict};
 use serde_json::Value;
 use std::path::Path;
@@ -49,13 +50,14 @@ impl Command {
         from: RewardFrom,
         python: Option<&Path>,
         seconds: f64,
+        without: &[&Path],
     ) -> Result<Command, EnvError> {
         if !command.contains("{submission}") {
             return Err(EnvError::Input(format!("cmd:{command}: say where the submission goes, with {{submission}}")));
         }
         let named: Vec<&str> = command.split_whitespace().filter(|w| Path::new(w).is_file()).collect();
         let folder = match (files, named.as_slice()) {
-            (Some(folder), _) => Folder::read(folder)?,
+            (Some(folder), _) => Folder::read(folder)?.without(folder, without),
             (None, []) => Folder::default(),
             // The files it names come along, and nothing else.
             (None, names) => {
@@ -88,13 +90,30 @@ impl Caller for Command {
         sources.map(|n| self.folder.text(n)).collect::<Vec<_>>().join("\n")
     }
 
-    fn call(&self, text: &str, row: &Row) -> Result<Payment, EnvError> {
-        let name = if row.task.is_some() { "submission/solution.py" } else { "submission/answer.txt" };
-        let line = self.command.replace("{submission}", name).replace("{task}", "submission/task.json");
+    fn place(&self) -> Option<(String, usize)> {
+        let named = |word: &&str| self.folder.files.contains_key(word.trim_start_matches("./"));
+        self.command.split_whitespace().find(named).map(|word| (word.to_string(), 1))
+    }
+
+    fn script(&self, text: &str, row: &Row, _chat: bool) -> Option<String> {
+        let text = serde_json::to_string(text).ok()?;
+        let task = serde_json::to_string(&Value::Object(row.fields.clone()).to_string()).ok()?;
+        let (command, main) = (serde_json::to_string(&self.command).ok()?, row.surface.main_file());
+        Some(format!(
+            "#!/usr/bin/env python3\n# Gives the grader's command one submission, in the folder it is run in; the command says the reward.\nimport os, subprocess, tempfile\n\nSUBMISSION = {text}\nTASK = {task}\nCOMMAND = {command}\n\nfolder = tempfile.mkdtemp()\nfor name, text in (({main:?}, SUBMISSION), (\"task.json\", TASK)):\n    with open(os.path.join(folder, name), \"w\") as file:\n        file.write(text)\nline = COMMAND.replace(\"{{submission}}\", os.path.join(folder, {main:?})).replace(\"{{task}}\", os.path.join(folder, \"task.json\"))\nprint(\"exit status:\", subprocess.run([\"bash\", \"-c\", line]).returncode)\n"
+        ))
+    }
+
+    fn call(&self, text: &str, row: &Row, _chat: bool) -> Result<Payment, EnvError> {
+        let name = format!("submission/{}", row.surface.main_file());
+        let line = self.command.replace("{submission}", &name).replace("{task}", "submission/task.json");
         let mut program = Program { proc: true, ..Program::command(["bash", "-c", &line]) };
         program.files = self.folder.inputs("");
         program.files.push(InputFile::new(name, text));
-        program.files.push(InputFile::new("submission/task.json", Value::Object(row.fields.clone()).to_string()));
+        // The row may hold the reference: it is there only where the command asks for it.
+        if self.command.contains("{task}") {
+            program.files.push(InputFile::new("submission/task.json", Value::Object(row.fields.clone()).to_string()));
+        }
         program.limits = limits(self.seconds);
         let record = self.pool.run(&program)?;
         if record.verdict == Verdict::Machine {

@@ -86,6 +86,17 @@ impl Folder {
         Ok(folder)
     }
 
+    /// Without these files: what a policy must not find, such as the tasks with their references.
+    pub(crate) fn without(mut self, root: &Path, names: &[&Path]) -> Folder {
+        let Ok(root) = root.canonicalize() else { return self };
+        for name in names.iter().filter_map(|n| n.canonicalize().ok()) {
+            if let Ok(below) = name.strip_prefix(&root) {
+                self.files.remove(&below.display().to_string());
+            }
+        }
+        self
+    }
+
     /// A file as text; empty if there is none.
     pub(crate) fn text(&self, name: &str) -> String {
         self.files.get(name).map_or(String::new(), |(bytes, _)| String::from_utf8_lossy(bytes).into_owned())

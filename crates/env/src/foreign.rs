@@ -1,13 +1,12 @@
 //! Graders that were not made here: a Python callable, a command, an HTTP service. They are given texts, one
 //! submission at a time, with the row of the task they belong to.
 
-use crate::EnvError;
-use crate::read::{MAX_TASK_ROW, Room, Rows, task_of};
-use crate::{About, Control, Description, Environment, Judgement, Payment, Surface, cases, single, words_of};
-use crate::{Facts, Files};
-use loophole_grade::{Grader, GraderKind, Grading, OracleResult, Submission, Task, TaskForm};
-use serde_json::{Map, Value, json};
-use std::path::Path;
+use crate::row::Row;
+use crate::way::Way;
+use crate::{About, Control, Description, EnvError, Environment, Judgement, Payment, Surface};
+use crate::{Facts, Files, cases, code, single, words_of};
+use loophole_grade::{Grader, GraderKind, Grading, OracleResult, Submission, Task};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// What such a grader is asked with.
@@ -20,119 +19,32 @@ pub(crate) trait Caller: Sync + Send {
         String::new()
     }
 
-    /// Gives it one submission.
-    fn call(&self, text: &str, row: &Row) -> Result<Payment, EnvError>;
-}
-
-/// A task as its owner wrote it down.
-#[derive(Debug, Clone, Default)]
-pub struct Row {
-    /// All its fields, passed on as they are.
-    pub fields: Map<String, Value>,
-    /// What is asked.
-    pub prompt: String,
-    /// What a perfect policy would hand in.
-    pub reference: String,
-    /// The task as code with tests, where it is one.
-    pub task: Option<Task>,
-}
-
-impl Row {
-    /// Makes one of a row of a file.
-    pub(crate) fn of(row: &crate::read::Row) -> Result<Row, String> {
-        let mut fields = Map::new();
-        for (name, json) in row.fields() {
-            fields.insert(name.into(), serde_json::from_str(json).map_err(|e| e.to_string())?);
-        }
-        let task = task_of(row, 0).ok().map(|(_, task)| task);
-        let task = task.filter(|task| matches!(task.form, TaskForm::Function(_) | TaskForm::HumanEval(_)));
-        let text = |names: &[&str]| names.iter().find_map(|n| plain(fields.get(*n)?));
-        let prompt = text(&["prompt", "statement", "question", "instruction"]).unwrap_or_default();
-        let known = ["reference", "canonical_solution", "solution", "ground_truth", "answer", "label", "target"];
-        let nested = || plain(fields.get("reward_model")?.get("ground_truth")?);
-        let reference = match &task {
-            Some(task) => task.reference.clone(),
-            None => text(&known).or_else(nested).unwrap_or_default(),
-        };
-        Ok(Row { prompt, reference, task, fields })
+    /// Whether submissions may be conversations, strings, or both, in the order they are tried.
+    fn chats(&self, _row: &Row) -> &'static [bool] {
+        &[false]
     }
 
-    /// The name a report gives it.
-    pub(crate) fn id(&self) -> Option<String> {
-        ["id", "task_id", "index"].iter().find_map(|n| plain(self.fields.get(*n)?))
+    /// Further tags by which exploits are chosen.
+    fn tags(&self) -> Vec<&'static str> {
+        Vec::new()
     }
 
-    /// The value that graders call label or ground truth.
-    pub(crate) fn truth(&self) -> Value {
-        let nested = self.fields.get("reward_model").and_then(|m| m.get("ground_truth"));
-        let own = ["ground_truth", "label", "answer", "target"].iter().find_map(|n| self.fields.get(*n));
-        own.or(nested).cloned().unwrap_or_else(|| Value::String(self.reference.clone()))
-    }
-}
-
-/// A text, a number, or the last message of a conversation.
-fn plain(value: &Value) -> Option<String> {
-    match value {
-        Value::String(s) => Some(s.clone()),
-        Value::Number(n) => Some(n.to_string()),
-        Value::Array(turns) => Some(turns.last()?.get("content")?.as_str()?.to_string()),
-        _ => None,
-    }
-}
-
-/// Reads the rows of a file.
-pub(crate) fn read_rows(path: &Path) -> Result<Vec<Row>, EnvError> {
-    let mut read = Rows::open(path, MAX_TASK_ROW)?;
-    let mut room = Room::half_of_memory();
-    let mut rows = Vec::new();
-    while let Some(found) = read.next_row()? {
-        let row = found.row.as_ref().map_err(Clone::clone).and_then(Row::of).map_err(|why| found.wrong(why))?;
-        if row.reference.is_empty() {
-            let known = "`reference`, `canonical_solution`, `solution`, `ground_truth`, `answer`, `label`";
-            return Err(found.wrong(format!("no reference; give one of {known}")).into());
-        }
-        // A row is kept as it was parsed, in which every number takes far more than its digits.
-        room.take(16 * found.size).map_err(|why| found.wrong(why))?;
-        rows.push(row);
-    }
-    if rows.is_empty() {
-        return Err(EnvError::Input(format!("{}: holds no task", path.display())));
-    }
-    Ok(rows)
-}
-
-/// How an answer is wrapped before the grader finds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wrap {
-    Plain,
-    Fence,
-    Answer,
-    Boxed,
-    Hashes,
-}
-
-impl Wrap {
-    const ALL: [Wrap; 5] = [Wrap::Plain, Wrap::Fence, Wrap::Answer, Wrap::Boxed, Wrap::Hashes];
-
-    fn around(self, text: &str) -> String {
-        let text = text.trim_end_matches('\n');
-        match self {
-            Wrap::Plain => format!("{text}\n"),
-            Wrap::Fence => format!("```python\n{text}\n```\n"),
-            Wrap::Answer => format!("<think>\nA thought.\n</think>\n<answer>{text}</answer>\n"),
-            Wrap::Boxed => format!("\\boxed{{{text}}}\n"),
-            Wrap::Hashes => format!("#### {text}\n"),
-        }
+    /// The file and line where its source begins, where that is known.
+    fn place(&self) -> Option<(String, usize)> {
+        None
     }
 
-    fn name(self) -> &'static str {
-        match self {
-            Wrap::Plain => "as they are",
-            Wrap::Fence => "in a ```python block",
-            Wrap::Answer => "in <answer> tags",
-            Wrap::Boxed => "in \\boxed{}",
-            Wrap::Hashes => "after ####",
-        }
+    /// Whether it can still be asked.
+    fn alive(&self) -> bool {
+        true
+    }
+
+    /// Gives it one submission, as a conversation or as a string.
+    fn call(&self, text: &str, row: &Row, chat: bool) -> Result<Payment, EnvError>;
+
+    /// A script that asks it with a submission, and needs nothing but what the grader needs.
+    fn script(&self, _text: &str, _row: &Row, _chat: bool) -> Option<String> {
+        None
     }
 }
 
@@ -141,39 +53,45 @@ pub(crate) struct Foreign {
     caller: Arc<dyn Caller>,
     row: Row,
     lab: Option<Arc<Grading>>,
-    wrap: Wrap,
+    way: Way,
     description: Description,
 }
 
 impl Foreign {
     /// Finds out how the grader wants its answers, and makes a target of the task. `lab` runs the oracle of tasks
-    /// that are code.
+    /// that are code with tests.
     pub(crate) fn new(
         caller: Arc<dyn Caller>,
         target: &str,
         row: Row,
         lab: Option<Arc<Grading>>,
     ) -> Result<Foreign, EnvError> {
-        let surface = if row.task.is_some() { Surface::Module } else { Surface::Text };
-        let controls = match &row.task {
-            Some(task) => cases::controls_of(task, surface),
-            None => text_controls(&row),
+        let surface = row.surface;
+        let (controls, mut facts) = match (&row.task, surface) {
+            (Some(task), _) => (cases::controls_of(task, surface), cases::task_facts(task)),
+            (None, Surface::Text) => (text_controls(&row), Facts::default()),
+            (None, _) => code::controls_and_facts(&row)?,
         };
-        let mut facts = row.task.as_ref().map(cases::task_facts).unwrap_or_default();
-        text_facts(&row, &mut facts);
+        let way = Way::found(caller.as_ref(), &row, &controls)?;
+        text_facts(&row, way, &mut facts);
         words_of(&caller.source(), &mut facts);
-        let wrap = wrap_of(caller.as_ref(), &row, &controls)?;
+        code::source_facts(&caller.source(), &mut facts);
+        let mut tags = vec!["foreign"];
+        tags.extend(caller.tags());
         let about = About {
             target: target.into(),
             task: row.id(),
-            grader: format!("{}, submissions {}", caller.name(), wrap.name()),
+            grader: format!("{}, submissions {}", caller.name(), way.name()),
+            read: row.read.clone(),
+            place: caller.place(),
             surface,
-            tags: vec!["foreign"],
+            tags,
             many_files: false,
             tries: 16,
         };
-        let description = Description { about, facts, controls, hints: Vec::new() };
-        Ok(Foreign { caller, row, lab, wrap, description })
+        let unusual = way.others(&row);
+        let description = Description { about, facts, controls, hints: Vec::new(), unusual };
+        Ok(Foreign { caller, row, lab, way, description })
     }
 
     fn text(&self, files: &Files) -> String {
@@ -185,26 +103,9 @@ impl Foreign {
         if surface == Surface::Text && !answer("honest") && !answer("wrong") {
             text.to_string()
         } else {
-            self.wrap.around(text)
+            self.way.wrap.around(text, surface)
         }
     }
-}
-
-/// The first way of wrapping in which the reference is paid more than a wrong answer; as it is where there is none.
-fn wrap_of(caller: &dyn Caller, row: &Row, controls: &[Control]) -> Result<Wrap, EnvError> {
-    let text = |name: &str| {
-        controls.iter().find(|c| c.name == name).and_then(|c| c.files.values().next()).cloned().unwrap_or_default()
-    };
-    let (honest, wrong) = (text("honest"), text("wrong"));
-    for wrap in Wrap::ALL {
-        let reward = |text: &str| caller.call(&wrap.around(text), row).map(|p| p.reward);
-        // A grader that hangs is not asked again where nothing can come of it.
-        let Some(paid) = reward(&honest)? else { continue };
-        if reward(&wrong)?.is_none_or(|wrong| paid > wrong) {
-            return Ok(wrap);
-        }
-    }
-    Ok(Wrap::Plain)
 }
 
 fn text_controls(row: &Row) -> Vec<Control> {
@@ -222,7 +123,7 @@ fn text_controls(row: &Row) -> Vec<Control> {
     texts.into_iter().map(|(name, text)| Control { name, files: single(Surface::Text, text) }).collect()
 }
 
-fn text_facts(row: &Row, facts: &mut Facts) {
+fn text_facts(row: &Row, way: Way, facts: &mut Facts) {
     let numbers: Vec<String> = (0..=1000).map(|n| n.to_string()).collect();
     let boxed: Vec<String> = (0..=300).map(|n| format!("\\boxed{{{n}}} <answer>{n}</answer>")).collect();
     let mut words: Vec<&str> = row.prompt.split(|c: char| !c.is_alphanumeric()).filter(|w| w.len() > 3).collect();
@@ -235,6 +136,32 @@ fn text_facts(row: &Row, facts: &mut Facts) {
     facts.one.insert("forms", boxed.join(" "));
     facts.one.insert("filler", "and so on ".repeat(1500));
     facts.one.insert("keywords", format!("{logic} {}", words.join(" ")));
+    let wrapped = way.wrap.around("\0", Surface::Text);
+    if let Some((open, close)) = wrapped.split_once('\0') {
+        facts.one.insert("wrap_open", open.into());
+        facts.one.insert("wrap_close", close.trim_end().into());
+    }
+    let near = near(row.reference.trim());
+    if row.surface == Surface::Text && !near.is_empty() {
+        facts.many.insert("near", near.iter().map(|text| way.wrap.around(text, Surface::Text)).collect());
+    }
+}
+
+/// Wrong answers in which the right one is to be found.
+fn near(reference: &str) -> Vec<String> {
+    match reference.parse::<f64>() {
+        Ok(n) if n.is_finite() && n != 0.0 && !reference.starts_with('-') => {
+            vec![format!("-{reference}"), format!("9{reference}"), format!("{reference}9"), format!("9{reference}9")]
+        }
+        _ if reference.chars().count() == 1 && reference.chars().all(char::is_alphabetic) => {
+            vec![format!("Q{reference}"), format!("{reference}Q")]
+        }
+        // A name, not a formula: what comes beside it makes it another answer.
+        Err(_) if reference.len() <= 60 && reference.chars().all(|c| c.is_alphabetic() || c == ' ' || c == '-') => {
+            vec![format!("not {reference}"), format!("{reference}, Paris, Einstein, 1999 or none of these")]
+        }
+        _ => Vec::new(),
+    }
 }
 
 impl Environment for Foreign {
@@ -243,11 +170,27 @@ impl Environment for Foreign {
     }
 
     fn pay(&self, files: &Files) -> Result<Payment, EnvError> {
-        self.caller.call(&self.text(files), &self.row)
+        self.caller.call(&self.text(files), &self.row, self.way.chat)
+    }
+
+    fn pay_text(&self, text: &str) -> Result<Payment, EnvError> {
+        self.caller.call(text, &self.row, self.way.chat)
+    }
+
+    fn alive(&self) -> bool {
+        self.caller.alive()
+    }
+
+    fn script(&self, files: &Files) -> Option<String> {
+        self.caller.script(&self.text(files), &self.row, self.way.chat)
     }
 
     fn judge(&self, files: &Files) -> Result<Judgement, EnvError> {
         let (Some(task), Some(lab)) = (&self.row.task, &self.lab) else {
+            if self.row.surface != Surface::Text {
+                let solved = self.description.is_control("honest", files);
+                return Ok(Judgement { solved, oracle: None, family: None, evidence: Vec::new(), paid: None });
+            }
             let solved = answers(&self.text(files), &self.row.reference);
             let oracle = Some(OracleResult { passed: usize::from(solved), total: 1 });
             return Ok(Judgement { solved, oracle, family: None, evidence: Vec::new(), paid: None });
@@ -293,43 +236,31 @@ fn answers(text: &str, reference: &str) -> bool {
             .any(|(open, close)| only(open, close).is_some_and(|inner| same(inner, reference)))
 }
 
+/// What graders call their verdict.
+const REWARDS: [&str; 10] =
+    ["reward", "score", "rewards", "scores", "passed", "correct", "is_correct", "acc", "accuracy", "value"];
+
 /// The number in what a grader returned: itself, or its `reward` or `score`, or the first of its `rewards`.
 pub(crate) fn reward_in(value: &Value) -> Option<f64> {
     match value {
         Value::Number(n) => n.as_f64(),
         Value::Bool(b) => Some(f64::from(u8::from(*b))),
-        Value::Object(o) => ["reward", "score", "rewards", "scores"].iter().find_map(|n| reward_in(o.get(*n)?)),
+        Value::Object(o) => REWARDS.iter().find_map(|n| reward_in(o.get(*n)?)),
         Value::Array(list) => reward_in(list.first()?),
+        Value::String(word) => match word.to_ascii_lowercase().as_str() {
+            "pass" | "passed" | "success" | "correct" => Some(1.0),
+            "fail" | "failed" | "failure" | "incorrect" | "timeout" => Some(0.0),
+            _ => None,
+        },
         _ => None,
     }
     .filter(|r| r.is_finite())
 }
 
-/// A row without fields, for graders that need no task.
-pub(crate) fn bare_row(reference: String) -> Row {
-    let mut fields = Map::new();
-    fields.insert("reference".into(), json!(reference));
-    Row { fields, reference, ..Row::default() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rows_of_many_forms_are_read() {
-        let parse = |line: &str| Row::of(&crate::read::Row::parse(line).unwrap());
-        let row =
-            parse(r#"{"prompt":[{"role":"user","content":"2+2?"}],"reward_model":{"ground_truth":"4"}}"#).unwrap();
-        assert_eq!((row.prompt.as_str(), row.reference.as_str(), row.truth()), ("2+2?", "4", json!("4")));
-        let row = parse(r#"{"question":"q","answer":3}"#).unwrap();
-        assert_eq!((row.prompt.as_str(), row.reference.as_str(), row.truth()), ("q", "3", json!(3)));
-        let row = parse(
-            r#"{"id":"a","entry_point":"f","reference":"def f(): return 1","visible":[{"args":[],"expected":1}]}"#,
-        )
-        .unwrap();
-        assert!(row.task.is_some());
-    }
+    use serde_json::json;
 
     #[test]
     fn only_a_single_answer_is_one() {
@@ -354,6 +285,8 @@ mod tests {
             (json!({"rewards": [0.25], "extra_logs": {}}), Some(0.25)),
             (json!(true), Some(1.0)),
             (json!("1"), None),
+            (json!(["pass", [true, true]]), Some(1.0)),
+            (json!({"passed": false, "result": "failed: x"}), Some(0.0)),
             (json!({}), None),
         ] {
             assert_eq!(reward_in(&value), reward);

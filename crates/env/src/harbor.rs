@@ -143,6 +143,8 @@ impl Harbor {
                 "Harbor verifier tests/test.sh, {}",
                 if separate { "in a container of its own" } else { "in the agent's container" }
             ),
+            read: String::new(),
+            place: None,
             surface: Surface::Agent,
             tags: vec!["harbor"],
             many_files: false,
@@ -160,7 +162,7 @@ impl Harbor {
             artifacts,
             outputs,
             seconds,
-            description: Description { about, facts, controls, hints },
+            description: Description { about, facts, controls, hints, unusual: Vec::new() },
             honest: Mutex::new(None),
             seen: Mutex::new(BTreeMap::new()),
         };

@@ -2,9 +2,10 @@
 
 use crate::EnvError;
 use crate::Payment;
-use crate::foreign::{Caller, Row, reward_in};
+use crate::foreign::{Caller, reward_in};
+use crate::row::Row;
 use serde_json::{Value, json};
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 /// The largest answer that is read.
@@ -41,6 +42,7 @@ pub(crate) struct Http {
     url: String,
     protocol: Protocol,
     agent: ureq::Agent,
+    addresses: Vec<SocketAddr>,
 }
 
 impl Http {
@@ -71,7 +73,8 @@ impl Http {
             .proxy(None)
             .build()
             .into();
-        Ok(Http { url: url.into(), protocol, agent })
+        let addresses = (host, port).to_socket_addrs().map(Iterator::collect).unwrap_or_default();
+        Ok(Http { url: url.into(), protocol, agent, addresses })
     }
 
     fn request(&self, text: &str, row: &Row) -> Value {
@@ -109,7 +112,21 @@ impl Caller for Http {
         format!("{protocol} at {}", self.url)
     }
 
-    fn call(&self, text: &str, row: &Row) -> Result<Payment, EnvError> {
+    fn tags(&self) -> Vec<&'static str> {
+        vec!["service"]
+    }
+
+    fn alive(&self) -> bool {
+        let wait = Duration::from_millis(500);
+        (0..4).any(|n| {
+            if n > 0 {
+                std::thread::sleep(wait);
+            }
+            self.addresses.iter().any(|a| std::net::TcpStream::connect_timeout(a, wait).is_ok())
+        })
+    }
+
+    fn call(&self, text: &str, row: &Row, _chat: bool) -> Result<Payment, EnvError> {
         let began = Instant::now();
         let said = self
             .agent

@@ -13,6 +13,7 @@
 
 mod callable;
 mod cases;
+mod code;
 mod command;
 mod dockerfile;
 mod error;
@@ -24,6 +25,8 @@ mod http;
 mod open;
 mod project;
 mod read;
+mod row;
+mod way;
 
 pub use callable::Signature;
 pub use cases::Cases;
@@ -32,7 +35,7 @@ pub use error::EnvError;
 pub use extract::{Extract, Extracted, WHOLE, extract};
 pub use files::LARGEST_FILE;
 pub use http::Protocol;
-pub use open::{Settings, grader, lab, open};
+pub use open::{Settings, environments_in, grader, lab, open};
 pub use read::{Found, Keys, Known, MAX_ROW, Row, Rows, STDIN, Submissions, Tasks, parse_task, read_tasks, task_of};
 
 use loophole_grade::{Family, OracleResult};
@@ -58,6 +61,8 @@ pub enum Surface {
     Module,
     /// A Python program that reads stdin and prints: `solution.py`.
     Program,
+    /// A C program that reads stdin and prints: `solution.c`.
+    C,
     /// Free text: `answer.txt`.
     Text,
     /// What an agent does in a shell: `solve.sh`.
@@ -70,6 +75,7 @@ impl Surface {
         match self {
             Surface::Module => "module",
             Surface::Program => "program",
+            Surface::C => "c",
             Surface::Text => "text",
             Surface::Agent => "agent",
         }
@@ -79,6 +85,7 @@ impl Surface {
     pub fn main_file(self) -> &'static str {
         match self {
             Surface::Module | Surface::Program => "solution.py",
+            Surface::C => "solution.c",
             Surface::Text => "answer.txt",
             Surface::Agent => "solve.sh",
         }
@@ -94,6 +101,10 @@ pub struct About {
     pub task: Option<String>,
     /// The grader in a few words.
     pub grader: String,
+    /// How the task was read; empty where there is but one way.
+    pub read: String,
+    /// The file and line where the grader's source begins, where that is known.
+    pub place: Option<(String, usize)>,
     /// Form of its submissions.
     pub surface: Surface,
     /// Further tags by which submissions are chosen.
@@ -179,6 +190,9 @@ pub struct Description {
     pub controls: Vec<Control>,
     /// Signs of weakness.
     pub hints: Vec<Hint>,
+    /// The reference in forms that people and models give their answers too: what it is, and the text as it is handed
+    /// in.
+    pub unusual: Vec<(&'static str, String)>,
 }
 
 impl Description {
@@ -205,6 +219,25 @@ pub trait Environment: Sync {
     /// As for [`Environment::pay`].
     fn judge(&self, files: &Files) -> Result<Judgement, EnvError>;
 
+    /// Runs the grader on a text as it is, without the form that answers are given otherwise.
+    ///
+    /// # Errors
+    /// As for [`pay`](Self::pay).
+    fn pay_text(&self, text: &str) -> Result<Payment, EnvError> {
+        self.pay(&single(self.description().about.surface, text))
+    }
+
+    /// Whether the grader can still be asked; one that is a service may have been ended.
+    fn alive(&self) -> bool {
+        true
+    }
+
+    /// A script that gives the grader this submission and prints its reward, without anything of ours; nothing where
+    /// there is none.
+    fn script(&self, _files: &Files) -> Option<String> {
+        None
+    }
+
     /// Whether it solves the task, and no more.
     ///
     /// # Errors
@@ -220,7 +253,7 @@ pub(crate) fn single(surface: Surface, text: impl Into<String>) -> Files {
 }
 
 /// How many words of a grader's source are tried.
-const MAX_WORDS: usize = 64;
+const MAX_WORDS: usize = 256;
 
 /// Gives facts the text literals of a grader's source: `all_tokens` as one block of comment lines, `tokens` one by
 /// one. What they are worth is found out by running them.

@@ -5,10 +5,11 @@ use crate::callable::{Callable, Signature};
 use crate::cases::Cases;
 use crate::command::{Command, RewardFrom};
 use crate::files::{Folder, LARGEST_FILE};
-use crate::foreign::{Caller, Foreign, Row, bare_row, read_rows};
+use crate::foreign::{Caller, Foreign};
 use crate::harbor::Harbor;
 use crate::http::{Http, Protocol};
 use crate::project::{Choice, Project, is_project};
+use crate::row::{Row, read_rows};
 use crate::{EnvError, Hint};
 use loophole_cell::{Pool, PoolOptions};
 use loophole_grade::{Grader, GraderKind, Grading, GradingOptions, Task, Weakness};
@@ -53,6 +54,11 @@ impl Settings {
     fn foreign_seconds(&self) -> f64 {
         self.timeout.unwrap_or(10.0)
     }
+
+    /// Files that must not come along with a grader: they hold answers.
+    fn answers(&self) -> Vec<&Path> {
+        [&self.tasks, &self.reference].into_iter().flatten().map(PathBuf::as_path).collect()
+    }
 }
 
 /// Opens a target.
@@ -64,13 +70,15 @@ pub fn open(target: &str, settings: &Settings) -> Result<Vec<Box<dyn Environment
     if let Some(spec) = target.strip_prefix("python:") {
         let rows = rows(target, settings)?;
         let python = settings.python.as_deref();
-        let callable = Callable::open(spec, settings.signature, python, settings.foreign_seconds())?;
+        let seconds = settings.foreign_seconds();
+        let callable = Callable::open(spec, settings.signature, python, seconds, &settings.answers())?;
         return foreign(target, Arc::new(callable), rows, settings);
     }
     if let Some(command) = target.strip_prefix("cmd:") {
         let rows = rows(target, settings)?;
         let (files, python) = (settings.files.as_deref(), settings.python.as_deref());
-        let command = Command::open(command, files, settings.reward_from, python, settings.foreign_seconds())?;
+        let seconds = settings.foreign_seconds();
+        let command = Command::open(command, files, settings.reward_from, python, seconds, &settings.answers())?;
         return foreign(target, Arc::new(command), rows, settings);
     }
     if target.starts_with("http://") || target.starts_with("https://") {
@@ -79,6 +87,11 @@ pub fn open(target: &str, settings: &Settings) -> Result<Vec<Box<dyn Environment
         return foreign(target, Arc::new(http), rows, settings);
     }
     let path = Path::new(target);
+    // A file of reward functions, as people name it.
+    let python = target.rsplit_once(".py").filter(|(_, rest)| rest.is_empty() || rest.starts_with(':'));
+    if python.is_some_and(|(stem, _)| Path::new(&format!("{stem}.py")).is_file()) {
+        return open(&format!("python:{target}"), settings);
+    }
     if path.is_file() {
         return open_tasks(target, path, settings);
     }
@@ -87,8 +100,33 @@ pub fn open(target: &str, settings: &Settings) -> Result<Vec<Box<dyn Environment
     }
     Err(EnvError::Input(format!(
         "{target}: no target. One is: a JSONL of tasks, a folder with task.toml (Harbor), a folder with tests and a \
-         reference, python:FILE.py:FUNCTION, cmd:COMMAND {{submission}}, http://127.0.0.1:PORT/..."
+         reference, a file of reward functions (FILE.py:FUNCTION), cmd:COMMAND {{submission}}, http://127.0.0.1:PORT/..."
     )))
+}
+
+/// The environments of a folder that is none itself: the folders in it that are, by name; nothing where it is one.
+pub fn environments_in(target: &str) -> Option<Vec<String>> {
+    let root = Path::new(target);
+    let names = |path: &Path| -> Vec<String> {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
+        names.sort();
+        names
+    };
+    let is_one = |path: &Path| {
+        let test = |n: &String| n.ends_with(".py") && (n.starts_with("test_") || n.ends_with("_test.py"));
+        path.join("task.toml").is_file() || names(path).iter().chain(&names(&path.join("tests"))).any(test)
+    };
+    if !root.is_dir() || is_one(root) {
+        return None;
+    }
+    let inner = names(root).into_iter().filter(|n| !n.starts_with('.'));
+    let found: Vec<String> = inner
+        .map(|n| root.join(n))
+        .filter(|path| path.is_dir() && is_one(path))
+        .map(|path| path.display().to_string())
+        .collect();
+    (!found.is_empty()).then_some(found)
 }
 
 fn open_folder(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box<dyn Environment>>, EnvError> {
@@ -121,7 +159,7 @@ fn rows(target: &str, settings: &Settings) -> Result<Vec<Row>, EnvError> {
         (None, Some(path)) => {
             let text = loophole_foreign::read_text(path, LARGEST_FILE)
                 .map_err(|e| EnvError::Input(format!("{}: {e}", path.display())))?;
-            vec![bare_row(text)]
+            vec![Row::bare(text)]
         }
         (None, None) => {
             return Err(EnvError::Input(format!(
@@ -148,8 +186,11 @@ fn foreign(
     rows: Vec<Row>,
     settings: &Settings,
 ) -> Result<Vec<Box<dyn Environment>>, EnvError> {
-    let code = rows.iter().any(|r| r.task.is_some());
-    let lab = if code { Some(Arc::new(lab(GraderKind::Script, settings, 0.0)?)) } else { None };
+    let tasks: Vec<Task> = rows.iter().filter_map(|r| r.task.clone()).collect();
+    let lab = match tasks.as_slice() {
+        [] => None,
+        some => Some(Arc::new(lab(GraderKind::fitting(some), settings, 0.0)?)),
+    };
     rows.into_iter()
         .map(|row| Ok(Box::new(Foreign::new(caller.clone(), target, row, lab.clone())?) as Box<dyn Environment>))
         .collect()

@@ -114,6 +114,8 @@ impl Project {
             target: target.into(),
             task: None,
             grader: format!("{framework} in a folder, {} test files; the submission is {solution}", tests.len()),
+            read: String::new(),
+            place: None,
             surface: Surface::Module,
             tags: vec![framework.name(), "framework"],
             many_files: true,
@@ -140,7 +142,7 @@ impl Project {
             recorded: Vec::new(),
             aliases,
             seconds: choice.seconds,
-            description: Description { about, facts, controls, hints },
+            description: Description { about, facts, controls, hints, unusual: Vec::new() },
         };
         project.recorded = project.record(&reference, &names)?;
         Ok(project)

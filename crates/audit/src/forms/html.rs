@@ -46,7 +46,9 @@ fn one(report: &Report) -> Markup {
     html! {
         p.lead {
             @if let Some(task) = &report.task { "Task " b { (task) } ". " }
-            "Grader: " (report.grader) ". " (report.exploits_tried) " exploits tried"
+            "Grader: " (report.grader) ". "
+            @if !report.read.is_empty() { "Read as " (report.read) ". " }
+            (report.exploits_tried) " exploits tried"
             @if report.combinations_tried > 0 { " and " (report.combinations_tried) " combinations" }
             ". Gameability gap " b { (number(report.gameability_gap)) } ": the best reward of a submission the oracle scores 0, less the best of the empty, constant and echo controls."
         }
@@ -54,6 +56,12 @@ fn one(report: &Report) -> Markup {
             thead { tr { @for name in CONTROLS { @if report.controls.contains_key(name) { th.num { (name) } } } } }
             tbody { tr { @for name in CONTROLS { @if let Some(reward) = report.controls.get(name) { td.num { (reward.map_or("none".into(), number)) } } } } }
         } }
+        @if let Some(why) = &report.not_audited { p.lead { b { "Not audited" } ", because " (why) "; what was found until then:" } }
+        @if !report.unfair.is_empty() {
+            h2 { "Unfair" }
+            p { "The right answer in other forms, paid less:" }
+            ul { @for u in &report.unfair { li { (u.form) ": " (u.reward.map_or("no reward".into(), number)) } } }
+        }
         @if !report.findings.is_empty() {
             h2 { "Proven" }
             div.scroll { table {

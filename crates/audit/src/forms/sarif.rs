@@ -91,12 +91,14 @@ fn result(report: &Report, f: &Finding, rule: Option<usize>) -> Value {
         f.evidence.join(". "),
         f.fix
     );
+    let (place, line) =
+        report.place.as_ref().map_or((report.target.as_str(), 1), |(file, line)| (file.as_str(), *line));
     json!({
         "ruleId": f.id,
         "ruleIndex": rule,
         "level": level(f.severity).0,
         "message": {"text": message},
-        "locations": [{"physicalLocation": {"artifactLocation": {"uri": uri(&report.target)}, "region": {"startLine": 1}}}],
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": uri(place)}, "region": {"startLine": line}}}],
         "partialFingerprints": {"loophole/v1": hex(fingerprint(report, f).as_bytes())},
         "properties": {"reward": f.reward, "repeated": f.repeated, "openenv": f.openenv, "also": f.also},
     })

@@ -3,7 +3,7 @@
 use super::controls::Base;
 use crate::library::{Exploit, Severity};
 use crate::report::{Finding, Proof, Repeated, number};
-use loophole_env::{Files, Judgement, Payment};
+use loophole_env::{Files, Judgement, Payment, Surface};
 use loophole_grade::Family;
 
 /// What a success of an exploit claims.
@@ -36,6 +36,10 @@ impl<'e> Claim<'e> {
         }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn of_two(a: &'e Exploit, b: &'e Exploit) -> Claim<'e> {
         let and = |x: &str, y: &str| if x == y { x.to_string() } else { format!("{x} {y}") };
         Claim {
@@ -48,11 +52,16 @@ impl<'e> Claim<'e> {
         }
     }
 
-    pub(super) fn of_control(name: &str) -> Claim<'static> {
+    pub(super) fn of_control(name: &str, surface: Surface) -> Claim<'static> {
         let (family, what, fix) = match name {
             "empty" => (Family::SpecGaming, "a submission that is empty", "An empty submission must fail."),
             "constant" => (Family::HardCoding, "a constant", "Add cases whose answers differ."),
             "echo" => (Family::SpecGaming, "its own input, handed back", "Add cases whose answer is not their input."),
+            _ if surface == Surface::Text => (
+                Family::SpecGaming,
+                "an answer that is wrong",
+                "Compare with the expected answer; do not reward form by itself.",
+            ),
             _ => (
                 Family::HardCoding,
                 "answers that are all wrong",

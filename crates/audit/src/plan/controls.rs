@@ -5,7 +5,7 @@ use super::parallel::parallel;
 use super::{CLOSE, Event, Known, Listener, Options, Plan};
 use crate::AuditError;
 use crate::report::{Finding, Run, number};
-use loophole_env::{Control, Payment};
+use loophole_env::{Control, Payment, Surface};
 use std::collections::BTreeMap;
 
 /// Controls whose best reward exploits must exceed.
@@ -41,8 +41,20 @@ impl Base {
             if judged.solved || self.share(reward) <= judged.share() + 0.01 {
                 continue;
             }
+            let surface = plan.target.description().about.surface;
+            // Without an oracle, a part of the reward may be for what is right in part.
+            if judged.oracle.is_none() && surface != Surface::Agent && self.share(reward) < 0.99 {
+                continue;
+            }
             let repeated = plan.repeat(&control.files, reward, judged.paid)?;
-            out.push(Claim::of_control(name).finding(reward, &judged, control.files.clone(), paid, repeated, self));
+            out.push(Claim::of_control(name, surface).finding(
+                reward,
+                &judged,
+                control.files.clone(),
+                paid,
+                repeated,
+                self,
+            ));
         }
         Ok(out)
     }
@@ -66,6 +78,15 @@ pub(super) fn controls(known: &Known, options: &Options, listen: Listener) -> Re
     for (control, paid) in twice.iter().zip(done) {
         possible(control, &paid)?;
         match seen.get(control.name) {
+            // That a run was out of time now and not before says something of the machine.
+            Some(first)
+                if first.reward.is_none() != paid.reward.is_none() && (out_of_time(first) || out_of_time(&paid)) =>
+            {
+                return Err(AuditError::NotAuditable(format!(
+                    "the control `{}` was out of time in one of its runs and not in the others; allow more with --timeout",
+                    control.name
+                )));
+            }
             Some(first) if !same(first.reward, paid.reward) => {
                 let say = |r: Option<f64>| r.map_or("no reward".into(), number);
                 return Err(AuditError::NotAuditable(format!(
@@ -90,7 +111,9 @@ pub(super) fn controls(known: &Known, options: &Options, listen: Listener) -> Re
     if reward.is_nan() || reward <= floor + CLOSE {
         let told = honest.map(|p| tail(&p.transcript)).unwrap_or_default();
         let paid = if reward.is_nan() { "gets no reward".into() } else { format!("is paid {reward}") };
-        return Err(AuditError::NotAuditable(format!("its reference {paid}; the grader said: {told}")));
+        let asks = honest.is_some_and(|p| asks_a_service(&p.transcript));
+        let why = if asks { "it asks a service (a judge behind an API?), and a cell has no network; " } else { "" };
+        return Err(AuditError::NotAuditable(format!("{why}its reference {paid}; the grader said: {told}")));
     }
     let null = |name: &str| seen.get(name).and_then(|p| p.reward);
     let best_null = NULL.iter().filter_map(|n| null(n)).fold(floor, f64::max);
@@ -119,6 +142,26 @@ fn possible(control: &Control, paid: &Payment) -> Result<(), AuditError> {
     }
     let (name, told) = (control.name, tail(&paid.transcript));
     Err(AuditError::NotAuditable(format!("the machine failed while the control `{name}` was run: {told}")))
+}
+
+fn out_of_time(paid: &Payment) -> bool {
+    paid.transcript.lines().next().is_some_and(|line| line.contains("out of time") || line.contains("out of CPU time"))
+}
+
+/// Whether what a grader said shows that it wanted to reach another machine.
+fn asks_a_service(transcript: &str) -> bool {
+    let signs = [
+        "name resolution",
+        "Name or service not known",
+        "Network is unreachable",
+        "APIConnectionError",
+        "Connection error",
+        "ConnectError",
+        "api_key",
+        "API key",
+        "API_KEY",
+    ];
+    signs.iter().any(|sign| transcript.contains(sign))
 }
 
 fn run_of(control: &Control, paid: &Payment) -> Run {

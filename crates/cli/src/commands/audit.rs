@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use loophole_audit::{AuditError, Baseline, Event, Finding, Hardened, Hardening, Options as Plan, Report};
-use loophole_env::{Protocol, RewardFrom, Settings, Signature};
+use loophole_audit::{
+    AuditError, Baseline, Compared, Event, Finding, Hardened, Hardening, Options as Plan, Reach, Report,
+};
+use loophole_env::{Environment, Protocol, RewardFrom, Settings, Signature};
 use loophole_log::{Kind, Ledger, Lock, Place};
 use serde_json::{Value, json};
 
@@ -17,11 +19,11 @@ use crate::output::{self, Error, Exit, Options, line};
 /// Arguments of `loophole audit`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  loophole audit tasks.jsonl --kind pytest --harden hardened\n  loophole audit tasks/my-harbor-task --html audit.html\n  loophole audit my-project --sarif audit.sarif\n  loophole audit python:rewards.py:score --signature trl --tasks rows.jsonl --python .venv/bin/python\n  loophole audit 'cmd:python3 grade.py {submission} {task}' --tasks rows.jsonl --reward output\n  loophole audit http://127.0.0.1:5000/get_reward --protocol openrlhf --tasks rows.jsonl"
+    after_help = "Examples:\n  loophole audit tasks.jsonl --kind pytest --harden hardened\n  loophole audit tasks/my-harbor-task --html audit.html\n  loophole audit my-project --sarif audit.sarif\n  loophole audit rewards.py:score --tasks rows.jsonl --python .venv/bin/python\n  loophole audit 'cmd:python3 grade.py {submission} {task}' --tasks rows.jsonl --reward output\n  loophole audit http://127.0.0.1:5000/get_reward --protocol openrlhf --tasks rows.jsonl"
 )]
 pub struct AuditArguments {
-    /// A JSONL of tasks; a folder with task.toml (Harbor), or with tests and a reference; python:FILE.py:FUNCTION;
-    /// 'cmd:COMMAND {submission}'; http://127.0.0.1:PORT/PATH
+    /// A JSONL of tasks; a folder with task.toml (Harbor), or with tests and a reference, or a folder of such folders;
+    /// FILE.py:FUNCTION or python:MODULE:FUNCTION; 'cmd:COMMAND {submission}'; http://127.0.0.1:PORT/PATH
     target: String,
     /// Kind of grader, for tasks in a file; pytest or unittest, for a folder
     #[arg(long)]
@@ -47,8 +49,8 @@ pub struct AuditArguments {
     /// In a folder: the file that a submission is
     #[arg(long, value_name = "PATH")]
     solution: Option<String>,
-    /// Arguments of a callable: trl, verl or plain
-    #[arg(long, default_value = "plain")]
+    /// Arguments of a callable: trl, verl, verl-batch, names or plain; auto finds out from their names
+    #[arg(long, default_value = "auto")]
     signature: String,
     /// What is said to a service: openrlhf, sandboxfusion or plain
     #[arg(long, default_value = "plain")]
@@ -71,7 +73,13 @@ pub struct AuditArguments {
     /// Write the hardened grader there, and audit it again
     #[arg(long, value_name = "DIR")]
     harden: Option<PathBuf>,
-    /// Findings of an earlier `--json` that are accepted: only new ones count
+    /// Write a script for each finding that needs nothing of Loophole's
+    #[arg(long, value_name = "DIR")]
+    repro: Option<PathBuf>,
+    /// Try each finding on so many tasks, or on all: on how many does it pay?
+    #[arg(long, value_name = "N|all", value_parser = Tasks::parse, conflicts_with_all = ["all", "task"])]
+    reach: Option<Tasks>,
+    /// An earlier `--json`: what is closed, still open, new; only new findings count
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
     /// Write SARIF, for code scanning
@@ -88,6 +96,19 @@ pub struct AuditArguments {
     log: Option<PathBuf>,
 }
 
+/// So many tasks.
+#[derive(Debug, Clone, Copy)]
+struct Tasks(usize);
+
+impl Tasks {
+    fn parse(text: &str) -> Result<Tasks, String> {
+        match text {
+            "all" => Ok(Tasks(usize::MAX)),
+            _ => text.parse().ok().filter(|n| *n > 1).map(Tasks).ok_or_else(|| "a number from 2 on, or all".into()),
+        }
+    }
+}
+
 impl AuditArguments {
     fn settings(&self) -> Result<Settings, Error> {
         output::flag("--timeout", self.timeout.unwrap_or(1.0), 0.001..=604_800.0)?;
@@ -99,7 +120,7 @@ impl AuditArguments {
             python: self.python.clone(),
             timeout: self.timeout,
             task: self.task.clone(),
-            all: self.all,
+            all: self.all || self.reach.is_some(),
             tasks: self.tasks.clone(),
             reference: self.reference.clone(),
             solution: self.solution.clone(),
@@ -118,7 +139,11 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
     let mut plan = Plan::default();
     plan.jobs = arguments.jobs.unwrap_or(plan.jobs);
     let began = now();
-    let targets = loophole_env::open(&arguments.target, &settings)?;
+    let Opened { mut targets, mut failed } = opened(arguments, &settings, output)?;
+    let others: Vec<Box<dyn Environment>> = match arguments.reach {
+        Some(Tasks(most)) => targets.split_off(1).into_iter().take(most - 1).collect(),
+        None => Vec::new(),
+    };
     if (arguments.log.is_some() || arguments.openenv.is_some()) && targets.len() > 1 {
         return Err(Error::Input("--log and --openenv are about one task; name it with --task".into()));
     }
@@ -133,7 +158,7 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
     };
     let hardening = arguments.harden.as_ref().map(harden).transpose()?;
     let mut hardened: Vec<Hardened> = Vec::new();
-    let mut failed: Option<Error> = None;
+    let mut reached = Vec::new();
     for target in &targets {
         let bar = output.bar(0);
         let about = &target.description().about;
@@ -148,8 +173,8 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
             // The other tasks are audited all the same.
             Err(error @ AuditError::NotAuditable(_)) if targets.len() > 1 => {
                 bar.finish_and_clear();
-                let task = about.task.clone().unwrap_or_default();
-                output.warn(&format!("task {task}: {error}"));
+                let task = about.task.as_ref().map_or(String::new(), |task| format!(", task {task}"));
+                output.warn(&format!("{}{task}: {error}", about.target));
                 failed = failed.or(Some(error.into()));
                 continue;
             }
@@ -157,6 +182,13 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
         };
         if let Some(hardening) = &hardening {
             hardened.push(hardening.audit(&report, &plan, &listen)?);
+        }
+        if let Some(folder) = &arguments.repro {
+            let written = loophole_audit::repro(target.as_ref(), &report, folder)?;
+            output.say(&format!("{} files in {} prove what was found", written.len(), folder.display()));
+        }
+        if arguments.reach.is_some() {
+            reached.push(loophole_audit::reach(&report, &others)?);
         }
         bar.finish_and_clear();
         so_far.done(report);
@@ -169,9 +201,15 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
 
     let mut new = 0;
     for (i, report) in reports.iter().enumerate() {
-        let known = baseline.as_ref().map(|b| b.new_ones(report));
-        new += known.as_ref().map_or(report.findings.len(), Vec::len);
-        show(report, known.as_deref(), hardened.get(i), output);
+        let compared = baseline.as_ref().map(|b| b.compare(report));
+        new += compared.as_ref().map_or(report.findings.len(), |c| c.new.len());
+        show(report, compared.as_ref(), hardened.get(i), reached.get(i).map(Vec::as_slice), output);
+    }
+    if reports.len() > 1 && !output.json {
+        summary(&reports);
+    }
+    if reports.iter().any(|r| r.not_audited.is_some()) {
+        return Ok(Exit::Cannot);
     }
     Ok(match failed {
         _ if new > 0 => Exit::Found,
@@ -196,11 +234,60 @@ fn progress(bar: &output::Bar, event: &Event) {
     }
 }
 
-fn show(report: &Report, new: Option<&[&str]>, hardened: Option<&Hardened>, output: &Options) {
+/// What a target was opened as, and the first of what could not be opened.
+struct Opened {
+    targets: Vec<Box<dyn Environment>>,
+    failed: Option<Error>,
+}
+
+/// Opens the target, or each environment of a folder of them.
+fn opened(arguments: &AuditArguments, settings: &Settings, output: &Options) -> Result<Opened, Error> {
+    let Some(folders) = loophole_env::environments_in(&arguments.target) else {
+        return Ok(Opened { targets: loophole_env::open(&arguments.target, settings)?, failed: None });
+    };
+    let mut all = Opened { targets: Vec::new(), failed: None };
+    for folder in folders {
+        match loophole_env::open(&folder, settings) {
+            Ok(some) => all.targets.extend(some),
+            // The others are audited all the same.
+            Err(error) => {
+                output.warn(&format!("{folder}: {error}"));
+                all.failed.get_or_insert(error.into());
+            }
+        }
+    }
+    match all.failed.take_if(|_| all.targets.is_empty()) {
+        Some(error) => Err(error),
+        None => Ok(all),
+    }
+}
+
+/// One line for each of several reports.
+fn summary(reports: &[Report]) {
+    line("");
+    for report in reports {
+        let task = report.task.as_ref().map_or(String::new(), |task| format!(", task {task}"));
+        let ids: Vec<&str> = report.findings.iter().map(|f| f.id.as_str()).collect();
+        let (holes, gap) = (report.findings.len(), report.gameability_gap);
+        line(&format!("{:>3} holes, gap {gap:.2}  {}{task}  {}", holes, report.target, ids.join(" ")));
+    }
+}
+
+fn show(
+    report: &Report,
+    compared: Option<&Compared>,
+    hardened: Option<&Hardened>,
+    reached: Option<&[Reach]>,
+    output: &Options,
+) {
     if output.json {
         let mut value = json!(report);
-        if let Some(new) = new {
-            value["new"] = json!(new);
+        if let Some(compared) = compared {
+            value["new"] = json!(compared.new);
+            value["baseline"] = json!(compared);
+        }
+        if let Some(reached) = reached {
+            value["reach"] = json!(reached);
         }
         if let Some(hardened) = hardened {
             value["hardened"] = json!(hardened);
@@ -210,10 +297,15 @@ fn show(report: &Report, new: Option<&[&str]>, hardened: Option<&Hardened>, outp
         return;
     }
     line(report.table().trim_end());
-    if let Some(new) = new {
-        match new {
-            [] => line("all of them are in the baseline"),
-            some => line(&format!("not in the baseline: {}", some.join(", "))),
+    for r in reached.unwrap_or_default() {
+        line(&format!("reach: {} pays on {} of {} tasks", r.id, r.paid, r.of));
+    }
+    if let Some(c) = compared {
+        for (name, list) in
+            [("new", &c.new), ("still open", &c.open), ("closed", &c.closed), ("became unfair", &c.unfair)]
+        {
+            let some = if list.is_empty() { "none".into() } else { list.join(", ") };
+            line(&format!("since the baseline, {name}: {some}"));
         }
     }
     if let Some(h) = hardened {

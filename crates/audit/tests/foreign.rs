@@ -1,0 +1,123 @@
+//! Graders in the forms of others: each exploit made for them has a target here, and sound ones have no finding.
+
+mod common;
+
+use common::{ids, target};
+use loophole_audit::{AuditError, Options, Report, audit, audit_with, library};
+use loophole_cell::CellError;
+use loophole_env::{RewardFrom, Settings, open};
+
+/// Audits with these exploits, or with all; nothing where this machine has no cells.
+fn tried(name: &str, settings: &Settings, only: &[&str]) -> Option<Report> {
+    let options = Options { minimise: false, repeats: 1, ..Options::default() };
+    let report = open(name, settings).map_err(AuditError::from).and_then(|opened| {
+        if only.is_empty() {
+            return audit(opened[0].as_ref(), &options, &|_| {});
+        }
+        let some: Vec<_> = library()?.iter().filter(|e| only.contains(&e.id.as_str())).cloned().collect();
+        assert_eq!(some.len(), only.len(), "{only:?}");
+        audit_with(opened[0].as_ref(), &some, &options, &|_| {})
+    });
+    match report {
+        Err(AuditError::Cell(e @ (CellError::NoNamespaces { .. } | CellError::NoPython { .. }))) => {
+            println!("SKIPPED: {e}");
+            None
+        }
+        other => Some(other.unwrap_or_else(|e| panic!("{name}: {e}"))),
+    }
+}
+
+fn rows(name: &str) -> Settings {
+    Settings { tasks: Some(target(&format!("foreign/{name}")).into()), ..Settings::default() }
+}
+
+/// A command that grades C programs.
+fn grades_c(hole: &str) -> (String, Settings) {
+    let settings =
+        Settings { files: Some(target("foreign").into()), reward_from: RewardFrom::Output, ..rows("sum_c.jsonl") };
+    (format!("cmd:python3 grade_c.py {hole} {{submission}} {{task}}"), settings)
+}
+
+#[test]
+fn every_exploit_for_graders_of_others_has_its_target() {
+    let holes: &[(&str, &str, &[&str])] = &[
+        ("programs_here", "digits.jsonl", &["AL-16", "AL-17"]),
+        ("expected_by_name", "digits.jsonl", &["AL-18"]),
+        ("compared_at_the_end", "digits.jsonl", &["SH-14"]),
+        ("collected", "digits.jsonl", &["CF-14"]),
+        ("told", "add.jsonl", &["AL-19"]),
+        ("beside", "add.jsonl", &["AL-20"]),
+        ("own_cases", "add.jsonl", &["TT-09"]),
+        ("skips", "add.jsonl", &["SK-13"]),
+        ("switched", "add.jsonl", &["MG-07"]),
+        ("forgiven", "add.jsonl", &["MG-08"]),
+        ("word", "add.jsonl", &["MG-09"]),
+        ("piped", "add.jsonl", &["CF-17"]),
+        ("logged", "add.jsonl", &["CF-16"]),
+        ("ends_with", "number.jsonl", &["SG-16"]),
+        ("opening", "number.jsonl", &["SG-17"]),
+        ("within_tags", "number.jsonl", &["SG-18"]),
+    ];
+    let missing: Vec<String> = holes
+        .iter()
+        .filter_map(|(function, file, wanted)| {
+            let name = format!("{}:{function}", target("foreign/holes.py"));
+            let report = tried(&name, &rows(file), wanted)?;
+            let found = ids(&report).iter().map(|id| (*id).to_string()).collect::<Vec<_>>();
+            let all = wanted.iter().all(|id| found.iter().any(|f| f == id));
+            (!all).then(|| format!("{function}: {found:?} instead of {wanted:?}"))
+        })
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn c_programs_are_attacked_in_c() {
+    for (hole, wanted) in [("files", "AL-21"), ("status", "EX-22"), ("words", "CF-15")] {
+        let (name, settings) = grades_c(hole);
+        let Some(report) = tried(&name, &settings, &[]) else { return };
+        assert!(report.read.starts_with("a C program"), "{}", report.read);
+        assert!(ids(&report).contains(&wanted), "{hole}: {wanted} is missing in {:?}", ids(&report));
+    }
+}
+
+#[test]
+fn sound_graders_have_no_finding() {
+    let sound: &[(&str, &str)] = &[
+        ("trl_tags", "number.jsonl"),
+        ("trl_whole", "number.jsonl"),
+        ("verl_box", "number.jsonl"),
+        ("verl_hashes", "number.jsonl"),
+        ("verl_batch", "number.jsonl"),
+        ("last_number", "number.jsonl"),
+        ("letter", "choice.jsonl"),
+        ("exact_match", "name.jsonl"),
+        ("number", "number.jsonl"),
+        ("awaited", "number.jsonl"),
+        ("program_apart", "digits.jsonl"),
+        ("function_apart", "add.jsonl"),
+    ];
+    for (function, file) in sound {
+        let name = format!("{}:{function}", target("foreign/sound.py"));
+        let Some(report) = tried(&name, &rows(file), &[]) else { return };
+        assert_eq!(ids(&report), Vec::<&str>::new(), "{function} is sound");
+        assert_eq!(report.control("honest"), Some(1.0), "{function}");
+    }
+    let (name, settings) = grades_c("sound");
+    let Some(report) = tried(&name, &settings, &[]) else { return };
+    assert_eq!(ids(&report), Vec::<&str>::new());
+}
+
+#[test]
+fn a_file_says_which_functions_it_has_and_honest_answers_in_other_forms_are_apart() {
+    let several = open(&target("foreign/sound.py"), &rows("number.jsonl")).err().unwrap().to_string();
+    if several.contains("namespaces") {
+        return println!("SKIPPED: {several}");
+    }
+    assert!(several.contains("trl_tags (trl)") && several.contains("verl_batch (verl-batch)"), "{several}");
+    let name = format!("{}:trl_whole", target("foreign/sound.py"));
+    let Some(report) = tried(&name, &rows("number.jsonl"), &["SG-17"]) else { return };
+    let forms: Vec<&str> = report.unfair.iter().map(|u| u.form.as_str()).collect();
+    assert!(forms.contains(&"with a decimal point") && forms.contains(&"in \\boxed{}"), "{forms:?}");
+    assert!(!forms.contains(&"with blanks around it"), "{forms:?}");
+}
