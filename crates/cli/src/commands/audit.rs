@@ -366,7 +366,7 @@ impl SoFar {
     /// Prints it: reports as ever, and of the target under way the holes alone.
     fn show(&self, output: &Options) {
         let all = self.lock();
-        all.reports.iter().for_each(|report| show(report, None, None, output));
+        all.reports.iter().for_each(|report| show(report, None, None, None, output));
         if let Some((name, findings)) = &all.now {
             if output.json {
                 output::json(&json!({ "target": name, "interrupted": true, "findings": findings }));
