@@ -259,7 +259,7 @@ impl Finding {
             match lines.as_slice() {
                 [] => out.push(format!("proof    {name}: empty")),
                 [only] => out.push(format!("proof    {}", cut(only, 100))),
-                [some @ ..] => {
+                some => {
                     out.push(format!("proof    {}", cut(some[0], 100)));
                     out.extend(some.iter().skip(1).take(PROOF_LINES - 1).map(|l| format!("         {}", cut(l, 100))));
                     if some.len() > PROOF_LINES {

@@ -223,7 +223,7 @@ fn surface_of(reference: &str, fields: &Map<String, Value>, tests: Option<&Tests
     if let Some(tests) = tests {
         return if tests.entry.is_some() { Surface::Module } else { Surface::Program };
     }
-    if !defines && !prints && !(starts(&["import ", "from "]) && reference.lines().count() > 1) {
+    if !(defines || prints || starts(&["import ", "from "]) && reference.lines().count() > 1) {
         return Surface::Text;
     }
     let tested = ["tests", "test", "test_list", "test_code", "entry_point"].iter().any(|n| fields.contains_key(*n));
