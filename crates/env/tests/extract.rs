@@ -75,7 +75,7 @@ fn labels_are_the_same_however_it_is_written() {
 }
 
 #[test]
-#[ignore = "slow: the whole corpus, five times"]
+#[ignore = "long: the whole corpus, five times"]
 fn labels_of_the_whole_corpus_are_the_same() {
     label(1);
 }
