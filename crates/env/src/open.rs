@@ -201,9 +201,6 @@ fn open_tasks(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box<
     let told = format!("{}, the rest is not audited", read.told());
     let unread = (!read.broken.is_empty()).then_some(Hint { id: "rows-not-read", message: told });
     let mut tasks = read.tasks;
-    if tasks.is_empty() {
-        return Err(EnvError::Input(format!("{target}: holds no task")));
-    }
     if let Some(id) = &settings.task {
         tasks.retain(|t| t.id == *id);
         if tasks.is_empty() {

@@ -54,6 +54,9 @@ pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
     })
 }
 
+/// How far the end of a line that is too long is looked for.
+const SKIPPED: u64 = 1 << 30;
+
 /// A line of [`Lines`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
@@ -81,7 +84,7 @@ impl<R: BufRead> Lines<R> {
     /// who gives up at the first need not wait for its end, which may never come.
     ///
     /// # Errors
-    /// The reader's.
+    /// The reader's; or the line before has no end within a GiB, as in `/dev/zero`.
     pub fn next_line(&mut self) -> io::Result<Option<Line>> {
         if self.inside {
             self.skip()?;
@@ -101,13 +104,18 @@ impl<R: BufRead> Lines<R> {
 
     /// Reads on to the end of a line without keeping it.
     fn skip(&mut self) -> io::Result<()> {
+        let mut skipped = 0;
         loop {
+            if skipped > SKIPPED {
+                return Err(too_large(format!("a line has no end within {}", bytes(SKIPPED))));
+            }
             let part = self.reader.fill_buf()?;
             let (over, n) = match part.iter().position(|b| *b == b'\n') {
                 Some(at) => (true, at + 1),
                 None => (part.is_empty(), part.len()),
             };
             self.reader.consume(n);
+            skipped += n as u64;
             if over {
                 return Ok(());
             }
@@ -153,7 +161,9 @@ mod tests {
     #[test]
     fn a_line_without_end_is_given_up_at_once() {
         let endless = io::BufReader::new(io::repeat(b'a'));
-        assert_eq!(Lines::new(endless, 1 << 20).next_line().unwrap(), Some(Line::TooLong));
+        let mut lines = Lines::new(endless, 1 << 20);
+        assert_eq!(lines.next_line().unwrap(), Some(Line::TooLong));
+        assert!(lines.next_line().unwrap_err().to_string().contains("no end within 1 GiB"));
     }
 
     #[test]

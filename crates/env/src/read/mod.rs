@@ -126,7 +126,7 @@ pub fn parse_task(text: &str) -> Result<Task, String> {
 /// Reads the tasks of a file, or of all files of a folder.
 ///
 /// # Errors
-/// The file cannot be opened, or not one task of it can be read; rows that cannot are in [`Tasks::broken`].
+/// The file cannot be opened, holds no task, or not one task of it can be read; rows that cannot are in [`Tasks::broken`].
 pub fn read_tasks(path: impl AsRef<Path>) -> Result<Tasks, ReadError> {
     let path = path.as_ref();
     let mut rows = Rows::open(path, MAX_TASK_ROW)?;
@@ -169,8 +169,10 @@ pub fn read_tasks(path: impl AsRef<Path>) -> Result<Tasks, ReadError> {
         }
         read.add(form, task, keys);
     }
-    if read.tasks.is_empty() && !read.broken.is_empty() {
-        return Err(read.broken.swap_remove(0));
+    if read.tasks.is_empty() {
+        let none = std::io::Error::new(std::io::ErrorKind::InvalidData, "holds no task");
+        let none = ReadError::Io { path: path.display().to_string(), error: none };
+        return Err(read.broken.into_iter().next().unwrap_or(none));
     }
     Ok(read)
 }

@@ -3,6 +3,31 @@
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
+/// Values that one row may hold: each takes some fifty times its text.
+const MOST_VALUES: usize = 10_000_000;
+
+/// Checks that a JSON text holds no more values than there is room for.
+///
+/// # Errors
+/// It does.
+pub(super) fn few_values(json: &str) -> Result<(), String> {
+    let (mut values, mut within, mut escaped) = (1, false, false);
+    // Most rows are too short to hold so many.
+    for byte in json.bytes().filter(|_| json.len() > 2 * MOST_VALUES) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if within => escaped = true,
+            b'"' => within = !within,
+            b',' if !within => values += 1,
+            _ => {}
+        }
+    }
+    if values > MOST_VALUES {
+        return Err(format!("it holds {values} values; {MOST_VALUES} are read of a task"));
+    }
+    Ok(())
+}
+
 /// A row of tasks or submissions.
 #[derive(Debug, Clone, Default)]
 pub struct Row {
@@ -17,6 +42,7 @@ impl Row {
     /// It is no JSON object.
     pub fn parse(text: &str) -> Result<Row, String> {
         let text = text.trim_start_matches('\u{feff}');
+        few_values(text)?;
         // A text of nothing but halves is JSON to Python and to a raw reader, and no text to anybody.
         let mended = has_loose_ends(text).then(|| mend(text));
         serde_json::from_str(mended.as_deref().unwrap_or(text)).map(|fields| Row { fields }).map_err(|error| match text

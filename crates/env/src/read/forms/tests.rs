@@ -2,8 +2,9 @@
 //! function, or source text.
 
 use crate::extract::{Extract, extract};
-use crate::read::row::Row;
+use crate::read::row::{Row, few_values};
 use loophole_grade::{Case, Compare, Language, Task, TaskForm, Tests, Value};
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 /// What was found.
@@ -24,8 +25,16 @@ const TEXTS: [&str; 6] = ["functional", "assert_case", "test_code", "test", "tes
 /// # Errors
 /// They have none of the known forms.
 pub(super) fn read(json: &str, name: Option<String>) -> Result<Found, String> {
+    few_values(json)?;
     match json.trim_start().bytes().next() {
-        Some(b'"') => serde_json::from_str(json).map(Found::Text).map_err(|error| error.to_string()),
+        Some(b'"') => {
+            let text: String = serde_json::from_str(json).map_err(|error| error.to_string())?;
+            // What begins as JSON is no source text.
+            match serde_json::from_str::<IgnoredAny>(&text) {
+                Err(error) if text.trim_start().starts_with(['[', '{']) => Err(format!("tests: {error}")),
+                _ => Ok(Found::Text(text)),
+            }
+        }
         Some(b'{') => from_object(&Row::parse(json)?, name),
         Some(b'[') => {
             let items: Vec<Box<RawValue>> = serde_json::from_str(json).map_err(|error| error.to_string())?;
