@@ -19,6 +19,9 @@ const ENDINGS: [&str; 4] = ["jsonl", "json", "parquet", "ndjson"];
 /// Files that are read of one folder, and folders within it that are looked into.
 const MOST_FILES: usize = 100_000;
 
+/// Blank lines that are gone over one after the other: a packed file may hold them without end.
+const MOST_BLANK: usize = 10_000_000;
+
 /// A row, and where it stands.
 #[derive(Debug)]
 pub struct Found {
@@ -133,6 +136,7 @@ impl Rows {
     }
 
     fn next_raw(&mut self) -> Result<Option<Raw>, ReadError> {
+        let mut blank = 0;
         loop {
             let Some(source) = &mut self.now else {
                 match self.waiting.pop_front() {
@@ -144,7 +148,16 @@ impl Rows {
             self.number += 1;
             let next = match source {
                 Source::Lines(lines) => match lines.next_line() {
-                    Ok(Some(Line::Whole(line))) if line.trim_ascii().is_empty() => continue,
+                    Ok(Some(Line::Whole(line))) if line.trim_ascii().is_empty() => {
+                        blank += 1;
+                        if blank < MOST_BLANK {
+                            continue;
+                        }
+                        Err(too_large(format!(
+                            "line {}: {MOST_BLANK} lines are blank one after the other",
+                            self.number
+                        )))
+                    }
                     Ok(Some(Line::Whole(line))) => Ok(Some(Raw::Text(None, line))),
                     Ok(Some(Line::TooLong)) => Ok(Some(Raw::TooLong)),
                     Ok(None) => Ok(None),
