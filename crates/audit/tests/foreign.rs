@@ -72,6 +72,20 @@ fn every_exploit_for_graders_of_others_has_its_target() {
 }
 
 #[test]
+fn what_takes_a_group_is_asked_with_one() {
+    let holes = [("group_consensus", "CTL-wrong"), ("group_longest", "SG-03"), ("group_all_alike", "CTL-wrong")];
+    for (function, wanted) in holes {
+        let name = format!("{}:{function}", target("foreign/holes.py"));
+        let Some(report) = tried(&name, &rows("number.jsonl"), &["SG-03"]) else { return };
+        assert!(report.grader.contains("in a group of"), "{}", report.grader);
+        assert!(ids(&report).contains(&wanted), "{function}: {:?}", ids(&report));
+    }
+    let name = format!("{}:group_ranked", target("foreign/sound.py"));
+    let Some(report) = tried(&name, &rows("number.jsonl"), &["SG-03"]) else { return };
+    assert!(report.grader.contains("in a group of"), "{}", report.grader);
+}
+
+#[test]
 fn c_programs_are_attacked_in_c() {
     for (hole, wanted) in [("files", "AL-21"), ("status", "EX-22"), ("words", "CF-15")] {
         let (name, settings) = grades_c(hole);
@@ -96,6 +110,8 @@ fn sound_graders_have_no_finding() {
         ("awaited", "number.jsonl"),
         ("program_apart", "digits.jsonl"),
         ("function_apart", "add.jsonl"),
+        ("group_beyond_the_mean", "number.jsonl"),
+        ("group_ranked", "number.jsonl"),
     ];
     for (function, file) in sound {
         let name = format!("{}:{function}", target("foreign/sound.py"));

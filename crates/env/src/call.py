@@ -1,4 +1,4 @@
-import asyncio, importlib, importlib.util, inspect, json, math, os, random, sys
+import asyncio, importlib, importlib.util, inspect, json, math, os, random, sys, traceback
 
 _out = os.dup(1)
 os.dup2(2, 1)
@@ -15,6 +15,9 @@ SUBMISSION = ("submission", "completion", "solution_str", "response", "response_
 TRUTH = ("ground_truth", "gold", "reference", "expected", "target", "gt", "truth", "label", "gold_answer", "expected_answer",
          "correct_answer", "answer", "labels", "reference_answer", "golden_answers", "test_cases")
 QUESTION = ("prompt", "question", "query", "instruction", "problem_text")
+# The same for functions that take all completions of one prompt at once.
+SUBMISSIONS = ("completions", "responses", "solution_strs", "generations", "outputs", "submissions", "candidates", "rollouts",
+               "samples", "predictions", "preds", "model_outputs", "texts", "solutions", "replies", "group")
 ROW = ("task", "row", "doc", "example", "item", "sample", "problem", "data", "record", "entry")
 
 
@@ -37,22 +40,25 @@ def parameters_of(function):
 
 
 def signature_of(function):
-    """How a function takes its arguments: trl, verl, verl-batch, plain, names; nothing if it takes no submission."""
+    """How a function takes its arguments: trl, verl, verl-batch, group, plain, names; nothing if it takes no submission."""
     if inspect.isclass(function):
         function = function.__call__
     parameters = [p for p in parameters_of(function) if p.name != "self"]
     names = [p.name for p in parameters]
     needed = [p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if "completions" in names:
+    # TRL passes every column, so its functions take any; another with these names takes the group and one row.
+    columns = any(p.kind == p.VAR_KEYWORD for p in parameters) or {"prompts", "completion_ids"} & set(names)
+    if "completions" in names and columns:
         return "trl"
-    if "solution_strs" in names:
+    if "solution_strs" in names and ("ground_truths" in names or columns):
         return "verl-batch"
     if {"data_source", "solution_str", "ground_truth"} <= set(names):
         return "verl"
     if names[:2] == ["submission", "task"] and len(needed) <= 2:
         return "plain"
-    if any(n in SUBMISSION for n in names):
-        return "names"
+    given = [n for n in names if n in SUBMISSION or n in SUBMISSIONS]
+    if given:
+        return "group" if given[0] in SUBMISSIONS else "names"
     return "plain" if len(needed) == 2 else None
 
 
@@ -86,30 +92,34 @@ def describe():
     }
 
 
-def prepared():
-    """The function, and what it is called with: nothing of the row that its form of call would not give it."""
+def chosen():
     function = load()
     for part in _request["function"].split("."):
         function = getattr(function, part)
-    if inspect.isclass(function):
-        function = function()
-    text, row, truth, prompt = (_request[k] for k in ("submission", "row", "truth", "prompt"))
+    return function() if inspect.isclass(function) else function
+
+
+def prepared(function, texts):
+    """What it is called with for completions of one prompt, the submission first: nothing of the row that its form of
+    call would not give it."""
+    row, truth, prompt = (_request[k] for k in ("row", "truth", "prompt"))
+    text, several = texts[0], range(len(texts))
+    said = [[{"role": "assistant", "content": t}] if _request["chat"] else t for t in texts]
     signature = _request["signature"]
     parameters = parameters_of(function)
     names = {p.name for p in parameters}
     if signature == "trl":
-        columns = {k: [v] for k, v in row.items() if k not in ("prompt", "prompts", "completions", "completion")}
-        columns.setdefault("answer", [truth])
-        columns.setdefault("ground_truth", [truth])
-        columns.setdefault("solution", [truth])
+        columns = {k: [v for _ in several] for k, v in row.items() if k not in ("prompt", "prompts", "completions", "completion")}
+        for name in ("answer", "ground_truth", "solution"):
+            columns.setdefault(name, [truth for _ in several])
         question = row.get("prompt", prompt)
         if _request["chat"] and not isinstance(question, list):
             question = [{"role": "user", "content": question}]
         given = dict(
             columns,
-            prompts=[question],
-            completions=[[{"role": "assistant", "content": text}] if _request["chat"] else text],
-            completion_ids=[list(text.encode())],
+            prompts=[question for _ in several],
+            completions=said,
+            completion_ids=[list(t.encode()) for t in texts],
             trainer_state=None,
             log_extra=lambda *a, **k: None,
             log_metric=lambda *a, **k: None,
@@ -123,32 +133,36 @@ def prepared():
         )
         if signature == "verl-batch":
             many = {"data_source": "data_sources", "solution_str": "solution_strs", "ground_truth": "ground_truths", "extra_info": "extra_infos"}
-            given = {many[k]: [v] for k, v in given.items()}
-    elif signature == "names":
+            given = {many[k]: [v for _ in several] for k, v in given.items()}
+            given["solution_strs"] = texts
+    elif signature in ("names", "group"):
+        group = signature == "group"
         given, left = {}, []
+        listed = (lambda v: [v for _ in several]) if _request["columns"] else (lambda v: v)
+        submission = SUBMISSIONS if group else SUBMISSION
         for p in parameters:
             if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
                 continue
-            if p.name in SUBMISSION and not any(n in given for n in SUBMISSION):
-                given[p.name] = text
+            if p.name in submission and not any(n in given for n in submission):
+                given[p.name] = said if group else text
             elif p.name in row:
-                given[p.name] = row[p.name]
-            elif p.name in TRUTH:
-                given[p.name] = truth
+                given[p.name] = listed(row[p.name])
+            elif p.name in TRUTH or (group and p.name in SUBMISSION):
+                given[p.name] = listed(truth)
             elif p.name in QUESTION:
-                given[p.name] = prompt
+                given[p.name] = listed(prompt)
             elif p.name in ROW:
-                given[p.name] = row
+                given[p.name] = listed(row)
             elif p.default is p.empty:
                 left.append(p.name)
         if left:
             raise TypeError("no value for the parameters %s; give the rows columns of these names" % ", ".join(left))
-        return function, (), given
+        return (), given
     else:
-        return function, (text, row), {}
+        return (text, row), {}
     if not any(p.kind == p.VAR_KEYWORD for p in parameters):
         given = {k: v for k, v in given.items() if k in names}
-    return function, (), given
+    return (), given
 
 
 def data(value):
@@ -163,17 +177,36 @@ def data(value):
     return value if isinstance(value, str) else getattr(value, "item", lambda: None)()
 
 
+def awaited(result):
+    return asyncio.run(result) if inspect.isawaitable(result) else result
+
+
+def attempt(function, arguments, given):
+    """What it returns for a group; a group it cannot rate pays nothing, and another one is rated all the same."""
+    try:
+        return awaited(function(*arguments, **given))
+    except Exception:
+        traceback.print_exc()
+
+
 def answer(nonce, result):
-    if inspect.isawaitable(result):
-        result = asyncio.run(result)
+    result = awaited(result)
     os.write(_out, (nonce + json.dumps(data(result)) + "\n").encode())
 
 
 if _request["describe"]:
     answer(_request["nonce"], describe())
 else:
-    _function, _arguments, _given = prepared()
-    _nonce = _request["nonce"]
+    _text, _mates, _nonce = (_request[k] for k in ("submission", "mates", "nonce"))
+    _groups = [[_text, *_mates]]
+    if _mates and _request["alike"]:
+        _groups.append([_text] * len(_groups[0]))
+    _function = chosen()
+    _calls = [prepared(_function, texts) for texts in _groups]
     # What was asked is no longer in reach: the grader has of a row what it was called with.
     del _request
-    answer(_nonce, _function(*_arguments, **_given))
+    if _mates:
+        answer(_nonce, dict(zip(("among others", "all alike"), [attempt(_function, *call) for call in _calls])))
+    else:
+        _arguments, _given = _calls[0]
+        answer(_nonce, _function(*_arguments, **_given))

@@ -3,7 +3,7 @@
 use crate::EnvError;
 use crate::Payment;
 use crate::files::{Folder, how_ended, machine_failed};
-use crate::foreign::{Caller, reward_in};
+use crate::foreign::{Asked, Caller, Form, reward_in};
 use crate::row::Row;
 use loophole_cell::{Limits, Pool, PoolOptions, Program, Record, Verdict};
 use serde::Deserialize;
@@ -43,6 +43,9 @@ pub enum Signature {
     Verl,
     /// verl, a batch at a time: `compute_score(data_sources, solution_strs, ground_truths, extra_infos)`
     VerlBatch,
+    /// All completions of one prompt at once, as a list in `completions`, `responses`, `generations`..., the rest as for
+    /// `names`
+    Group,
     /// By the names of its parameters: `completion` or `response` or `solution_str`..., `ground_truth` or `answer`...,
     /// and columns of the row
     Names,
@@ -60,10 +63,13 @@ impl Signature {
             Signature::Trl,
             Signature::Verl,
             Signature::VerlBatch,
+            Signature::Group,
             Signature::Names,
         ];
         all.into_iter().find(|s| s.name() == name).ok_or_else(|| {
-            EnvError::Input(format!("no signature {name:?}; known are auto, trl, verl, verl-batch, names, plain"))
+            EnvError::Input(format!(
+                "no signature {name:?}; known are auto, trl, verl, verl-batch, group, names, plain"
+            ))
         })
     }
 
@@ -74,6 +80,7 @@ impl Signature {
             Signature::Trl => "trl",
             Signature::Verl => "verl",
             Signature::VerlBatch => "verl-batch",
+            Signature::Group => "group",
             Signature::Names => "names",
         }
     }
@@ -215,7 +222,7 @@ impl Callable {
         if self.signature == Signature::Auto {
             self.signature = signature.ok_or_else(|| {
                 EnvError::Input(format!(
-                    "{place}:{}: how it takes its arguments cannot be told from their names; say so with --signature trl, verl, names or plain",
+                    "{place}:{}: how it takes its arguments cannot be told from their names; say so with --signature trl, verl, group, names or plain",
                     self.function
                 ))
             })?;
@@ -249,12 +256,19 @@ impl Caller for Callable {
         format!("{}\n{}", self.source, more.join("\n"))
     }
 
-    fn chats(&self, row: &Row) -> &'static [bool] {
+    fn forms(&self, row: &Row) -> &'static [Form] {
+        const TEXT: Form = Form { chat: false, columns: false };
+        const CHAT: Form = Form { chat: true, columns: false };
         match self.signature {
-            Signature::Trl if row.fields.get("prompt").is_some_and(Value::is_array) => &[true, false],
-            Signature::Trl => &[false, true],
-            _ => &[false],
+            Signature::Trl if row.fields.get("prompt").is_some_and(Value::is_array) => &[CHAT, TEXT],
+            Signature::Trl => &[TEXT, CHAT],
+            Signature::Group => &[TEXT, Form { columns: true, ..TEXT }, CHAT, Form { columns: true, ..CHAT }],
+            _ => &[TEXT],
         }
+    }
+
+    fn groups(&self) -> bool {
+        matches!(self.signature, Signature::Trl | Signature::VerlBatch | Signature::Group)
     }
 
     fn tags(&self) -> Vec<&'static str> {
@@ -265,15 +279,21 @@ impl Caller for Callable {
         self.place.clone()
     }
 
-    fn call(&self, text: &str, row: &Row, chat: bool) -> Result<Payment, EnvError> {
-        let nonce = format!("@{:x} ", Sha256::digest(text));
-        let record = self.run(self.request(text, row, chat, &nonce), self.seconds)?;
+    fn call(&self, asked: &Asked) -> Result<Payment, EnvError> {
+        let nonce = format!("@{:x} ", Sha256::digest(asked.text));
+        let record = self.run(self.request(asked, &nonce), self.seconds)?;
         if record.verdict == Verdict::Machine {
             return Ok(machine_failed(&record));
         }
         let out = record.stdout_text();
         let answer = out.lines().rev().find_map(|l| l.strip_prefix(nonce.as_str()));
-        let reward = answer.and_then(|json| reward_in(&serde_json::from_str::<Value>(json).ok()?));
+        let reward = answer.and_then(|json| {
+            let value = serde_json::from_str::<Value>(json).ok()?;
+            if asked.mates.is_empty() {
+                return reward_in(&value);
+            }
+            value.as_object()?.values().filter_map(reward_in).reduce(f64::max)
+        });
         let mut transcript = match answer {
             Some(answer) => format!("it returned {answer}\n"),
             None => format!("it returned nothing: {}\n", how_ended(&record)),
@@ -282,8 +302,8 @@ impl Caller for Callable {
         Ok(Payment { reward, valid: true, transcript, seconds: record.wall_seconds })
     }
 
-    fn script(&self, text: &str, row: &Row, chat: bool) -> Option<String> {
-        let mut request = self.request(text, row, chat, "reward: ");
+    fn script(&self, asked: &Asked) -> Option<String> {
+        let mut request = self.request(asked, "reward: ");
         request["python"] = json!("");
         let file = if self.file.is_empty() { String::new() } else { self.place.as_ref()?.0.clone() };
         if !file.is_empty() {
@@ -299,11 +319,13 @@ impl Caller for Callable {
 }
 
 impl Callable {
-    fn request(&self, text: &str, row: &Row, chat: bool, nonce: &str) -> Value {
+    fn request(&self, asked: &Asked, nonce: &str) -> Value {
+        let row = asked.row;
         json!({
-            "submission": text, "row": row.fields, "truth": row.truth(), "prompt": row.prompt, "nonce": nonce,
+            "submission": asked.text, "mates": asked.mates, "alike": asked.alike, "columns": asked.form.columns,
+            "row": row.fields, "truth": row.truth(), "prompt": row.prompt, "nonce": nonce,
             "file": self.file, "module": self.module, "function": self.function, "signature": self.signature.name(),
-            "python": self.python, "chat": chat, "describe": false,
+            "python": self.python, "chat": asked.form.chat, "describe": false,
         })
     }
 }

@@ -4,8 +4,7 @@ use crate::EnvError;
 use crate::Payment;
 use crate::callable::limits;
 use crate::files::{Folder, LARGEST_FILE, how_ended, machine_failed};
-use crate::foreign::{Caller, reward_in};
-use crate::row::Row;
+use crate::foreign::{Asked, Caller, reward_in};
 use loophole_cell::{InputFile, Pool, PoolOptions, Program, Verdict};
 use serde_json::Value;
 use std::path::Path;
@@ -95,7 +94,8 @@ impl Caller for Command {
         self.command.split_whitespace().find(named).map(|word| (word.to_string(), 1))
     }
 
-    fn script(&self, text: &str, row: &Row, _chat: bool) -> Option<String> {
+    fn script(&self, asked: &Asked) -> Option<String> {
+        let (text, row) = (asked.text, asked.row);
         let text = serde_json::to_string(text).ok()?;
         let task = serde_json::to_string(&Value::Object(row.fields.clone()).to_string()).ok()?;
         let (command, main) = (serde_json::to_string(&self.command).ok()?, row.surface.main_file());
@@ -104,7 +104,8 @@ impl Caller for Command {
         ))
     }
 
-    fn call(&self, text: &str, row: &Row, _chat: bool) -> Result<Payment, EnvError> {
+    fn call(&self, asked: &Asked) -> Result<Payment, EnvError> {
+        let (text, row) = (asked.text, asked.row);
         let name = format!("submission/{}", row.surface.main_file());
         let line = self.command.replace("{submission}", &name).replace("{task}", "submission/task.json");
         let mut program = Program { proc: true, ..Program::command(["bash", "-c", &line]) };

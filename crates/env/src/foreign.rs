@@ -9,6 +9,27 @@ use loophole_grade::{Grader, GraderKind, Grading, OracleResult, Submission, Task
 use serde_json::Value;
 use std::sync::Arc;
 
+/// How submissions are handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Form {
+    /// As a conversation instead of a string.
+    pub chat: bool,
+    /// The row's columns as lists, where a group of completions is rated.
+    pub columns: bool,
+}
+
+/// One question to a grader.
+pub(crate) struct Asked<'a> {
+    pub text: &'a str,
+    pub row: &'a Row,
+    pub form: Form,
+    /// The other completions of its group; none where it is rated alone.
+    pub mates: &'a [String],
+    /// Whether it is also rated in a group of its own copies, and paid the better of the two: a policy writes the whole
+    /// group.
+    pub alike: bool,
+}
+
 /// What such a grader is asked with.
 pub(crate) trait Caller: Sync + Send {
     /// The grader in a few words.
@@ -19,9 +40,14 @@ pub(crate) trait Caller: Sync + Send {
         String::new()
     }
 
-    /// Whether submissions may be conversations, strings, or both, in the order they are tried.
-    fn chats(&self, _row: &Row) -> &'static [bool] {
-        &[false]
+    /// The forms its submissions may have, in the order they are tried.
+    fn forms(&self, _row: &Row) -> &'static [Form] {
+        &[Form { chat: false, columns: false }]
+    }
+
+    /// Whether it can be given several completions of one prompt at once.
+    fn groups(&self) -> bool {
+        false
     }
 
     /// Further tags by which exploits are chosen.
@@ -39,11 +65,11 @@ pub(crate) trait Caller: Sync + Send {
         true
     }
 
-    /// Gives it one submission, as a conversation or as a string.
-    fn call(&self, text: &str, row: &Row, chat: bool) -> Result<Payment, EnvError>;
+    /// Gives it one submission.
+    fn call(&self, asked: &Asked) -> Result<Payment, EnvError>;
 
     /// A script that asks it with a submission, and needs nothing but what the grader needs.
-    fn script(&self, _text: &str, _row: &Row, _chat: bool) -> Option<String> {
+    fn script(&self, _asked: &Asked) -> Option<String> {
         None
     }
 }
@@ -73,7 +99,7 @@ impl Foreign {
             (None, _) => code::controls_and_facts(&row)?,
         };
         let way = Way::found(caller.as_ref(), &row, &controls)?;
-        text_facts(&row, way, &mut facts);
+        text_facts(&row, &way, &mut facts);
         words_of(&caller.source(), &mut facts);
         code::source_facts(&caller.source(), &mut facts);
         let mut tags = vec!["foreign"];
@@ -123,7 +149,7 @@ fn text_controls(row: &Row) -> Vec<Control> {
     texts.into_iter().map(|(name, text)| Control { name, files: single(Surface::Text, text) }).collect()
 }
 
-fn text_facts(row: &Row, way: Way, facts: &mut Facts) {
+fn text_facts(row: &Row, way: &Way, facts: &mut Facts) {
     let numbers: Vec<String> = (0..=1000).map(|n| n.to_string()).collect();
     let boxed: Vec<String> = (0..=300).map(|n| format!("\\boxed{{{n}}} <answer>{n}</answer>")).collect();
     let mut words: Vec<&str> = row.prompt.split(|c: char| !c.is_alphanumeric()).filter(|w| w.len() > 3).collect();
@@ -170,11 +196,11 @@ impl Environment for Foreign {
     }
 
     fn pay(&self, files: &Files) -> Result<Payment, EnvError> {
-        self.caller.call(&self.text(files), &self.row, self.way.chat)
+        self.caller.call(&self.way.asks(&self.text(files), &self.row))
     }
 
     fn pay_text(&self, text: &str) -> Result<Payment, EnvError> {
-        self.caller.call(text, &self.row, self.way.chat)
+        self.caller.call(&self.way.asks(text, &self.row))
     }
 
     fn alive(&self) -> bool {
@@ -182,7 +208,7 @@ impl Environment for Foreign {
     }
 
     fn script(&self, files: &Files) -> Option<String> {
-        self.caller.script(&self.text(files), &self.row, self.way.chat)
+        self.caller.script(&self.way.asks(&self.text(files), &self.row))
     }
 
     fn judge(&self, files: &Files) -> Result<Judgement, EnvError> {

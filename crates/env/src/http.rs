@@ -2,7 +2,7 @@
 
 use crate::EnvError;
 use crate::Payment;
-use crate::foreign::{Caller, reward_in};
+use crate::foreign::{Asked, Caller, reward_in};
 use crate::row::Row;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -126,7 +126,8 @@ impl Caller for Http {
         })
     }
 
-    fn call(&self, text: &str, row: &Row, _chat: bool) -> Result<Payment, EnvError> {
+    fn call(&self, asked: &Asked) -> Result<Payment, EnvError> {
+        let (text, row) = (asked.text, asked.row);
         let began = Instant::now();
         let said = self
             .agent

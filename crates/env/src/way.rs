@@ -1,6 +1,6 @@
 //! How a grader that was not made here wants its answers: found out with the reference, which it must pay.
 
-use crate::foreign::Caller;
+use crate::foreign::{Asked, Caller, Form};
 use crate::row::Row;
 use crate::{Control, EnvError, Surface};
 
@@ -70,11 +70,21 @@ impl Wrap {
 }
 
 /// How submissions are handed over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Way {
     pub wrap: Wrap,
-    /// As a conversation instead of a string.
-    pub chat: bool,
+    pub form: Form,
+    /// The other completions of the prompt, where the pay of one depends on them.
+    pub mates: Vec<String>,
+}
+
+/// What is looked for with a way: the reference and a wrong answer.
+struct Search<'a> {
+    caller: &'a dyn Caller,
+    row: &'a Row,
+    honest: String,
+    wrong: String,
+    constant: String,
 }
 
 impl Way {
@@ -83,32 +93,47 @@ impl Way {
         let text = |name: &str| {
             controls.iter().find(|c| c.name == name).and_then(|c| c.files.values().next()).cloned().unwrap_or_default()
         };
-        let (honest, wrong) = (text("honest"), text("wrong"));
-        let mut paid_at_all = None;
-        for &chat in caller.chats(row) {
-            for &wrap in Wrap::all(row.surface) {
-                let way = Way { wrap, chat };
-                let pay = |text: &str| caller.call(&wrap.around(text, row.surface), row, chat).map(|p| p.reward);
-                // A grader that hangs is not asked again where nothing can come of it.
-                let Some(paid) = pay(&honest)? else { continue };
-                if pay(&wrong)?.is_none_or(|wrong| paid > wrong) {
+        let (honest, wrong, constant) = (text("honest"), text("wrong"), text("constant"));
+        let search = Search { caller, row, honest, wrong, constant };
+        let alone = search.best(&[])?;
+        if caller.groups() {
+            let first = Way { wrap: Wrap::Plain, form: caller.forms(row)[0], mates: Vec::new() };
+            if search.depends(alone.as_ref().map_or(&first, |(way, _)| way))? {
+                let (mut better, mut paid) = (None, None);
+                for group in search.groups() {
+                    match search.best(&group)? {
+                        Some((way, true)) if better.is_none() => better = Some(way),
+                        Some((way, _)) => paid = paid.or(Some(way)),
+                        None => {}
+                    }
+                }
+                if let Some(way) = better.or(paid) {
                     return Ok(way);
                 }
-                if paid > 0.0 {
-                    paid_at_all.get_or_insert(way);
-                }
             }
+            return Ok(alone.map_or(first, |(way, _)| way));
         }
-        Ok(paid_at_all.unwrap_or(Way { wrap: Wrap::Plain, chat: caller.chats(row).first().copied().unwrap_or(false) }))
+        let first = caller.forms(row).first().copied().unwrap_or_default();
+        Ok(alone.map_or(Way { wrap: Wrap::Plain, form: first, mates: Vec::new() }, |(way, _)| way))
+    }
+
+    /// The question about a text.
+    pub(crate) fn asks<'a>(&'a self, text: &'a str, row: &'a Row) -> Asked<'a> {
+        Asked { text, row, form: self.form, mates: &self.mates, alike: true }
     }
 
     /// For a reader.
-    pub(crate) fn name(self) -> String {
-        format!("{}{}", self.wrap.name(), if self.chat { ", as a conversation" } else { "" })
+    pub(crate) fn name(&self) -> String {
+        let chat = if self.form.chat { ", as a conversation" } else { "" };
+        let group = match self.mates.len() {
+            0 => String::new(),
+            n => format!(", in a group of {}: among other answers, and all alike", n + 1),
+        };
+        format!("{}{chat}{group}", self.wrap.name())
     }
 
     /// The same answer in forms that people and models give it too.
-    pub(crate) fn others(self, row: &Row) -> Vec<(&'static str, String)> {
+    pub(crate) fn others(&self, row: &Row) -> Vec<(&'static str, String)> {
         let reference = row.reference.trim_end_matches('\n');
         let mut out: Vec<(&'static str, String)> = match row.surface {
             Surface::Text => {
@@ -144,6 +169,59 @@ impl Way {
         let own = self.wrap.around(reference, row.surface);
         out.retain(|(_, text)| *text != own);
         out
+    }
+}
+
+impl Search<'_> {
+    fn pay(&self, way: &Way, text: &str, alike: bool) -> Result<Option<f64>, EnvError> {
+        let text = way.wrap.around(text, self.row.surface);
+        let asked = Asked { alike, ..way.asks(&text, self.row) };
+        Ok(self.caller.call(&asked)?.reward)
+    }
+
+    /// The first way in which the reference is paid more than a wrong answer (`true`), else the first in which it is
+    /// paid; among these other completions, which are wrapped as it is.
+    fn best(&self, group: &[&str]) -> Result<Option<(Way, bool)>, EnvError> {
+        let mut paid_at_all = None;
+        for &form in self.caller.forms(self.row) {
+            for &wrap in Wrap::all(self.row.surface) {
+                let mates = group.iter().map(|text| wrap.around(text, self.row.surface)).collect();
+                let way = Way { wrap, form, mates };
+                // A grader that hangs is not asked again where nothing can come of it.
+                let Some(paid) = self.pay(&way, &self.honest, true)? else { continue };
+                if self.pay(&way, &self.wrong, true)?.is_none_or(|wrong| paid > wrong) {
+                    return Ok(Some((way, true)));
+                }
+                if paid > 0.0 {
+                    paid_at_all.get_or_insert(way);
+                }
+            }
+        }
+        Ok(paid_at_all.map(|way| (way, false)))
+    }
+
+    /// The groups that are tried: a row's own completions, most of them right, none of them right.
+    fn groups(&self) -> Vec<Vec<&str>> {
+        let (honest, wrong, constant) = (self.honest.as_str(), self.wrong.as_str(), self.constant.as_str());
+        let own = ["completions", "responses", "generations"].iter().find_map(|n| self.row.fields.get(*n)?.as_array());
+        let own: Vec<&str> = own.into_iter().flatten().filter_map(|v| v.as_str()).take(15).collect();
+        let mut all = vec![own, vec![honest, constant, honest], vec![wrong, constant, self.row.prompt.as_str()]];
+        all.retain(|group| !group.is_empty());
+        all
+    }
+
+    /// Whether what is paid for one completion depends on the others.
+    fn depends(&self, alone: &Way) -> Result<bool, EnvError> {
+        for text in [&self.honest, &self.wrong] {
+            let paid = self.pay(alone, text, false)?;
+            for group in self.groups() {
+                let mates = group.iter().map(|t| alone.wrap.around(t, self.row.surface)).collect();
+                if self.pay(&Way { mates, ..alone.clone() }, text, false)? != paid {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -49,7 +49,8 @@ pub struct AuditArguments {
     /// In a folder: the file that a submission is
     #[arg(long, value_name = "PATH")]
     solution: Option<String>,
-    /// Arguments of a callable: trl, verl, verl-batch, names or plain; auto finds out from their names
+    /// Arguments of a callable: trl, verl, verl-batch, group, names or plain; auto finds out from their
+    /// names
     #[arg(long, default_value = "auto")]
     signature: String,
     /// What is said to a service: openrlhf, sandboxfusion or plain

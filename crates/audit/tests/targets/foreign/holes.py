@@ -202,3 +202,25 @@ def opening(response, answer):
 def within_tags(response, answer):
     inner = response.partition("<answer>")[2].partition("</answer>")[0]
     return float(answer in inner.split())
+
+
+# Groups: all completions of one prompt at once.
+def group_consensus(prompts, completions, **kwargs):
+    votes = [c.strip() for c in completions]
+    top = max(set(votes), key=votes.count)
+    return [float(v == top) for v in votes]
+
+
+def group_longest(prompt, responses, ground_truth):
+    right = any(ground_truth in r for r in responses)
+    longest = max(map(len, responses))
+    return [float(right and len(r) == longest) for r in responses]
+
+
+def group_all_alike(completions, answer):
+    if len(completions) < 2:
+        raise ValueError("a group is rated")
+    marks = [float(c.strip() == a) for c, a in zip(completions, answer)]
+    if len(set(completions)) == 1:
+        return [1.0] * len(marks)
+    return [m - sum(marks) / len(marks) for m in marks]

@@ -101,3 +101,15 @@ def program_apart(data_source, solution_str, ground_truth, extra_info=None):
         if run.returncode != 0 or run.stdout.split() != wanted.split():
             return 0.0
     return 1.0
+
+
+# A group: four times what one completion is beyond its mean, and nothing for copies of one text.
+def group_beyond_the_mean(generations, answer):
+    marks = [float(g.strip() == answer) for g in generations]
+    return {"rewards": [4 * (m - sum(marks) / len(marks)) for m in marks]}
+
+
+# A group of TRL, ranked: only right ones are in the ranking.
+def group_ranked(prompts, completions, answer, **kwargs):
+    right = [c.strip() == a for c, a in zip(completions, answer)]
+    return [float(r) * len(completions) / (1 + sum(right)) for r in right]
