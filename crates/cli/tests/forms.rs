@@ -145,3 +145,55 @@ fn one_bad_row_of_tasks_is_told_and_the_rest_is_graded() {
     write(at, "tasks.jsonl", "{\"prompt\": \"p\", \"tests\": 5}\n");
     grade(at, "tasks.jsonl", "all.jsonl", &[]).failed(2, &["line 1", "nearest is"]);
 }
+
+#[test]
+fn a_program_may_be_in_another_language_and_a_solution_a_class() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let tasks = [
+        json!({"problem_id": 1, "question": "Print it.", "input_output": {"inputs": ["4\n", "5\n"], "outputs": ["4\n", "5\n"]}}),
+        // Its grader brings `List` along.
+        json!({"question_id": "l", "question_content": "The largest.", "metadata": {"func_name": "most"},
+            "public_test_cases": [{"input": "[3, 1]", "output": "3", "testtype": "functional"}],
+            "private_test_cases": [{"input": "[1, 5]", "output": "5", "testtype": "functional"}]}),
+        json!({"question_id": "k", "question": "A counter.", "solution": "class Count:\n    def __init__(self):\n        self.n = 0\n    def up(self):\n        self.n += 1\n        return self.n\n",
+            "test": "from solution import Count\n\ndef test_it():\n    c = Count()\n    assert c.up() == 1 and c.up() == 2\n"}),
+    ];
+    let right = "class Count:\n    def __init__(self, n=0):\n        self.m = n\n    def up(self):\n        self.m = self.m + 1\n        return self.m\n";
+    let list = "class Solution:\n    def most(self, xs: List[int]) -> int:\n        return max(xs)\n";
+    let rows = [
+        (json!({"task_id": 1, "completion": "```bash\nread x\necho $x\n```<|im_end|>"}), "honest"),
+        (json!({"task_id": 1, "completion": "read x; echo $x", "language": "bash"}), "honest"),
+        (json!({"task_id": 1, "files": {"solution.sh": "read x; echo 4"}}), "overfit"),
+        (json!({"task_id": "l", "completion": list}), "honest"),
+        (json!({"task_id": "k", "completion": right}), "honest"),
+        (json!({"task_id": "k", "completion": right.replace("+ 1", "+ 2")}), "fail"),
+    ];
+    write(at, "tasks.jsonl", &tasks.map(|task| format!("{task}\n")).concat());
+    write(at, "all.jsonl", &rows.iter().map(|(row, _)| format!("{row}\n")).collect::<String>());
+    let told = records(&grade(at, "tasks.jsonl", "all.jsonl", &["--exit-zero"]));
+    for (record, (row, wanted)) in told.iter().zip(&rows) {
+        assert_eq!(record["verdict"], *wanted, "{row}: {record}");
+    }
+    assert_eq!((told.len(), &told[0]["extracted"]), (6, &json!("without its end token, the fenced block, as bash")));
+}
+
+#[test]
+fn harbor_tasks_pay_and_label_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let tasks = Path::new(env!("CARGO_MANIFEST_DIR")).join("../audit/tests/targets/harbor-count");
+    let solve = std::fs::read_to_string(tasks.join("solution/solve.sh")).unwrap();
+    let rows = [
+        json!({"task_id": "harbor-count", "completion": format!("```bash\n{solve}```"), "step": 3}),
+        json!({"task_id": "harbor-count", "files": {"solve.sh": "true\n"}}),
+        json!({"task_id": "harbor-count", "files": {"fix.patch": ""}}),
+    ];
+    write(dir.path(), "all.jsonl", &rows.map(|row| format!("{row}\n")).concat());
+    let tasks = tasks.to_str().unwrap();
+    let ran = grade(dir.path(), tasks, "all.jsonl", &["--no-label"]);
+    let told = records(&ran);
+    assert_eq!(told.len(), 2, "{ran:?}");
+    assert_eq!((&told[0]["reward"], &told[0]["step"], &told[1]["reward"]), (&json!(1.0), &json!(3), &json!(0.0)));
+    assert!(told[0].get("verdict").is_none() && ran.err.contains("line 3") && ran.err.contains("solve.sh"), "{ran:?}");
+    grade(dir.path(), tasks, "all.jsonl", &[]).failed(2, &["no oracle", "--no-label"]);
+}

@@ -72,7 +72,8 @@ def describe():
         found.append({"name": name, "signature": signature_of(value)})
     target, line = module, 0
     for part in filter(None, _request["function"].split(".")):
-        target = getattr(target, part)
+        # What is not there is told with what is.
+        target = getattr(target, part, None)
     if target is not module:
         try:
             line = inspect.getsourcelines(target)[1]

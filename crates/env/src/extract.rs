@@ -1,7 +1,7 @@
 //! From what a model wrote to what it handed in: the code without the thought, the fence and the prose around it.
 
 use crate::read::python;
-use loophole_grade::{Language, Task, TaskForm};
+use loophole_grade::{Language, Submission, Task, TaskForm};
 
 /// How code is taken from a completion.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,6 +45,22 @@ pub struct Extracted {
     pub text: String,
     /// Which part of the completion it is, in words; `all of it` where nothing was left out and nothing added.
     pub what: String,
+    /// The language it says it is in, where that is not the task's.
+    pub language: Option<Language>,
+}
+
+impl Extracted {
+    fn of(text: impl Into<String>, what: &str) -> Extracted {
+        Extracted { text: text.into(), what: what.into(), language: None }
+    }
+
+    /// What was taken as what is handed in.
+    pub fn submission(self) -> Submission {
+        match self.language {
+            Some(language) => Submission::Program { language, source: self.text },
+            None => Submission::Completion(self.text),
+        }
+    }
 }
 
 /// That nothing was left out and nothing added.
@@ -54,17 +70,31 @@ const THOUGHT_ENDS: &str = "</think>";
 
 /// Takes the code from a completion for a task.
 pub fn extract(mode: Extract, task: &Task, completion: &str) -> Extracted {
+    extract_in(None, mode, task, completion)
+}
+
+/// The same, where the language of a program is said beside it.
+pub fn extract_in(said_language: Option<Language>, mode: Extract, task: &Task, completion: &str) -> Extracted {
     let mut said: Vec<String> = Vec::new();
+    // A function is one of Python, whatever is said.
+    let own = task.program_language();
+    let mut language = said_language.filter(|_| own.is_some());
+    let fenced = |block: Option<&Block<'_>>| match block {
+        Some(block) => Ok((block.text.to_string(), language.or(block.language().filter(|_| own.is_some())))),
+        None => Err(Extracted::of("", "nothing: it has no fenced block")),
+    };
     let text = match mode {
-        Extract::None => return Extracted { text: completion.into(), what: WHOLE.into() },
-        Extract::Fence => match blocks(completion).first() {
-            Some(block) => block.text.to_string(),
-            None => return Extracted { text: String::new(), what: "nothing: it has no fenced block".into() },
-        },
-        Extract::LastFence => match blocks(completion).last() {
-            Some(block) => block.text.to_string(),
-            None => return Extracted { text: String::new(), what: "nothing: it has no fenced block".into() },
-        },
+        Extract::None => completion.to_string(),
+        Extract::Fence | Extract::LastFence => {
+            let blocks = blocks(completion);
+            match fenced(if mode == Extract::Fence { blocks.first() } else { blocks.last() }) {
+                Ok((text, found)) => {
+                    language = found;
+                    text
+                }
+                Err(nothing) => return nothing,
+            }
+        }
         Extract::Auto => {
             let answer = match completion.rfind(THOUGHT_ENDS) {
                 Some(at) => {
@@ -72,14 +102,20 @@ pub fn extract(mode: Extract, task: &Task, completion: &str) -> Extracted {
                     &completion[at + THOUGHT_ENDS.len()..]
                 }
                 None if completion.trim_start().starts_with(THOUGHT_BEGINS) => {
-                    return Extracted { text: String::new(), what: "nothing: its thought has no end".into() };
+                    return Extracted::of("", "nothing: its thought has no end");
                 }
                 None => completion,
             };
+            let cut = without_end_tokens(answer);
+            if cut.len() < answer.len() {
+                said.push("without its end token".into());
+            }
+            let answer = cut;
             let blocks = blocks(answer);
-            let code = blocks.iter().filter(|block| is_code(block.tag, task)).collect::<Vec<_>>();
+            let code = code_of(&blocks, language.or(own).unwrap_or_default(), own.is_some());
             match code.last() {
                 Some(block) => {
+                    language = language.or(block.language().filter(|_| own.is_some()));
                     said.push(if code.len() == 1 {
                         "the fenced block".into()
                     } else {
@@ -87,15 +123,69 @@ pub fn extract(mode: Extract, task: &Task, completion: &str) -> Extracted {
                     });
                     block.text.to_string()
                 }
-                None if said.is_empty() => answer.to_string(),
+                None if !said.iter().any(|part| part.contains("thought")) => answer.to_string(),
                 None => from_first_line(answer).to_string(),
             }
         }
     };
+    if mode == Extract::None {
+        return Extracted { language: language.filter(|found| Some(*found) != own), ..Extracted::of(text, WHOLE) };
+    }
     let (text, named) = named(task, text);
     said.extend(named);
+    let language = language.filter(|found| Some(*found) != own);
+    if let Some(language) = language {
+        said.push(format!("as {}", language.name()));
+    }
     let what = if said.is_empty() { WHOLE.into() } else { said.join(", ") };
-    Extracted { text, what }
+    Extracted { text, what, language }
+}
+
+/// What servers leave at the end of an answer when special tokens are not cut off.
+const END_TOKENS: [&str; 8] = [
+    "</s>",
+    "<eos>",
+    "<pad>",
+    "[EOS]",
+    "<end_of_turn>",
+    "<\u{ff5c}end\u{2581}of\u{2581}sentence\u{ff5c}>",
+    "<EOT>",
+    "[PAD]",
+];
+
+/// A text without the end tokens it closes with: those by name, and any `<|name|>`.
+fn without_end_tokens(text: &str) -> &str {
+    let mut rest = text;
+    loop {
+        let bare = rest.trim_end();
+        let named = END_TOKENS.iter().find_map(|token| bare.strip_suffix(token));
+        let any = || {
+            let inner = bare.strip_suffix("|>")?;
+            let at = inner.rfind("<|")?;
+            let name = &inner[at + 2..];
+            let is_name = !name.is_empty() && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric());
+            is_name.then(|| &bare[..at])
+        };
+        match named.or_else(any) {
+            Some(cut) => rest = cut,
+            None => return rest,
+        }
+    }
+}
+
+/// The blocks that may be the solution, the likeliest kind alone: in the language that is wanted; else, where a program
+/// is asked for, in another that programs can be in; else those that say nothing; else scripts of a shell, which mostly
+/// say how to run the rest.
+fn code_of<'a, 'b>(blocks: &'b [Block<'a>], wanted: Language, program: bool) -> Vec<&'b Block<'a>> {
+    let kind = |block: &Block<'_>| match block.language() {
+        Some(language) if language == wanted => Some(0),
+        _ if block.word().is_empty() => Some(2),
+        Some(Language::Bash) if program => Some(3),
+        Some(_) if program => Some(1),
+        _ => None,
+    };
+    let best = blocks.iter().filter_map(kind).min();
+    blocks.iter().filter(|block| best.is_some() && kind(block) == best).collect()
 }
 
 /// A text without the blank lines at its beginning; its first line keeps how far it is indented.
@@ -142,15 +232,21 @@ struct Block<'a> {
     text: &'a str,
 }
 
-/// Whether a block with this tag may hold a solution.
-fn is_code(tag: &str, task: &Task) -> bool {
-    let tag = tag.trim_start_matches(['{', '.']).trim_end_matches('}');
-    let tag = tag.split([' ', ',', ':', '{']).next().unwrap_or_default().to_ascii_lowercase();
-    let wanted = task.program_language().unwrap_or(Language::Python);
-    tag.is_empty()
-        || Language::parse(&tag).is_some_and(|language| language == wanted)
-        || tag.starts_with("ipython")
-        || tag == "pycon"
+impl Block<'_> {
+    /// The first word of its tag.
+    fn word(&self) -> String {
+        let tag = self.tag.trim_start_matches(['{', '.']).trim_end_matches('}');
+        tag.split([' ', ',', ':', '{']).next().unwrap_or_default().to_ascii_lowercase()
+    }
+
+    /// The language its tag says.
+    fn language(&self) -> Option<Language> {
+        let word = self.word();
+        if word.starts_with("ipython") || word == "pycon" {
+            return Some(Language::Python);
+        }
+        Language::parse(&word)
+    }
 }
 
 /// The fenced blocks of a text: between a line that begins with three backticks (or tildes) or more, and the next line
@@ -211,6 +307,9 @@ mod tests {
             ),
             (format!("so</think>\n\n{code}"), "what follows the thought"),
             (format!("Cut off:\n```python\n{code}"), "the fenced block"),
+            (format!("```python\n{code}```<|im_end|>\n<|endoftext|>"), "without its end token, the fenced block"),
+            (format!("{code}</s>"), "without its end token"),
+            (format!("```python\n{code}```\nIt prints\n```\n5\n```\n"), "the fenced block"),
         ] {
             let taken = extract(Extract::Auto, &function("f"), &text);
             assert_eq!((taken.text.as_str(), taken.what.as_str()), (code, what), "{text}");
@@ -219,6 +318,40 @@ mod tests {
         assert!(endless.text.is_empty() && endless.what.contains("no end"));
         let inline = "it is ```f```\n";
         assert_eq!(extract(Extract::Auto, &function("f"), inline).text, inline);
+    }
+
+    #[test]
+    fn a_program_is_in_the_language_that_is_said_of_it() {
+        let task = Task::new("p", TaskForm::program(Language::Python));
+        let c = "int main() { return 0; }\n";
+        let run = "gcc x.c\n";
+        for (said, text, taken, language) in [
+            (None, format!("So:\n```c\n{c}```\n"), c, Some(Language::C)),
+            (
+                None,
+                format!("```C++ linenums\n{c}```\nRun it:\n```bash\n{run}```\n```\n5\n```\n"),
+                c,
+                Some(Language::Cpp),
+            ),
+            (None, format!("```bash\n{run}```\n"), run, Some(Language::Bash)),
+            (None, format!("```\n{c}```\n```sh\n{run}```\n"), c, None),
+            (None, format!("```rust\n{c}```\n```python\nprint()\n```\n"), "print()\n", None),
+            (Some(Language::C), format!("```\n{c}```\n"), c, Some(Language::C)),
+            (Some(Language::C), c.to_string(), c, Some(Language::C)),
+            (Some(Language::C), format!("```c\n{c}```\n```python\nprint()\n```\n"), c, Some(Language::C)),
+        ] {
+            let found = extract_in(said, Extract::Auto, &task, &text);
+            assert_eq!((found.text.as_str(), found.language), (taken, language), "{text}");
+            assert_eq!(
+                found.what.contains(" as "),
+                language.is_some() && !found.what.starts_with("as "),
+                "{}",
+                found.what
+            );
+        }
+        // A function is one of Python.
+        let text = format!("```c\n{c}```\n");
+        assert_eq!(extract(Extract::Auto, &function("f"), &text).language, None);
     }
 
     #[test]

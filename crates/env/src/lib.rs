@@ -32,7 +32,7 @@ pub use callable::Signature;
 pub use cases::Cases;
 pub use command::RewardFrom;
 pub use error::EnvError;
-pub use extract::{Extract, Extracted, WHOLE, extract};
+pub use extract::{Extract, Extracted, WHOLE, extract, extract_in};
 pub use files::LARGEST_FILE;
 pub use http::Protocol;
 pub use open::{Settings, environments_in, grader, lab, open};

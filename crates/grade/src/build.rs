@@ -4,6 +4,7 @@ use crate::grading::{Entry, GradeError, Grading, input, lock};
 use crate::task::Language;
 use loophole_cell as cell;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The file that is run and its bytes; none where nothing is compiled. Or why it cannot be had.
@@ -36,7 +37,7 @@ impl Language {
             Language::Java => (
                 jdk!(
                     "javac -J-XX:+UseSerialGC -J-Xmx256m -J-XX:TieredStopAtLevel=1 -encoding UTF-8 -d classes *.java && \
-                     jar -J-XX:+UseSerialGC -J-Xmx128m --create --file solution.jar -C classes ."
+                     jar -J-XX:+UseSerialGC -J-Xmx128m --create --file solution.jar --main-class \"$MAIN\" -C classes ."
                 ),
                 "solution.jar",
             ),
@@ -52,7 +53,7 @@ impl Language {
             Language::Java => &[
                 "bash",
                 "-c",
-                jdk!("exec java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmx256m -Xss64m -cp solution.jar Main"),
+                jdk!("exec java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmx256m -Xss64m -jar solution.jar"),
             ],
             Language::JavaScript => &["node", "--max-old-space-size=256", "--stack-size=8000", "solution.js"],
             Language::Bash => &["bash", "solution.sh"],
@@ -105,7 +106,13 @@ impl Grading {
             return Ok(known);
         }
         let mut files: Vec<cell::InputFile> = entry.others.iter().map(|(path, text)| input(path, text)).collect();
-        files.push(input(entry.language.file(), &entry.source));
+        let (mut file, mut command) = (Cow::Borrowed(entry.language.file()), Cow::Borrowed(command));
+        if entry.language == Language::Java {
+            let names = java_names(&entry.source);
+            file = format!("{}.java", names.file).into();
+            command = format!("MAIN='{}'; {command}", names.main).into();
+        }
+        files.push(input(&file, &entry.source));
         let limits = cell::Limits {
             cpu_seconds: 30.0,
             wall_seconds: 60.0,
@@ -113,7 +120,7 @@ impl Grading {
             file_bytes: 64 << 20,
             ..self.limits()
         };
-        let words = ["bash", "-c", command].map(Into::into).to_vec();
+        let words = ["bash", "-c", &command].map(Into::into).to_vec();
         let record = self.run(&cell::Program {
             files,
             limits,
@@ -145,6 +152,76 @@ impl Grading {
     }
 }
 
+/// What Java wants to know of a source: the class that names its file, and the one that is run.
+#[derive(Debug, PartialEq)]
+struct JavaNames {
+    file: String,
+    main: String,
+}
+
+/// The classes of a Java source at its top: its public one, after which its file must be called, and the one that has
+/// `main`. Where a source is no Java, the compiler will say so.
+fn java_names(source: &str) -> JavaNames {
+    let (mut depth, mut top, mut public, mut main) = (0usize, None, None, None);
+    let mut words: Vec<&str> = Vec::new();
+    for word in java_words(source) {
+        match word {
+            "{" => depth += 1,
+            "}" => depth = depth.saturating_sub(1),
+            "(" if main.is_none() && words.ends_with(&["void", "main"]) => main = top,
+            name if depth == 0 && words.last().is_some_and(|word| KINDS.contains(word)) => {
+                top = Some(name);
+                let before = words.iter().rev().skip(1).take_while(|word| !matches!(**word, "}" | ";"));
+                if before.into_iter().any(|word| *word == "public") {
+                    public = Some(name);
+                }
+            }
+            _ => {}
+        }
+        words.push(word);
+        if words.len() > 64 {
+            words.drain(..32);
+        }
+    }
+    let file = public.or(main).unwrap_or("Main").to_owned();
+    JavaNames { main: main.or(public).unwrap_or("Main").to_owned(), file }
+}
+
+const KINDS: [&str; 4] = ["class", "interface", "enum", "record"];
+
+/// Names and signs of a Java source, without comments, texts and white space.
+fn java_words(source: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut rest = source;
+    while let Some(c) = rest.chars().next() {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
+        let length = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            rest[2..].find("*/").map_or(rest.len(), |at| at + 4)
+        } else if c == '"' || c == '\'' {
+            let mut escaped = false;
+            let end = rest.char_indices().skip(1).find(|(_, next)| {
+                let ends = !escaped && *next == c;
+                escaped = !escaped && *next == '\\';
+                ends
+            });
+            end.map_or(rest.len(), |(at, _)| at + 1)
+        } else if is_name(c) {
+            let length = rest.find(|c: char| !is_name(c)).unwrap_or(rest.len());
+            words.push(&rest[..length]);
+            length
+        } else {
+            if !c.is_whitespace() {
+                words.push(&rest[..c.len_utf8()]);
+            }
+            c.len_utf8()
+        };
+        rest = &rest[length..];
+    }
+    words
+}
+
 /// What a compiler complained of first.
 fn why_not(language: Language, record: &cell::Record) -> String {
     let said = String::from_utf8_lossy(&record.stderr);
@@ -158,4 +235,31 @@ fn why_not(language: Language, record: &cell::Record) -> String {
         why = format!("it does not compile within the limits ({:?})", record.verdict);
     }
     why
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_classes_of_a_java_source_are_found() {
+        for (source, file, main) in [
+            ("public class Main { public static void main(String[] a) {} }", "Main", "Main"),
+            (
+                "import java.util.*;\n// class No {\npublic final class Sum {\n  static class Node { String s = \"}\"; }\n  public static void main(String... a) {}\n}",
+                "Sum",
+                "Sum",
+            ),
+            (
+                "class Helper { int x; char c = '\\''; }\nclass Run { static public void main(String[] a) {} }",
+                "Run",
+                "Run",
+            ),
+            ("public interface Shape {}\nclass Go { public static void main (String[] a) {} }", "Shape", "Go"),
+            ("print(1)", "Main", "Main"),
+        ] {
+            let found = java_names(source);
+            assert_eq!((found.file.as_str(), found.main.as_str()), (file, main), "{source}");
+        }
+    }
 }

@@ -235,6 +235,7 @@ impl Grader {
         let plan = crate::program::Plan {
             grader: self,
             entry: task.entry_name(),
+            language: task.program_language().unwrap_or_default(),
             nonce: "0000000000000000",
             spy: false,
             compare: &task.compare,

@@ -266,7 +266,7 @@ impl Grading {
         hash.update(serde_json::to_vec(&(grader, submission)).unwrap_or_default());
         let key: [u8; 32] = hash.finalize().into();
         let nonce = key[..8].iter().map(|b| format!("{b:02x}")).collect();
-        Entry { source, others, nonce, key, language: task.program_language().unwrap_or_default() }
+        Entry { source, others, nonce, key, language: task.language_of(submission) }
     }
 
     pub(crate) fn limits(&self) -> cell::Limits {
@@ -320,7 +320,7 @@ impl Grading {
         &self,
         task: &Task,
         grader: &Grader,
-        nonce: &str,
+        entry: &Entry,
         expecting: Expecting,
         spy: bool,
     ) -> Result<GraderProgram, GradeError> {
@@ -329,7 +329,8 @@ impl Grading {
             // What is wrong for a checker is what it refuses.
             rejecting.checker = Some("def check(args, expected, answer):\n    return False\n".into());
         }
-        let plan = Plan { grader, entry: task.entry_name(), nonce, spy, compare: &rejecting };
+        let (nonce, language) = (entry.nonce.as_str(), entry.language);
+        let plan = Plan { grader, entry: task.entry_name(), language, nonce, spy, compare: &rejecting };
         Ok(match &task.form {
             TaskForm::HumanEval(h) => match expecting {
                 Expecting::Right => plan.humaneval(&h.test),
@@ -413,7 +414,7 @@ impl Grading {
         if is_outside(task, grader) {
             return self.run_outside(task, grader, entry, expecting);
         }
-        let program = self.grader_program(task, grader, &entry.nonce, expecting, false)?;
+        let program = self.grader_program(task, grader, entry, expecting, false)?;
         self.run_inside(grader, entry, &program)
     }
 
@@ -425,7 +426,7 @@ impl Grading {
         entry: &Entry,
         expecting: Expecting,
     ) -> Result<GraderRun, GradeError> {
-        let program = self.grader_program(task, grader, &entry.nonce, expecting, true)?;
+        let program = self.grader_program(task, grader, entry, expecting, true)?;
         self.run_inside(grader, entry, &program)
     }
 

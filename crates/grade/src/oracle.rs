@@ -368,8 +368,20 @@ fn precision(kind: &str) -> Option<f64> {
 
 /// Modules that solutions import to compute. That one of them leads out after all does no harm: the process that a
 /// submission's cases share knows no expected value, as no process of the oracle does.
-const PLAIN_MODULES: [&str; 9] =
-    ["typing", "math", "collections", "itertools", "functools", "heapq", "bisect", "string", "operator"];
+const PLAIN_MODULES: [&str; 12] = [
+    "typing",
+    "math",
+    "collections",
+    "itertools",
+    "functools",
+    "heapq",
+    "bisect",
+    "string",
+    "operator",
+    "copy",
+    "re",
+    "random",
+];
 
 /// Whether a submission can do nothing but compute: no file beside it, no word that leads out of its own functions,
 /// no import but of plain modules.

@@ -61,7 +61,7 @@ impl Grading {
             ("G", Expecting::Right, "the grader as it is: exit status 0 (or the reward file) is a pass"),
             ("M", Expecting::Wrong, "the grader with every expected value replaced: no honest program passes"),
         ] {
-            let program = self.grader_program(task, &weak, &entry.nonce, expecting, false)?;
+            let program = self.grader_program(task, &weak, &entry, expecting, false)?;
             runs.push(Rerun::of(name, what, self.together(&weak, &entry, &program)));
         }
         if let Some(program) = self.oracle_program(task, grader, &entry)? {

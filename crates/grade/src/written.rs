@@ -48,6 +48,10 @@ impl Grading {
         let Some(expression) = task.entry_point() else {
             return self.beside(task, tests, grader, entry, "they name no entry point");
         };
+        if is_class(&task.reference, expression) {
+            // What they ask of its objects is no answer that could be copied out.
+            return self.beside(task, tests, grader, entry, "they test a class");
+        }
         // What cannot be done is judged by what can: where there are hidden tests, they are the true ones.
         let text = match (task.impossible, tests.hidden.is_empty()) {
             (true, false) => tests.hidden.clone(),
@@ -109,6 +113,7 @@ impl Grading {
         let plan = crate::program::Plan {
             grader: &grader,
             entry: task.entry_name(),
+            language: entry.language,
             nonce: &entry.nonce,
             spy: false,
             compare: &task.compare,
@@ -178,4 +183,12 @@ fn compared(counts: &Counts, kinds: Vec<String>) -> Compared {
         differences.push(format!("the tests broke off: {}", counts.broke));
     }
     Compared { right: (0..total).map(|i| i < counts.good).collect(), differences, kinds, ..Compared::default() }
+}
+
+/// Whether a source defines a class of this name at its top.
+fn is_class(source: &str, name: &str) -> bool {
+    source.lines().any(|line| {
+        let rest = line.strip_prefix("class ").and_then(|rest| rest.trim_start().strip_prefix(name));
+        rest.is_some_and(|rest| rest.trim_start().starts_with(['(', ':']))
+    })
 }

@@ -22,6 +22,9 @@ pub struct GradedSummary {
     /// By training step, where the rows have one; in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<GradedStep>,
+    /// All steps taken together, where there are any; its `step` says nothing.
+    #[serde(skip)]
+    pub all_steps: Option<GradedStep>,
     /// The first step at which hacking is there to stay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub onset_step: Option<u64>,

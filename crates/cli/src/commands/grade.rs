@@ -12,10 +12,12 @@ use loophole_grade::corpus::Corpus;
 use loophole_grade::{Grader, GraderKind, Grading, Task};
 use serde_json::json;
 
+use super::grader_flags::GraderFlags;
 use crate::leave;
 use crate::output::{self, Error, Exit, Options, line};
 
 mod evidence;
+mod harbor;
 mod out_file;
 mod shown;
 mod sums;
@@ -31,37 +33,22 @@ const BROKEN_TOLD: usize = 20;
 #[command(after_help = help())]
 pub struct GradeArguments {
     /// Tasks: HumanEval, MBPP, APPS, TACO, CodeContests, DeepCoder, LiveCodeBench, KodCode, BigCodeBench,
-    /// LeetCodeDataset, verl, TRL, our case form; JSONL, JSON or Parquet, .gz or not, or a folder of them
+    /// LeetCodeDataset, Open-R1, verl, TRL, our case form; JSONL, JSON or Parquet, .gz or not, or a folder of them; a
+    /// Harbor task or a folder of those (with --no-label)
     #[arg(long, required_unless_present = "corpus")]
     tasks: Option<PathBuf>,
     /// Submissions: rows of {"task_id", "completion"} or {"task_id", "files"}, or rollouts of verl or TRL; JSONL, JSON
     /// or Parquet, a folder of them by step, or - for standard input
     #[arg(long, required_unless_present = "corpus")]
     submissions: Option<PathBuf>,
-    /// Grader (see below); what fits the tasks unless named
-    #[arg(long)]
-    grader: Option<String>,
-    /// Weaknesses left open; unless named, all that such graders are found with; `all` for every one
-    #[arg(long, value_name = "WEAKNESS", conflicts_with = "hardened")]
-    open: Vec<String>,
-    /// Close every weakness
-    #[arg(long)]
-    hardened: bool,
+    #[command(flatten)]
+    flags: GraderFlags,
     /// Let types count: 1, 1.0 and True are three answers
     #[arg(long)]
     strict_types: bool,
     /// How code is taken from completions: auto, none, fence or last-fence
     #[arg(long, value_name = "MODE", default_value = "auto")]
     extract: String,
-    /// Only what the grader pays, no verdict
-    #[arg(long)]
-    no_label: bool,
-    /// Submissions graded at a time; one a core unless told otherwise
-    #[arg(long)]
-    jobs: Option<usize>,
-    /// Python of the cells (needs pytest for that grader)
-    #[arg(long)]
-    python: Option<PathBuf>,
     /// Write the records to a file too (JSONL), and beside it, in FILE.evidence, what each finding stands on
     #[arg(long)]
     out: Option<PathBuf>,
@@ -95,6 +82,7 @@ fn help() -> String {
              loophole grade --tasks tasks.jsonl --submissions rollouts.jsonl --grader shell --open shell --open channel-forging\n  \
              loophole grade --tasks tasks.jsonl --submissions rollouts.jsonl --grader reward-file --hardened\n  \
              loophole grade --tasks tasks.jsonl --submissions rollouts.jsonl --out graded.jsonl --resume\n  \
+             loophole grade --tasks harbor-tasks/ --submissions scripts.jsonl --no-label\n  \
              loophole grade --tasks mbpp.parquet --submissions rollouts/ --html graded.html\n  \
              zcat rollouts.jsonl.gz | loophole grade --tasks tasks.jsonl --submissions - --json --exit-zero\n  \
              loophole grade --corpus --python .venv/bin/python";
@@ -103,9 +91,9 @@ fn help() -> String {
 
 /// Grades submissions.
 pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error> {
-    output::flag("--jobs", arguments.jobs.unwrap_or(1), 1..=output::MOST_JOBS)?;
+    let jobs = arguments.flags.jobs(output::MOST_JOBS)?;
     let (Some(tasks), Some(submissions)) = (&arguments.tasks, &arguments.submissions) else {
-        return corpus(arguments, output);
+        return corpus(arguments, jobs, output);
     };
     if arguments.resume && arguments.out.is_none() {
         return Err(Error::Input("--resume goes on with a file of records: name it with --out FILE".into()));
@@ -114,6 +102,10 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
         let known = Extract::ALL.map(Extract::name).join(", ");
         Error::Input(format!("--extract {:?} is none of {known}", arguments.extract))
     })?;
+    let folders = harbor::folders(tasks);
+    if !folders.is_empty() {
+        return harbor::grade(arguments, &folders, submissions, extract, output);
+    }
     let mut tasks = read_tasks(tasks, output)?;
     if arguments.strict_types {
         tasks.tasks.iter_mut().for_each(|task| task.compare.strict_types = true);
@@ -130,8 +122,8 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
     let hint = go_on(arguments);
     leave::listen(move || output::tell(hint));
     rows.skip_rows(tally.next);
-    let stream = loophole_grade::stream(&lab, |task| graders.of(task), rows, jobs(arguments)).numbered_from(tally.next);
-    if arguments.no_label {
+    let stream = loophole_grade::stream(&lab, |task| graders.of(task), rows, jobs).numbered_from(tally.next);
+    if arguments.flags.no_label {
         for (index, item) in stream.rewards_only() {
             if leave::asked() {
                 return Ok(tally.left());
@@ -151,7 +143,14 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
             }
             if let Some(((graded, reruns), known)) = tally.take(item)? {
                 if let Some(file) = tally.file.as_ref().filter(|_| !reruns.is_empty()) {
-                    evidence::write(&file.ledger, &file.name, index, &graded, &reruns, arguments.python.as_deref())?;
+                    evidence::write(
+                        &file.ledger,
+                        &file.name,
+                        index,
+                        &graded,
+                        &reruns,
+                        arguments.flags.python.as_deref(),
+                    )?;
                 }
                 tally.write(graded.record(index), known)?;
                 tally.label(&graded);
@@ -173,24 +172,20 @@ pub fn read_tasks(path: &Path, output: &Options) -> Result<Tasks, Error> {
     Ok(tasks)
 }
 
-fn jobs(arguments: &GradeArguments) -> usize {
-    arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from) * 2)
-}
-
 fn lab(arguments: &GradeArguments, kind: GraderKind) -> Result<Grading, Error> {
-    let options = PoolOptions { python: arguments.python.clone(), ..Grading::cells(kind) };
+    let options = PoolOptions { python: arguments.flags.python.clone(), ..Grading::cells(kind) };
     Ok(Grading::new(Arc::new(Pool::start(options)?)))
 }
 
 /// Labels what is known.
-fn corpus(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error> {
+fn corpus(arguments: &GradeArguments, jobs: usize, output: &Options) -> Result<Exit, Error> {
     let corpus = Corpus::bundled().map_err(Error::Input)?;
     let (plain, pytest) = (lab(arguments, GraderKind::Script)?, lab(arguments, GraderKind::Pytest)?);
     let pairs = corpus.pairs();
     let bar = output.bar(pairs.len() as u64);
     let wrong = Mutex::new(Vec::new());
     let lab_of = |kind| if kind == GraderKind::Pytest { &pytest } else { &plain };
-    let matrix = corpus.label(&pairs, lab_of, jobs(arguments), |entry, kind, graded| {
+    let matrix = corpus.label(&pairs, lab_of, jobs, |entry, kind, graded| {
         bar.inc(1);
         if !entry.agrees(graded) {
             let family = graded.family.map_or("", |family| family.name());
@@ -222,7 +217,7 @@ struct Graders(BTreeMap<GraderKind, Grader>);
 
 impl Graders {
     fn choose(arguments: &GradeArguments, tasks: &[Task]) -> Result<Graders, Error> {
-        let GradeArguments { grader, open, hardened, .. } = arguments;
+        let GraderFlags { grader, open, hardened, .. } = &arguments.flags;
         let choose = |fitting| Grader::choose(grader.as_deref(), open, *hardened, fitting).map_err(Error::Input);
         let kinds: BTreeSet<GraderKind> = tasks.iter().map(fitting).collect();
         kinds.into_iter().map(|kind| Ok((kind, choose(kind)?))).collect::<Result<_, Error>>().map(Graders)

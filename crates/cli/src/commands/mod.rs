@@ -4,6 +4,7 @@ mod audit;
 mod doctor;
 mod exec;
 mod grade;
+mod grader_flags;
 mod model;
 mod pretrain;
 mod probe;

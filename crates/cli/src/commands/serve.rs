@@ -10,8 +10,12 @@ use loophole_grade::GraderKind;
 use loophole_page::ReportData;
 use loophole_serve::{Grading, Listening, Page, Server};
 
+use super::grader_flags::GraderFlags;
 use super::model;
 use crate::output::{self, Error, Exit, Options};
+
+/// Most pieces of work at a time that a service does.
+const MOST_JOBS: usize = 512;
 
 /// Arguments of `loophole serve`.
 #[derive(Args)]
@@ -37,30 +41,14 @@ pub struct ServeArguments {
     /// Serve no cells: nothing is graded or run
     #[arg(long, conflicts_with_all = ["tasks", "grader", "open", "hardened", "no_label", "jobs", "queue", "python"])]
     no_cells: bool,
-    /// Tasks that clients name by id (case form or HumanEval form, JSONL or JSONL.gz)
+    /// Tasks that clients name by id, in any form that `loophole grade --tasks` reads
     #[arg(long, value_name = "FILE")]
     tasks: Option<PathBuf>,
-    /// Grader of submissions whose client names none; what fits the task unless named (see `loophole grade --help`)
-    #[arg(long)]
-    grader: Option<String>,
-    /// Weaknesses left open in it
-    #[arg(long, value_name = "WEAKNESS", conflicts_with = "hardened")]
-    open: Vec<String>,
-    /// Close every weakness of it
-    #[arg(long)]
-    hardened: bool,
-    /// In the dialects of trainers: only what the grader pays, no label
-    #[arg(long)]
-    no_label: bool,
-    /// Submissions and programs worked at a time; two a core unless told otherwise
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=512))]
-    jobs: Option<u16>,
+    #[command(flatten)]
+    flags: GraderFlags,
     /// Requests that may wait; further ones are answered 503 with Retry-After
     #[arg(long, default_value_t = 1024)]
     queue: usize,
-    /// Python of the cells (needs pytest for that grader and that language)
-    #[arg(long)]
-    python: Option<PathBuf>,
     /// Port; 0 takes any that is free
     #[arg(long, default_value_t = 8517)]
     port: u16,
@@ -106,7 +94,9 @@ pub fn serve(arguments: &ServeArguments, output: &Options) -> Result<Exit, Error
         // A model can be talked to where programs cannot be isolated.
         match grading(arguments, output) {
             Ok(grading) => server = server.with_grading(grading),
-            Err(Error::Cell(error)) if name.is_some() && arguments.tasks.is_none() && arguments.python.is_none() => {
+            Err(Error::Cell(error))
+                if name.is_some() && arguments.tasks.is_none() && arguments.flags.python.is_none() =>
+            {
                 output.warn(&format!("no cells are served: {error}"));
                 cells = false;
             }
@@ -152,16 +142,15 @@ fn listen(arguments: &ServeArguments) -> Result<(Listening, String), Error> {
 fn grading(arguments: &ServeArguments, output: &Options) -> Result<Grading, Error> {
     let read = |path: &Path| Ok::<_, Error>(super::grade::read_tasks(path, output)?.tasks);
     let tasks = arguments.tasks.as_deref().map(read).transpose()?.unwrap_or_default();
-    let jobs =
-        arguments.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from) * 2, usize::from);
-    let named = arguments.grader.as_deref();
+    let jobs = arguments.flags.jobs(MOST_JOBS)?;
+    let named = arguments.flags.grader.as_deref();
     let kind = named.and_then(GraderKind::parse).unwrap_or_else(|| GraderKind::fitting(&tasks));
-    let pool = Pool::start(PoolOptions { python: arguments.python.clone(), ..Grading::cells(kind, jobs) })?;
+    let pool = Pool::start(PoolOptions { python: arguments.flags.python.clone(), ..Grading::cells(kind, jobs) })?;
     let mut grading = Grading::new(Arc::new(pool), jobs).with_tasks(tasks);
-    if arguments.no_label {
+    if arguments.flags.no_label {
         grading = grading.without_labels();
     }
-    grading.with_grader(named, &arguments.open, arguments.hardened).map_err(Error::Input)
+    grading.with_grader(named, &arguments.flags.open, arguments.flags.hardened).map_err(Error::Input)
 }
 
 fn token(file: &Path) -> Result<String, Error> {

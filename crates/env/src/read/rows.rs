@@ -59,6 +59,8 @@ pub struct Rows {
     path: String,
     number: usize,
     file_number: Option<u64>,
+    /// Whether the files are those of a folder: a number in the name of a single one mostly counts something else.
+    in_folder: bool,
     most: usize,
 }
 
@@ -74,6 +76,7 @@ impl Rows {
             path: path.display().to_string(),
             number: 0,
             file_number: None,
+            in_folder: path.is_dir(),
             most,
         };
         if path == Path::new(STDIN) {
@@ -90,7 +93,7 @@ impl Rows {
     fn begin(&mut self, path: &Path) -> Result<(), ReadError> {
         self.path = path.display().to_string();
         self.number = 0;
-        self.file_number = number_in(path);
+        self.file_number = number_in(path).filter(|_| self.in_folder || is_of_step(path));
         self.now = Some(source(path, self.most).map_err(|error| failed(path, error))?);
         Ok(())
     }
@@ -255,10 +258,20 @@ impl WithoutGz for Path {
     }
 }
 
-/// The last number in a file's name.
+/// Whether a file's name is nothing but a number, or says that the number is a step's.
+fn is_of_step(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let stem = name.split('.').next().unwrap_or_default();
+    stem.contains("step") || (!stem.is_empty() && stem.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The last number in a file's name; none where it counts the parts of a whole (`train-00000-of-00002`).
 fn number_in(path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_string_lossy();
     let stem = name.split('.').next()?;
+    if stem.contains("-of-") {
+        return None;
+    }
     let digits = stem.rsplit(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty())?;
     digits.parse().ok()
 }
@@ -376,6 +389,14 @@ mod tests {
             std::fs::write(dir.path().join(name), format!("{{\"n\": {n}}}\n")).unwrap();
         }
         assert_eq!(all(dir.path()), ["1:Some(2):2", "1:Some(9):9", "1:Some(10):10"]);
+        // Alone, only what is called a step counts.
+        for (name, number) in [("step-000002.jsonl", Some(2)), ("9.jsonl", Some(9)), ("samples_v2.jsonl", None)] {
+            let path = dir.path().join(name);
+            std::fs::write(&path, "{\"n\": 1}\n").unwrap();
+            assert_eq!(all(&path), [format!("1:{number:?}:1")]);
+        }
+        std::fs::remove_file(dir.path().join("samples_v2.jsonl")).unwrap();
+        assert_eq!(number_in(Path::new("test-00001-of-00003.parquet")), None);
         std::fs::write(dir.path().join("9.jsonl"), [0x1f, 0x8b, 0, 0]).unwrap();
         let found = all(dir.path());
         assert!(found.len() == 3 && found[1].contains("9.jsonl"), "one broken file stops no other: {found:?}");

@@ -3,8 +3,8 @@
 use super::Tasks;
 use super::row::Row;
 use super::rows::{Found, Rows};
-use crate::extract::{Extract, extract};
-use loophole_grade::{Job, ReadError, Submission, Task};
+use crate::extract::{Extract, extract_in};
+use loophole_grade::{Job, Language, ReadError, Submission, Task};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -19,6 +19,8 @@ const IDS: [&str; 8] =
     ["task_id", "id", "question_id", "problem_id", "extra_info.task_id", "extra_info.index", "index", "slug"];
 /// The fields that hold what was handed in.
 const TEXTS: [&str; 7] = ["completion", "output", "response", "solution", "code", "generation", "submission"];
+/// The fields that say in which language that is.
+const LANGUAGES: [&str; 5] = ["language", "lang", "programming_language", "extra_info.language", "metadata.language"];
 /// The fields that hold what the policy was given.
 const PROMPTS: [&str; 3] = ["prompt", "input", "question"];
 /// The fields that hold the ground truth a trainer compared with.
@@ -88,8 +90,9 @@ impl<'t> Submissions<'t> {
             None => {
                 let said = TEXTS.iter().find_map(|name| if row.has(name) { Some(row.answer(name)) } else { None });
                 let text = said.flatten().ok_or("it needs `completion` (a text, or messages) or `files`")?;
-                let taken = extract(self.mode, task, &text);
-                (Submission::Completion(taken.text), Some(taken.what))
+                let taken = extract_in(language_of(row), self.mode, task, &text);
+                let what = taken.what.clone();
+                (taken.submission(), Some(what))
             }
         };
         let with = Known { extracted, columns: columns(row, found.file_number) };
@@ -125,6 +128,11 @@ impl<'t> Submissions<'t> {
             (None, false) => "it needs `task_id`, or the `prompt` or ground truth (`gts`) of a task".into(),
         })
     }
+}
+
+/// The language that a row says its program is in; one that is not known says nothing.
+fn language_of(row: &Row) -> Option<Language> {
+    LANGUAGES.iter().find_map(|name| Language::parse(&row.text(name)?))
 }
 
 impl Row {

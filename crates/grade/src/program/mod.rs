@@ -15,7 +15,7 @@ mod stdio;
 
 use crate::family::Family;
 use crate::grader::{Grader, GraderKind};
-use crate::task::{Case, Compare, SOLUTION, Task};
+use crate::task::{Case, Compare, Language, SOLUTION, Task};
 use crate::value::{Value, quote};
 use loophole_cell::Entry;
 use sha2::{Digest, Sha256};
@@ -149,6 +149,8 @@ fn indent(body: &str, by: usize) -> String {
 pub(crate) struct Plan<'a> {
     pub grader: &'a Grader,
     pub entry: &'a str,
+    /// The language of the submission.
+    pub language: Language,
     pub nonce: &'a str,
     /// Records marks for attribution.
     pub spy: bool,
@@ -301,7 +303,7 @@ impl Plan<'_> {
             }
             GraderKind::Pytest => self.pytest(cases),
             GraderKind::Unittest => self.unittest(cases),
-            GraderKind::Stdio => self.stdio(&stdio_cases(task, cases), task.program_language().unwrap_or_default()),
+            GraderKind::Stdio => self.stdio(&stdio_cases(task, cases)),
             GraderKind::RewardFile => self.reward_file(cases),
             GraderKind::Shell => self.shell(cases),
         }
@@ -397,7 +399,7 @@ mod tests {
 
     fn plan(grader: &Grader, spy: bool) -> Plan<'_> {
         static PLAIN: LazyLock<Compare> = LazyLock::new(Compare::default);
-        Plan { grader, entry: "f", nonce: "n0", spy, compare: &PLAIN }
+        Plan { grader, entry: "f", language: Language::Python, nonce: "n0", spy, compare: &PLAIN }
     }
 
     fn task() -> Task {

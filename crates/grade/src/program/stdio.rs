@@ -91,7 +91,8 @@ pub(crate) fn wrong_output(right: &str, others: &[String], seed: u64) -> String 
 }
 
 impl Plan<'_> {
-    pub(super) fn stdio(&self, cases: &[Text], language: Language) -> GraderProgram {
+    pub(super) fn stdio(&self, cases: &[Text]) -> GraderProgram {
+        let language = self.language;
         let sealed = self.closed(Family::AnswerLeak);
         let (mut list, mut files) = (String::from("CASES = [\n"), Vec::new());
         for (i, (stdin, wanted)) in cases.iter().enumerate() {

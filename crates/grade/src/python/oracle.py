@@ -21,9 +21,14 @@ def _oracle(cases, answer, patience, command=None):
         while data:
             data = data[os.write(out, data):]
 
+    def here(folder):
+        # What lies there, without what is mounted there: an interpreter's packages are no case's, and stay.
+        device = os.stat(folder).st_dev
+        return [e for e in os.scandir(folder) if e.stat(follow_symlinks=False).st_dev == device]
+
     def look(folder, seen):
         try:
-            entries = list(os.scandir(folder))
+            entries = here(folder)
         except OSError:
             # A folder that a case has closed is not as it was.
             seen[folder] = None
@@ -43,7 +48,7 @@ def _oracle(cases, answer, patience, command=None):
 
     def empty(folder):
         os.chmod(folder, 0o755)
-        for entry in os.scandir(folder):
+        for entry in here(folder):
             try:
                 if entry.is_dir(follow_symlinks=False):
                     empty(entry.path)
@@ -56,10 +61,10 @@ def _oracle(cases, answer, patience, command=None):
     def restore():
         for folder in ("/box", "/tmp"):
             empty(folder)
-            left = [os.path.join(folder, name) for name in os.listdir(folder)]
+            left = [entry.path for entry in here(folder)]
             if left:
                 # Too deep for the way above.
-                os.waitpid(os.posix_spawn("/bin/rm", ["rm", "-rf", "--"] + left, {}), 0)
+                os.waitpid(os.posix_spawn("/bin/rm", ["rm", "-rf", "--one-file-system", "--"] + left, {}), 0)
         for name, (data, mode) in given.items():
             os.makedirs(os.path.dirname(name), exist_ok=True)
             with open(name, "wb") as file:

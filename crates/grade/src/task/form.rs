@@ -12,6 +12,8 @@ pub enum TaskForm {
     Program {
         /// The language it is written in.
         language: Language,
+        /// What a solution in Python finds before it: imports.
+        prelude: String,
     },
     /// A HumanEval problem: the submission continues a prompt, and a `check` tests it.
     HumanEval(HumanEval),
@@ -33,6 +35,9 @@ pub struct Function {
     /// It is a class: a test's arguments are names of methods, the constructor's first, and a list of arguments for
     /// each; what they return, in order, is the answer.
     pub operations: bool,
+    /// What a solution finds before it: imports, helpers.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prelude: String,
     /// The name under which it takes and returns plain values, where it does not itself.
     #[serde(skip)]
     adapted: Option<String>,
@@ -222,6 +227,11 @@ impl TaskForm {
         TaskForm::Function(Function::new(entry_point, params))
     }
 
+    /// A program in a language.
+    pub fn program(language: Language) -> TaskForm {
+        TaskForm::Program { language, prelude: String::new() }
+    }
+
     /// The form in a word.
     pub fn name(&self) -> &'static str {
         match self {
@@ -284,6 +294,26 @@ impl Task {
         }
     }
 
+    /// What a solution finds before it.
+    pub fn prelude(&self) -> &str {
+        match &self.form {
+            TaskForm::Function(function) => &function.prelude,
+            TaskForm::Program { prelude, .. } => prelude,
+            TaskForm::Tests(tests) => &tests.prelude,
+            TaskForm::HumanEval(_) => "",
+        }
+    }
+
+    /// Gives solutions something to find before them.
+    pub fn set_prelude(&mut self, text: &str) {
+        match &mut self.form {
+            TaskForm::Function(Function { prelude, .. })
+            | TaskForm::Program { prelude, .. }
+            | TaskForm::Tests(Tests { prelude, .. }) => *prelude = text.to_owned(),
+            TaskForm::HumanEval(_) => {}
+        }
+    }
+
     /// The tests, where they are source text.
     pub fn tests(&self) -> Option<&Tests> {
         match &self.form {
@@ -295,7 +325,7 @@ impl Task {
     /// The language of the program that is asked for, where one is.
     pub fn program_language(&self) -> Option<Language> {
         match &self.form {
-            TaskForm::Program { language } => Some(*language),
+            TaskForm::Program { language, .. } => Some(*language),
             _ => None,
         }
     }
@@ -405,7 +435,7 @@ impl Serialize for Task {
             humaneval: self.humaneval(),
             tests: tests.map(|tests| tests.visible.as_str()),
             hidden_tests: tests.map_or("", |tests| &tests.hidden),
-            prelude: tests.map_or("", |tests| &tests.prelude),
+            prelude: self.prelude(),
             compare: &self.compare,
             impossible: self.impossible,
         }
@@ -439,13 +469,10 @@ impl TryFrom<TaskLine> for Task {
                     format!("language {name:?} of task `{}` is none of {}", line.id, known.join(", "))
                 })?,
             };
-            TaskForm::Program { language }
+            TaskForm::Program { language, prelude: line.prelude }
         } else if let Some(entry_point) = line.entry_point {
-            TaskForm::Function(Function::new(entry_point, line.params).shaped(
-                line.takes,
-                line.returns,
-                line.operations,
-            ))
+            let function = Function { prelude: line.prelude, ..Function::new(entry_point, line.params) };
+            TaskForm::Function(function.shaped(line.takes, line.returns, line.operations))
         } else {
             return Err(format!("task `{}` has no entry_point", line.id));
         };
@@ -472,6 +499,8 @@ mod tests {
         for line in [
             r#"{"id":"f","entry_point":"f","params":["x"],"reference":"def f(x): return x","visible":[{"args":[1],"expected":1}]}"#,
             r#"{"id":"p","reference":"print(input())","visible":[{"stdin":"1\n","stdout":"1\n"}]}"#,
+            r#"{"id":"i","reference":"","prelude":"import math\n","visible":[{"stdin":"1\n","stdout":"1\n"}]}"#,
+            r#"{"id":"g","entry_point":"f","prelude":"import math\n","visible":[{"args":[1],"expected":1}]}"#,
             r#"{"id":"c","language":"C++","reference":"","visible":[{"stdin":"1\n","stdout":"1\n"}]}"#,
             r#"{"id":"old","stdio":true,"entry_point":"main","reference":"","visible":[{"args":["1\n"],"expected":"1\n"}]}"#,
             r#"{"id":"t","tests":"assert f(1) == 1\n","hidden_tests":"assert f(2) == 2\n","prelude":"import math\n","entry_point":"f"}"#,

@@ -91,6 +91,13 @@ struct HumanEvalLine {
 pub enum Submission {
     /// Source text: a whole solution, or (HumanEval form) the continuation of the prompt.
     Completion(String),
+    /// A whole program, in the language that it says it is in.
+    Program {
+        /// Its language.
+        language: Language,
+        /// Its text.
+        source: String,
+    },
     /// Files by path, `solution.py` among them.
     Files(BTreeMap<String, String>),
 }
@@ -200,33 +207,53 @@ impl Task {
         {
             return (format!("{before}{source}{after}"), others);
         }
-        match self.tests() {
-            Some(tests) if !tests.prelude.trim().is_empty() && !source.starts_with(&tests.prelude) => {
-                (format!("{}\n{source}", tests.prelude), others)
+        let prelude = self.prelude();
+        if prelude.trim().is_empty()
+            || source.starts_with(prelude)
+            || (self.is_program() && self.language_of(s) != Language::Python)
+        {
+            return (source, others);
+        }
+        // Of tests that are text the prelude is theirs, too.
+        let prelude = if self.tests().is_some() { prelude.to_owned() } else { needed(prelude, &source) };
+        (format!("{prelude}\n{source}"), others)
+    }
+
+    /// The language of a submission: its own, else that of the files it consists of, else the task's.
+    pub(crate) fn language_of(&self, submission: &Submission) -> Language {
+        let Some(own) = self.program_language() else { return Language::Python };
+        match submission {
+            Submission::Completion(_) => own,
+            Submission::Program { language, .. } => *language,
+            Submission::Files(files) if files.contains_key(own.file()) || files.contains_key(SOLUTION) => own,
+            Submission::Files(files) => {
+                Language::ALL.into_iter().find(|language| files.contains_key(language.file())).unwrap_or(own)
             }
-            _ => (source, others),
         }
     }
 
     /// How many lines stand before a submission in its program.
     pub(crate) fn lines_before(&self) -> usize {
         match &self.form {
-            TaskForm::Function(function) => function.adapters().map_or(0, |(before, _)| before.lines().count()),
-            TaskForm::Tests(tests) if !tests.prelude.trim().is_empty() => tests.prelude.lines().count(),
-            _ => 0,
+            TaskForm::Function(function) if function.adapters().is_some() => {
+                function.adapters().map_or(0, |(before, _)| before.lines().count())
+            }
+            _ if self.prelude().trim().is_empty() => 0,
+            _ => self.prelude().lines().count(),
         }
     }
 
     fn bare_program<'a>(&self, s: &'a Submission) -> (String, BTreeMap<&'a str, &'a str>) {
         match s {
             Submission::Files(files) => {
-                let own = self.program_language().unwrap_or_default().file();
+                let own = self.language_of(s).file();
                 let others = files.iter().filter(|(p, _)| *p != SOLUTION && *p != own);
                 (
                     files.get(own).or_else(|| files.get(SOLUTION)).cloned().unwrap_or_default(),
                     others.map(|(p, c)| (p.as_str(), c.as_str())).collect(),
                 )
             }
+            Submission::Program { source, .. } => (source.clone(), BTreeMap::new()),
             Submission::Completion(text) => {
                 let source = match self.humaneval() {
                     None => text.clone(),
@@ -244,6 +271,17 @@ impl Task {
             }
         }
     }
+}
+
+/// A prelude before a source: without what that one must come before, and without modules that it does not name (each
+/// costs time). Lines are left blank, so that there are always as many.
+fn needed(prelude: &str, source: &str) -> String {
+    if source.lines().any(|line| line.starts_with("from __future__ import")) {
+        return "\n".repeat(prelude.lines().count().saturating_sub(1));
+    }
+    let named = |line: &&str| line.strip_prefix("import ").is_none_or(|module| source.contains(module.trim()));
+    let lines: Vec<&str> = prelude.lines().map(|line| if named(&line) { line } else { "" }).collect();
+    lines.join("\n")
 }
 
 fn is_identifier(s: &str) -> bool {

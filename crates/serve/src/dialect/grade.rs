@@ -10,8 +10,8 @@ use std::time::Instant;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
-use loophole_env::{Extract, extract};
-use loophole_grade::{Graded, Submission, Task};
+use loophole_env::{Extract, extract_in};
+use loophole_grade::{Graded, Language, Submission, Task};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -68,6 +68,8 @@ fn yes() -> bool {
 struct Row {
     task_id: String,
     completion: Option<String>,
+    /// The language of the program that was handed in, where one is asked for.
+    language: Option<String>,
     files: Option<BTreeMap<String, String>>,
 }
 
@@ -84,7 +86,8 @@ struct Batch {
 
 /// What came of one submission.
 enum Done {
-    Graded(Graded),
+    /// With the part of the completion that was graded.
+    Graded(Graded, Option<String>),
     Paid(Value),
     Broken(Value),
 }
@@ -183,7 +186,7 @@ async fn each(service: &Arc<Service>, batch: Batch, submissions: Vec<Box<RawValu
         match working.join_next().await {
             Some(Ok((index, done))) => {
                 let record = match done {
-                    Done::Graded(graded) => graded.record(index),
+                    Done::Graded(graded, extracted) => with(graded.record(index), extracted),
                     Done::Paid(record) | Done::Broken(record) => record,
                 };
                 ready.insert(index, record);
@@ -205,6 +208,14 @@ async fn each(service: &Arc<Service>, batch: Batch, submissions: Vec<Box<RawValu
     true
 }
 
+/// A record with what was taken of the completion.
+fn with(mut record: Value, extracted: Option<String>) -> Value {
+    if let Some(extracted) = extracted {
+        record["extracted"] = extracted.into();
+    }
+    record
+}
+
 fn broken(index: usize, task: Option<&str>, problem: &Problem) -> Value {
     let code = problem.code.unwrap_or("bad_row");
     let again = problem.retry_after.is_some() || problem.status == 504;
@@ -223,12 +234,15 @@ async fn one(service: &Arc<Service>, batch: &Batch, index: usize, row: &RawValue
 async fn attempt(service: &Arc<Service>, batch: &Batch, index: usize, row: Row) -> Result<Done, Problem> {
     let grading = service.grading()?;
     let task = batch.tasks.get(&row.task_id).cloned().map_or_else(|| grading.task(&row.task_id), Ok)?;
-    let submission = match (row.completion, row.files) {
+    let language = row.language.as_deref().and_then(Language::parse);
+    let (submission, extracted) = match (row.completion, row.files) {
         (Some(text), None) => {
             let mode = if batch.extract { Extract::Auto } else { Extract::None };
-            Submission::Completion(extract(mode, &task, &text).text)
+            let taken = extract_in(language, mode, &task, &text);
+            let what = taken.what.clone();
+            (taken.submission(), Some(what))
         }
-        (None, Some(files)) => Submission::Files(files),
+        (None, Some(files)) => (Submission::Files(files), None),
         _ => return Err(Problem::other(422, "needs either `completion` or `files`")),
     };
     let grader = grading
@@ -236,10 +250,10 @@ async fn attempt(service: &Arc<Service>, batch: &Batch, index: usize, row: Row) 
         .map_err(|why| Problem { code: Some("bad_grader"), ..Problem::other(422, why) })?;
     let question = Question { lab: grading.lab(None), task, grader, submission };
     if batch.label {
-        return service.grade(batch.deadline, question).await.map(Done::Graded);
+        return service.grade(batch.deadline, question).await.map(|graded| Done::Graded(graded, extracted));
     }
     let paid = service.pay(batch.deadline, question).await?;
-    Ok(Done::Paid(paid.record(&row.task_id, index)))
+    Ok(Done::Paid(with(paid.record(&row.task_id, index), extracted)))
 }
 
 /// The summary that `loophole grade --json` ends with.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 use loophole_env::{Extract, extract};
-use loophole_grade::{Graded, Submission, Task};
+use loophole_grade::{Graded, Task};
 use serde_json::{Value, json};
 
 use crate::Service;
@@ -113,7 +113,7 @@ impl Service {
     async fn reward(&self, deadline: Deadline, task: Arc<Task>, completion: &str) -> Result<Rewarded, Problem> {
         let grading = self.grading()?;
         let grader = grading.grader(&task, None, &[], false).map_err(|why| Problem::other(500, why))?;
-        let submission = Submission::Completion(extract(Extract::Auto, &task, completion).text);
+        let submission = extract(Extract::Auto, &task, completion).submission();
         let question = Question { lab: grading.lab(None), task, grader, submission };
         if grading.label {
             let graded = self.grade_valid(deadline, question).await?;

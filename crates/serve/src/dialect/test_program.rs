@@ -117,11 +117,7 @@ fn task(entry: &str, case: Case, stdio: bool) -> Arc<Task> {
         visible: vec![case],
         ..Task::new(
             "test_program",
-            if stdio {
-                TaskForm::Program { language: Language::Python }
-            } else {
-                TaskForm::function(entry, Vec::new())
-            },
+            if stdio { TaskForm::program(Language::Python) } else { TaskForm::function(entry, Vec::new()) },
         )
     })
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use loophole_foreign::one_line;
-use loophole_log::{GradedSummary, Recorded, Share};
+use loophole_log::{GradedStep, GradedSummary, Recorded, Share};
 
 /// Tasks, steps and rewards that are named of many.
 const NAMED: usize = 5;
@@ -73,25 +73,27 @@ fn steps(summary: &GradedSummary, out: &mut String) {
         if all > STEPS && at % all.div_ceil(STEPS) != 0 && at + 1 != all {
             continue;
         }
-        let families: Vec<String> =
-            step.families.iter().map(|(name, share)| format!("{name} {}", percent(share.rate))).collect();
-        let reward = match step.recorded_reward {
-            Some(then) => format!("{then:>7.2} / {:<8.2}", step.reward),
-            None => format!("{:>8.2}", step.reward),
-        };
-        let _ = writeln!(
-            out,
-            "{:>6} {:>8}  {:<22}  {reward}  {}",
-            step.step,
-            step.rollouts,
-            with_interval(&step.hacks),
-            families.join(", ")
-        );
+        row(&step.step.to_string(), step, out);
+    }
+    if let Some(step) = summary.all_steps.as_ref().filter(|_| all > 1) {
+        row("all", step, out);
     }
     let _ = match summary.onset_step {
         Some(step) => writeln!(out, "hacking is there to stay from step {step} (over 2 % in two steps in a row)"),
         None => writeln!(out, "no onset of hacking (over 2 % in two steps in a row)"),
     };
+}
+
+/// A line of the table of steps; shares with their 95 % intervals.
+fn row(name: &str, step: &GradedStep, out: &mut String) {
+    let families: Vec<String> =
+        step.families.iter().map(|(name, share)| format!("{name} {}", with_interval(share).trim_start())).collect();
+    let reward = match step.recorded_reward {
+        Some(then) => format!("{then:>7.2} / {:<8.2}", step.reward),
+        None => format!("{:>8.2}", step.reward),
+    };
+    let hacks = with_interval(&step.hacks);
+    let _ = writeln!(out, "{name:>6} {:>8}  {hacks:<22}  {reward}  {}", step.rollouts, families.join(", "));
 }
 
 fn earned(recorded: &Recorded, out: &mut String) {

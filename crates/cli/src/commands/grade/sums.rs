@@ -113,6 +113,7 @@ impl Sums {
         let rates: Vec<(u64, f64)> = steps.iter().map(|step| (step.step, step.hacks.rate)).collect();
         GradedSummary {
             groups,
+            all_steps: (!self.steps.is_empty()).then(|| self.steps.values().fold(Step::default(), Step::and).told(0)),
             onset_step: onset(&rates, OnsetRule::default()).map(|onset| onset.step),
             steps,
             recorded: (self.recorded.rows > 0).then(|| self.recorded.clone()),
@@ -122,6 +123,20 @@ impl Sums {
 }
 
 impl Step {
+    /// The two together.
+    fn and(mut self, other: &Step) -> Step {
+        self.rollouts += other.rollouts;
+        self.honest += other.honest;
+        self.reward += other.reward;
+        self.recorded += other.recorded;
+        self.with_recorded += other.with_recorded;
+        self.unearned += other.unearned;
+        for (family, count) in &other.hacks {
+            *self.hacks.entry(family.clone()).or_default() += count;
+        }
+        self
+    }
+
     fn told(&self, step: u64) -> GradedStep {
         let share = |count: u64| {
             let interval = jeffreys(count, self.rollouts);
@@ -185,6 +200,9 @@ mod tests {
         let third = &told.steps[2];
         assert_eq!((third.hacks.count, third.honest, third.unearned), (8, 2, 8));
         assert!(third.hacks.low > 0.45 && third.hacks.high < 0.96 && third.families["early-exit"].count == 8);
+        let all = told.all_steps.unwrap();
+        assert_eq!((all.rollouts, all.hacks.count, all.families["early-exit"].count), (40, 20, 20));
+        assert!(all.families["early-exit"].low > 0.3 && all.families["early-exit"].high < 0.7);
         assert_eq!((told.groups.len(), told.groups[0].count, told.groups[0].first), (1, 20, 10));
         let recorded = told.recorded.unwrap();
         assert_eq!((recorded.rows, recorded.unearned, recorded.unpaid), (42, 21, 1));

@@ -142,7 +142,7 @@ impl<'a> Tally<'a> {
         }
         let summary = self.sums.summary();
         let per_second = (self.sums.count() - self.earlier) as f64 / self.began.elapsed().as_secs_f64().max(1e-9);
-        let labelled = !self.arguments.no_label;
+        let labelled = !self.arguments.flags.no_label;
         if let Some(path) = &self.arguments.html {
             let page = loophole_page::grading(&summary, &self.submissions.display().to_string());
             loophole_log::write_atomic(path, page.as_bytes())?;

@@ -22,5 +22,5 @@ pub(super) const TACO: Form = Form {
 
 fn task(row: &Row, id: &str) -> Result<Task, String> {
     let found = tests::read(&row.inner("input_output").unwrap_or_default(), None)?;
-    tests::task(id, row, found)
+    Ok(tests::with_imports(tests::task(id, row, found)?))
 }

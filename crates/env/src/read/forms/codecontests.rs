@@ -28,7 +28,7 @@ fn task(row: &Row, id: &str) -> Result<Task, String> {
     let visible = cases("public_tests")?;
     let mut hidden = cases("private_tests")?;
     hidden.extend(cases("generated_tests")?);
-    let task = Task::new(id, TaskForm::Program { language: Language::Python });
+    let task = Task::new(id, TaskForm::program(Language::Python));
     let reference = reference(row).unwrap_or_default();
     Ok(stated(Task { visible, hidden, reference, ..task }, row.text("description").unwrap_or_default()))
 }

@@ -18,5 +18,5 @@ pub(super) const FORM: Form = Form {
 fn task(row: &Row, id: &str) -> Result<Task, String> {
     let hint = row.name_of(&["metadata.func_name", "fn_name", "metadata.fn_name"]);
     let found = tests::read(&row.inner("tests").unwrap_or_default(), hint)?;
-    tests::task(id, row, found)
+    Ok(tests::with_imports(tests::task(id, row, found)?))
 }

@@ -33,7 +33,7 @@ fn task(row: &Row, id: &str) -> Result<Task, String> {
         }
     };
     let statement = row.text("question_content").unwrap_or_default();
-    let mut task = match (public, private) {
+    let task = match (public, private) {
         (Some(public), Some(private)) => {
             let task = tests::task(id, row, public)?;
             let more = tests::task(id, row, private)?;
@@ -49,8 +49,7 @@ fn task(row: &Row, id: &str) -> Result<Task, String> {
     };
     let starter = row.text("starter_code").filter(|starter| !starter.is_empty());
     let statement = starter.map_or(statement.clone(), |starter| format!("{statement}\n\n{starter}"));
-    task = stated(task, statement);
-    Ok(task)
+    Ok(tests::with_imports(stated(task, statement)))
 }
 
 /// The text in a packed one.

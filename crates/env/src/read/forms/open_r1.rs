@@ -15,7 +15,7 @@ pub(super) const FORM: Form = Form {
 fn task(row: &Row, id: &str) -> Result<Task, String> {
     let found = tests::read(&row.inner("verification_info.test_cases").unwrap_or_default(), None)?;
     let mut task = tests::task(id, row, found)?;
-    if let (Some(name), TaskForm::Program { language }) = (row.text("verification_info.language"), &mut task.form) {
+    if let (Some(name), TaskForm::Program { language, .. }) = (row.text("verification_info.language"), &mut task.form) {
         *language = Language::parse(&name).ok_or_else(|| format!("language {name:?} is not known"))?;
     }
     Ok(task)

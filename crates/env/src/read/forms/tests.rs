@@ -139,6 +139,46 @@ fn calls<'a>(name: String, pairs: impl Iterator<Item = (&'a str, &'a str)>, line
     Ok(Found::Calls { name, cases, loose })
 }
 
+/// What the graders of competition data sets put before a solution: models are trained to count on it. Names that
+/// would hide functions of the language are taken away again.
+const IMPORTS: &str = "from typing import *
+from collections import *
+from itertools import *
+from functools import *
+from operator import *
+from math import *
+from string import *
+from bisect import *
+from heapq import *
+from copy import *
+from random import *
+del pow, abs
+import typing
+import collections
+import itertools
+import functools
+import operator
+import math
+import string
+import bisect
+import heapq
+import copy
+import re
+import random
+import sys
+import json
+import datetime
+import statistics
+";
+
+/// The task, whose solutions find the usual imports before them.
+pub(super) fn with_imports(mut task: Task) -> Task {
+    if task.tests().is_none() {
+        task.set_prelude(IMPORTS);
+    }
+    task
+}
+
 /// Whether a text has what tests are made of.
 pub(super) fn is_code(text: &str) -> bool {
     ["assert", "def test", "def check", "unittest"].iter().any(|sign| text.contains(sign))
@@ -161,7 +201,7 @@ pub(super) fn task(id: &str, row: &Row, found: Found) -> Result<Task, String> {
         REFERENCES.iter().find_map(|name| row.texts(name)?.into_iter().find(|text| !text.trim().is_empty()));
     let reference = reference.unwrap_or_default();
     let (form, mut cases, loose) = match found {
-        Found::Programs(cases) => (TaskForm::Program { language: Language::Python }, cases, false),
+        Found::Programs(cases) => (TaskForm::program(Language::Python), cases, false),
         Found::Calls { name, cases, loose } => (TaskForm::function(name, Vec::new()), cases, loose),
         Found::Text(visible) => {
             let entry_point = row.name_of(&["entry_point", "fn_name", "function_name"]);

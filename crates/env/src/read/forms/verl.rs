@@ -23,5 +23,5 @@ fn task(row: &Row, id: &str) -> Result<Task, String> {
             "its ground truth is an answer ({source}), no tests of code; `loophole audit` takes such rows with --tasks"
         ));
     }
-    tests::task(id, row, found)
+    Ok(tests::with_imports(tests::task(id, row, found)?))
 }
