@@ -7,6 +7,40 @@ fn defined(line: &str) -> Option<&str> {
     (end > 0).then(|| &rest[..end])
 }
 
+/// The texts of a list of texts as Python shows it, which is how tables of text keep lists; nothing if it is none.
+pub(crate) fn listed(text: &str) -> Option<Vec<String>> {
+    let mut rest = text.trim().strip_prefix('[')?.strip_suffix(']')?.trim();
+    let mut found = Vec::new();
+    while let Some(quote) = rest.chars().next() {
+        if quote != '\'' && quote != '"' {
+            return None;
+        }
+        let (mut one, mut end, mut chars) = (String::new(), None, rest.char_indices().skip(1));
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '\\' => match chars.next()?.1 {
+                    'n' => one.push('\n'),
+                    't' => one.push('\t'),
+                    'r' => one.push('\r'),
+                    other @ ('\\' | '\'' | '"') => one.push(other),
+                    // What else there is is rare, and not to be guessed.
+                    _ => return None,
+                },
+                c if c == quote => {
+                    end = Some(at + 1);
+                    break;
+                }
+                c => one.push(c),
+            }
+        }
+        found.push(one);
+        // numpy shows no commas.
+        rest = rest[end?..].trim_start();
+        rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
+    }
+    Some(found)
+}
+
 /// Names of the functions at the top of a source, in order.
 pub(crate) fn functions(source: &str) -> Vec<&str> {
     source.lines().filter(|line| !line.starts_with("class ")).filter_map(defined).collect()
@@ -76,6 +110,15 @@ mod tests {
     use super::*;
 
     const SOURCE: &str = "import os\nclass Solution:\n    '''doc'''\n    def two_sum(self, a):\n        def inner(): pass\n        return a\n\n    def more(self): ...\nlimit = 3\nasync def go(): pass\ndef stop(): pass\n";
+
+    #[test]
+    fn lists_are_read_as_python_shows_them() {
+        assert_eq!(listed(r#"['assert f("a\\n") == 1', "it's"]"#).unwrap(), ["assert f(\"a\\n\") == 1", "it's"]);
+        assert_eq!(listed("['a'\n 'b']").unwrap(), ["a", "b"]);
+        assert!(
+            listed("[f(1)]").is_none() && listed("assert f([1]) == [1]").is_none() && listed(r"['\x41']").is_none()
+        );
+    }
 
     #[test]
     fn names_are_found_by_line() {

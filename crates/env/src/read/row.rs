@@ -115,7 +115,8 @@ impl Row {
             let json = self.json(path)?;
             match json.as_bytes().first() {
                 Some(b'"') => serde_json::from_str(&json).ok(),
-                Some(b'-' | b'0'..=b'9') => Some(json),
+                // Tables with gaps make numbers of every column floats.
+                Some(b'-' | b'0'..=b'9') => Some(json.strip_suffix(".0").unwrap_or(&json).to_owned()),
                 _ => None,
             }
         })
@@ -144,6 +145,19 @@ impl Row {
         }
     }
 
+    /// The text under a name: one text, or the texts of a list of parts (images and others are left out).
+    pub(crate) fn content(&self, path: &str) -> Option<String> {
+        self.text(path).or_else(|| {
+            let parts = self.list(path)?;
+            let text = |part: &RawValue| {
+                let text = serde_json::from_str(part.get()).ok();
+                text.or_else(|| Row::parse(part.get()).ok()?.text("text"))
+            };
+            let texts: Vec<String> = parts.iter().filter_map(|part| text(part)).collect();
+            (!texts.is_empty()).then(|| texts.join("\n"))
+        })
+    }
+
     /// What is said under a name: a text, or the texts of a conversation's last message of the user.
     pub(crate) fn said(&self, path: &str) -> Option<String> {
         self.text(path).or_else(|| {
@@ -151,15 +165,23 @@ impl Row {
             let turns: Vec<Row> = turns.iter().filter_map(|turn| Row::parse(turn.get()).ok()).collect();
             let last = |role: Option<&str>| {
                 let mut fitting = turns.iter().filter(|turn| role.is_none() || turn.text("role").as_deref() == role);
-                fitting.next_back()?.text("content")
+                fitting.next_back()?.content("content")
             };
             last(Some("user")).or_else(|| last(None))
         })
     }
 }
 
-/// The JSON that a JSON text holds, if it holds an object or a list; else the JSON itself.
+/// The JSON that a JSON text holds, if it holds an object or a list, itself or in a further text; else the JSON itself.
 fn unwrapped(json: &str) -> String {
+    if json.starts_with("\"\\\"")
+        && let Ok(text) = serde_json::from_str::<String>(json)
+        && let Ok(inner) = serde_json::from_str::<String>(&text)
+        && inner.trim_start().starts_with(['{', '['])
+        && serde_json::from_str::<&RawValue>(&inner).is_ok()
+    {
+        return inner;
+    }
     if json.starts_with('"')
         && let Ok(text) = serde_json::from_str::<String>(json)
         && text.trim_start().starts_with(['{', '['])
@@ -246,6 +268,12 @@ mod tests {
         assert_eq!(row.texts("t").unwrap(), ["a", "b"]);
         assert_eq!(row.name_of(&["none", "id"]).unwrap(), "7");
         assert!(!row.has("none") && row.has("m.g"));
+        let twice = serde_json::json!({ "t": "\"[1, 2]\"", "w": "\"word\"", "id": 7.0 }).to_string();
+        let row = Row::parse(&twice).unwrap();
+        assert_eq!((row.inner("t").unwrap().as_str(), row.text("w").unwrap().as_str()), ("[1, 2]", "\"word\""));
+        assert_eq!(row.name_of(&["id"]).unwrap(), "7");
+        let row = Row::parse(r#"{"p": [{"role":"user","content":[{"type":"image"},{"type":"text","text":"u"},"v"]}]}"#);
+        assert_eq!(row.unwrap().said("p").unwrap(), "u\nv");
         let row = Row::parse(r#"{"prompt": [{"role":"system","content":"s"},{"role":"user","content":"u"}]}"#).unwrap();
         assert_eq!(row.said("prompt").unwrap(), "u");
     }

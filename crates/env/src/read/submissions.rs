@@ -15,10 +15,34 @@ pub const MAX_ROW: usize = 16 << 20;
 const MAX_CARRIED: usize = 4096;
 
 /// The fields that name a task.
-const IDS: [&str; 8] =
-    ["task_id", "id", "question_id", "problem_id", "extra_info.task_id", "extra_info.index", "index", "slug"];
+const IDS: [&str; 10] = [
+    "task_id",
+    "id",
+    "question_id",
+    "problem_id",
+    "task.task_id",
+    "task.id",
+    "extra_info.task_id",
+    "extra_info.index",
+    "index",
+    "slug",
+];
 /// The fields that hold what was handed in.
-const TEXTS: [&str; 7] = ["completion", "output", "response", "solution", "code", "generation", "submission"];
+const TEXTS: [&str; 13] = [
+    "completion",
+    "output",
+    "response",
+    "completions",
+    "outputs",
+    "responses",
+    "generation",
+    "generations",
+    "model_output",
+    "submission",
+    "solution",
+    "code",
+    "messages",
+];
 /// The fields that say in which language that is.
 const LANGUAGES: [&str; 5] = ["language", "lang", "programming_language", "extra_info.language", "metadata.language"];
 /// The fields that hold what the policy was given.
@@ -89,7 +113,9 @@ impl<'t> Submissions<'t> {
             }
             None => {
                 let said = TEXTS.iter().find_map(|name| if row.has(name) { Some(row.answer(name)) } else { None });
-                let text = said.flatten().ok_or("it needs `completion` (a text, or messages) or `files`")?;
+                let text = said.flatten().ok_or(
+                    "it needs `completion` (a text, messages, or a list of one; several answers are several rows) or `files`",
+                )?;
                 let taken = extract_in(language_of(row), self.mode, task, &text);
                 let what = taken.what.clone();
                 (taken.submission(), Some(what))
@@ -136,9 +162,33 @@ fn language_of(row: &Row) -> Option<Language> {
 }
 
 impl Row {
-    /// What was handed in under a name: a text, or the last message of a conversation.
+    /// What was handed in under a name: a text, the last message of a conversation, the one answer of a list, or of a
+    /// reply as model servers give it.
     fn answer(&self, name: &str) -> Option<String> {
-        self.text(name).or_else(|| Row::parse(self.list(name)?.last()?.get()).ok()?.text("content"))
+        if let Some(text) = self.text(name) {
+            // A conversation that was written as a text; code is none, however it begins.
+            let said = || text.trim_start().starts_with("[{").then(|| self.spoken(name)).flatten();
+            return Some(said().unwrap_or(text));
+        }
+        self.spoken(name).or_else(|| {
+            let choices = self.object(name)?.list("choices")?;
+            let one = choices.first().filter(|_| choices.len() == 1)?;
+            let choice = Row::parse(one.get()).ok()?;
+            choice.content("message.content").or_else(|| choice.text("text"))
+        })
+    }
+
+    /// The last message of a conversation, or the one text of a list. Of several answers none is the answer.
+    fn spoken(&self, name: &str) -> Option<String> {
+        let list = self.list(name)?;
+        let last = list.last()?.get();
+        match Row::parse(last) {
+            // What the user says last waits for an answer.
+            Ok(message) if message.text("role").is_some_and(|role| role == "user" || role == "system") => None,
+            Ok(message) => message.content("content"),
+            Err(_) if list.len() == 1 => serde_json::from_str(last).ok(),
+            Err(_) => None,
+        }
     }
 }
 

@@ -23,7 +23,9 @@ pub(super) const FORM: Form = Form {
 fn task(row: &Row, id: &str) -> Result<Task, String> {
     let name = row.name_of(&["metadata.func_name"]);
     let read = |json: &str| tests::read(json, name.clone());
-    let public = row.inner("public_test_cases").map(|json| read(&json)).transpose()?;
+    // An empty list is of no form.
+    let some = |found: &tests::Found| !matches!(found, tests::Found::Programs(cases) if cases.is_empty());
+    let public = row.inner("public_test_cases").map(|json| read(&json)).transpose()?.filter(some);
     let private = match row.inner("private_test_cases") {
         None => None,
         Some(json) if json.starts_with('[') => Some(read(&json)?),
@@ -32,6 +34,7 @@ fn task(row: &Row, id: &str) -> Result<Task, String> {
             Some(read(&unpacked(&text).map_err(|why| format!("private_test_cases: {why}"))?)?)
         }
     };
+    let private = private.filter(some);
     let statement = row.text("question_content").unwrap_or_default();
     let task = match (public, private) {
         (Some(public), Some(private)) => {

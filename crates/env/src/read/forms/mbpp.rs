@@ -14,7 +14,9 @@ pub(super) const FORM: Form = Form {
 };
 
 fn task(row: &Row, id: &str) -> Result<Task, String> {
-    let visible = row.texts("test_list").ok_or("`test_list` is no list of texts")?.join("\n");
+    let visible = row.texts("test_list").ok_or("`test_list` is no list of texts")?;
+    let visible = visible.iter().map(|text| python::listed(text).unwrap_or_else(|| vec![text.clone()]).join("\n"));
+    let visible = visible.collect::<Vec<_>>().join("\n");
     let mut hidden = row.texts("challenge_test_list").unwrap_or_default().join("\n");
     // MBPP+ has all its tests once more as one text.
     if let Some(more) = row.text("test") {

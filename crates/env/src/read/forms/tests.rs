@@ -55,7 +55,7 @@ fn from_object(object: &Row, name: Option<String>) -> Result<Found, String> {
         if inputs.len() != outputs.len() {
             return Err(format!("{} inputs, {} outputs", inputs.len(), outputs.len()));
         }
-        let name = object.name_of(&["fn_name", "func_name", "entry_point"]).or(name);
+        let name = object.name_of(&["fn_name", "func_name", "entry_point"]).or(name).filter(|name| !name.is_empty());
         let pairs = inputs.iter().zip(&outputs).map(|(input, output)| (input.get(), output.get()));
         return match name {
             Some(name) => calls(name, pairs, false),
