@@ -103,6 +103,16 @@ struct Function {
     signature: Option<Signature>,
 }
 
+/// A function of ours that stands before a grader in a package.
+pub(crate) struct Shim {
+    pub folder: Folder,
+    pub file: String,
+    pub function: String,
+    /// The grader, for a reader.
+    pub says: String,
+    pub preload: &'static [&'static str],
+}
+
 pub(crate) struct Callable {
     pool: Pool,
     python: String,
@@ -116,6 +126,8 @@ pub(crate) struct Callable {
     /// Its module's source, and where in which file it begins.
     source: String,
     place: Option<(String, usize)>,
+    /// What it is called where a shim stands before it.
+    says: Option<String>,
 }
 
 impl Callable {
@@ -158,11 +170,7 @@ impl Callable {
             preload: PRELOAD.map(str::to_string).to_vec(),
             ..PoolOptions::default()
         })?;
-        // Where the function starts an interpreter, it must be the one that was named, not what that is a link to.
-        let environment = std::env::var_os("VIRTUAL_ENV").filter(|v| !v.is_empty());
-        let environment = environment.map(|v| Path::new(&v).join("bin/python")).filter(|p| p.exists());
-        let python =
-            python.map(Path::to_path_buf).or(environment).map_or_else(String::new, |p| p.display().to_string());
+        let python = interpreter(python);
         let mut made = Callable {
             pool,
             python,
@@ -174,9 +182,59 @@ impl Callable {
             seconds,
             source: String::new(),
             place: None,
+            says: None,
         };
         made.look(place)?;
         Ok(made)
+    }
+
+    /// One whose function is ours: `f(submission, row)`.
+    pub(crate) fn with_shim(shim: Shim, python: Option<&Path>, seconds: f64) -> Result<Callable, EnvError> {
+        let pool = Pool::start(PoolOptions {
+            python: python.map(Path::to_path_buf),
+            preload: PRELOAD.iter().chain(shim.preload).map(|m| (*m).to_string()).collect(),
+            ..PoolOptions::default()
+        })?;
+        // Words of the grader are those of the files that came along.
+        let beside = shim.folder.files.keys().filter(|n| n.ends_with(".py") && **n != shim.file).take(50);
+        let source = beside.map(|n| shim.folder.text(n)).collect::<Vec<_>>().join("\n");
+        let (function, file) = (shim.function, shim.file);
+        let (python, says) = (interpreter(python), Some(shim.says));
+        let (signature, module, place) = (Signature::Plain, String::new(), None);
+        Ok(Callable {
+            pool,
+            python,
+            folder: shim.folder,
+            file,
+            module,
+            function,
+            signature,
+            seconds,
+            source,
+            place,
+            says,
+        })
+    }
+
+    /// What another function of a shim's file returns.
+    pub(crate) fn told(&self, function: &str, about: &str, row: &Value) -> Result<Value, EnvError> {
+        let request = json!({"submission": about, "row": row, "truth": null, "prompt": "", "nonce": "@", "mates": [],
+            "alike": false, "columns": false, "file": self.file, "module": "", "function": function, "signature": "plain",
+            "python": self.python, "chat": false, "describe": false});
+        // Large libraries take their time.
+        let record = self.run(request, self.seconds.max(120.0))?;
+        let out = record.stdout_text();
+        if let Some(value) = out.lines().rev().find_map(|l| serde_json::from_str(l.strip_prefix('@')?).ok()) {
+            return Ok(value);
+        }
+        let errors = record.stderr_text();
+        let last = errors.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it said nothing");
+        let why = last.split_once(".NotHere: ").map_or(last, |(_, why)| why);
+        let says = self.says.as_deref().unwrap_or(&self.file);
+        Err(EnvError::Unusable(format!(
+            "of the {says}: {why} ({}); packages are those of --python or VIRTUAL_ENV, and a cell has no network",
+            how_ended(&record)
+        )))
     }
 
     /// Loads the module once, in a cell, to see which functions it has and how they want to be called.
@@ -242,13 +300,27 @@ impl Callable {
     }
 }
 
+/// The interpreter that was named, or that of the active environment: where a function starts one, it must be that one
+/// and not what it is a link to.
+fn interpreter(python: Option<&Path>) -> String {
+    let environment = std::env::var_os("VIRTUAL_ENV").filter(|v| !v.is_empty());
+    let environment = environment.map(|v| Path::new(&v).join("bin/python")).filter(|p| p.exists());
+    python.map(Path::to_path_buf).or(environment).map_or_else(String::new, |p| p.display().to_string())
+}
+
 impl Caller for Callable {
     fn name(&self) -> String {
+        if let Some(says) = &self.says {
+            return says.clone();
+        }
         let place = if self.file.is_empty() { &self.module } else { &self.file };
         format!("Python callable {place}:{} ({})", self.function, self.signature.name())
     }
 
     fn source(&self) -> String {
+        if self.says.is_some() {
+            return self.source.clone();
+        }
         // What it imports from beside it is read too.
         let beside = self.folder.files.keys().filter(|n| n.ends_with(".py") && **n != self.file).take(50);
         let beside = beside.map(|n| self.folder.text(n)).filter(|_| !self.source.is_empty());
@@ -303,6 +375,10 @@ impl Caller for Callable {
     }
 
     fn script(&self, asked: &Asked) -> Option<String> {
+        // The shim is no file of the user's.
+        if self.says.is_some() {
+            return None;
+        }
         let mut request = self.request(asked, "reward: ");
         request["python"] = json!("");
         let file = if self.file.is_empty() { String::new() } else { self.place.as_ref()?.0.clone() };
@@ -338,7 +414,7 @@ pub(crate) fn limits(seconds: f64) -> Limits {
         // Interpreters with large libraries reserve far more than they use.
         memory_bytes: 4 << 30,
         processes: 128,
-        output_bytes: 256 << 10,
+        output_bytes: 2 << 20,
         ..Limits::default()
     }
 }

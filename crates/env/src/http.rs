@@ -1,5 +1,9 @@
 //! An HTTP grader on this machine. Nothing but loopback is ever contacted.
 
+mod openenv;
+
+pub(crate) use openenv::Openenv;
+
 use crate::EnvError;
 use crate::Payment;
 use crate::foreign::{Asked, Caller, reward_in};
@@ -21,6 +25,8 @@ pub enum Protocol {
     Openrlhf,
     /// SandboxFusion's `/run_code`: the submission with the task's tests behind it; `Success` pays
     Sandboxfusion,
+    /// An OpenEnv server: reset, one step with the completion as the action, the reward of what was observed
+    Openenv,
 }
 
 impl Protocol {
@@ -33,7 +39,10 @@ impl Protocol {
             "plain" => Ok(Protocol::Plain),
             "openrlhf" => Ok(Protocol::Openrlhf),
             "sandboxfusion" => Ok(Protocol::Sandboxfusion),
-            _ => Err(EnvError::Input(format!("no protocol {name:?}; known are openrlhf, sandboxfusion, plain"))),
+            "openenv" => Ok(Protocol::Openenv),
+            _ => {
+                Err(EnvError::Input(format!("no protocol {name:?}; known are openrlhf, sandboxfusion, openenv, plain")))
+            }
         }
     }
 }
@@ -79,7 +88,7 @@ impl Http {
 
     fn request(&self, text: &str, row: &Row) -> Value {
         match self.protocol {
-            Protocol::Plain => json!({"submission": text, "task": row.fields}),
+            Protocol::Plain | Protocol::Openenv => json!({"submission": text, "task": row.fields}),
             Protocol::Openrlhf => {
                 json!({"query": [format!("{}{text}", row.prompt)], "prompts": [row.prompt], "labels": [row.truth()]})
             }
@@ -105,7 +114,7 @@ fn tests(row: &Row) -> String {
 impl Caller for Http {
     fn name(&self) -> String {
         let protocol = match self.protocol {
-            Protocol::Plain => "service",
+            Protocol::Plain | Protocol::Openenv => "service",
             Protocol::Openrlhf => "OpenRLHF reward model",
             Protocol::Sandboxfusion => "SandboxFusion",
         };

@@ -23,6 +23,7 @@ mod foreign;
 mod harbor;
 mod http;
 mod open;
+mod packaged;
 mod project;
 mod read;
 mod row;

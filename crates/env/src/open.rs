@@ -7,7 +7,7 @@ use crate::command::{Command, RewardFrom};
 use crate::files::{Folder, LARGEST_FILE};
 use crate::foreign::{Caller, Foreign};
 use crate::harbor::Harbor;
-use crate::http::{Http, Protocol};
+use crate::http::{Http, Openenv, Protocol};
 use crate::project::{Choice, Project, is_project};
 use crate::row::{Row, read_rows};
 use crate::{EnvError, Hint};
@@ -51,7 +51,7 @@ pub struct Settings {
 
 impl Settings {
     /// Wall seconds for one run of a grader that was not made here.
-    fn foreign_seconds(&self) -> f64 {
+    pub(crate) fn foreign_seconds(&self) -> f64 {
         self.timeout.unwrap_or(10.0)
     }
 
@@ -74,6 +74,10 @@ pub fn open(target: &str, settings: &Settings) -> Result<Vec<Box<dyn Environment
         let callable = Callable::open(spec, settings.signature, python, seconds, &settings.answers())?;
         return foreign(target, Arc::new(callable), rows, settings);
     }
+    if let Some(opened) = crate::packaged::open(target, settings) {
+        let (callable, rows) = opened?;
+        return foreign(target, Arc::new(callable), chosen(target, rows, settings)?, settings);
+    }
     if let Some(command) = target.strip_prefix("cmd:") {
         let rows = rows(target, settings)?;
         let (files, python) = (settings.files.as_deref(), settings.python.as_deref());
@@ -83,6 +87,10 @@ pub fn open(target: &str, settings: &Settings) -> Result<Vec<Box<dyn Environment
     }
     if target.starts_with("http://") || target.starts_with("https://") {
         let rows = rows(target, settings)?;
+        if settings.protocol == Protocol::Openenv {
+            let server = Openenv::open(target, settings.foreign_seconds())?;
+            return foreign(target, Arc::new(server), rows, settings);
+        }
         let http = Http::open(target, settings.protocol, settings.foreign_seconds())?;
         return foreign(target, Arc::new(http), rows, settings);
     }
@@ -100,7 +108,8 @@ pub fn open(target: &str, settings: &Settings) -> Result<Vec<Box<dyn Environment
     }
     Err(EnvError::Input(format!(
         "{target}: no target. One is: a JSONL of tasks, a folder with task.toml (Harbor), a folder with tests and a \
-         reference, a file of reward functions (FILE.py:FUNCTION), cmd:COMMAND {{submission}}, http://127.0.0.1:PORT/..."
+         reference, a file of reward functions (FILE.py:FUNCTION), inspect:PACKAGE/TASK, \
+         verifiers:NAME, cmd:COMMAND {{submission}}, http://127.0.0.1:PORT/..."
     )))
 }
 
@@ -154,7 +163,7 @@ fn open_folder(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box
 
 /// The tasks that the owner of a grader gives with it.
 fn rows(target: &str, settings: &Settings) -> Result<Vec<Row>, EnvError> {
-    let mut rows: Vec<Row> = match (&settings.tasks, &settings.reference) {
+    let rows: Vec<Row> = match (&settings.tasks, &settings.reference) {
         (Some(path), _) => read_rows(path)?,
         (None, Some(path)) => {
             let text = loophole_foreign::read_text(path, LARGEST_FILE)
@@ -168,6 +177,11 @@ fn rows(target: &str, settings: &Settings) -> Result<Vec<Row>, EnvError> {
             )));
         }
     };
+    chosen(target, rows, settings)
+}
+
+/// The rows that are to be audited with.
+fn chosen(target: &str, mut rows: Vec<Row>, settings: &Settings) -> Result<Vec<Row>, EnvError> {
     if let Some(id) = &settings.task {
         rows.retain(|r| r.id().as_ref() == Some(id));
         if rows.is_empty() {

@@ -13,6 +13,7 @@ pub(crate) enum Wrap {
     Boxed,
     Hashes,
     Sentence,
+    Shouted,
     BoxedAnswer,
     FencedAnswer,
     AnswerOfTwo,
@@ -29,6 +30,7 @@ impl Wrap {
                 Wrap::Hashes,
                 Wrap::Fence,
                 Wrap::Sentence,
+                Wrap::Shouted,
                 Wrap::BoxedAnswer,
                 Wrap::AnswerOfTwo,
             ],
@@ -46,6 +48,7 @@ impl Wrap {
             Wrap::Boxed => format!("\\boxed{{{text}}}\n"),
             Wrap::Hashes => format!("#### {text}\n"),
             Wrap::Sentence => format!("Answer: {text}\n"),
+            Wrap::Shouted => format!("ANSWER: {text}\n"),
             Wrap::BoxedAnswer => format!("<think>\nA thought.\n</think>\n<answer>\n\\boxed{{{text}}}\n</answer>\n"),
             Wrap::FencedAnswer => {
                 format!("<think>\nA thought.\n</think>\n<answer>\n```{fence}\n{text}\n```\n</answer>\n")
@@ -62,6 +65,7 @@ impl Wrap {
             Wrap::Boxed => "in \\boxed{}",
             Wrap::Hashes => "after ####",
             Wrap::Sentence => "after \"Answer:\"",
+            Wrap::Shouted => "after \"ANSWER:\"",
             Wrap::BoxedAnswer => "in \\boxed{} in <answer> tags",
             Wrap::FencedAnswer => "in a fenced block in <answer> tags",
             Wrap::AnswerOfTwo => "in <answer> tags after others",
