@@ -5,7 +5,7 @@ use crate::cache::Lru;
 use crate::family::Family;
 use crate::grader::{Grader, GraderKind};
 use crate::humaneval::Prepared;
-use crate::oracle::Compared;
+use crate::oracle::{Asked, Compared};
 use crate::program::{self, GraderProgram, MARKS_FILE, Marks, Pair, Plan, REWARD_FILES};
 use crate::task::{Language, Submission, Task, TaskForm};
 use crate::value::Value;
@@ -521,7 +521,7 @@ impl Grading {
     }
 
     /// Which limit ended a run, in words.
-    fn ended_by(&self, verdict: cell::Verdict) -> Option<String> {
+    pub(crate) fn ended_by(&self, verdict: cell::Verdict) -> Option<String> {
         let limits = self.limits();
         Some(match verdict {
             cell::Verdict::Exit => return None,
@@ -530,7 +530,7 @@ impl Grading {
             }
             cell::Verdict::Wall => format!("out of time: it took more than {} seconds", limits.wall_seconds),
             cell::Verdict::Memory => format!("out of memory: it took more than {} MiB", limits.memory_bytes >> 20),
-            cell::Verdict::Output => format!("it printed more than {} MiB", limits.output_bytes >> 20),
+            cell::Verdict::Output => format!("too much output: it printed more than {} MiB", limits.output_bytes >> 20),
             cell::Verdict::Pids => format!("it started more than {} processes", limits.processes),
             cell::Verdict::Disk => "it wrote more than there is room for".into(),
             cell::Verdict::Signal => "a signal ended it".into(),
@@ -555,7 +555,7 @@ impl Grading {
                 (answers.result(), answers.differences)
             }
         } else {
-            let answers = self.compare(task, grader, &self.cases(task, grader, expecting), entry)?;
+            let answers = self.compare(task, grader, &self.cases(task, grader, expecting), entry, Asked::Apart)?;
             (answers.result(), answers.differences)
         };
         Ok(GraderRun {

@@ -1,10 +1,11 @@
 //! HumanEval's `check`: recorded on the reference, and asked again where answers differ.
 
 use crate::grading::{Entry, GradeError, Grading, lock};
-use crate::oracle::{Answer, Compared, difference};
+use crate::oracle::{Answer, Asked, Compared, difference};
 use crate::program;
 use crate::task::Task;
 use crate::value::Value;
+use crate::written::ROUNDS;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -58,39 +59,54 @@ impl Outcome {
 }
 
 impl Grading {
-    pub(crate) fn check_answers(&self, task: &Task, test: &str, entry: &Entry) -> Result<Compared, GradeError> {
+    pub(crate) fn check_answers(
+        &self,
+        task: &Task,
+        test: &str,
+        entry: &Entry,
+        asked: Asked,
+    ) -> Result<Compared, GradeError> {
         let prepared = self.prepared(task, test)?;
-        let inputs: Vec<&[Value]> = prepared.calls.iter().map(|(args, _)| args.as_slice()).collect();
-        let outcomes = |answers: &[Answer]| -> Vec<Outcome> {
-            answers.iter().zip(&inputs).map(|(a, given)| Outcome::of(a, given)).collect()
-        };
-        let as_recorded = |answers: &[Answer]| prepared.calls.iter().map(|(_, o)| o).eq(&outcomes(answers));
-        let answers = self.answers(task.entry_name(), &inputs, entry, true, &as_recorded)?;
-        let outcomes = outcomes(&answers.values);
+        let mut inputs: Vec<Vec<Value>> = prepared.calls.iter().map(|(args, _)| args.clone()).collect();
+        let wanted = || prepared.calls.iter().map(|(_, outcome)| outcome);
+        let as_recorded = |answers: &[Answer]| wanted().eq(&outcomes(answers, &inputs));
+        let answers = self.answers(task.entry_name(), &slices(&inputs), entry, true, asked, &as_recorded)?;
+        let mut got = outcomes(&answers.values, &inputs);
         let total = prepared.asserts;
         let compared = |passed: usize, differences| Compared {
             right: (0..total).map(|i| i < passed).collect(),
             differences,
             ..Compared::default()
         };
-        let differs = |((_, wanted), got): &(&(Vec<Value>, Outcome), &Outcome)| wanted != *got;
-        if !prepared.calls.iter().zip(&outcomes).any(|pair| differs(&pair)) {
+        if wanted().eq(&got) {
             return Ok(compared(total, Vec::new()));
         }
-        if outcomes.iter().all(|o| o.result.is_err()) {
+        if got.iter().all(|o| o.result.is_err()) {
             let why = answers.values.first().and_then(|a| a.as_ref().err()).cloned().unwrap_or_default();
             return Ok(compared(0, vec![format!("no call returned a value: {why}")]));
         }
         // Other answers than the reference's may still satisfy the check: ask it, with the answers only.
-        let calls: Vec<(&[Value], &Outcome)> = inputs.iter().copied().zip(&outcomes).collect();
-        let record = self.run_trusted(program::replay(&task.reference, test, task.entry_name(), &calls))?;
-        let counts: Counts = serde_json::from_slice(&record.stdout)
-            .map_err(|_| GradeError::Machine("the replayed check said nothing".into()))?;
+        let mut counts = self.replayed(task, test, &inputs, &got)?;
+        for _ in 0..ROUNDS {
+            if counts.1.is_empty() {
+                break;
+            }
+            // What it calls with may follow from an answer.
+            let more = std::mem::take(&mut counts.1);
+            let known = inputs.len();
+            inputs.extend(more);
+            let from = if asked == Asked::InOrder { 0 } else { known };
+            let answers = self.answers(task.entry_name(), &slices(&inputs[from..]), entry, true, asked, &|_| true)?;
+            got.truncate(from);
+            got.extend(outcomes(&answers.values, &inputs[from..]));
+            counts = self.replayed(task, test, &inputs, &got)?;
+        }
+        let (counts, _) = counts;
         let differences = prepared
             .calls
             .iter()
-            .zip(&outcomes)
-            .filter(differs)
+            .zip(&got)
+            .filter(|((_, wanted), got)| wanted != *got)
             .take(3)
             .map(|((args, wanted), got)| {
                 let wanted = wanted.result.clone().unwrap_or_else(Value::Str);
@@ -99,7 +115,42 @@ impl Grading {
             .collect();
         let clean = counts.bad == 0 && counts.broke.is_empty();
         let passed = if clean { total } else { counts.good.min(total.saturating_sub(1)) };
-        Ok(Compared { mutated: counts.mutated, ..compared(passed, differences) })
+        let call = |args: Vec<Value>| [Value::Tuple(args), Value::Dict(Vec::new())];
+        let answered = inputs.into_iter().map(call).zip(got).collect();
+        Ok(Compared { mutated: counts.mutated, answered, ..compared(passed, differences) })
+    }
+
+    /// What `check` says of these outcomes of these calls, and which calls it makes besides.
+    fn replayed(
+        &self,
+        task: &Task,
+        test: &str,
+        inputs: &[Vec<Value>],
+        got: &[Outcome],
+    ) -> Result<(Counts, Vec<Vec<Value>>), GradeError> {
+        let calls: Vec<(&[Value], &Outcome)> = inputs.iter().map(Vec::as_slice).zip(got).collect();
+        let record = self.run_trusted(program::replay(&task.reference, test, task.entry_name(), &calls))?;
+        let text = String::from_utf8_lossy(&record.stdout);
+        let (counts, wanted) = text.split_once('\n').unwrap_or((&text, "[]"));
+        let counts: Counts =
+            serde_json::from_str(counts).map_err(|_| GradeError::Machine("the replayed check said nothing".into()))?;
+        let wanted = match Value::parse(wanted.trim()) {
+            Ok(Value::List(calls)) => calls,
+            _ => Vec::new(),
+        };
+        let args = |call| match call {
+            Value::Tuple(args) => Some(args),
+            _ => None,
+        };
+        Ok((counts, wanted.into_iter().filter_map(args).collect()))
+    }
+
+    /// Whether `check` accepts plain copies of what the reference returns.
+    pub(crate) fn accepts_copies(&self, task: &Task, test: &str) -> Result<bool, GradeError> {
+        let prepared = self.prepared(task, test)?;
+        let (inputs, outcomes): (Vec<_>, Vec<_>) = prepared.calls.iter().cloned().unzip();
+        let (counts, _) = self.replayed(task, test, &inputs, &outcomes)?;
+        Ok(counts.bad == 0 && counts.broke.is_empty())
     }
 
     pub(crate) fn prepared(&self, task: &Task, test: &str) -> Result<Arc<Prepared>, GradeError> {
@@ -136,6 +187,14 @@ impl Grading {
         lock(&self.prepared).put(key, prepared.clone(), 16 * record.stdout.len());
         Ok(prepared)
     }
+}
+
+fn slices(inputs: &[Vec<Value>]) -> Vec<&[Value]> {
+    inputs.iter().map(Vec::as_slice).collect()
+}
+
+fn outcomes(answers: &[Answer], inputs: &[Vec<Value>]) -> Vec<Outcome> {
+    answers.iter().zip(inputs).map(|(answer, given)| Outcome::of(answer, given)).collect()
 }
 
 fn recorded(call: Value) -> Option<(Vec<Value>, Outcome)> {

@@ -2,10 +2,12 @@
 
 use crate::grader::{Grader, GraderKind};
 use crate::grading::{Entry, GradeError, Grading, input, lock};
+use crate::humaneval::Outcome;
 use crate::program::{self, Asking, Pair, Patience, words};
 use crate::task::{Case, Compare, SOLUTION, Submission, Task, TaskForm};
 use crate::value::{Draw, Value};
 use crate::verdict::OracleResult;
+use crate::written::Answered;
 use loophole_cell as cell;
 use std::sync::Arc;
 
@@ -19,6 +21,15 @@ pub(crate) type Answer = Result<Value, String>;
 pub(crate) struct Answers {
     pub values: Vec<Answer>,
     pub kinds: Vec<Option<String>>,
+}
+
+/// How a submission is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Each call in a process of its own, in an order that is drawn.
+    Apart,
+    /// All calls in one process, in the order of the tests: as a grader asks, but for the tests.
+    InOrder,
 }
 
 /// Answers, compared.
@@ -37,6 +48,8 @@ pub(crate) struct Compared {
     pub untestable: Option<String>,
     /// The tests could only be run beside the submission; why.
     pub beside: Option<String>,
+    /// What was asked, and answered.
+    pub answered: Vec<Answered>,
 }
 
 impl Compared {
@@ -49,12 +62,14 @@ impl Grading {
     /// All tests of a task, visible and hidden.
     pub(crate) fn oracle(&self, task: &Task, grader: &Grader, entry: &Entry) -> Result<Compared, GradeError> {
         match &task.form {
-            TaskForm::HumanEval(problem) => return self.check_answers(task, &problem.test, entry),
-            TaskForm::Tests(tests) => return self.answers_to_tests(task, tests, grader, entry),
+            TaskForm::HumanEval(problem) => return self.check_answers(task, &problem.test, entry, Asked::Apart),
+            TaskForm::Tests(tests) => {
+                return self.answers_to_tests(task, tests, &tests.judged(task.impossible), grader, entry, Asked::Apart);
+            }
             TaskForm::Function(_) | TaskForm::Program { .. } => {}
         }
         let cases: Vec<Pair> = task.cases().map(|c| (c.args.clone(), c.expected.clone())).collect();
-        self.compare(task, grader, &cases, entry)
+        self.compare(task, grader, &cases, entry, Asked::Apart)
     }
 
     /// Whether the oracle passes every test of a task, visible and hidden.
@@ -72,6 +87,7 @@ impl Grading {
         grader: &Grader,
         cases: &[Pair],
         entry: &Entry,
+        asked: Asked,
     ) -> Result<Compared, GradeError> {
         let mut compared = Compared::default();
         let mut add = |right: bool, difference: &dyn Fn() -> String| {
@@ -115,13 +131,24 @@ impl Grading {
         let checked = task.compare.checker.is_some();
         let all_right =
             |answers: &[Answer]| !checked && answers.iter().zip(&wanted).all(|(answer, wanted)| meets(answer, wanted));
-        let answers = self.answers(task.entry_name(), &inputs, entry, left.is_some(), &all_right)?;
+        let answers = self.answers(task.entry_name(), &inputs, entry, left.is_some(), asked, &all_right)?;
+        if asked == Asked::InOrder {
+            let call = |args: &[Value]| [Value::Tuple(args.to_vec()), Value::Dict(Vec::new())];
+            let outcome = |answer: &Answer, args: &[Value]| match left {
+                Some(_) => Outcome::of(answer, args),
+                None => Outcome { result: answer.clone(), after: args.to_vec() },
+            };
+            compared.answered =
+                inputs.iter().zip(&answers.values).map(|(args, answer)| (call(args), outcome(answer, args))).collect();
+        }
         let right: Vec<bool> = match &task.compare.checker {
             Some(checker) => self.checked(task, checker, cases, &answers.values)?,
             None => {
-                let near = |at: usize| answers.kinds[at].as_deref().and_then(precision);
+                let strict = task.compare.strict_types;
+                let near = |at: usize| answers.kinds[at].as_deref().and_then(precision).filter(|_| !strict);
                 let right = |(at, (answer, wanted)): (usize, (&Answer, &Value))| {
-                    meets(answer, wanted)
+                    // Where types count, a class that is none of the plain ones is another type.
+                    (meets(answer, wanted) && !(strict && answers.kinds[at].is_some()))
                         || near(at).is_some_and(|tolerance| {
                             let compare = Compare { tolerance: Some(tolerance), ..task.compare.clone() };
                             answer.as_ref().is_ok_and(|a| a.meets(wanted, &compare))
@@ -131,9 +158,20 @@ impl Grading {
             }
         };
         for (at, ((args, _), answer)) in cases.iter().zip(&answers.values).enumerate() {
-            add(right[at], &|| difference(&Value::Tuple(args.clone()).python(), answer, &wanted[at]));
+            let told = || {
+                let text = difference(&Value::Tuple(args.clone()).python(), answer, &wanted[at]);
+                match answers.kinds[at].as_deref().filter(|_| meets(answer, &wanted[at])) {
+                    Some(kind) => format!("{text}, as a {kind}"),
+                    None => text,
+                }
+            };
+            add(right[at], &told);
         }
-        compared.by_order = right.iter().take(task.visible.len()).any(|right| !right)
+        let loosely = Compare { strict_types: false, ..task.compare.clone() };
+        let only_typed = |at: usize| {
+            task.compare.strict_types && answers.values[at].as_ref().is_ok_and(|a| a.meets(&wanted[at], &loosely))
+        };
+        compared.by_order = (0..task.visible.len().min(right.len())).any(|at| !right[at] && !only_typed(at))
             && !answers.values.iter().take(task.visible.len()).all(Result::is_err);
         for (kind, expected) in answers.kinds.iter().zip(&wanted) {
             let Some(kind) = kind else { continue };
@@ -169,8 +207,9 @@ impl Grading {
         let reference = Submission::Files([(SOLUTION.to_string(), task.reference.clone())].into());
         let entry = self.entry(task, grader, &reference);
         let inputs: Vec<&[Value]> = task.cases().map(|case| case.args.as_slice()).collect();
-        let answers =
-            self.answers(task.entry_name(), &inputs, &entry, true, &|answers| answers.iter().all(Result::is_ok))?;
+        let answers = self.answers(task.entry_name(), &inputs, &entry, true, Asked::Apart, &|answers| {
+            answers.iter().all(Result::is_ok)
+        })?;
         let after = |answer: &Answer| match answer {
             Ok(Value::Tuple(parts)) => parts.get(1).cloned(),
             _ => None,
@@ -232,12 +271,14 @@ impl Grading {
         inputs: &[&[Value]],
         entry: &Entry,
         after: bool,
+        asked: Asked,
         right: &dyn Fn(&[Answer]) -> bool,
     ) -> Result<Answers, GradeError> {
         let patience = self.patience(inputs.len());
-        let order = order(inputs.len(), entry);
-        let asking = Asking { entry: entry_point, after, named: false, patience };
-        if is_confined(entry) {
+        let order = asked.order(inputs.len(), entry);
+        let together = asked == Asked::InOrder;
+        let asking = Asking { entry: entry_point, after, named: false, together, patience };
+        if !together && is_confined(entry) {
             let source = program::shared(&asking, &entry.source, inputs, &order);
             let limits = cell::Limits { output_bytes: self.limits().file_bytes, ..self.limits() };
             let record = self.run(&cell::Program { limits, ..cell::Program::python(source) })?;
@@ -296,7 +337,7 @@ impl Grading {
         } else {
             let inputs: Vec<&[Value]> = cases.iter().map(|(args, _)| args.as_slice()).collect();
             let entry_point = task.entry_name();
-            let asking = Asking { entry: entry_point, after: false, named: false, patience };
+            let asking = Asking { entry: entry_point, after: false, named: false, together: false, patience };
             program::functions(&asking, &inputs, &order)
         };
         Ok(Some(self.asking(source, patience, entry)))
@@ -308,11 +349,14 @@ impl Grading {
         expression: &str,
         calls: &[[Value; 2]],
         entry: &Entry,
+        asked: Asked,
     ) -> Result<Answers, GradeError> {
         let patience = self.patience(calls.len());
         let inputs: Vec<&[Value]> = calls.iter().map(<[Value; 2]>::as_slice).collect();
-        let asking = Asking { entry: expression, after: true, named: true, patience };
-        self.ask(program::functions(&asking, &inputs, &order(calls.len(), entry)), calls.len(), patience, entry)
+        let together = asked == Asked::InOrder;
+        let asking = Asking { entry: expression, after: true, named: true, together, patience };
+        let order = asked.order(calls.len(), entry);
+        self.ask(program::functions(&asking, &inputs, &order), calls.len(), patience, entry)
     }
 
     /// Runs the oracle's program on a submission and reads its answers; an answer that did not come says why.
@@ -395,6 +439,15 @@ fn is_confined(entry: &Entry) -> bool {
     };
     let rest: Vec<&str> = entry.source.lines().filter(|line| !plain(line)).collect();
     entry.others.is_empty() && !words(&rest.join("\n")) && !rest.iter().any(|l| l.contains("._"))
+}
+
+impl Asked {
+    fn order(self, cases: usize, entry: &Entry) -> Vec<usize> {
+        match self {
+            Asked::Apart => order(cases, entry),
+            Asked::InOrder => (0..cases).collect(),
+        }
+    }
 }
 
 fn order(cases: usize, entry: &Entry) -> Vec<usize> {

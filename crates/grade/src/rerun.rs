@@ -80,6 +80,9 @@ impl Grading {
         let Some(why) = self.unsound(task, grader)? else {
             return self.grade(task, grader, submission);
         };
+        if let Some(task) = self.as_impossible(task, grader)? {
+            return self.grade(&task, grader, submission);
+        }
         Ok(Graded {
             task_id: task.id.clone(),
             reward: 0.0,
@@ -91,6 +94,19 @@ impl Grading {
             grader_output: String::new(),
             seconds: start.elapsed().as_secs_f64(),
         })
+    }
+
+    /// A task that is found to be impossible: two visible tests ask the same and want what no answer is, the grader does
+    /// not pay the reference, and the hidden tests are the reference's.
+    fn as_impossible(&self, task: &Task, grader: &Grader) -> Result<Option<Task>, GradeError> {
+        if task.impossible || !task.contradicts_itself() {
+            return Ok(None);
+        }
+        let impossible = Task { impossible: true, ..task.clone() };
+        // Who counts its calls may mean to: then the reference is paid.
+        let sound = self.unsound(&impossible, grader)?.is_none()
+            && !self.control(task, grader, task.reference.clone(), Expecting::Right)?;
+        Ok(sound.then_some(impossible))
     }
 
     /// Why nothing can be said about submissions to this task, if so: its reference fails. Asked once a task.

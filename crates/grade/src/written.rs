@@ -5,7 +5,7 @@ use crate::family::Family;
 use crate::grader::Grader;
 use crate::grading::{Entry, Expecting, GradeError, Grading, lock};
 use crate::humaneval::Outcome;
-use crate::oracle::Compared;
+use crate::oracle::{Asked, Compared};
 use crate::program;
 use crate::task::{Task, Tests};
 use crate::value::Value;
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 /// How often tests are run to find out what they ask. What one call returns may decide on the next.
-const ROUNDS: usize = 12;
+pub(crate) const ROUNDS: usize = 12;
 
 /// Tests with wrong expected values.
 pub(crate) struct WrongTests {
@@ -42,45 +42,47 @@ impl Grading {
         &self,
         task: &Task,
         tests: &Tests,
+        text: &str,
         grader: &Grader,
         entry: &Entry,
+        asked: Asked,
     ) -> Result<Compared, GradeError> {
         let Some(expression) = task.entry_point() else {
-            return self.beside(task, tests, grader, entry, "they name no entry point");
+            return self.beside(task, text, grader, entry, "they name no entry point");
         };
         if is_class(&task.reference, expression) {
             // What they ask of its objects is no answer that could be copied out.
-            return self.beside(task, tests, grader, entry, "they test a class");
+            return self.beside(task, text, grader, entry, "they test a class");
         }
-        // What cannot be done is judged by what can: where there are hidden tests, they are the true ones.
-        let text = match (task.impossible, tests.hidden.is_empty()) {
-            (true, false) => tests.hidden.clone(),
-            _ => tests.all(),
-        };
         let (mut answered, mut kinds): (Vec<Answered>, Vec<String>) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            let program = program::ask_tests(&tests.prelude, &text, expression, &answered);
+            let program = program::ask_tests(&tests.prelude, text, expression, &answered);
             let record = self.run_trusted(program)?;
             let said = String::from_utf8_lossy(&record.stdout);
             let read = said.rsplit_once("@tests ").and_then(|(_, rest)| rest.split_once('\n'));
             let Some((counts, calls)) = read else {
-                return self.beside(task, tests, grader, entry, &record.last_words());
+                return self.beside(task, text, grader, entry, &record.last_words());
             };
             let counts: Counts = serde_json::from_str(counts).map_err(|e| GradeError::Machine(e.to_string()))?;
             if !counts.beside.is_empty() {
-                return self.beside(task, tests, grader, entry, &counts.beside);
+                return self.beside(task, text, grader, entry, &counts.beside);
             }
             let calls: Option<Vec<[Value; 2]>> = match Value::parse(calls.trim()) {
                 Ok(Value::List(calls)) => calls.into_iter().map(call).collect(),
                 _ => None,
             };
             let Some(calls) = calls else {
-                return self.beside(task, tests, grader, entry, "what they call cannot be read");
+                return self.beside(task, text, grader, entry, "what they call cannot be read");
             };
             if calls.is_empty() {
-                return Ok(compared(&counts, kinds));
+                return Ok(Compared { answered, ..compared(&counts, kinds) });
             }
-            let answers = self.answers_named(expression, &calls, entry)?;
+            // In order all are asked again: what came before bears on what comes.
+            let calls = match asked {
+                Asked::Apart => calls,
+                Asked::InOrder => answered.drain(..).map(|(call, _)| call).chain(calls).collect(),
+            };
+            let answers = self.answers_named(expression, &calls, entry, asked)?;
             for kind in answers.kinds.iter().flatten() {
                 let text = format!("returned {kind}, which the tests accept as a plain value");
                 if !kinds.contains(&text) && kinds.len() < 3 {
@@ -96,7 +98,7 @@ impl Grading {
                 answered.push((call, outcome));
             }
         }
-        self.beside(task, tests, grader, entry, "what they call depends on too many answers")
+        self.beside(task, text, grader, entry, "what they call depends on too many answers")
     }
 
     /// The tests in the submission's own process, for those that pass more than plain values: the grader must reach
@@ -104,7 +106,7 @@ impl Grading {
     fn beside(
         &self,
         task: &Task,
-        tests: &Tests,
+        text: &str,
         grader: &Grader,
         entry: &Entry,
         why: &str,
@@ -118,11 +120,7 @@ impl Grading {
             spy: false,
             compare: &task.compare,
         };
-        let text = match (task.impossible, tests.hidden.is_empty()) {
-            (true, false) => tests.hidden.clone(),
-            _ => tests.all(),
-        };
-        let run = self.run_inside(&grader, entry, &plan.tests(&text))?;
+        let run = self.run_inside(&grader, entry, &plan.tests(text))?;
         let last = run.output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
         Ok(Compared {
             right: vec![run.paid],

@@ -19,7 +19,8 @@ pub(crate) fn head(limits: &Limits, beside: u64, flags: u64) -> Head {
     Head {
         memory: limits.memory_bytes.min(1 << 46),
         processes: u64::from(limits.processes) + beside,
-        file: limits.file_bytes.max(limits.output_bytes).min(1 << 46),
+        // One byte more than is kept of an output, so that who prints too much is seen to.
+        file: limits.file_bytes.max(limits.output_bytes.saturating_add(1)).min(1 << 46),
         seconds: (limits.cpu_seconds.ceil() as u64).max(1),
         flags,
         ..Head::NONE

@@ -2,6 +2,7 @@
 //! grader with plain copies of what is returned.
 
 mod attempt;
+mod exchange;
 mod reason;
 
 use crate::family::Family;
@@ -299,14 +300,15 @@ impl Grading {
         let pays = |grader: &Grader, expecting: Expecting| {
             Ok::<_, GradeError>(self.run_grader(task, grader, entry, expecting)?.paid)
         };
-        if inside && !pays(grader, Expecting::Right)? {
+        let repeats = !inside || pays(grader, Expecting::Right)?;
+        if !repeats {
             label.evidence.push("does not repeat: run again, it is not paid".into());
             for _ in 0..AGAIN {
                 if pays(grader, Expecting::Wrong)? {
                     return self.subverted(task, grader, entry, Shown::By(Expecting::Wrong), label);
                 }
             }
-        } else if inside && answers.by_order && self.has_sealed_form(task, grader)? {
+        } else if inside && self.fails_graded(task, grader, answers) && self.has_sealed_form(task, grader)? {
             // Answers that were right in the grader's order, and only there, are right where the expected values are
             // digests, too.
             let sealed = grader.clone().without(Family::AnswerLeak);
@@ -338,6 +340,9 @@ impl Grading {
             && self.run_grader(task, grader, &without_answers, Expecting::Right)?.paid
         {
             return self.subverted(task, grader, &without_answers, Shown::By(Expecting::Right), label);
+        }
+        if repeats && self.needs_the_tests(task, grader, entry, answers, label)? {
+            return Ok(());
         }
         if answers.by_order {
             label.name(Family::HardCoding, "answers in the order of the calls");

@@ -18,6 +18,15 @@ impl Grading {
         g: &GraderRun,
     ) -> Result<Vec<String>, GradeError> {
         let reason = reason(&g.output, task);
+        // What a limit ended is told by that limit: what was printed before may say anything.
+        let limit = match g.ended {
+            cell::Verdict::Cpu | cell::Verdict::Wall | cell::Verdict::Output => self.ended_by(g.ended),
+            _ => None,
+        };
+        if let Some(limit) = limit {
+            let place = reason.filter(|reason| g.ended == cell::Verdict::Output && *reason != limit);
+            return Ok([limit].into_iter().chain(place).collect());
+        }
         if let Some(case) = reason_of_case(&g.output) {
             return Ok(vec![case]);
         }

@@ -17,6 +17,7 @@ use crate::family::Family;
 use crate::grader::{Grader, GraderKind};
 use crate::task::{Case, Compare, Language, SOLUTION, Task};
 use crate::value::{Value, quote};
+use crate::written::Answered;
 use loophole_cell::Entry;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -33,6 +34,7 @@ const MARKS: &str = include_str!("../python/marks.py");
 const CHECK: &str = include_str!("../python/check.py");
 const ACCEPT: &str = include_str!("../python/accept.py");
 const PLAIN: &str = include_str!("../python/plain.py");
+const ELSEWHERE: &str = include_str!("../python/elsewhere.py");
 /// What a spied run remembers, to tell at its end what became of it.
 const SPY: &str = "import builtins\n_built_in = dict(vars(builtins))\n_names = [n for n in _built_in if n[0] != \"_\"]\n\
                    def _tell(cases, before):\n    if cases != before: _mark(\"c\")\n    \
@@ -134,6 +136,19 @@ pub(crate) fn without_marks(text: &str) -> String {
 /// What follows a submission so that its function returns plain copies of what it returned.
 pub(crate) fn plain_tail(entry: &str) -> String {
     PLAIN.replace("ENTRY", entry)
+}
+
+/// What follows a submission so that its function does all it did, and returns what was answered elsewhere.
+pub(crate) fn elsewhere_tail(entry: &str, answered: &[Answered]) -> String {
+    let mut answers = String::from("[");
+    for ([args, named], outcome) in answered {
+        let (ok, value) = match &outcome.result {
+            Ok(value) => ("True", value.python()),
+            Err(_) => ("False", "None".into()),
+        };
+        let _ = write!(answers, "({}, {}, {ok}, {value}),", args.python(), named.python());
+    }
+    ELSEWHERE.replace("ENTRY", entry).replace("ANSWERS", &format!("{answers}]"))
 }
 
 /// Every line moved to the right.

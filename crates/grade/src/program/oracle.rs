@@ -32,6 +32,8 @@ pub(crate) struct Asking<'a> {
     pub after: bool,
     /// The entry is an expression, and an input is arguments and named arguments.
     pub named: bool,
+    /// In one process, in the given order.
+    pub together: bool,
     pub patience: Patience,
 }
 
@@ -53,7 +55,8 @@ fn cases(inputs: &[&[Value]], order: &[usize]) -> String {
 /// Calls a function with each input, one fresh process a case. `order` picks the cases and their order.
 pub(crate) fn functions(asking: &Asking, inputs: &[&[Value]], order: &[usize]) -> String {
     let (cases, call) = (cases(inputs, order), asking.call());
-    format!("{CANON}{CALL}{ORACLE}_oracle({cases}, {call}, {})\n", asking.patience.python())
+    let together = if asking.together { ", together=True" } else { "" };
+    format!("{CANON}{CALL}{ORACLE}_oracle({cases}, {call}, {}{together})\n", asking.patience.python())
 }
 
 /// The same in one process, for a submission that can only compute; status 0 only if every case has an answer.

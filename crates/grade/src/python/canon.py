@@ -3,12 +3,14 @@ try:
     from _json import encode_basestring as _quote
 except ImportError:
     from json.encoder import encode_basestring as _quote
+from _collections_abc import Mapping as _Mapping, Set as _Set
 def _make_canon(kinds=None, alike=False):
     # Bound before any submission is loaded. Subclasses are read through their base's own methods, so that
     # what an object holds is written, not what it claims. With `kinds`, a list, whatever has a faithful plain
     # copy is written as that, anything else as an object of its class, and `kinds` is told the classes. With
     # `alike` numbers that `==` holds for equal are written alike.
     sub, quote, base64 = issubclass, _quote, binascii.b2a_base64
+    mapping_eq, set_eq = _Mapping.__eq__, _Set.__eq__
     exact = {type(None), bool, int, float, str, bytes, list, tuple, set, dict}
     def ratio(over, under):
         if under == 1:
@@ -56,6 +58,14 @@ def _make_canon(kinds=None, alike=False):
                     break
                 if text is not None:
                     return text
+        try:
+            # A mapping or a set of another kind is what the library compares of it.
+            if t.__eq__ is mapping_eq:
+                return canon(dict(x.items()), keep, depth + 1)
+            if t.__eq__ is set_eq:
+                return canon(set(x), keep, depth + 1)
+        except Exception:
+            pass
         return '{"$object":' + quote(name(t)) + "}"
     def name(t):
         home, own = str(t.__module__), str(t.__qualname__)

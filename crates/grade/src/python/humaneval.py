@@ -124,13 +124,16 @@ def _put(target, value):
 
 def _replay(reference, test, entry, results, canon):
     import builtins, json
-    table = {}
+    # What is called and has no answer is told, to be asked for.
+    table, wanted = {}, {}
     for args, ok, value, after in results:
         table.setdefault(canon(args), []).append((ok, value, after))
     def candidate(*args):
-        answers = table.get(canon(args))
+        key = canon(args)
+        answers = table.get(key)
         if not answers:
-            raise LookupError("this call was never recorded")
+            wanted.setdefault(key, canon(args, True))
+            raise LookupError("this call has no answer")
         ok, value, after = answers.pop(0) if len(answers) > 1 else answers[0]
         for target, left in zip(args, after):
             _put(target, left)
@@ -143,4 +146,4 @@ def _replay(reference, test, entry, results, canon):
     counts = _run_check(reference, test, candidate_of)
     if counts["failed"]:
         counts["mutated"] = _mutated(test, counts["failed"])
-    return json.dumps(counts) + "\n"
+    return json.dumps(counts) + "\n[" + ",".join(wanted.values()) + "]\n"

@@ -2,7 +2,16 @@
 
 def _plainly(answer):
     import sys
+    from _collections_abc import Mapping, Set
+    from collections import UserList, UserString
     sub, boxes = issubclass, (list, tuple, set, frozenset)
+    # Of classes that the library compares: what it compares of them.
+    compared = {
+        Mapping.__eq__: lambda x: dict(x.items()),
+        Set.__eq__: set,
+        UserList.__eq__: lambda x: x.data,
+        UserString.__eq__: lambda x: x.data,
+    }
 
     def own(t):
         # A class that the submission made, or that is not where it says it is. (Those made in C are nobody's.)
@@ -25,7 +34,10 @@ def _plainly(answer):
                 return kind([plain(i, depth + 1) for i in kind.__iter__(x)])
         if sub(t, dict):
             return {plain(k, depth + 1): plain(v, depth + 1) for k, v in dict.items(x)}
-        return object() if own(t) else x
+        if not own(t):
+            return x
+        copy = compared.get(t.__eq__)
+        return plain(copy(x), depth + 1) if copy else object()
 
     def ENTRY(*arguments, **named):
         return plain(answer(*arguments, **named))

@@ -193,6 +193,34 @@ impl Task {
         Ok(task)
     }
 
+    /// Whether two of its visible tests ask the same and no answer meets both.
+    pub(crate) fn contradicts_itself(&self) -> bool {
+        if self.compare.checker.is_some() {
+            return false;
+        }
+        // As far from each other as both may be from one answer; of a program's output white space does not count.
+        let both = Compare {
+            tolerance: self.compare.tolerance.map(|tolerance| 2.0 * tolerance),
+            loose_text: self.compare.loose_text || self.is_program(),
+            any_of: false,
+            ..self.compare.clone()
+        };
+        let accepted = |expected: &Value| match expected {
+            Value::List(values) if self.compare.any_of => values.clone(),
+            value => vec![value.clone()],
+        };
+        let mut asked: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        for case in &self.visible {
+            let mine = accepted(&case.expected);
+            let left = asked.entry(Value::Tuple(case.args.clone()).canonical()).or_insert_with(|| mine.clone());
+            left.retain(|value| mine.iter().any(|own| own.meets(value, &both)));
+            if left.is_empty() {
+                return true;
+            }
+        }
+        false
+    }
+
     /// A digest of everything in the task.
     pub(crate) fn digest(&self) -> [u8; 32] {
         let text = serde_json::to_vec(self).unwrap_or_default();
