@@ -197,8 +197,8 @@ fn java_words(source: &str) -> Vec<&str> {
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
         let length = if rest.starts_with("//") {
             rest.find('\n').unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
-            rest[2..].find("*/").map_or(rest.len(), |at| at + 4)
+        } else if let Some(after) = rest.strip_prefix("/*") {
+            after.find("*/").map_or(rest.len(), |at| at + 4)
         } else if c == '"' || c == '\'' {
             let mut escaped = false;
             let end = rest.char_indices().skip(1).find(|(_, next)| {
