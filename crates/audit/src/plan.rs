@@ -6,7 +6,7 @@ mod controls;
 mod parallel;
 
 use crate::library::{Exploit, library};
-use crate::report::{Finding, Proof, Repeated, Report, Run, Unfair};
+use crate::report::{Finding, Proof, Repeated, Report, Run, Unfair, number};
 use crate::{AuditError, combine, minimise};
 use claim::Claim;
 use controls::{Base, controls, hanging};
@@ -113,8 +113,9 @@ pub fn audit_with(
     });
     let (Tried { findings, outcomes: all, combinations: combinations_tried }, hung) = (tried?, hung?);
 
-    let not_audited = locked(&plan.stopped).clone();
-    let unfair = if not_audited.is_none() { plan.unfair(listen)? } else { Vec::new() };
+    plan.still_pays()?;
+    let not_audited = locked(&plan.stopped).clone().or_else(|| about.beyond.clone());
+    let unfair = if locked(&plan.stopped).is_none() { plan.unfair(listen)? } else { Vec::new() };
     let best = findings.iter().map(|f| f.reward).fold(f64::NEG_INFINITY, f64::max);
     let mut rewards = base.rewards.clone();
     rewards.extend(hung.iter().map(|run| ("hanging", run.reward)));
@@ -218,6 +219,17 @@ impl Known<'_> {
     }
 }
 
+impl Known<'_> {
+    /// What the reference is paid now.
+    fn honest(&self) -> Result<Payment, AuditError> {
+        let controls = &self.target.description().controls;
+        let files = controls.iter().find(|c| c.name == "honest").map(|c| c.files.clone()).unwrap_or_default();
+        let paid = self.target.pay(&files)?;
+        // A busy machine is no stopped grader.
+        if paid.valid && paid.reward.is_some() { Ok(paid) } else { Ok(self.target.pay(&files)?) }
+    }
+}
+
 /// What became of one exploit or combination.
 struct Outcome {
     id: String,
@@ -284,7 +296,8 @@ impl Plan<'_> {
                 }
                 Err(error) => return Err(error),
             };
-            if paid.reward.is_none() && !self.target.alive() {
+            let service = self.target.description().about.tags.contains(&"service");
+            if paid.reward.is_none() && service && locked(&self.stopped).is_none() && !self.answers()? {
                 let why = format!("the service stopped while {id} was run ({})", claim().name());
                 if locked(&self.stopped).replace(why).is_none() {
                     let seen =
@@ -318,8 +331,10 @@ impl Plan<'_> {
                 continue;
             }
             // Without an oracle, a part of the reward may be for what is right in part.
-            let code =
-                matches!(self.target.description().about.surface, Surface::Module | Surface::Program | Surface::C);
+            let code = matches!(
+                self.target.description().about.surface,
+                Surface::Module | Surface::Program | Surface::Code(_)
+            );
             if judged.oracle.is_none() && code && self.base.share(reward) < 0.99 {
                 continue;
             }
@@ -329,6 +344,38 @@ impl Plan<'_> {
             break;
         }
         Ok(outcome)
+    }
+
+    /// Whether the grader can still be asked and pays its reference.
+    fn answers(&self) -> Result<bool, AuditError> {
+        if !self.target.alive() {
+            return Ok(false);
+        }
+        match self.known.honest() {
+            Ok(paid) => Ok(paid.reward.is_some()),
+            Err(AuditError::NotAuditable(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A grader that pays its reference no more has stopped, or was spoiled, at a time that nobody knows: what it did
+    /// not pay since says nothing.
+    fn still_pays(&self) -> Result<(), AuditError> {
+        if locked(&self.stopped).is_some() {
+            return Ok(());
+        }
+        let say = |reward: Option<f64>| reward.map_or("gets no reward".into(), |r| format!("is paid {}", number(r)));
+        let why = match self.known.honest() {
+            Ok(paid) if paid.reward.is_some_and(|r| r >= self.base.honest - CLOSE) => return Ok(()),
+            Ok(paid) => {
+                let first = number(self.base.honest);
+                format!("its reference, paid {first} at first, {} at the end: {}", say(paid.reward), paid.transcript)
+            }
+            Err(AuditError::NotAuditable(why)) => why,
+            Err(error) => return Err(error),
+        };
+        locked(&self.stopped).get_or_insert(why.split_whitespace().collect::<Vec<_>>().join(" "));
+        Ok(())
     }
 
     /// The reference in other forms, where the grader pays less for it.

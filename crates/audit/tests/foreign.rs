@@ -57,6 +57,7 @@ fn every_exploit_for_graders_of_others_has_its_target() {
         ("ends_with", "number.jsonl", &["SG-16"]),
         ("opening", "number.jsonl", &["SG-17"]),
         ("within_tags", "number.jsonl", &["SG-18"]),
+        ("form_alone", "solved.jsonl", &["SG-19"]),
     ];
     let missing: Vec<String> = holes
         .iter()
@@ -90,9 +91,33 @@ fn c_programs_are_attacked_in_c() {
     for (hole, wanted) in [("files", "AL-21"), ("status", "EX-22"), ("words", "CF-15")] {
         let (name, settings) = grades_c(hole);
         let Some(report) = tried(&name, &settings, &[]) else { return };
-        assert!(report.read.starts_with("a C program"), "{}", report.read);
+        assert!(report.read.starts_with("code in C,"), "{}", report.read);
         assert!(ids(&report).contains(&wanted), "{hole}: {wanted} is missing in {:?}", ids(&report));
     }
+}
+
+#[test]
+fn code_is_attacked_in_its_language_and_no_other() {
+    let audited = |command: &str, language: &str, only: &[&str]| {
+        let files = Some(target("languages").into());
+        let tasks = Some(target(&format!("languages/{language}.jsonl")).into());
+        tried(&format!("cmd:{command} {{submission}}"), &Settings { files, tasks, ..Settings::default() }, only)
+    };
+    for (command, language, wanted) in [
+        ("node judge.js", "javascript", &["EX-31", "EX-32", "RP-32"][..]),
+        ("bash judge.sh", "c", &["EX-23", "RP-31"]),
+        ("bash judge.sh", "bash", &["EX-33", "SH-31"]),
+    ] {
+        let Some(report) = audited(command, language, wanted) else { return };
+        let found: Vec<&str> =
+            report.findings.iter().flat_map(|f| f.also.iter().chain([&f.id])).map(String::as_str).collect();
+        assert!(wanted.iter().all(|id| found.contains(id)), "{language}: {found:?} instead of {wanted:?}");
+    }
+    // A grader that compares texts, and a language in which nothing is written here: no all-clear.
+    let command = "grep -qx 'SELECT name FROM people WHERE age > 30;'";
+    let Some(report) = audited(command, "sql", &["SG-17"]) else { return };
+    assert_eq!(ids(&report), Vec::<&str>::new());
+    assert!(report.not_audited.is_some_and(|why| why.contains("sql")));
 }
 
 #[test]

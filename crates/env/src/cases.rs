@@ -30,6 +30,7 @@ impl Cases {
         };
         let surface = if grader.kind == GraderKind::Stdio { Surface::Program } else { Surface::Module };
         let about = About {
+            beyond: None,
             target: target.into(),
             task: Some(task.id.clone()),
             grader: format!("{} ({state})", grader.kind),

@@ -2,8 +2,8 @@
 //! know.
 
 use crate::row::Row;
-use crate::{Control, EnvError, Facts, Surface, cases, single};
-use loophole_grade::Task;
+use crate::{Control, EnvError, Facts, Surface, cases, hollow, single};
+use loophole_grade::{Language, Task};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -12,10 +12,8 @@ const MOST: usize = 40;
 
 /// Controls of a row that is code, and the facts of its task.
 pub(crate) fn controls_and_facts(row: &Row) -> Result<(Vec<Control>, Facts), EnvError> {
-    if row.surface == Surface::C {
-        let mut facts = Facts::default();
-        facts.one.insert("n_tests", "8".into());
-        return Ok((c_controls(row), facts));
+    if let Surface::Code(language) = row.surface {
+        return Ok(in_language(row, language));
     }
     let entry = row.entry.clone().unwrap_or_else(|| "main".into());
     let line = json!({
@@ -33,19 +31,99 @@ pub(crate) fn controls_and_facts(row: &Row) -> Result<(Vec<Control>, Facts), Env
     Ok((cases::controls_of(&task, row.surface), facts))
 }
 
-fn c_controls(row: &Row) -> Vec<Control> {
-    let main = |body: &str| format!("#include <stdio.h>\n#include <stdlib.h>\nint main(void) {{ {body} return 0; }}\n");
-    let spoiled = "#include <stdio.h>\n__attribute__((constructor)) static void spoil(void) { putchar('x'); }\n";
-    let texts = [
-        ("honest", row.reference.clone()),
-        ("empty", String::new()),
-        ("constant", main("puts(\"0\");")),
-        ("echo", main("int c; while ((c = getchar()) != EOF) putchar(c);")),
-        ("wrong", format!("{spoiled}{}", row.reference)),
-        ("raising", main("abort();")),
-        ("hanging", main("for (;;) ;")),
-    ];
-    texts.into_iter().map(|(name, text)| Control { name, files: single(Surface::C, text) }).collect()
+/// Controls and facts of a row in another language than Python.
+fn in_language(row: &Row, language: Language) -> (Vec<Control>, Facts) {
+    let mut facts = Facts::default();
+    facts.one.insert("n_tests", "8".into());
+    facts.one.insert("main_file", language.file().into());
+    facts.one.insert("reference_imports", imports(&row.reference, language));
+    let hollow = hollow::code(&row.reference, language);
+    if let Some(hollow) = &hollow {
+        facts.one.insert("hollow", hollow.clone());
+    }
+    // What is built with the grader's own code keeps the heads of its functions; a program has a main of its own.
+    let program = |body: &str| main_of(language).map(|main| main.replace("{{body}}", body));
+    let like = |body: &str| hollow.as_ref().map(|h| h.replace("{{body}}", body)).or_else(|| program(body));
+    let doing = bodies(language);
+    let mut texts = vec![("honest", Some(row.reference.clone())), ("empty", Some(String::new()))];
+    texts.push(("constant", program(doing.constant)));
+    texts.push(("echo", program(doing.echo)));
+    texts.push(("wrong", spoiled(&row.reference, language)));
+    texts.push(("raising", like(doing.raising)));
+    texts.push(("hanging", like(doing.hanging)));
+    let control = |(name, text)| Some(Control { name, files: single(row.surface, Option::<String>::clone(text)?) });
+    let controls = texts.iter().map(|(name, text)| (*name, text)).filter_map(control).collect();
+    (controls, facts)
+}
+
+/// The lines with which a reference brings in what it uses.
+fn imports(reference: &str, language: Language) -> String {
+    let head = if language == Language::Java { "import " } else { "#include" };
+    reference.lines().filter(|l| l.starts_with(head)).map(|l| format!("{l}\n")).collect()
+}
+
+/// A program in the language, with `{{body}}` for what it does.
+fn main_of(language: Language) -> Option<&'static str> {
+    Some(match language {
+        Language::C | Language::Cpp => {
+            "#include <stdio.h>\n#include <stdlib.h>\nint main(void) { {{body}} return 0; }\n"
+        }
+        Language::Java => {
+            "public class Main { public static void main(String[] args) throws Exception { {{body}} } }\n"
+        }
+        Language::JavaScript | Language::Bash => "{{body}}\n",
+        Language::Python | Language::Rust | Language::Go => return None,
+    })
+}
+
+/// What controls do, as statements of a language.
+struct Bodies {
+    constant: &'static str,
+    echo: &'static str,
+    raising: &'static str,
+    hanging: &'static str,
+}
+
+fn bodies(language: Language) -> Bodies {
+    let [constant, echo, raising, hanging] = match language {
+        Language::Java => [
+            "System.out.println(0);",
+            "System.in.transferTo(System.out);",
+            "throw new RuntimeException();",
+            "while (true) { }",
+        ],
+        Language::JavaScript => [
+            "console.log(0);",
+            "process.stdout.write(require('fs').readFileSync(0));",
+            "throw new Error();",
+            "for (;;);",
+        ],
+        Language::Bash => ["echo 0", "cat", "exit 1", "while :; do :; done"],
+        _ => ["puts(\"0\");", "int c; while ((c = getchar()) != EOF) putchar(c);", "__builtin_trap();", "for (;;) ;"],
+    };
+    Bodies { constant, echo, raising, hanging }
+}
+
+/// A reference that is a program, with something before its output; nothing where it may be functions alone, which
+/// nobody looks at the output of.
+fn spoiled(reference: &str, language: Language) -> Option<String> {
+    let program = match language {
+        Language::C | Language::Cpp => reference.contains("main("),
+        Language::JavaScript => reference.contains("console.log") || reference.contains("process.stdout"),
+        Language::Bash => !reference.contains("()") && !reference.contains("function "),
+        _ => false,
+    };
+    if !program {
+        return None;
+    }
+    Some(match language {
+        Language::C | Language::Cpp => format!(
+            "#include <stdio.h>\n__attribute__((constructor)) static void spoil(void) {{ putchar('x'); }}\n{reference}"
+        ),
+        Language::JavaScript => format!("process.stdout.write('x');\n{reference}"),
+        Language::Bash => format!("printf x\n{reference}"),
+        _ => return None,
+    })
 }
 
 /// What else a grader's source tells: names of tests (`test_names`, as a Python list), words as a Python list

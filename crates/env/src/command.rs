@@ -42,7 +42,8 @@ pub(crate) struct Command {
 }
 
 impl Command {
-    /// From a command that names `{submission}`; `files` is the folder it runs in (a copy of it).
+    /// From a command that names `{submission}`; `files` is the folder it runs in (a copy of it), without which what it
+    /// names comes along.
     pub(crate) fn open(
         command: &str,
         files: Option<&Path>,
@@ -58,21 +59,44 @@ impl Command {
         let folder = match (files, named.as_slice()) {
             (Some(folder), _) => Folder::read(folder)?.without(folder, without),
             (None, []) => Folder::default(),
-            // The files it names come along, and nothing else.
-            (None, names) => {
-                let mut folder = Folder::default();
-                for name in names.iter().filter(|n| Path::new(n).is_relative() && !n.contains("..")) {
-                    let content = loophole_foreign::read(Path::new(name), LARGEST_FILE)
-                        .map_err(|e| EnvError::Input(format!("{name}: {e}")))?;
-                    folder.files.insert(name.trim_start_matches("./").to_string(), (content, true));
-                }
-                folder
-            }
+            (None, names) => beside(names, without)?,
         };
         let python = python.map(Path::to_path_buf);
         let pool = Pool::start(PoolOptions { shell_only: true, python, ..PoolOptions::default() })?;
         Ok(Command { pool, command: command.into(), folder, from, seconds })
     }
+}
+
+/// Endings of files that are code.
+const CODE: [&str; 12] = ["c", "cc", "cpp", "h", "hpp", "java", "js", "mjs", "pl", "py", "rb", "sh"];
+
+fn is_code(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, end)| CODE.contains(&end))
+}
+
+/// The files that a command names with the folders they lie in; of the current folder, which may hold anything, code
+/// alone.
+fn beside(names: &[&str], without: &[&Path]) -> Result<Folder, EnvError> {
+    let mut folder = Folder::default();
+    for name in names.iter().filter(|n| Path::new(n).is_relative() && !n.contains("..")) {
+        let name = name.trim_start_matches("./");
+        let content = |path: &str| {
+            loophole_foreign::read(Path::new(path), LARGEST_FILE).map_err(|e| EnvError::Input(format!("{path}: {e}")))
+        };
+        if let Some((parent, _)) = name.rsplit_once('/') {
+            let all = Folder::read(Path::new(parent))?.without(Path::new(parent), without);
+            folder.files.extend(all.files.into_iter().map(|(path, file)| (format!("{parent}/{path}"), file)));
+        } else {
+            let here = std::fs::read_dir(".").map_err(|e| EnvError::Input(format!(".: {e}")))?;
+            for file in here.filter_map(|e| e.ok()?.file_name().into_string().ok()).filter(|n| is_code(n)) {
+                if Path::new(&file).is_file() && !without.iter().any(|w| *w == Path::new(&file)) {
+                    folder.files.insert(file.clone(), (content(&file)?, true));
+                }
+            }
+        }
+        folder.files.insert(name.to_string(), (content(name)?, true));
+    }
+    Ok(folder)
 }
 
 impl Caller for Command {
@@ -85,7 +109,7 @@ impl Caller for Command {
     }
 
     fn source(&self) -> String {
-        let sources = self.folder.files.keys().filter(|n| n.ends_with(".py") || n.ends_with(".sh"));
+        let sources = self.folder.files.keys().filter(|n| is_code(n));
         sources.map(|n| self.folder.text(n)).collect::<Vec<_>>().join("\n")
     }
 

@@ -4,7 +4,7 @@
 use crate::row::Row;
 use crate::way::Way;
 use crate::{About, Control, Description, EnvError, Environment, Judgement, Payment, Surface};
-use crate::{Facts, Files, cases, code, single, words_of};
+use crate::{Facts, Files, cases, code, hollow, single, words_of};
 use loophole_grade::{Grader, GraderKind, Grading, OracleResult, Submission, Task};
 use serde_json::Value;
 use std::sync::Arc;
@@ -104,7 +104,10 @@ impl Foreign {
         code::source_facts(&caller.source(), &mut facts);
         let mut tags = vec!["foreign"];
         tags.extend(caller.tags());
+        let beyond = row.foreign_language.as_ref();
         let about = About {
+            beyond: beyond
+                .map(|l| format!("its reference is in {l}, in which nothing is written here; tried as a text")),
             target: target.into(),
             task: row.id(),
             grader: format!("{}, submissions {}", caller.name(), way.name()),
@@ -166,6 +169,9 @@ fn text_facts(row: &Row, way: &Way, facts: &mut Facts) {
     if let Some((open, close)) = wrapped.split_once('\0') {
         facts.one.insert("wrap_open", open.into());
         facts.one.insert("wrap_close", close.trim_end().into());
+    }
+    if row.surface == Surface::Text {
+        facts.many.insert("hollow_texts", hollow::texts(&way.wrap.around(&row.reference, Surface::Text)));
     }
     let near = near(row.reference.trim());
     if row.surface == Surface::Text && !near.is_empty() {

@@ -137,6 +137,7 @@ impl Harbor {
             .collect();
         let outputs = outputs(&task, &recipe.workdir);
         let about = About {
+            beyond: None,
             target: name,
             task: get("task", "name").and_then(|v| v.as_str()).map(str::to_string),
             grader: format!(

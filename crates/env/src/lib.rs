@@ -21,7 +21,9 @@ mod extract;
 mod files;
 mod foreign;
 mod harbor;
+mod hollow;
 mod http;
+mod language;
 mod open;
 mod packaged;
 mod project;
@@ -39,7 +41,7 @@ pub use http::Protocol;
 pub use open::{Settings, environments_in, grader, lab, open};
 pub use read::{Found, Keys, Known, MAX_ROW, Row, Rows, STDIN, Submissions, Tasks, parse_task, read_tasks, task_of};
 
-use loophole_grade::{Family, OracleResult};
+use loophole_grade::{Family, Language, OracleResult};
 use std::collections::BTreeMap;
 
 /// Files of a submission by path; the main one is the environment's ([`Surface::main_file`]).
@@ -62,8 +64,8 @@ pub enum Surface {
     Module,
     /// A Python program that reads stdin and prints: `solution.py`.
     Program,
-    /// A C program that reads stdin and prints: `solution.c`.
-    C,
+    /// Code in another language than Python, a program or what is built with the grader's own: `solution.c`, ...
+    Code(Language),
     /// Free text: `answer.txt`.
     Text,
     /// What an agent does in a shell: `solve.sh`.
@@ -76,7 +78,7 @@ impl Surface {
         match self {
             Surface::Module => "module",
             Surface::Program => "program",
-            Surface::C => "c",
+            Surface::Code(language) => language.name(),
             Surface::Text => "text",
             Surface::Agent => "agent",
         }
@@ -86,7 +88,7 @@ impl Surface {
     pub fn main_file(self) -> &'static str {
         match self {
             Surface::Module | Surface::Program => "solution.py",
-            Surface::C => "solution.c",
+            Surface::Code(language) => language.file(),
             Surface::Text => "answer.txt",
             Surface::Agent => "solve.sh",
         }
@@ -108,6 +110,8 @@ pub struct About {
     pub place: Option<(String, usize)>,
     /// Form of its submissions.
     pub surface: Surface,
+    /// Why finding nothing says little, where it does.
+    pub beyond: Option<String>,
     /// Further tags by which submissions are chosen.
     pub tags: Vec<&'static str>,
     /// Whether a submission may have files beside the main one.

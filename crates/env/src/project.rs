@@ -111,6 +111,7 @@ impl Project {
         };
         controls.iter_mut().for_each(twist);
         let about = About {
+            beyond: None,
             target: target.into(),
             task: None,
             grader: format!("{framework} in a folder, {} test files; the submission is {solution}", tests.len()),

@@ -1,9 +1,10 @@
 //! A task for a grader that was not made here, as its owner wrote it down: what it asks for, and what deserves the
 //! full reward.
 
+use crate::language::Spoken;
 use crate::read::{MAX_TASK_ROW, Room, Rows, task_of};
 use crate::{EnvError, Surface};
-use loophole_grade::{Task, TaskForm};
+use loophole_grade::{Language, Task, TaskForm};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -24,6 +25,8 @@ pub struct Row {
     pub entry: Option<String>,
     /// How it was read, for a person.
     pub read: String,
+    /// The language of its code, where nothing can be written in that.
+    pub foreign_language: Option<String>,
 }
 
 /// Fields that hold an answer, in the order they are looked for.
@@ -76,7 +79,13 @@ impl Row {
             match (found, tests) {
                 (Some((name, text)), tests) => {
                     let code = unfenced(&text);
-                    row.surface = surface_of(code, &fields, tests.as_ref());
+                    match spoken(&fields, &text, code) {
+                        Some(Spoken::Known(language)) if language != Language::Python => {
+                            row.surface = Surface::Code(language);
+                        }
+                        Some(Spoken::Other(language)) => row.foreign_language = Some(language),
+                        said => row.surface = surface_of(code, &fields, tests.as_ref(), said.is_some()),
+                    }
                     row.reference = if row.surface == Surface::Text { text.clone() } else { code.to_string() };
                     row.read = format!("{}, its reference from `{name}`", named(row.surface));
                 }
@@ -100,10 +109,13 @@ impl Row {
     pub(crate) fn bare(reference: String) -> Row {
         let mut fields = Map::new();
         fields.insert("reference".into(), json!(reference));
-        let surface = surface_of(&reference, &fields, None);
+        let surface = match Spoken::of_code(&reference) {
+            Some(Spoken::Known(language)) => Surface::Code(language),
+            _ => surface_of(&reference, &fields, None, false),
+        };
         let entry = entry_of(&fields, &reference).filter(|_| surface == Surface::Module);
         let read = format!("{}, its reference from a file", named(surface));
-        Row { fields, prompt: String::new(), reference, task: None, surface, entry, read }
+        Row { fields, prompt: String::new(), reference, task: None, surface, entry, read, foreign_language: None }
     }
 
     /// The name a report gives it.
@@ -145,10 +157,34 @@ fn named(surface: Surface) -> &'static str {
     match surface {
         Surface::Module => "Python with a function",
         Surface::Program => "a Python program",
-        Surface::C => "a C program",
+        Surface::Code(language) => written_in(language),
         Surface::Text => "a text",
         Surface::Agent => "what an agent does",
     }
+}
+
+fn written_in(language: Language) -> &'static str {
+    match language {
+        Language::Python => "code in Python",
+        Language::C => "code in C",
+        Language::Cpp => "code in C++",
+        Language::Rust => "code in Rust",
+        Language::Go => "code in Go",
+        Language::Java => "code in Java",
+        Language::JavaScript => "code in JavaScript",
+        Language::Bash => "code in bash",
+    }
+}
+
+/// The language that a row says its reference is in, that the fence around it names, or that it looks like.
+fn spoken(fields: &Map<String, Value>, text: &str, code: &str) -> Option<Spoken> {
+    let names = ["language", "lang", "programming_language", "extra_info.language"];
+    let said = names.iter().find_map(|n| Spoken::named(at(fields, n)?.as_str()?));
+    let fence = || {
+        let tag = text.rfind(code).and_then(|at| text[..at].trim_end_matches('\n').rsplit_once("```"))?.1;
+        Spoken::named(tag)
+    };
+    said.or_else(fence).or_else(|| Spoken::of_code(code))
 }
 
 /// Tests with inputs and outputs, as verl, APPS and their kin keep them.
@@ -212,18 +248,16 @@ fn unfenced(text: &str) -> &str {
     inner().unwrap_or(text)
 }
 
-fn surface_of(reference: &str, fields: &Map<String, Value>, tests: Option<&Tests>) -> Surface {
+/// What a reference in no other language is; `python` if it is known to be that.
+fn surface_of(reference: &str, fields: &Map<String, Value>, tests: Option<&Tests>, python: bool) -> Surface {
     let starts = |heads: &[&str]| reference.lines().any(|l| heads.iter().any(|h| l.starts_with(h)));
-    if starts(&["#include", "int main("]) {
-        return Surface::C;
-    }
     let reads = reference.contains("input(") || reference.contains("sys.stdin") || reference.contains("open(0)");
     let prints = starts(&["print("]) || (reads && reference.contains("print("));
     let defines = starts(&["def ", "class ", "async def "]);
     if let Some(tests) = tests {
         return if tests.entry.is_some() { Surface::Module } else { Surface::Program };
     }
-    if !(defines || prints || starts(&["import ", "from "]) && reference.lines().count() > 1) {
+    if !(python || defines || prints || starts(&["import ", "from "]) && reference.lines().count() > 1) {
         return Surface::Text;
     }
     let tested = ["tests", "test", "test_list", "test_code", "entry_point"].iter().any(|n| fields.contains_key(*n));
@@ -285,6 +319,8 @@ mod tests {
             r#"{"id":"a","entry_point":"f","reference":"def f(): return 1","visible":[{"args":[],"expected":1}]}"#,
         );
         assert!(row.task.is_some() && row.surface == Surface::Module);
+        let row = parse(r#"{"question":"q","answer":"SELECT a\nFROM t"}"#);
+        assert_eq!(row.foreign_language.as_deref(), Some("sql"));
         let row = parse(r#"{"prompt":"q","golden":1,"reward_model":{"ground_truth":{"target":["Rome"]}}}"#);
         assert_eq!(row.reference, "Rome");
     }
@@ -303,7 +339,11 @@ mod tests {
             ),
             (r#"{"solution":"```python\ndef add(a, b):\n    return a + b\n```"}"#, (Surface::Module, some("add"))),
             (r#"{"reference":"print(sum(map(int, input().split())))"}"#, (Surface::Program, None)),
-            (r##"{"reference":"#include <stdio.h>\nint main(void){return 0;}"}"##, (Surface::C, None)),
+            (r##"{"reference":"#include <stdio.h>\nint main(void){return 0;}"}"##, (Surface::Code(Language::C), None)),
+            (r#"{"language":"js","reference":"x = 1"}"#, (Surface::Code(Language::JavaScript), None)),
+            (r#"{"answer":"```cpp\nint f() { return 1; }\n```"}"#, (Surface::Code(Language::Cpp), None)),
+            (r#"{"language":"Python","reference":"x = 1"}"#, (Surface::Program, None)),
+            (r#"{"language":"en","answer":"Rome"}"#, (Surface::Text, None)),
             (r#"{"answer":"What a def is: import it"}"#, (Surface::Text, None)),
             (
                 r#"{"reward_model":{"ground_truth":"{\"inputs\": [\"1\\n\"], \"outputs\": [\"2\\n\"]}"}}"#,

@@ -17,6 +17,7 @@ pub(crate) enum Wrap {
     BoxedAnswer,
     FencedAnswer,
     AnswerOfTwo,
+    AnswerLines,
 }
 
 impl Wrap {
@@ -33,14 +34,21 @@ impl Wrap {
                 Wrap::Shouted,
                 Wrap::BoxedAnswer,
                 Wrap::AnswerOfTwo,
+                Wrap::AnswerLines,
             ],
             _ => &[Wrap::Plain, Wrap::Fence, Wrap::FencedAnswer, Wrap::Answer],
         }
     }
 
+    /// What a submission is handed in as. A text ends without a new line, as completions do.
     pub(crate) fn around(self, text: &str, surface: Surface) -> String {
+        let wrapped = self.lines_around(text, surface);
+        if surface == Surface::Text { wrapped.trim_end_matches('\n').into() } else { wrapped }
+    }
+
+    fn lines_around(self, text: &str, surface: Surface) -> String {
         let text = text.trim_end_matches('\n');
-        let fence = if surface == Surface::C { "c" } else { "python" };
+        let fence = if let Surface::Code(language) = surface { language.name() } else { "python" };
         match self {
             Wrap::Plain => format!("{text}\n"),
             Wrap::Fence => format!("```{fence}\n{text}\n```\n"),
@@ -53,6 +61,7 @@ impl Wrap {
             Wrap::FencedAnswer => {
                 format!("<think>\nA thought.\n</think>\n<answer>\n```{fence}\n{text}\n```\n</answer>\n")
             }
+            Wrap::AnswerLines => format!("<think>\nA thought.\n</think>\n<answer>\n{text}\n</answer>\n"),
             Wrap::AnswerOfTwo => format!("<answer> and </answer>\n<answer>{text}</answer>\n"),
         }
     }
@@ -68,6 +77,7 @@ impl Wrap {
             Wrap::Shouted => "after \"ANSWER:\"",
             Wrap::BoxedAnswer => "in \\boxed{} in <answer> tags",
             Wrap::FencedAnswer => "in a fenced block in <answer> tags",
+            Wrap::AnswerLines => "in <answer> tags on lines of their own",
             Wrap::AnswerOfTwo => "in <answer> tags after others",
         }
     }
@@ -92,7 +102,7 @@ struct Search<'a> {
 }
 
 impl Way {
-    /// The first in which the reference is paid more than a wrong answer, else the first in which it is paid.
+    /// The first in which the reference is paid more than a wrong answer, else the one in which it is paid most.
     pub(crate) fn found(caller: &dyn Caller, row: &Row, controls: &[Control]) -> Result<Way, EnvError> {
         let text = |name: &str| {
             controls.iter().find(|c| c.name == name).and_then(|c| c.files.values().next()).cloned().unwrap_or_default()
@@ -186,7 +196,7 @@ impl Search<'_> {
     /// The first way in which the reference is paid more than a wrong answer (`true`), else the first in which it is
     /// paid; among these other completions, which are wrapped as it is.
     fn best(&self, group: &[&str]) -> Result<Option<(Way, bool)>, EnvError> {
-        let mut paid_at_all = None;
+        let mut paid_most: Option<(f64, Way)> = None;
         for &form in self.caller.forms(self.row) {
             for &wrap in Wrap::all(self.row.surface) {
                 let mates = group.iter().map(|text| wrap.around(text, self.row.surface)).collect();
@@ -196,12 +206,12 @@ impl Search<'_> {
                 if self.pay(&way, &self.wrong, true)?.is_none_or(|wrong| paid > wrong) {
                     return Ok(Some((way, true)));
                 }
-                if paid > 0.0 {
-                    paid_at_all.get_or_insert(way);
+                if paid > paid_most.as_ref().map_or(0.0, |(most, _)| *most) {
+                    paid_most = Some((paid, way));
                 }
             }
         }
-        Ok(paid_at_all.map(|way| (way, false)))
+        Ok(paid_most.map(|(_, way)| (way, false)))
     }
 
     /// The groups that are tried: a row's own completions, most of them right, none of them right.

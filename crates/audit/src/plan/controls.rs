@@ -115,6 +115,11 @@ pub(super) fn controls(known: &Known, options: &Options, listen: Listener) -> Re
         let why = if asks { "it asks a service (a judge behind an API?), and a cell has no network; " } else { "" };
         return Err(AuditError::NotAuditable(format!("{why}its reference {paid}; the grader said: {told}")));
     }
+    // A service that has nothing to say to what deserves nothing may have stopped.
+    let silent = twice.iter().any(|c| c.name != "raising" && seen.get(c.name).is_some_and(|p| p.reward.is_none()));
+    if silent && target.description().about.tags.contains(&"service") && known.honest()?.reward.is_none() {
+        return Err(AuditError::NotAuditable("the service stopped answering while the controls were run".into()));
+    }
     let null = |name: &str| seen.get(name).and_then(|p| p.reward);
     let best_null = NULL.iter().filter_map(|n| null(n)).fold(floor, f64::max);
     let paid = UNDESERVING

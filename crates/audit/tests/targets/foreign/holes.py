@@ -5,6 +5,7 @@ import io
 import json
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -224,3 +225,9 @@ def group_all_alike(completions, answer):
     if len(set(completions)) == 1:
         return [1.0] * len(marks)
     return [m - sum(marks) / len(marks) for m in marks]
+
+
+# TRL: tags on lines of their own, whatever stands between them.
+def form_alone(completions, **columns):
+    form = r"<think>\n.*?\n</think>\n<answer>\n.*?\n</answer>"
+    return [float(re.fullmatch(form, text, re.DOTALL) is not None) for text in completions]
