@@ -1,0 +1,124 @@
+//! What README and docs say of the program is there: every command, flag, recipe and document that they name, and the
+//! audit that the README begins with.
+
+mod common;
+
+use common::{run, write};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// README and docs, by name.
+fn documents() -> Vec<(String, String)> {
+    let docs = std::fs::read_dir(root().join("docs")).expect("docs").filter_map(|e| Some(e.ok()?.path()));
+    let docs = docs.filter(|p| p.extension().is_some_and(|e| e == "md"));
+    let all = docs.chain([root().join("README.md")]);
+    all.map(|p| (p.display().to_string(), std::fs::read_to_string(&p).expect("a text"))).collect()
+}
+
+/// What stands in fences, line by line, and between backticks.
+fn code_in(text: &str) -> Vec<&str> {
+    let mut out = Vec::new();
+    for (n, part) in text.split("\n```").enumerate() {
+        if n % 2 == 1 {
+            out.extend(part.lines().skip(1));
+        } else {
+            out.extend(part.split('`').skip(1).step_by(2));
+        }
+    }
+    out
+}
+
+/// The words of a command from `loophole` on, without what comes after a pipe, a comment or `--`.
+fn words_of(code: &str) -> Option<Vec<String>> {
+    let at = code.find("loophole ").filter(|at| *at == 0 || code[..*at].ends_with(' '))?;
+    let ours = code[at..].split(" | ").next()?.split("  #").next()?;
+    let words = ours.split(|c: char| c.is_whitespace() || "[]|()'\"".contains(c)).filter(|w| !w.is_empty());
+    Some(words.skip(1).take_while(|w| *w != "--").map(str::to_string).collect())
+}
+
+#[test]
+fn every_command_and_flag_that_documents_name_is_there() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut helps: BTreeMap<String, String> = BTreeMap::new();
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for (name, text) in documents() {
+        for (words, code) in code_in(&text).into_iter().filter_map(|code| Some((words_of(code)?, code))) {
+            let Some(command) = words.iter().find(|w| !w.starts_with('-')) else { continue };
+            // A word of a sentence, or a crate.
+            if !command.bytes().all(|b| b.is_ascii_lowercase()) {
+                continue;
+            }
+            let help = helps.entry(command.clone()).or_insert_with(|| run(dir.path(), &[command, "--help"]).out);
+            if help.is_empty() {
+                wrong.push(format!("{name}: there is no command {command:?} in {code:?}"));
+                continue;
+            }
+            seen += 1;
+            let flags =
+                words.iter().filter(|w| w.starts_with("--")).map(|w| w.split(['=', '.', ',']).next().unwrap_or(w));
+            for flag in flags {
+                let there = help.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(|w| w == flag);
+                if !there && flag.len() > 2 {
+                    wrong.push(format!("{name}: `loophole {command}` has no flag {flag}, in {code:?}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(seen > 50, "only {seen} commands were found");
+}
+
+#[test]
+fn every_file_that_documents_name_is_there() {
+    let mut wrong = Vec::new();
+    for (name, text) in documents() {
+        for code in code_in(&text).into_iter().flat_map(str::split_whitespace) {
+            let code = code.trim_matches(|c: char| "'\",.:;()".contains(c));
+            let ours =
+                ["recipes/", "scripts/", "docs/", "crates/", "organism/"].iter().any(|head| code.starts_with(head));
+            let named = code.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b));
+            if ours && named && !code.contains("NAME") && !root().join(code).exists() {
+                wrong.push(format!("{name}: {code}"));
+            }
+        }
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        for link in links.filter(|l| !l.is_empty() && !l.contains(':') && !l.contains(' ')) {
+            let beside = Path::new(&name).parent().unwrap_or(Path::new(".")).join(link);
+            if !beside.exists() {
+                wrong.push(format!("{name}: a link to {link}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+#[ignore = "slow: an audit"]
+fn the_audit_that_the_readme_begins_with_finds_what_it_says() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("a text");
+    let code =
+        readme.split("```python\n").nth(1).and_then(|rest| rest.split("\n```\n").next()).expect("a reward function");
+    let dir = tempfile::tempdir().expect("a folder");
+    write(dir.path(), "rewards.py", &format!("import re\n\n\n{code}\n"));
+    let row = serde_json::json!({
+        "prompt": [{"role": "user", "content": "Write add(a, b)."}],
+        "solution": "def add(a, b):\n    return a + b\n",
+        "tests": "assert add(1, 2) == 3\nassert add(-1, 1) == 0\n",
+    });
+    write(dir.path(), "rows.jsonl", &format!("{row}\n"));
+    let ran = run(dir.path(), &["audit", "rewards.py", "--tasks", "rows.jsonl", "--json"]);
+    if ran.code == 3 && ran.err.contains("namespaces") {
+        return println!("SKIPPED: {}", ran.err);
+    }
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let report = &ran.json()[0];
+    let found: Vec<&str> =
+        report["findings"].as_array().expect("findings").iter().filter_map(|f| f["family"].as_str()).collect();
+    for family in ["answer-leak", "equality", "early-exit"] {
+        assert!(found.contains(&family), "{family} is missing in {found:?}");
+    }
+}
