@@ -80,7 +80,10 @@ fn batches_come_back_in_order_with_every_row_told() {
         (&lines[0]["reward"], &lines[2]["reward"], &lines[5]["reward"]),
         (&json!(1.0), &json!(1.0), &json!(1.0))
     );
-    assert_eq!((&records[0]["extracted"], &lines[5]["extracted"]), (&json!("all of it"), &json!("the fenced block")));
+    assert_eq!(
+        (&records[0]["extracted"], &lines[5]["extracted"]),
+        (&json!("all of it"), &json!("what follows the thought, without its end token, the fenced block"))
+    );
     assert!(lines[7]["summary"]["paid"] == 3 && lines[0].get("verdict").is_none(), "{text}");
     let (status, told) = post(&format!("{}/v1/grade", url()), &json!({"submissions": [], "tasks": [{"id": "x"}]}));
     assert!(status == 400 && told["error"]["message"].as_str().unwrap().starts_with("tasks[0]"), "{told}");
