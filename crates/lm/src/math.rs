@@ -72,29 +72,30 @@ pub fn matmul((m, n, k): (usize, usize, usize), alpha: f32, a: Mat, b: Mat, c: &
     } else {
         a
     };
-    // SAFETY: the asserts above keep every index that `gemm` forms from the sizes and strides
-    // inside the three slices, and `c` is borrowed mutably, so it overlaps neither `a` nor `b`.
+    // The kernels write columns: a result in rows is the transposed product, written in columns.
+    // SAFETY: the asserts above keep every index that is formed from the sizes and strides inside the three slices,
+    // and `c` is borrowed mutably, so it overlaps neither `a` nor `b`.
     unsafe {
-        gemm::gemm(
-            m,
+        gemm_f32::gemm::f32::get_gemm_fn()(
             n,
+            m,
             k,
             c.as_mut_ptr(),
-            1,
             ldc as isize,
+            1,
             add,
-            a.data.as_ptr(),
-            a.cs as isize,
-            a.rs as isize,
             b.data.as_ptr(),
-            b.cs as isize,
             b.rs as isize,
+            b.cs as isize,
+            a.data.as_ptr(),
+            a.rs as isize,
+            a.cs as isize,
             1.0,
             alpha,
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            gemm_common::Parallelism::None,
         );
     }
 }
