@@ -30,6 +30,7 @@ mod number;
 mod probe;
 mod rollouts;
 mod run_dir;
+mod seed_dir;
 mod status;
 mod summary;
 mod table;
@@ -48,7 +49,8 @@ pub use metrics::{StepMetrics, append_metrics, parse_metrics, read_metrics};
 pub use probe::{ArmRate, Estimate, ProbeReport, ProbeResult};
 pub(crate) use rollouts::rollout_bytes;
 pub use rollouts::{RolloutRow, read_rollouts, write_rollouts};
-pub use run_dir::{RunDir, SeedDir, recipe_hash};
+pub use run_dir::{RunDir, recipe_hash};
+pub use seed_dir::SeedDir;
 pub use status::{RunState, Status};
 pub use summary::{
     Answer, ArmSummary, Claim, Comparison, JumpAtOnset, MeasureJump, ProbePoint, ProbeSummary, SeedSummary, StartEnd,
