@@ -12,6 +12,8 @@ use crate::python::Fetched;
 const ALL: u64 = 40 * 60;
 /// More failed tests than this are not run again.
 const AGAIN: usize = 4;
+/// The profile of all that is built for the checks.
+const PROFILE: &str = "checks";
 /// Seconds for what builds the workspace.
 const BUILD: u64 = 15 * 60;
 
@@ -60,9 +62,9 @@ impl Suite<'_> {
             found if found.is_empty() => Found::Passed,
             found => Found::Failed(found.join("\n    ")),
         });
-        let clippy = ["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        let clippy = ["clippy", "--profile", PROFILE, "--workspace", "--all-targets", "--", "-D", "warnings"];
         table.check("clippy", || passed(runner, cargo, &clippy, BUILD));
-        let build = ["test", "--release", "--workspace", "--no-run"];
+        let build = ["test", "--profile", PROFILE, "--workspace", "--no-run"];
         table.check("build", || passed(runner, cargo, &build, BUILD));
         if env("LOOPHOLE_PYTHON").is_none() {
             table.check("pytest", || match fetched.pytest.wait() {
@@ -268,7 +270,7 @@ fn passed<A: AsRef<std::ffi::OsStr>>(runner: &Runner, program: &str, arguments: 
 /// then are named as such in the table.
 fn tests(runner: &Runner, cargo: &str, which: &[&str], how: &[&str], env: &[(&str, &Path)]) -> Found {
     let once = |how: &[&str]| {
-        let arguments = [&["test", "--release", "--workspace", "--no-fail-fast"], which, &["--"], how].concat();
+        let arguments = [&["test", "--profile", PROFILE, "--workspace", "--no-fail-fast"], which, &["--"], how].concat();
         let ended = runner.run(cargo, &arguments, env, BUILD);
         (Tests::read(&ended.output), (!ended.good()).then_some(ended.why))
     };
@@ -290,7 +292,7 @@ fn tests(runner: &Runner, cargo: &str, which: &[&str], how: &[&str], env: &[(&st
 /// Where `cargo test` puts a program that it has built.
 fn built(runner: &Runner, name: &str) -> PathBuf {
     let target = env("CARGO_TARGET_DIR").map_or_else(|| runner.root.join("target"), PathBuf::from);
-    target.join("release").join(name)
+    target.join(PROFILE).join(name)
 }
 
 /// Runs an example of the workspace, which `cargo test` has built.
