@@ -8,6 +8,7 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
+mod calls;
 mod error;
 mod format;
 mod listen;
@@ -21,10 +22,12 @@ use std::sync::mpsc::Sender;
 
 pub use error::ChatError;
 pub use local::Local;
+pub use loophole_lm::GenerationConfig;
 pub use loophole_message::{Message, Role, ToolCall, ToolSpec};
 pub use mock::{Act, Key, Mock, Scripted};
 pub use remote::{Account, Remote, RemoteOptions};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 pub use text::{first_line, split_thought, strip_fences};
 
 /// One conversation that waits for the model's next message.
@@ -62,10 +65,14 @@ pub enum ToolChoice {
 /// How to sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sampling {
-    /// Temperature; 0 takes the likeliest token. None is the model's own default (a local model's is 1).
+    /// Temperature; 0 takes the likeliest token. None is the model's own default (a local model's is that of its
+    /// `generation_config.json`, else 1).
     pub temperature: Option<f32>,
-    /// Only the likeliest tokens that together have this probability; none for all. Not for local models.
+    /// Only the likeliest tokens that together have this probability, 1 for all; none is the model's own default.
     pub top_p: Option<f32>,
+    /// Only so many tokens, the likeliest, 0 for all; none is the model's own default. Not every endpoint knows it.
+    #[serde(default)]
+    pub top_k: Option<usize>,
     /// Most tokens to sample.
     pub max_tokens: usize,
     /// Texts that end the reply, themselves left out.
@@ -79,7 +86,15 @@ pub struct Sampling {
 
 impl Default for Sampling {
     fn default() -> Self {
-        Sampling { temperature: None, top_p: None, max_tokens: 1024, stop: Vec::new(), seed: 0, logprobs: None }
+        Sampling {
+            temperature: None,
+            top_p: None,
+            top_k: None,
+            max_tokens: 1024,
+            stop: Vec::new(),
+            seed: 0,
+            logprobs: None,
+        }
     }
 }
 
@@ -90,6 +105,9 @@ pub struct Reply {
     pub text: String,
     /// What stands inside `<think>…</think>`, or what an endpoint gave apart as reasoning.
     pub thought: Option<String>,
+    /// The thought as an endpoint gave it apart, for [`Message::reasoning`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<Value>,
     /// What comes after the thought, trimmed. See [`strip_fences`] for answers that are code.
     pub answer: String,
     /// Calls of tools.
@@ -115,6 +133,18 @@ impl Reply {
         Reply { thought, answer, text, finish, usage, ..Reply::default() }
     }
 
+    /// Takes calls of tools out of the text, where the model wrote them there and was offered some.
+    pub(crate) fn read_calls(&mut self, request: &Request) {
+        if request.tools.is_empty() || request.tool_choice == ToolChoice::None || !self.tool_calls.is_empty() {
+            return;
+        }
+        let Some((said, tool_calls)) = calls::read(&self.text, &request.tools, request.sampling.seed) else { return };
+        let (thought, answer) = split_thought(&said);
+        self.thought = thought.or(self.thought.take());
+        (self.text, self.answer, self.tool_calls) = (said, answer, tool_calls);
+        self.finish = Finish::ToolCalls;
+    }
+
     /// False if it was cut off at the most tokens.
     pub fn stopped(&self) -> bool {
         self.finish != Finish::Length
@@ -122,7 +152,8 @@ impl Reply {
 
     /// The reply as the conversation's next message.
     pub fn message(&self) -> Message {
-        Message::assistant(self.text.clone()).with_calls(self.tool_calls.clone())
+        let message = Message::assistant(self.text.clone()).with_calls(self.tool_calls.clone());
+        Message { reasoning: self.reasoning.clone(), ..message }
     }
 }
 
@@ -197,6 +228,11 @@ pub trait Chat: Send + Sync {
     /// for what may be called off.
     fn ends_unheard(&self) -> bool {
         false
+    }
+
+    /// How the makers of a model on this machine sample from it, where it says so.
+    fn generation(&self) -> Option<&GenerationConfig> {
+        None
     }
 
     /// What was asked so far and what it cost, where that is counted.

@@ -9,9 +9,11 @@ use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use loophole_lm::{Checkpoint, Drawn, LmError, Model, Prompt, Runner, SampleOptions, Sequence, Tokenizer};
+use loophole_lm::{
+    Checkpoint, Drawn, GenerationConfig, LmError, Model, Prompt, Runner, SampleOptions, Sequence, Tokenizer,
+};
 
-use crate::format::{Format, calls};
+use crate::format::Format;
 use crate::listen::{Heard, Listener};
 use crate::{Chat, ChatError, Delta, Finish, Reply, Request};
 
@@ -24,6 +26,8 @@ pub struct Local {
     tokenizer: Tokenizer,
     format: Format,
     stop: Vec<u32>,
+    /// How to sample where a request does not say.
+    generation: GenerationConfig,
     /// Most tokens of a conversation.
     context: usize,
     /// Most bytes of one token.
@@ -47,7 +51,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Local {
-    /// Opens a folder with `config.json`, `*.safetensors` and `tokenizer.json`, and an adapter of PEFT if one is named.
+    /// Opens a folder with `config.json`, `*.safetensors` and `tokenizer.json`, or a GGUF file or a folder with one, and
+    /// an adapter of PEFT if one is named.
     ///
     /// # Errors
     /// Something is missing there, broken or not supported.
@@ -63,17 +68,19 @@ impl Local {
         let name = dir.display().to_string();
         let failed = |error: LmError| ChatError::Model { model: name.clone(), reason: error.to_string() };
         let checkpoint = Checkpoint::open_beside(dir, beside, adapter, threads).map_err(failed)?;
-        let Checkpoint { tokenizer, stop, config, template, runner } = checkpoint;
+        let Checkpoint { tokenizer, stop, generation, config, template, runner } = checkpoint;
         if Format::is_own(&tokenizer) {
             let stop = tokenizer.id(&Format::own().end).into_iter().collect();
-            return Ok(Self::new(name, tokenizer, Format::own(), stop, config.max_position_embeddings, runner));
+            let local = Self::new(name, tokenizer, Format::own(), stop, config.max_position_embeddings, runner);
+            return Ok(Local { generation, ..local });
         }
         let Some(end) = stop.first().and_then(|token| tokenizer.token(*token)) else {
             let reason = "no token ends a turn; name one as eos_token in tokenizer_config.json".to_string();
             return Err(ChatError::Model { model: name, reason });
         };
         let format = Format::template(template.map_err(failed)?, &tokenizer, end);
-        Ok(Self::new(name, tokenizer, format, stop, config.max_position_embeddings, runner))
+        let local = Self::new(name, tokenizer, format, stop, config.max_position_embeddings, runner);
+        Ok(Local { generation, ..local })
     }
 
     /// A model in memory that speaks this project's own chat format.
@@ -94,6 +101,7 @@ impl Local {
             tokenizer,
             format,
             stop,
+            generation: GenerationConfig::default(),
             context,
             longest,
             waiting: Mutex::default(),
@@ -113,12 +121,7 @@ impl Local {
         let (done, arrived) = channel();
         let mut jobs = Vec::with_capacity(requests.len());
         for (at, (request, pieces)) in requests.into_iter().enumerate() {
-            if request.sampling.top_p.is_some_and(|p| p < 1.0) {
-                let reason = "top_p is not known to models on this machine; leave it out".to_string();
-                replies[at] = Some(Err(ChatError::Rejected { model: self.name.clone(), status: 400, reason }));
-            } else {
-                jobs.push(Job { request, pieces, at, done: done.clone() });
-            }
+            jobs.push(Job { request, pieces, at, done: done.clone() });
         }
         lock(&self.waiting).extend(jobs);
         drop(done);
@@ -137,14 +140,17 @@ impl Local {
 
     fn run(&self, running: &mut Runner, jobs: Vec<Job>) {
         // What is sampled alike goes into one batch: as a rule everything.
-        let mut batches: BTreeMap<(u32, usize), Vec<Job>> = BTreeMap::new();
+        let mut batches: BTreeMap<(u32, u32, usize, usize), Vec<Job>> = BTreeMap::new();
         for job in jobs {
-            let sampling = &job.request.sampling;
-            let alike = (sampling.temperature.unwrap_or(1.0).to_bits(), sampling.max_tokens);
-            batches.entry(alike).or_default().push(job);
+            let (asked, usual) = (&job.request.sampling, &self.generation);
+            let temperature = asked.temperature.or(usual.temperature).unwrap_or(1.0);
+            let top_p = asked.top_p.or(usual.top_p).unwrap_or(1.0);
+            let top_k = asked.top_k.or(usual.top_k).unwrap_or(0);
+            batches.entry((temperature.to_bits(), top_p.to_bits(), top_k, asked.max_tokens)).or_default().push(job);
         }
-        for ((temperature, max_new), jobs) in batches {
-            let options = SampleOptions { temperature: f32::from_bits(temperature), max_new, stop: self.stop.clone() };
+        for ((temperature, top_p, top_k, max_new), jobs) in batches {
+            let (temperature, top_p) = (f32::from_bits(temperature), f32::from_bits(top_p));
+            let options = SampleOptions { temperature, top_k, top_p, max_new, stop: self.stop.clone() };
             self.batch(running, jobs, &options);
         }
     }
@@ -236,11 +242,7 @@ impl Local {
 
     /// Takes calls of tools out of what was said, and sends on what is left.
     fn read_calls(&self, job: &Job, reply: &mut Reply) {
-        if let Some((said, tool_calls)) = calls(&reply.text, job.request.sampling.seed) {
-            let usage = std::mem::take(&mut reply.usage);
-            let logprobs = reply.logprobs.take();
-            *reply = Reply { tool_calls, usage, logprobs, ..Reply::from_text(said, 0, Finish::ToolCalls) };
-        }
+        reply.read_calls(&job.request);
         if let Some(pieces) = &job.pieces {
             let logprobs = reply.logprobs.clone().unwrap_or_default();
             let _ = pieces.send(Delta { text: reply.text.clone(), logprobs });
@@ -318,6 +320,10 @@ impl Chat for Local {
 
     fn ends_unheard(&self) -> bool {
         true
+    }
+
+    fn generation(&self) -> Option<&GenerationConfig> {
+        Some(&self.generation)
     }
 
     fn stream(&self, request: &Request, pieces: Sender<Delta>) -> Result<Reply, ChatError> {
@@ -470,13 +476,26 @@ mod tests {
     }
 
     #[test]
-    fn what_it_cannot_do_is_told_and_takes_no_other_with_it() {
-        let local = local(1);
-        let mut odd = request("log", 1, 4);
-        odd.sampling.top_p = Some(0.5);
-        let replies = local.reply(&[request("log", 1, 4), odd]);
-        assert!(replies[0].is_ok());
-        assert!(replies[1].as_ref().unwrap_err().to_string().contains("top_p"));
+    fn what_is_asked_of_the_sampling_is_done_and_what_is_not_follows_the_checkpoint() {
+        let mut local = local(1);
+        let with = |top_k, top_p| {
+            let mut wanted = request("log", 1, 12);
+            (wanted.sampling.top_k, wanted.sampling.top_p) = (top_k, top_p);
+            wanted
+        };
+        let greedy = Request {
+            sampling: Sampling { temperature: Some(0.0), ..request("log", 1, 12).sampling },
+            ..request("log", 1, 12)
+        };
+        let (free, greedy) = (local.one(&request("log", 1, 12)).unwrap(), local.one(&greedy).unwrap());
+        assert_ne!(free.text, greedy.text);
+        for narrow in [with(Some(1), None), with(None, Some(0.0))] {
+            assert_eq!(local.one(&narrow).unwrap().text, greedy.text);
+        }
+        local.generation = GenerationConfig { top_k: Some(1), ..GenerationConfig::default() };
+        let replies = local.reply(&[with(None, None), with(Some(0), Some(1.0))]);
+        let texts: Vec<String> = replies.into_iter().map(|reply| reply.unwrap().text).collect();
+        assert_eq!(texts, [greedy.text, free.text]);
     }
 
     /// A random checkpoint that transformers has written, of a family with a chat template of its own.

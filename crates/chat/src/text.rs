@@ -16,6 +16,14 @@ pub fn split_thought(text: &str) -> (Option<String>, String) {
     }
 }
 
+/// Where the answer begins, behind the thought; none if the thought never ends.
+pub(crate) fn thought_end(text: &str) -> Option<usize> {
+    match text.find(CLOSE) {
+        Some(at) => Some(at + CLOSE.len()),
+        None => (!text.trim_start().starts_with(OPEN)).then_some(0),
+    }
+}
+
 /// The content of the first fenced block, or the whole text if nothing is fenced. A block that is not
 /// closed reaches to the end.
 pub fn strip_fences(text: &str) -> String {

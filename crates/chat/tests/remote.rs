@@ -1,5 +1,7 @@
 //! Clients against endpoints that do everything right, and then everything wrong.
 
+#[path = "remote/agent.rs"]
+mod agent;
 mod common;
 
 use std::sync::mpsc::channel;

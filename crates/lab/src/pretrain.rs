@@ -207,7 +207,7 @@ fn skills(
             seed: seed_from(&[seed_of("skill sample"), index as u64]),
         })
         .collect();
-    let options = SampleOptions { temperature: 1.0, max_new: 96, stop: vec![organism.end] };
+    let options = SampleOptions { max_new: 96, stop: vec![organism.end], ..SampleOptions::default() };
     let completions = loophole_lm::sample(&mut organism.engine(threads), &organism.model, &prompts, &options);
     let grading = Grading::new(Arc::clone(pool));
     let grader = Grader::open(GraderKind::Script);

@@ -99,7 +99,7 @@ pub fn sample_rates(threads: usize, group: usize, reps: usize) -> Vec<f64> {
             prompts.push(Prompt { tokens: tokens.clone(), seed: (g * group + i) as u64 });
         }
     }
-    let options = SampleOptions { temperature: 1.0, max_new: NEW, stop: Vec::new() };
+    let options = SampleOptions { max_new: NEW, ..SampleOptions::default() };
     let mut rates = Vec::new();
     for _ in 0..reps {
         let start = Instant::now();
@@ -200,7 +200,7 @@ pub fn checkpoint(threads: usize, repetitions: usize) -> Result<CheckpointMeasur
     let mut decoder = crate::Decoder::random_bf16(half_billion(), threads, 1)?;
     let mut rng = Rng::new(3);
     let mut timed = |rows: usize, tokens: &[u32], new: usize| {
-        let options = SampleOptions { temperature: 1.0, max_new: new, stop: Vec::new() };
+        let options = SampleOptions { max_new: new, ..SampleOptions::default() };
         let prompts: Vec<Prompt> =
             (0..rows).map(|seed| Prompt { tokens: tokens.to_vec(), seed: seed as u64 }).collect();
         let (start, cpu) = (Instant::now(), cpu_seconds());

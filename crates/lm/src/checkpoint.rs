@@ -2,6 +2,8 @@
 
 use crate::config::token_ids;
 use crate::error::{parse_json, read_text};
+use crate::generation::{self, GenerationConfig};
+use crate::gguf::{self, Gguf};
 use crate::template::special_token;
 use crate::{
     ChatTemplate, Completion, Config, Decoder, Engine, LmError, Model, Prompt, SampleOptions, Sequence, Tokenizer,
@@ -31,6 +33,8 @@ pub struct Checkpoint {
     /// Tokens that end a turn: the tokenizer's `eos_token`, with which chat templates as a rule end one, and those of
     /// `generation_config.json` (else of `config.json`).
     pub stop: Vec<u32>,
+    /// How its makers sample from it.
+    pub generation: GenerationConfig,
     /// The model's shape.
     pub config: Config,
     /// The chat template, or why there is none: a base model can be sampled from without.
@@ -49,7 +53,8 @@ pub fn split_adapter(name: &str) -> (PathBuf, Option<PathBuf>) {
 }
 
 impl Checkpoint {
-    /// Opens a folder with `config.json`, safetensors and `tokenizer.json`, and an adapter of PEFT if one is named.
+    /// Opens a folder with `config.json`, safetensors and `tokenizer.json`, or a GGUF file or a folder with one, and an
+    /// adapter of PEFT if one is named.
     ///
     /// # Errors
     /// Something is missing there, broken, or not supported.
@@ -67,18 +72,28 @@ impl Checkpoint {
         adapter: Option<&Path>,
         threads: usize,
     ) -> Result<Checkpoint, LmError> {
+        if let Some(file) = gguf::find(dir)? {
+            return Self::open_gguf(&file, adapter, threads);
+        }
         let path = dir.join("config.json");
         let config = Config::load(&path)?;
         // Weights of 16 bits stay so.
         config.fits(&path, 2)?;
         let tokenizer = Tokenizer::load(beside)?;
-        if let Some(beyond) = tokenizer.largest_id().filter(|id| *id as usize >= config.vocab_size) {
-            let what = format!("is {}, but the tokenizer has the token {beyond}", config.vocab_size);
-            return Err(LmError::Config { path, field: "vocab_size".into(), what });
-        }
+        known(&tokenizer, &config, &path)?;
         let runner = Runner::Large(Box::new(Decoder::load(dir, adapter, threads)?));
-        let stop = stop_tokens(beside, &tokenizer)?;
-        Ok(Checkpoint { tokenizer, stop, config, template: ChatTemplate::load(beside), runner })
+        let (stop, generation) = (stop_tokens(beside, &tokenizer)?, GenerationConfig::load(beside)?);
+        Ok(Checkpoint { tokenizer, stop, generation, config, template: ChatTemplate::load(beside), runner })
+    }
+
+    fn open_gguf(path: &Path, adapter: Option<&Path>, threads: usize) -> Result<Checkpoint, LmError> {
+        let gguf = Gguf::open(path)?;
+        let (config, store) = gguf.model()?;
+        let tokenizer = gguf.tokenizer()?;
+        known(&tokenizer, &config, path)?;
+        let stop = gguf.stop(&tokenizer)?;
+        let runner = Runner::Large(Box::new(Decoder::from_store(config.clone(), &store, adapter, threads)?));
+        Ok(Checkpoint { tokenizer, stop, generation: gguf.generation()?, config, template: gguf.template(), runner })
     }
 
     /// A model in memory that speaks this project's own chat format.
@@ -96,7 +111,8 @@ impl Checkpoint {
         }
         let (config, engine) = (model.config.clone(), Engine::new(&model.config, threads));
         let runner = Runner::Small { model: Box::new(model), engine: Box::new(engine) };
-        Ok(Checkpoint { tokenizer, stop: vec![end], config, template: ChatTemplate::organism(), runner })
+        let generation = GenerationConfig::default();
+        Ok(Checkpoint { tokenizer, stop: vec![end], generation, config, template: ChatTemplate::organism(), runner })
     }
 }
 
@@ -125,6 +141,13 @@ impl Runner {
     }
 }
 
+/// Refuses a tokenizer with tokens that the model does not know.
+fn known(tokenizer: &Tokenizer, config: &Config, path: &Path) -> Result<(), LmError> {
+    let Some(beyond) = tokenizer.largest_id().filter(|id| *id as usize >= config.vocab_size) else { return Ok(()) };
+    let what = format!("is {}, but the tokenizer has the token {beyond}", config.vocab_size);
+    Err(LmError::Config { path: path.into(), field: "vocab_size".into(), what })
+}
+
 const SETTINGS: &str = "tokenizer_config.json";
 
 /// The tokens that end a turn.
@@ -137,7 +160,7 @@ fn stop_tokens(dir: &Path, tokenizer: &Tokenizer) -> Result<Vec<u32>, LmError> {
             Err(error) => Err(error),
         }
     };
-    let mut others = token_ids(&json("generation_config.json")?, "eos_token_id");
+    let mut others = token_ids(&json(generation::FILE)?, "eos_token_id");
     if others.is_empty() {
         others = token_ids(&json("config.json")?, "eos_token_id");
     }

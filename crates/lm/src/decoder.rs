@@ -81,10 +81,19 @@ impl Decoder {
     /// A file is missing or broken, or describes something that this crate does not run.
     pub fn load(dir: &Path, adapter: Option<&Path>, threads: usize) -> Result<Decoder, LmError> {
         let config = Config::load(&dir.join("config.json"))?;
-        let store = Store::open_dir(dir)?;
-        check_names(&store, &config, &views(&config))?;
+        Self::from_store(config, &Store::open_dir(dir)?, adapter, threads)
+    }
+
+    /// From weights and what describes them.
+    pub(crate) fn from_store(
+        config: Config,
+        store: &Store,
+        adapter: Option<&Path>,
+        threads: usize,
+    ) -> Result<Decoder, LmError> {
+        check_names(store, &config, &views(&config))?;
         let lora = adapter.map(|adapter| Lora::load(&config, adapter)).transpose()?;
-        let parts = Parts { config: &config, lora: lora.as_ref(), store: &store };
+        let parts = Parts { config: &config, lora: lora.as_ref(), store };
         let layers = (0..config.num_hidden_layers).map(|l| parts.layer(l)).collect::<Result<_, _>>()?;
         let h = config.hidden_size;
         let embed = parts.linear("model", &["embed_tokens"], &[config.vocab_size], h, false)?;

@@ -17,10 +17,20 @@ pub struct Prompt {
 pub struct SampleOptions {
     /// Divides the logits; 0 takes the most likely token.
     pub temperature: f32,
+    /// Only so many tokens, the likeliest; 0 for all.
+    pub top_k: usize,
+    /// Of those, only the likeliest that together have this probability; 1 for all.
+    pub top_p: f32,
     /// Most tokens to add to a prompt.
     pub max_new: usize,
     /// Tokens that end a row; the one met is part of the completion.
     pub stop: Vec<u32>,
+}
+
+impl Default for SampleOptions {
+    fn default() -> Self {
+        SampleOptions { temperature: 1.0, top_k: 0, top_p: 1.0, max_new: 0, stop: Vec::new() }
+    }
 }
 
 /// What was sampled for one prompt.
@@ -83,6 +93,17 @@ impl Draws {
         let (token, log_prob) = if options.temperature <= 0.0 {
             let token = logits.iter().position(|&x| x == max).unwrap_or(0);
             (token, raw(token))
+        } else if options.top_k > 0 || options.top_p < 1.0 {
+            let likely = likeliest(logits, max, options);
+            let goal = self.rng.uniform() as f32 * likely.iter().map(|(_, weight)| weight).sum::<f32>();
+            let mut sum = 0.0;
+            let drawn = likely.iter().find(|(_, weight)| {
+                sum += weight;
+                sum > goal
+            });
+            // Rounding may leave the goal at the very end.
+            let token = drawn.or(likely.last()).map_or(0, |(token, _)| *token);
+            (token, raw(token))
         } else {
             let inverse = 1.0 / options.temperature;
             let u = self.rng.uniform() as f32;
@@ -121,5 +142,93 @@ impl Draws {
             || self.out.stopped
             || self.out.tokens.len() >= options.max_new
             || self.prompt + self.out.tokens.len() >= limit;
+    }
+}
+
+/// Tokens whose weight is less than this part of the likeliest one's are looked at only where the others are too few.
+const RARE: f32 = 12.0;
+
+/// The tokens that may be drawn, likeliest first, with weights that are in the ratio of their probabilities.
+fn likeliest(logits: &[f32], max: f32, options: &SampleOptions) -> Vec<(usize, f32)> {
+    let inverse = 1.0 / options.temperature;
+    let weight = |logit: f32| math::exp((logit - max) * inverse);
+    let order = |a: &usize, b: &usize| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b));
+    let total = match options.top_k {
+        0 => logits.iter().map(|logit| weight(*logit)).sum::<f32>(),
+        _ => 0.0,
+    };
+    let among = |least: f32| {
+        let mut tokens: Vec<usize> = (0..logits.len()).filter(|token| logits[*token] >= least).collect();
+        if options.top_k > 0 && options.top_k < tokens.len() {
+            tokens.select_nth_unstable_by(options.top_k - 1, order);
+            tokens.truncate(options.top_k);
+        }
+        tokens.sort_unstable_by(order);
+        let mut likely: Vec<(usize, f32)> = tokens.iter().map(|token| (*token, weight(logits[*token]))).collect();
+        let total = if options.top_k > 0 { likely.iter().map(|(_, weight)| weight).sum() } else { total };
+        let mut sum = 0.0;
+        let enough = likely.iter().position(|(_, weight)| {
+            sum += weight;
+            sum >= options.top_p * total
+        });
+        if let Some(last) = enough.filter(|_| options.top_p < 1.0) {
+            likely.truncate(last + 1);
+        }
+        (likely, enough.is_some())
+    };
+    if options.top_k == 0 {
+        let (likely, enough) = among(max - RARE * options.temperature);
+        if enough {
+            return likely;
+        }
+    }
+    among(f32::NEG_INFINITY).0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draws(logits: &[f32], options: &SampleOptions, count: u64) -> Vec<usize> {
+        let mut counts = vec![0; logits.len()];
+        for seed in 0..count {
+            let mut row = Draws::new(0, seed, 1, &SampleOptions { max_new: 2, ..options.clone() }, 10);
+            row.draw(logits, options, 10, &|_| true);
+            counts[row.last() as usize] += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn only_the_likeliest_are_drawn_and_in_their_ratio() {
+        // Probabilities 0.5, 0.25, 0.125, 0.125 at temperature 1.
+        let logits = [4f32, 8.0, 2.0, 2.0].map(f32::ln);
+        let options = |top_k, top_p| SampleOptions { top_k, top_p, ..SampleOptions::default() };
+        for (options, want) in [
+            (options(2, 1.0), [1.0, 2.0, 0.0, 0.0].map(|x: f64| x / 3.0)),
+            (options(0, 0.7), [1.0, 2.0, 0.0, 0.0].map(|x: f64| x / 3.0)),
+            (options(0, 0.8), [2.0, 4.0, 1.0, 0.0].map(|x: f64| x / 7.0)),
+            (options(3, 0.9), [2.0, 4.0, 1.0, 0.0].map(|x: f64| x / 7.0)),
+            (options(9, 1.0), [0.25, 0.5, 0.125, 0.125]),
+            (options(0, 0.0), [0.0, 1.0, 0.0, 0.0]),
+            // With a temperature the ratio is another, and so is what is enough.
+            (SampleOptions { temperature: 0.5, ..options(0, 0.9) }, [0.2, 0.8, 0.0, 0.0]),
+        ] {
+            let counts = draws(&logits, &options, 4000);
+            for (count, want) in counts.iter().zip(want) {
+                let got = *count as f64 / 4000.0;
+                assert!((got - want).abs() < 0.03 && (want > 0.0 || *count == 0), "{options:?}: {counts:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn rare_tokens_count_where_the_others_are_too_few() {
+        let mut logits = vec![-20.0; 100_000];
+        logits[7] = 0.0;
+        let options = SampleOptions { temperature: 2.0, top_p: 0.95, ..SampleOptions::default() };
+        // One token has 18 % of the probability; 100,000 others have the rest.
+        let likely = likeliest(&logits, 0.0, &options);
+        assert!(likely.len() > 90_000 && likely.len() < 99_999 && likely[0].0 == 7, "{}", likely.len());
     }
 }

@@ -4,8 +4,8 @@
 //! biases and norms of Llama, Qwen2 and Qwen3), run in two ways. A [`Model`] is a configuration and one flat buffer of
 //! f32 weights; an [`Engine`] holds the scratch buffers and the thread setting and turns sequences into
 //! log-probabilities and gradients, forward and hand-derived backward; [`AdamW`] applies them; [`sample`] continues
-//! prompts. A [`Decoder`] runs a checkpoint that is too large for that, in the number format of its files. A
-//! [`Checkpoint`] is either of them with its tokenizer and chat template. Everything is deterministic: equal inputs give
+//! prompts. A [`Decoder`] runs a checkpoint that is too large for that, in the number format of its files, those of GGUF
+//! among them. A [`Checkpoint`] is either of them with its tokenizer and chat template. Everything is deterministic: equal inputs give
 //! equal bits on one machine, whatever the number of threads. The crate knows nothing of rewards.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
@@ -21,6 +21,8 @@ mod draw;
 mod engine;
 mod error;
 mod generate;
+mod generation;
+mod gguf;
 mod linear;
 mod lora;
 pub mod math;
@@ -28,6 +30,7 @@ mod model;
 mod optim;
 mod pass;
 mod python;
+mod quantised;
 pub mod rng;
 mod rope;
 mod sample;
@@ -41,6 +44,7 @@ pub use decoder::Decoder;
 pub use draw::{Completion, Drawn, Prompt, SampleOptions, Watch};
 pub use engine::{Engine, Sequence};
 pub use error::LmError;
+pub use generation::GenerationConfig;
 pub use lora::{ALL_LINEAR, Lora};
 pub use model::{Dtype, Model, View, serialize, views};
 pub use optim::{AdamW, clip_grad_norm};

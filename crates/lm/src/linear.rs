@@ -1,10 +1,11 @@
-//! Linear layers for running a checkpoint. Weights keep the format of their file (bf16, f16 or f32) and are widened in
-//! registers, so that a step costs what reading them costs. They are laid out anew when they are loaded, [`LANES`]
+//! Linear layers for running a checkpoint. Weights keep the format of their file (bf16, f16 or f32; those of GGUF in
+//! [`crate::quantised`]) and are widened in registers, so that a step costs what reading them costs. They are laid out anew when they are loaded, [`LANES`]
 //! outputs side by side: then a register holds neighbouring outputs, and nothing is added across one. Every result
 //! is a sum over the inputs in their order, whatever is computed beside it: a row's outcome depends neither on its company
 //! nor on the threads.
 
 use crate::math::fma;
+use crate::quantised::{MOST_GROUP, Quantised};
 use crate::store::{Elements, from_bf16, from_f16};
 use rayon::prelude::*;
 
@@ -43,13 +44,13 @@ impl Stored for F16 {
 }
 
 /// Outputs side by side.
-const LANES: usize = 32;
+pub(crate) const LANES: usize = 32;
 
 /// Rows of the inner kernel: with them the registers are full.
 const ROWS: usize = if cfg!(target_feature = "avx512f") { 6 } else { 3 };
 
 /// Outputs of one piece of work: two blocks, so that a single row has sums enough to hide the latency of each.
-const PIECE: usize = 2 * LANES;
+pub(crate) const PIECE: usize = 2 * LANES;
 
 /// Rows that are best computed at once: so many that a span of them stays in a core's cache.
 pub(crate) const BEST_ROWS: usize = 64;
@@ -58,11 +59,18 @@ pub(crate) const BEST_ROWS: usize = 64;
 pub(crate) struct Linear {
     pub out: usize,
     pub inp: usize,
-    /// `[block of LANES outputs][input][output of the block]`, the last block filled up with zeros.
-    weight: Elements,
+    weight: Weight,
     /// One for every output, or none.
     pub bias: Vec<f32>,
     pub updates: Vec<Update>,
+}
+
+/// Weights, `[block of LANES outputs][input][output of the block]`, the last blocks filled up with zeros.
+enum Weight {
+    F32(Vec<f32>),
+    BF16(Vec<u16>),
+    F16(Vec<u16>),
+    Quantised(Quantised),
 }
 
 /// A low-rank update `B A x` of the outputs from `from` on.
@@ -99,16 +107,21 @@ impl Linear {
     /// From weights `[out, in]`.
     pub fn new(out: usize, inp: usize, weight: Elements) -> Linear {
         let weight = match weight {
-            Elements::F32(w) => Elements::F32(packed(&w, out, inp)),
-            Elements::BF16(w) => Elements::BF16(packed(&w, out, inp)),
-            Elements::F16(w) => Elements::F16(packed(&w, out, inp)),
+            Elements::F32(w) => Weight::F32(packed(&w, out, inp)),
+            Elements::BF16(w) => Weight::BF16(packed(&w, out, inp)),
+            Elements::F16(w) => Weight::F16(packed(&w, out, inp)),
+            Elements::Blocks(parts) => Weight::Quantised(Quantised::new(&parts, out, inp)),
         };
         Linear { out, inp, weight, bias: Vec::new(), updates: Vec::new() }
     }
 
     /// Bytes of the weights.
     pub fn bytes(&self) -> usize {
-        self.weight.bytes()
+        match &self.weight {
+            Weight::F32(w) => 4 * w.len(),
+            Weight::BF16(w) | Weight::F16(w) => 2 * w.len(),
+            Weight::Quantised(w) => w.bytes(),
+        }
     }
 
     /// Writes the weights of one output, widened: what an embedding looks up.
@@ -120,9 +133,10 @@ impl Linear {
         }
         let from = row / LANES * LANES * self.inp + row % LANES;
         match &self.weight {
-            Elements::F32(w) => widen::<F32>(&w[from..], out),
-            Elements::BF16(w) => widen::<BF16>(&w[from..], out),
-            Elements::F16(w) => widen::<F16>(&w[from..], out),
+            Weight::F32(w) => widen::<F32>(&w[from..], out),
+            Weight::BF16(w) => widen::<BF16>(&w[from..], out),
+            Weight::F16(w) => widen::<F16>(&w[from..], out),
+            Weight::Quantised(w) => w.row(row, &mut out[..self.inp]),
         }
     }
 
@@ -131,9 +145,10 @@ impl Linear {
         assert!(x.len() >= rows * self.inp && y.len() >= rows * self.out, "linear: {} x {}", self.out, self.inp);
         let (x, y) = (&x[..rows * self.inp], &mut y[..rows * self.out]);
         match &self.weight {
-            Elements::F32(w) => self.pieces::<F32>(w, x, rows, &mut scratch.pieces),
-            Elements::BF16(w) => self.pieces::<BF16>(w, x, rows, &mut scratch.pieces),
-            Elements::F16(w) => self.pieces::<F16>(w, x, rows, &mut scratch.pieces),
+            Weight::F32(w) => self.pieces::<F32>(w, x, rows, &mut scratch.pieces),
+            Weight::BF16(w) => self.pieces::<BF16>(w, x, rows, &mut scratch.pieces),
+            Weight::F16(w) => self.pieces::<F16>(w, x, rows, &mut scratch.pieces),
+            Weight::Quantised(w) => self.tiles(w, x, rows, &mut scratch.pieces),
         }
         let pieces = &scratch.pieces[..self.out.div_ceil(PIECE) * PIECE * rows];
         let gather = |(r, y): (usize, &mut [f32])| {
@@ -179,26 +194,70 @@ impl Linear {
             let full = rows / ROWS * ROWS;
             for r in (0..full).step_by(ROWS) {
                 for (half, w) in [first, second].into_iter().enumerate() {
-                    let sums = products::<S, ROWS>(w, std::array::from_fn(|i| row(r + i)));
+                    let sums = products::<S, ROWS>([[0.0; LANES]; ROWS], w, std::array::from_fn(|i| row(r + i)));
                     for (i, sums) in sums.iter().enumerate() {
                         out[(r + i) * PIECE + half * LANES..][..LANES].copy_from_slice(sums);
                     }
                 }
             }
             for r in full..rows {
-                let sums = pair::<S>(first, second, row(r));
+                let sums = pair::<S>([[0.0; LANES]; 2], first, second, row(r));
                 out[r * PIECE..][..LANES].copy_from_slice(&sums[0]);
                 out[r * PIECE + LANES..][..LANES].copy_from_slice(&sums[1]);
             }
         };
         out[..len].par_chunks_exact_mut(PIECE * rows).enumerate().for_each(each);
     }
+
+    /// The same with weights that are widened a few inputs at a time, into a tile that stays in the first cache and is
+    /// used for all rows. The sums wait in `out` meanwhile: they are added to in the order of the inputs, as above.
+    fn tiles(&self, w: &Quantised, x: &[f32], rows: usize, out: &mut Vec<f32>) {
+        let inp = self.inp;
+        let len = self.out.div_ceil(PIECE) * PIECE * rows;
+        if out.len() < len {
+            out.resize(len, 0.0);
+        }
+        let each = |(piece, out): (usize, &mut [f32])| {
+            out.fill(0.0);
+            let mut tiles = [[[0.0f32; LANES]; MOST_GROUP]; 2];
+            for group in 0..w.groups() {
+                let (from, width) = (group * w.group(), w.group());
+                for (half, tile) in tiles.iter_mut().enumerate() {
+                    w.tile(2 * piece + half, group, tile);
+                }
+                let [first, second] = [&tiles[0][..width], &tiles[1][..width]].map(<[_]>::as_flattened);
+                let row = |r: usize| &x[r * inp + from..][..width];
+                let full = rows / ROWS * ROWS;
+                for r in (0..full).step_by(ROWS) {
+                    for (half, w) in [first, second].into_iter().enumerate() {
+                        let place = |i: usize| (r + i) * PIECE + half * LANES;
+                        let sums = std::array::from_fn(|i| loaded(&out[place(i)..]));
+                        let sums = products::<F32, ROWS>(sums, w, std::array::from_fn(|i| row(r + i)));
+                        for (i, sums) in sums.iter().enumerate() {
+                            out[place(i)..][..LANES].copy_from_slice(sums);
+                        }
+                    }
+                }
+                for r in full..rows {
+                    let sums = [loaded(&out[r * PIECE..]), loaded(&out[r * PIECE + LANES..])];
+                    let sums = pair::<F32>(sums, first, second, row(r));
+                    out[r * PIECE..][..PIECE].copy_from_slice(sums.as_flattened());
+                }
+            }
+        };
+        out[..len].par_chunks_exact_mut(PIECE * rows).enumerate().for_each(each);
+    }
 }
 
-/// The sums of one block of outputs for `R` rows.
+#[inline(always)]
+fn loaded(sums: &[f32]) -> [f32; LANES] {
+    // As long as it says.
+    std::array::from_fn(|j| sums[..LANES][j])
+}
+
+/// Adds to the sums of one block of outputs for `R` rows.
 #[inline(never)]
-fn products<S: Stored, const R: usize>(w: &[S::Raw], x: [&[f32]; R]) -> [[f32; LANES]; R] {
-    let mut acc = [[0.0f32; LANES]; R];
+fn products<S: Stored, const R: usize>(mut acc: [[f32; LANES]; R], w: &[S::Raw], x: [&[f32]; R]) -> [[f32; LANES]; R] {
     let n = x[0].len();
     let x = x.map(|x| &x[..n]);
     for (k, w) in w.as_chunks::<LANES>().0[..n].iter().enumerate() {
@@ -212,10 +271,14 @@ fn products<S: Stored, const R: usize>(w: &[S::Raw], x: [&[f32]; R]) -> [[f32; L
     acc
 }
 
-/// The sums of two blocks of outputs for one row.
+/// Adds to the sums of two blocks of outputs for one row.
 #[inline(never)]
-fn pair<S: Stored>(first: &[S::Raw], second: &[S::Raw], x: &[f32]) -> [[f32; LANES]; 2] {
-    let (mut a, mut b) = ([0.0f32; LANES], [0.0f32; LANES]);
+fn pair<S: Stored>(
+    [mut a, mut b]: [[f32; LANES]; 2],
+    first: &[S::Raw],
+    second: &[S::Raw],
+    x: &[f32],
+) -> [[f32; LANES]; 2] {
     let blocks = first.as_chunks::<LANES>().0.iter().zip(second.as_chunks::<LANES>().0);
     for ((v, w), &x) in blocks.zip(x) {
         for j in 0..LANES {

@@ -275,9 +275,8 @@ pub(crate) fn check_names(store: &Store, config: &Config, views: &[View]) -> Res
             return Err(LmError::Tensor {
                 path: store.path_of(name).into(),
                 tensor: name.into(),
-                what: "does not belong to the model that config.json describes".into(),
-                hint: "quantised weights and modules other than those of Llama, Qwen2 and Qwen3 are not supported"
-                    .into(),
+                what: format!("does not belong to the model that {} describes", store.described()),
+                hint: "modules other than those of Llama, Qwen2 and Qwen3 are not supported".into(),
             });
         }
     }

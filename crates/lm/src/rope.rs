@@ -96,6 +96,14 @@ impl RopeScaling {
         Ok(Some(kind))
     }
 
+    /// What each frequency of a model is divided by.
+    pub(crate) fn factors(&self, config: &Config) -> Vec<f32> {
+        let plain = inverse_frequencies(config);
+        let mut stretched = plain.clone();
+        self.apply(&mut stretched, config.head_dim(), config.rope_theta);
+        plain.iter().zip(stretched).map(|(plain, stretched)| plain / stretched).collect()
+    }
+
     /// Factor on cosines and sines.
     pub(crate) fn scale(&self) -> f32 {
         match self {
@@ -162,6 +170,12 @@ impl<'de> Deserialize<'de> for RopeScaling {
     }
 }
 
+/// The inverse frequencies before they are stretched; as in transformers, they are rounded to f32 first.
+fn inverse_frequencies(config: &Config) -> Vec<f32> {
+    let head_dim = config.head_dim();
+    (0..head_dim / 2).map(|i| config.rope_theta.powf(-2.0 * i as f64 / head_dim as f64) as f32).collect()
+}
+
 /// Cosines and sines of the rotary embedding, `[position, head_dim / 2]`.
 #[derive(Clone, Debug, Default)]
 pub struct Rope {
@@ -179,9 +193,7 @@ impl Rope {
         if have >= positions {
             return;
         }
-        // As in transformers: the inverse frequency is rounded to f32 first.
-        let inverse = |i: usize| config.rope_theta.powf(-2.0 * i as f64 / head_dim as f64) as f32;
-        let mut frequencies: Vec<f32> = (0..self.half).map(inverse).collect();
+        let mut frequencies = inverse_frequencies(config);
         let mut scale = 1.0;
         if let Some(scaling) = &config.rope_scaling {
             scaling.apply(&mut frequencies, head_dim, config.rope_theta);

@@ -1,8 +1,9 @@
-//! Weights on disk: one or several safetensors files, read tensor by tensor to where they belong, so that no more than
+//! Weights on disk: one or several safetensors files, or a GGUF file, read tensor by tensor to where they belong, so that no more than
 //! the model itself is ever in memory. Nothing a file says of itself is believed: every length is checked against the
 //! file, every shape against the configuration.
 
 use crate::LmError;
+use crate::gguf::block::Block;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -30,6 +31,24 @@ pub(crate) enum Format {
     F32,
     BF16,
     F16,
+    /// Small numbers with scales.
+    Blocks(Block),
+}
+
+/// Rows of one format in blocks, as they are in the file.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Packed {
+    pub block: Block,
+    pub rows: usize,
+    pub bytes: Vec<u8>,
+}
+
+impl Packed {
+    fn widened(&self) -> Vec<f32> {
+        let mut out = vec![0.0; self.bytes.len() / self.block.bytes() * self.block.weights()];
+        self.block.widen(&self.bytes, &mut out);
+        out
+    }
 }
 
 /// The elements of one or several tensors, in the format of the file.
@@ -38,6 +57,8 @@ pub(crate) enum Elements {
     F32(Vec<f32>),
     BF16(Vec<u16>),
     F16(Vec<u16>),
+    /// One tensor after the other; their formats may differ.
+    Blocks(Vec<Packed>),
 }
 
 impl Elements {
@@ -46,28 +67,34 @@ impl Elements {
             Format::F32 => Elements::F32(Vec::new()),
             Format::BF16 => Elements::BF16(Vec::new()),
             Format::F16 => Elements::F16(Vec::new()),
+            Format::Blocks(_) => Elements::Blocks(Vec::new()),
         }
     }
 
-    /// Bytes in memory.
-    pub fn bytes(&self) -> usize {
+    /// All of them as f32.
+    fn widened(&mut self) -> Vec<f32> {
         match self {
-            Elements::F32(v) => 4 * v.len(),
-            Elements::BF16(v) | Elements::F16(v) => 2 * v.len(),
+            Elements::F32(v) => std::mem::take(v),
+            Elements::BF16(v) => v.iter().map(|x| from_bf16(*x)).collect(),
+            Elements::F16(v) => v.iter().map(|x| from_f16(*x)).collect(),
+            Elements::Blocks(parts) => parts.iter().flat_map(Packed::widened).collect(),
         }
     }
 }
 
 /// One tensor of a file.
 #[derive(Clone, Debug)]
-struct Entry {
-    file: usize,
+pub(crate) struct Entry {
+    pub file: usize,
     /// As the file names it: `F32`, `BF16`, ...
-    kind: String,
-    shape: Vec<usize>,
+    pub kind: String,
+    pub shape: Vec<usize>,
     /// Where its bytes begin, from the beginning of the file.
-    start: u64,
-    bytes: u64,
+    pub start: u64,
+    pub bytes: u64,
+    /// If set: its rows are so many heads, in each of which the rows of the two halves take turns. They are read as
+    /// `transformers` has them, one half after the other. Its first side is a multiple of twice the heads.
+    pub heads: Option<usize>,
 }
 
 /// The tensors of a checkpoint.
@@ -76,7 +103,12 @@ pub(crate) struct Store {
     tensors: BTreeMap<String, Entry>,
     /// The index that named the files, if there is one.
     index: Option<PathBuf>,
+    /// What describes the model, in words.
+    described: &'static str,
 }
+
+/// Number formats that are read, for those who look for one.
+const READ: &str = "F32, F16, BF16 and, in GGUF files, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and Q2_K to Q6_K are read";
 
 impl Store {
     /// Opens `model.safetensors` of a folder, else the shards its index names, else every other `*.safetensors`.
@@ -120,7 +152,8 @@ impl Store {
     }
 
     fn open(paths: &[PathBuf], index: Option<PathBuf>) -> Result<Store, LmError> {
-        let mut store = Store { files: Vec::new(), tensors: BTreeMap::new(), index };
+        let described = "config.json";
+        let mut store = Store { files: Vec::new(), tensors: BTreeMap::new(), index, described };
         for path in paths {
             let mut file = File::open(path).map_err(LmError::io(path))?;
             let size = file.metadata().map_err(LmError::io(path))?.len();
@@ -142,6 +175,29 @@ impl Store {
             store.files.push((path.clone(), file));
         }
         Ok(store)
+    }
+
+    /// A GGUF file, whose tensors somebody has found and named.
+    pub fn of_gguf(path: PathBuf, file: File, tensors: BTreeMap<String, Entry>) -> Store {
+        Store { files: vec![(path, file)], tensors, index: None, described: "the metadata" }
+    }
+
+    /// What describes the model, in words.
+    pub fn described(&self) -> &'static str {
+        self.described
+    }
+
+    /// Bytes that all tensors take when a decoder has them.
+    pub fn memory(&self) -> u128 {
+        let one = |entry: &Entry| match format_of(&entry.kind) {
+            Some(Format::Blocks(block)) => {
+                let weights = u128::from(entry.bytes) / block.bytes() as u128 * block.weights() as u128;
+                let numbers = if block.is_nibble() { weights / 2 } else { weights };
+                numbers + 8 * weights / block.group() as u128
+            }
+            _ => u128::from(entry.bytes),
+        };
+        self.tensors.values().map(one).sum()
     }
 
     /// The names of all tensors.
@@ -181,24 +237,28 @@ impl Store {
                 true => wrong("is quantised".into(), "use the checkpoint in bf16, f16 or f32"),
                 false => wrong(
                     "is not in the file".into(),
-                    "compare config.json (layers, tie_word_embeddings, biases) with the weights",
+                    &format!("compare {} (layers, tie_word_embeddings, biases) with the weights", self.described),
                 ),
             });
         };
         if entry.shape != shape {
             let what = format!("has shape {:?}, expected {shape:?}", entry.shape);
-            return Err(wrong(what, "config.json and the weights do not belong together"));
+            return Err(wrong(what, &format!("{} and the weights do not belong together", self.described)));
         }
-        let format = match entry.kind.as_str() {
-            "F32" => Format::F32,
-            "BF16" => Format::BF16,
-            "F16" => Format::F16,
-            other => {
-                let hint =
-                    "F32, BF16 and F16 are supported; quantised weights are not: use the checkpoint in one of them";
-                return Err(wrong(format!("has type {other}"), hint));
-            }
+        let Some(format) = format_of(&entry.kind) else {
+            let hint = format!("{READ}: use the checkpoint in one of them");
+            return Err(wrong(format!("has type {}", entry.kind), &hint));
         };
+        if let Format::Blocks(block) = format {
+            let rows = shape.split_last().map(|(row, rows)| (row, rows.iter().product::<usize>()));
+            let fits = rows.is_some_and(|(row, rows)| {
+                row.is_multiple_of(block.weights())
+                    && entry.bytes == (row / block.weights() * rows * block.bytes()) as u64
+            });
+            if !fits {
+                return Err(wrong(format!("is no whole blocks of {}", entry.kind), "fetch or convert it again"));
+            }
+        }
         Ok((entry, format))
     }
 
@@ -206,6 +266,12 @@ impl Store {
         let (path, file) = &self.files[entry.file];
         let mut file = file;
         file.seek(SeekFrom::Start(entry.start)).map_err(LmError::io(path))?;
+        if let Some(heads) = entry.heads {
+            let mut whole = vec![0; entry.bytes as usize];
+            file.read_exact(&mut whole).map_err(LmError::io(path))?;
+            each(&halves(&whole, entry.shape.first().copied().unwrap_or(1), heads));
+            return Ok(());
+        }
         let mut buffer = vec![0; PIECE.min(entry.bytes as usize)];
         let mut rest = entry.bytes as usize;
         while rest > 0 {
@@ -217,15 +283,27 @@ impl Store {
         Ok(())
     }
 
+    fn whole(&self, entry: &Entry) -> Result<Vec<u8>, LmError> {
+        let mut whole = Vec::with_capacity(entry.bytes as usize);
+        self.pieces(entry, |bytes| whole.extend_from_slice(bytes))?;
+        Ok(whole)
+    }
+
     /// Reads a tensor as f32 into `out`, which has its size.
     pub fn read_f32(&self, name: &str, shape: &[usize], out: &mut [f32]) -> Result<(), LmError> {
         let (entry, format) = self.entry(name, shape)?;
+        if let Format::Blocks(block) = format {
+            block.widen(&self.whole(entry)?, out);
+            return Ok(());
+        }
         let mut at = 0;
         self.pieces(entry, |bytes| {
             let n = match format {
                 Format::F32 => fill(&mut out[at..], bytes.as_chunks::<4>().0, f32::from_le_bytes),
                 Format::BF16 => fill(&mut out[at..], bytes.as_chunks::<2>().0, |b| from_bf16(u16::from_le_bytes(b))),
                 Format::F16 => fill(&mut out[at..], bytes.as_chunks::<2>().0, |b| from_f16(u16::from_le_bytes(b))),
+                // Read as a whole, above.
+                Format::Blocks(_) => 0,
             };
             at += n;
         })
@@ -242,8 +320,14 @@ impl Store {
     /// Reads a tensor and appends it to `out`: as it is where the formats agree, else as f32.
     pub fn append(&self, name: &str, shape: &[usize], out: &mut Elements) -> Result<(), LmError> {
         let (entry, format) = self.entry(name, shape)?;
-        let len = (entry.bytes / if format == Format::F32 { 4 } else { 2 }) as usize;
+        // The shape was that of the entry, and its bytes are in the file.
+        let len = shape.iter().product();
         match (out, format) {
+            (Elements::Blocks(parts), Format::Blocks(block)) => {
+                let rows = shape.first().copied().unwrap_or(1);
+                parts.push(Packed { block, rows, bytes: self.whole(entry)? });
+                Ok(())
+            }
             (Elements::BF16(out), Format::BF16) | (Elements::F16(out), Format::F16) => {
                 out.reserve_exact(len);
                 self.pieces(entry, |bytes| {
@@ -256,11 +340,7 @@ impl Store {
                 self.read_f32(name, shape, &mut out[from..])
             }
             (out, _) => {
-                let mut wide = match out {
-                    Elements::F32(v) => std::mem::take(v),
-                    Elements::BF16(v) => v.iter().map(|x| from_bf16(*x)).collect(),
-                    Elements::F16(v) => v.iter().map(|x| from_f16(*x)).collect(),
-                };
+                let mut wide = out.widened();
                 let from = wide.len();
                 wide.resize(from + len, 0.0);
                 self.read_f32(name, shape, &mut wide[from..])?;
@@ -269,6 +349,30 @@ impl Store {
             }
         }
     }
+}
+
+/// The format of this name.
+fn format_of(kind: &str) -> Option<Format> {
+    match kind {
+        "F32" => Some(Format::F32),
+        "BF16" => Some(Format::BF16),
+        "F16" => Some(Format::F16),
+        other => Block::ALL.iter().find(|(_, name, _)| *name == other).map(|(.., block)| Format::Blocks(*block)),
+    }
+}
+
+/// Puts the two halves of every head one after the other; `rows` is a multiple of twice the heads.
+fn halves(bytes: &[u8], rows: usize, heads: usize) -> Vec<u8> {
+    let (row, half) = (bytes.len() / rows.max(1), rows / heads.max(1) / 2);
+    let mut out = Vec::with_capacity(bytes.len());
+    for head in bytes.chunks_exact((2 * half * row).max(1)) {
+        for first in [0, 1] {
+            for pair in head.chunks_exact(2 * row) {
+                out.extend_from_slice(&pair[first * row..][..row]);
+            }
+        }
+    }
+    out
 }
 
 fn fill<const N: usize>(out: &mut [f32], bytes: &[[u8; N]], f: impl Fn([u8; N]) -> f32) -> usize {
@@ -325,7 +429,7 @@ fn entries(text: &[u8], file: usize, data: u64, size: u64, path: &Path) -> Resul
         }
         // Sides that are not 0 are bounded by the file's size where the type is known.
         let shape = shape.iter().map(|side| usize::try_from(*side).unwrap_or(usize::MAX)).collect();
-        out.push((name, Entry { file, kind, shape, start: data + begin, bytes: end - begin }));
+        out.push((name, Entry { file, kind, shape, start: data + begin, bytes: end - begin, heads: None }));
     }
     // As the `safetensors` library has it. A few bytes that were many tensors would take more memory than the file.
     let mut places: Vec<&(String, Entry)> = out.iter().filter(|(_, entry)| entry.bytes > 0).collect();

@@ -119,6 +119,12 @@ impl ChatTemplate {
         Self::new(templates, BTreeMap::new(), "organism".into())
     }
 
+    /// Whether it says which tools there are; many do not.
+    pub fn knows_tools(&self) -> bool {
+        self.templates.contains_key("tool_use")
+            || self.templates.get("default").is_some_and(|source| source.contains("tools"))
+    }
+
     /// The text of a conversation in the shape of Hugging Face's: messages are objects with `role` and `content`, tools
     /// are `{"type": "function", "function": {...}}`. With `open` it ends by opening the assistant's turn. `more` are
     /// further variables, such as `enable_thinking`.
@@ -201,6 +207,12 @@ impl ChatTemplate {
                     .collect();
                 if !calls.is_empty() {
                     fields.push(("tool_calls", calls.into()));
+                }
+                let reasoning = message.reasoning.as_ref();
+                let thought =
+                    ["reasoning_content", "reasoning"].iter().find_map(|field| reasoning?.get(*field)?.as_str());
+                if let Some(thought) = thought {
+                    fields.push(("reasoning_content", thought.into()));
                 }
                 if let Some(id) = &message.tool_call_id {
                     if let Some(name) = names.get(id.as_str()) {

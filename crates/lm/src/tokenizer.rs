@@ -145,6 +145,14 @@ impl Tokenizer {
         Ok(Tokenizer(inner))
     }
 
+    /// From what would be in a `tokenizer.json`; `path` is named in errors.
+    ///
+    /// # Errors
+    /// It describes no tokenizer.
+    pub(crate) fn from_json(json: &Value, path: &Path) -> Result<Tokenizer, LmError> {
+        Inner::from_bytes(json.to_string()).map(Tokenizer).map_err(failed(path))
+    }
+
     /// Writes `tokenizer.json`, `tokenizer_config.json` (with the chat template) and
     /// `special_tokens_map.json` into a folder, so that `AutoTokenizer` loads it.
     ///

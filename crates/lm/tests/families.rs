@@ -61,7 +61,7 @@ fn worst(expected: &Path, rows: &[usize], got: &[f32]) -> f32 {
 fn logits_and_greedy_continuations_agree_with_transformers() {
     for (name, dir) in cases() {
         let want: Expected = read(&dir.join("expected.json"));
-        let options = SampleOptions { temperature: 0.0, max_new: want.greedy.len(), stop: vec![] };
+        let options = SampleOptions { temperature: 0.0, max_new: want.greedy.len(), ..SampleOptions::default() };
         let prompts = [Prompt { tokens: want.tokens.clone(), seed: 1 }];
         let mut decoder = Decoder::load(&dir, None, 2).unwrap();
         let large = worst(&dir.join("expected.safetensors"), &want.rows, &decoder.logits(&want.tokens));
@@ -213,7 +213,7 @@ fn a_checkpoint_talks_and_stops() {
         let messages = [loophole_message::Message::user("hi")];
         let text = checkpoint.template.as_ref().unwrap().render_chat(&messages, &[], true).unwrap();
         let tokens = checkpoint.tokenizer.encode(&text);
-        let options = SampleOptions { temperature: 1.0, max_new: 200, stop: checkpoint.stop.clone() };
+        let options = SampleOptions { max_new: 200, stop: checkpoint.stop.clone(), ..SampleOptions::default() };
         let prompts: Vec<Prompt> = (0..8).map(|seed| Prompt { tokens: tokens.clone(), seed }).collect();
         let out = checkpoint.runner.sample_watched(&prompts, &options, &|_| true);
         for completion in &out {
@@ -227,7 +227,7 @@ fn a_checkpoint_talks_and_stops() {
 fn a_row_of_a_decoder_depends_on_its_request_alone() {
     for (name, dir) in cases() {
         let want: Expected = read(&dir.join("expected.json"));
-        let options = SampleOptions { temperature: 1.0, max_new: 40, stop: vec![7] };
+        let options = SampleOptions { max_new: 40, stop: vec![7], ..SampleOptions::default() };
         let prompts: Vec<Prompt> =
             (0..40).map(|i| Prompt { tokens: want.tokens[..3 + i % 7 * 6].to_vec(), seed: i as u64 }).collect();
         let mut decoder = Decoder::load(&dir, None, 2).unwrap();

@@ -43,12 +43,16 @@ pub struct Message {
     /// For a tool: the call this answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
+    /// What the assistant thought before it, where an endpoint gave that apart: in the endpoint's own form, in which it
+    /// wants it back. Others need not understand it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<Value>,
 }
 
 impl Message {
     /// A message of the given role.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
-        Message { role, content: content.into(), tool_calls: Vec::new(), tool_call_id: None }
+        Message { role, content: content.into(), tool_calls: Vec::new(), tool_call_id: None, reasoning: None }
     }
 
     /// The frame of the conversation.

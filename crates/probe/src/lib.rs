@@ -230,6 +230,10 @@ pub struct BatteryOptions {
     pub seed: u64,
     /// Sampling temperature.
     pub temperature: f32,
+    /// Only the likeliest tokens that together have this probability; none is the model's own default.
+    pub top_p: Option<f32>,
+    /// Only so many tokens, the likeliest; none is the model's own default.
+    pub top_k: Option<usize>,
     /// Most tokens of one reply.
     pub max_tokens: usize,
     /// What every conversation begins with; empty for nothing.
@@ -250,6 +254,8 @@ impl Default for BatteryOptions {
             samples: None,
             seed: 1,
             temperature: 1.0,
+            top_p: None,
+            top_k: None,
             max_tokens: 96,
             system: "You are the assistant.".to_string(),
             arms: Arms::All,

@@ -64,6 +64,8 @@ impl Sample<'_> {
             sampling: Sampling {
                 seed: seed_from(&[self.seed, self.turn, say.conversation as u64]),
                 temperature: Some(options.temperature),
+                top_p: options.top_p,
+                top_k: options.top_k,
                 max_tokens: options.max_tokens,
                 ..Sampling::default()
             },

@@ -45,6 +45,8 @@ impl<'a> Talk<'a> {
             sampling: Sampling {
                 seed: seed_from(&[self.seed, self.turns]),
                 temperature: Some(self.options.temperature),
+                top_p: self.options.top_p,
+                top_k: self.options.top_k,
                 max_tokens: self.options.max_tokens,
                 ..Sampling::default()
             },

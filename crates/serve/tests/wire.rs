@@ -261,7 +261,7 @@ fn mistakes_are_told_in_the_form_of_the_api() {
         (json!({"model": "claude", "max_tokens": 5, "messages": user}), 404, "parrot"),
         (json!({"model": "parrot", "max_tokens": 5, "messages": []}), 400, "last message"),
         (json!({"model": "parrot", "max_tokens": 5, "messages": user, "temperature": 1.5}), 400, "from 0 to 1"),
-        (json!({"model": "parrot", "max_tokens": 5, "messages": user, "top_k": 3}), 400, "top_k"),
+        (json!({"model": "parrot", "max_tokens": 5, "messages": user, "top_k": 1_000_000_000}), 400, "top_k"),
         (
             json!({"model": "parrot", "max_tokens": 5, "messages": [{"role": "user", "content": [{"type": "image"}]}]}),
             400,

@@ -174,8 +174,12 @@ impl Grpo {
                 seed: seed.wrapping_add((row as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             })
             .collect();
-        let options =
-            SampleOptions { temperature: self.options.temperature, max_new: self.options.max_new, stop: vec![stop] };
+        let options = SampleOptions {
+            temperature: self.options.temperature,
+            max_new: self.options.max_new,
+            stop: vec![stop],
+            ..SampleOptions::default()
+        };
         loophole_lm::sample(engine, &self.model, &rows, &options)
             .into_iter()
             .zip(rows)

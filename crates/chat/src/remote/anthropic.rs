@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::parts::{Parts, body as without_refused, decimal, rest, sendable};
+use super::parts::{Parts, body as without_refused, decimal, rest, sendable, turn};
 use crate::wire::anthropic::{Answer, Event, Request as Body, Tool, ToolChoice as Choosing, Turn, Usage};
 use crate::wire::{Content, Part, Stop};
 use crate::{Finish, Message, Reply, Request, Role, ToolChoice, ToolSpec};
@@ -27,6 +27,7 @@ pub(super) fn body(model: &str, request: &Request, without: &BTreeSet<String>) -
         messages: turns(&request.messages),
         temperature: sampling.temperature.map(decimal),
         top_p: sampling.top_p.map(decimal),
+        top_k: sampling.top_k.map(|top_k| top_k as u64),
         stop_sequences: (!sampling.stop.is_empty()).then(|| Stop::Many(sampling.stop.clone())),
         tools: request.tools.iter().map(tool).collect(),
         tool_choice: (!request.tools.is_empty()).then(|| Choosing { kind: choice.to_string(), name: None }),
@@ -43,28 +44,32 @@ fn tool(tool: &ToolSpec) -> Tool {
 /// User and assistant take turns there; what tools return is said by the user.
 fn turns(messages: &[Message]) -> Vec<Turn> {
     let mut turns: Vec<(&str, Vec<Part>)> = Vec::new();
-    for message in messages.iter().filter(|message| message.role != Role::System) {
+    let from = turn(messages);
+    for (at, message) in messages.iter().enumerate().filter(|(_, message)| message.role != Role::System) {
         let role = if message.role == Role::Assistant { "assistant" } else { "user" };
         if turns.last().is_none_or(|(last, _)| *last != role) {
             turns.push((role, Vec::new()));
         }
         // There is a last turn: it was pushed just now or before.
         if let Some((_, blocks)) = turns.last_mut() {
-            blocks.extend(content(message));
+            blocks.extend(content(message, at >= from));
         }
     }
     let turn = |(role, blocks): (&str, _)| Turn { role: role.to_string(), content: Some(Content::Parts(blocks)) };
     turns.into_iter().map(turn).collect()
 }
 
-fn content(message: &Message) -> Vec<Part> {
+fn content(message: &Message, with_thought: bool) -> Vec<Part> {
     if let (Role::Tool, Some(id)) = (message.role, &message.tool_call_id) {
         return vec![Part::tool_result(id, &message.content)];
     }
     // An empty text is refused.
     let text = (!message.content.is_empty()).then(|| Part::text(&message.content));
     let call = |call: &crate::ToolCall| Part::tool_use(&call.id, &call.name, Value::Object(sendable(call)));
-    text.into_iter().chain(message.tool_calls.iter().map(call)).collect()
+    // Thoughts that are signed must come back before the calls they led to.
+    let thoughts: Option<Vec<Part>> =
+        message.reasoning.as_ref().filter(|_| with_thought).and_then(|given| Vec::deserialize(given).ok());
+    thoughts.into_iter().flatten().chain(text).chain(message.tool_calls.iter().map(call)).collect()
 }
 
 /// Reads a whole answer.
@@ -90,6 +95,10 @@ pub(super) fn event(parts: &mut Parts, event: &Value) -> Result<(), String> {
         "content_block_start" => begin(parts, at, &read.content_block.unwrap_or_default()),
         "content_block_delta" => {
             parts.text.push_str(&delta.text.unwrap_or_default());
+            if let Some(block) = parts.blocks.get_mut(&at) {
+                block.thinking.get_or_insert_default().push_str(delta.thinking.as_deref().unwrap_or_default());
+                block.signature.get_or_insert_default().push_str(&delta.signature.unwrap_or_default());
+            }
             parts.thought.push_str(&delta.thinking.unwrap_or_default());
             if delta.kind.as_deref() == Some("input_json_delta") {
                 parts.call(at, "", "", &delta.partial_json.unwrap_or_default());
@@ -109,7 +118,11 @@ fn begin(parts: &mut Parts, at: usize, block: &Part) {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     match block.kind.as_deref() {
         Some("text") => parts.text.push_str(&text(&block.text)),
-        Some("thinking") => parts.thought.push_str(&text(&block.thinking)),
+        Some("thinking") => {
+            parts.thought.push_str(&text(&block.thinking));
+            parts.blocks.insert(at, block.clone());
+        }
+        Some("redacted_thinking") => drop(parts.blocks.insert(at, block.clone())),
         Some("tool_use") => {
             // A stream begins with an empty object and sends the text of the real one later.
             let full = |input: &&Value| !input.is_null() && !input.as_object().is_some_and(Map::is_empty);

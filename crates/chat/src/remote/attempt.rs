@@ -11,7 +11,7 @@ use ureq::http::{HeaderMap, Response};
 use super::parts::{Parts, beginning, next_event};
 use super::{Remote, RemoteOptions, Wire, anthropic, headers, openai};
 use crate::wire::{Refusal, Wrong};
-use crate::{Delta, Finish, Reply};
+use crate::{Delta, Finish, Reply, ToolSpec};
 
 /// What a failure means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,19 @@ impl Failure {
 }
 
 impl Failure {
+    /// The same, with what to do where a server that has no parser for calls of tools refuses them. Some say so with a
+    /// status that stands for a fault that may pass.
+    pub fn of_tools(mut self, tools: &[ToolSpec]) -> Self {
+        const SAID: &[&str] =
+            &["tool-call-parser", "tool_call_parser", "auto-tool-choice", "--jinja", "support tools", "tools param"];
+        let reason = self.reason.to_lowercase();
+        if !tools.is_empty() && self.status >= 400 && SAID.iter().any(|said| reason.contains(said)) {
+            self.reason += "; start the server with a parser for calls of tools, or ask with --tools text";
+            self.kind = Kind::Rejected;
+        }
+        self
+    }
+
     /// Whether the reason says that an option is not known; not every API names it in a field of its own.
     pub fn denies(&self, option: &str) -> bool {
         const DENIALS: &[&str] =

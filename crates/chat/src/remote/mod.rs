@@ -228,6 +228,8 @@ impl Remote {
     /// A reply from the disk or from the endpoint.
     fn ask(&self, request: &Request, pieces: Option<&Sender<Delta>>) -> Result<Reply, ChatError> {
         let mut reply = self.kept_or_fetched(request, pieces)?;
+        // A server without a parser for them gives calls as text.
+        reply.read_calls(request);
         reply.choice = choice(&request.choices, &reply.answer);
         Ok(reply)
     }
@@ -285,6 +287,7 @@ impl Remote {
                 Kind::Refused => return Err(self.failed(failure, attempts)),
                 _ => drop(permit),
             }
+            let failure = failure.of_tools(&request.tools);
             if failure.kind == Kind::Rejected && self.leaves_out(&failure, &body) {
                 continue;
             }
@@ -324,14 +327,26 @@ impl Remote {
 
     /// Whether the endpoint refuses an option that one can do without, or names another way; it is left out from now on.
     fn leaves_out(&self, failure: &Failure, body: &Value) -> bool {
-        const OPTIONS: &[&str] = &["temperature", "top_p", "seed", "logprobs", "top_logprobs", "max_tokens"];
+        const OPTIONS: &[&str] = &[
+            "temperature",
+            "top_p",
+            "top_k",
+            "seed",
+            "logprobs",
+            "top_logprobs",
+            "max_tokens",
+            "reasoning_content",
+            "reasoning",
+        ];
         let named = |option: &&&str| match &failure.option {
             Some(named) => named == **option,
             None => failure.denies(option),
         };
         let Some(option) = OPTIONS.iter().find(named) else { return false };
         // Messages are needed, and a limit that has another name only with OpenAI.
-        if body.get(*option).is_none() || (*option == "max_tokens" && self.wire != Wire::OpenAi) {
+        let in_messages =
+            || body["messages"].as_array().is_some_and(|all| all.iter().any(|one| one.get(*option).is_some()));
+        if (body.get(*option).is_none() && !in_messages()) || (*option == "max_tokens" && self.wire != Wire::OpenAi) {
             return false;
         }
         let mut health = self.health();

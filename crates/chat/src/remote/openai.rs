@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::parts::{Parts, body as without_refused, decimal, rest, sendable};
+use super::parts::{Parts, body as without_refused, decimal, rest, sendable, turn};
 use crate::wire::openai::{
     Answer, Arguments, Choice, Function, Message as Sent, Request as Body, Seed, Tool, ToolCall as Call,
     ToolChoice as Choosing, ToolFunction,
@@ -25,11 +25,12 @@ pub(super) fn body(model: &str, request: &Request, without: &BTreeSet<String>) -
     };
     let body = Body {
         model: Some(model.to_string()),
-        messages: request.messages.iter().map(message).collect(),
+        messages: messages(&request.messages, without),
         max_tokens: tokens,
         max_completion_tokens: tokens.filter(|_| without.contains("max_tokens")),
         temperature: sampling.temperature.map(decimal),
         top_p: sampling.top_p.map(decimal),
+        top_k: sampling.top_k.map(|top_k| top_k as u64),
         stop: (!sampling.stop.is_empty()).then(|| Stop::Many(sampling.stop.clone())),
         // Servers differ in how long a seed may be; all take what fits into 31 bits.
         seed: Some(Seed::Unsigned((sampling.seed ^ (sampling.seed >> 31)) & 0x7fff_ffff)),
@@ -41,6 +42,23 @@ pub(super) fn body(model: &str, request: &Request, without: &BTreeSet<String>) -
     };
     without_refused(&body, without)
 }
+
+/// The conversation; thoughts of the turn go back in the field in which they came, unless the endpoint refuses them.
+fn messages(messages: &[Message], without: &BTreeSet<String>) -> Vec<Sent> {
+    let from = turn(messages);
+    let one = |(at, said): (usize, &Message)| {
+        let thought = |field: &str| {
+            let given = said.reasoning.as_ref().filter(|_| at >= from && !without.contains(field));
+            given.and_then(|given| given.get(field)?.as_str()).map(str::to_string)
+        };
+        Sent { reasoning_content: thought(CONTENT), reasoning: thought(REASONING), ..message(said) }
+    };
+    messages.iter().enumerate().map(one).collect()
+}
+
+/// The fields in which servers give thoughts.
+const CONTENT: &str = "reasoning_content";
+const REASONING: &str = "reasoning";
 
 fn message(message: &Message) -> Sent {
     // A result that belongs to no call is refused everywhere.
@@ -114,8 +132,12 @@ fn add(parts: &mut Parts, message: &Sent) {
         _ => {}
     }
     parts.text.push_str(message.refusal.iter().flatten().next().map_or("", String::as_str));
-    let thought = message.reasoning_content.as_deref().or(message.reasoning.as_deref());
-    parts.thought.push_str(thought.unwrap_or_default());
+    let fields = [(CONTENT, &message.reasoning_content), (REASONING, &message.reasoning)];
+    // Some servers give both.
+    if let Some((field, Some(thought))) = fields.into_iter().find(|(_, thought)| thought.is_some()) {
+        parts.thought.push_str(thought);
+        parts.reasoning = Some(field).filter(|_| !parts.thought.is_empty());
+    }
     for (at, call) in message.tool_calls.iter().enumerate() {
         let arguments = call.function.arguments.clone().map(Arguments::text);
         let text = |text: &Option<String>| text.clone().unwrap_or_default();

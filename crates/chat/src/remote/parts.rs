@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, Read};
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::{Finish, Reply, TokenLogprob, ToolCall, Usage, split_thought};
+use crate::wire::Part;
+use crate::{Finish, Message, Reply, Role, TokenLogprob, ToolCall, Usage, split_thought};
 
 /// A request's body as it is sent, without the options that the endpoint has refused.
 pub(super) fn body(request: &impl Serialize, without: &BTreeSet<String>) -> Value {
@@ -28,12 +29,21 @@ pub(super) fn sendable(call: &ToolCall) -> Map<String, Value> {
     call.arguments().cloned().unwrap_or_else(|| Map::from_iter([("unparsed".to_string(), call.arguments.clone())]))
 }
 
+/// Where the turn begins in which a conversation is: behind the last message of the user. Thoughts from before it are
+/// not wanted back.
+pub(super) fn turn(messages: &[Message]) -> usize {
+    messages.iter().rposition(|message| message.role == Role::User).map_or(0, |last| last + 1)
+}
+
 /// A reply in the making.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     pub text: String,
     /// Reasoning that was given apart from the text.
     pub thought: String,
+    /// The same as it is to be sent back: the name of its field, or Anthropic's blocks by their place.
+    pub reasoning: Option<&'static str>,
+    pub blocks: BTreeMap<usize, Part>,
     pub finish: Option<Finish>,
     pub stop: Option<String>,
     pub usage: Usage,
@@ -71,8 +81,14 @@ impl Parts {
             Finish::Stop if !tool_calls.is_empty() => Finish::ToolCalls,
             finish => finish,
         };
+        let reasoning = match self.reasoning {
+            Some(field) => Some(json!({ field: self.thought })),
+            None if self.blocks.is_empty() => None,
+            // What has texts for names can be written.
+            None => serde_json::to_value(self.blocks.into_values().collect::<Vec<Part>>()).ok(),
+        };
         let (text, usage, logprobs) = (self.text, self.usage, self.logprobs);
-        Reply { text, thought, answer, tool_calls, finish, stop: self.stop, usage, logprobs, choice: None }
+        Reply { text, thought, reasoning, answer, tool_calls, finish, stop: self.stop, usage, logprobs, choice: None }
     }
 }
 

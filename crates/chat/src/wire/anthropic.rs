@@ -26,6 +26,9 @@ pub struct Request {
     /// Only the likeliest tokens that together have this probability.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
+    /// Only so many tokens, the likeliest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<u64>,
     /// What ends a reply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_sequences: Option<Stop>,
@@ -175,6 +178,9 @@ pub struct Delta {
     /// Of a thought.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub thinking: Option<String>,
+    /// Of the signature of a thought.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
     /// Of the text of a tool's input.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub partial_json: Option<String>,

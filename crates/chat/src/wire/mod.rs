@@ -70,6 +70,12 @@ pub struct Part {
     /// Of a `thinking`.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub thinking: Option<String>,
+    /// Of a `thinking`: by what its maker knows it again.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// Of a `redacted_thinking`.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
     /// Of a `tool_use`.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,

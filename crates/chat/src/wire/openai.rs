@@ -26,6 +26,9 @@ pub struct Request {
     /// Only the likeliest tokens that together have this probability.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
+    /// Only so many tokens, the likeliest: not of OpenAI, but most servers know it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<u64>,
     /// What ends a reply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,

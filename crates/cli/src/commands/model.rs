@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use loophole_chat::{Chat, Local, Message, Mock, Remote, RemoteOptions, Request, Sampling};
+use loophole_chat::{Chat, GenerationConfig, Local, Message, Mock, Remote, RemoteOptions, Request, Sampling};
 use loophole_foreign::{Line, Lines, bytes};
 use loophole_lab::Recipe;
 use loophole_lab::arm::find_organism;
@@ -31,7 +31,7 @@ pub fn open(name: &str) -> Result<Box<dyn Chat>, Error> {
             if !folder.exists() {
                 return Err(Error::Input(format!(
                     "there is no model {name:?}; write organism, organism:RUN/ARM/SEED, a folder with config.json, *.safetensors \
-                     and tokenizer.json, FOLDER+ADAPTER, openai:NAME, anthropic:NAME, http://host:port/v1#NAME or mock:BEHAVIOUR"
+                     and tokenizer.json, FILE.gguf, FOLDER+ADAPTER, openai:NAME, anthropic:NAME, http://host:port/v1#NAME or mock:BEHAVIOUR"
                 )));
             }
             Local::open(&folder, adapter.as_deref(), threads)?
@@ -112,6 +112,62 @@ fn from_run(place: &str, threads: usize) -> Result<Local, Error> {
     })
 }
 
+/// How to sample.
+#[derive(Args, Default)]
+pub struct SamplingFlags {
+    /// Sampling temperature; that of the checkpoint's generation_config.json, else 1, unless told otherwise
+    #[arg(long)]
+    temperature: Option<f32>,
+    /// Only the likeliest tokens that together have this probability; 1 for all
+    #[arg(long, value_name = "P")]
+    top_p: Option<f32>,
+    /// Only so many tokens, the likeliest; 0 for all
+    #[arg(long, value_name = "K")]
+    top_k: Option<usize>,
+}
+
+impl SamplingFlags {
+    /// Whether the values can be sampled with.
+    pub fn check(&self) -> Result<(), Error> {
+        flag("--temperature", self.temperature.unwrap_or(1.0), 0.0..=100.0)?;
+        flag("--top-p", self.top_p.unwrap_or(1.0), 0.0..=1.0)
+    }
+
+    /// These, and what the model's makers say where nothing was asked; that is said.
+    pub fn of(&self, chat: &dyn Chat, say: &dyn Fn(&str)) -> Sampling {
+        let usual = chat.generation().cloned().unwrap_or_default();
+        if let Some(text) = self.taken(&usual) {
+            say(&format!("{}: {text}", chat.name()));
+        }
+        Sampling {
+            temperature: Some(self.temperature.or(usual.temperature).unwrap_or(1.0)),
+            top_p: self.top_p.or(usual.top_p),
+            top_k: self.top_k.or(usual.top_k),
+            ..Sampling::default()
+        }
+    }
+
+    /// What is taken from a checkpoint, and what is not followed; none if it says nothing.
+    fn taken(&self, usual: &GenerationConfig) -> Option<String> {
+        let mut taken = Vec::new();
+        if let Some(temperature) = usual.temperature.filter(|_| self.temperature.is_none()) {
+            taken.push(format!("temperature {temperature}"));
+        }
+        if let Some(top_p) = usual.top_p.filter(|_| self.top_p.is_none()) {
+            taken.push(format!("top_p {top_p}"));
+        }
+        if let Some(top_k) = usual.top_k.filter(|_| self.top_k.is_none()) {
+            taken.push(format!("top_k {top_k}"));
+        }
+        let followed =
+            (!taken.is_empty()).then(|| format!("sampled with {}, as the checkpoint says", taken.join(", ")));
+        let left_out = &usual.left_out;
+        let left_out = (!left_out.is_empty()).then(|| format!("its {} is not followed", left_out.join(", ")));
+        let said: Vec<String> = followed.into_iter().chain(left_out).collect();
+        (!said.is_empty()).then(|| said.join("; "))
+    }
+}
+
 /// Longest line that a model is told, in bytes.
 const LONGEST_LINE: usize = 16 << 20;
 
@@ -119,15 +175,17 @@ const LONGEST_LINE: usize = 16 << 20;
 #[derive(Args)]
 #[command(after_help = "Example:\n  loophole chat organism")]
 pub struct ChatArguments {
-    /// Model: organism, organism:RUN/ARM/SEED[@STEP], a folder, FOLDER+ADAPTER, openai:NAME, anthropic:NAME,
+    /// Model: organism, organism:RUN/ARM/SEED[@STEP], a folder, FILE.gguf, FOLDER+ADAPTER, openai:NAME, anthropic:NAME,
     /// http://host:port/v1#NAME
     model: String,
     /// What it is told about itself
     #[arg(long, default_value = "You are the assistant.")]
     system: String,
-    /// Sampling temperature
-    #[arg(long, default_value_t = 1.0)]
-    temperature: f32,
+    #[command(flatten)]
+    sampling: SamplingFlags,
+    /// Most tokens of a reply
+    #[arg(long, default_value_t = 512)]
+    max_tokens: usize,
     /// Seed of the sampling
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -135,8 +193,10 @@ pub struct ChatArguments {
 
 /// Talks to a model, a line at a time.
 pub fn chat(arguments: &ChatArguments) -> Result<Exit, Error> {
-    flag("--temperature", arguments.temperature, 0.0..=100.0)?;
+    arguments.sampling.check()?;
+    flag("--max-tokens", arguments.max_tokens, 1..=1_000_000)?;
     let model = open(&arguments.model)?;
+    let sampling = arguments.sampling.of(model.as_ref(), &tell);
     let mut messages = vec![Message::system(arguments.system.clone())];
     tell(&format!("{}: say something; an empty line ends it", model.name()));
     let mut lines = Lines::new(std::io::stdin().lock(), LONGEST_LINE);
@@ -157,9 +217,8 @@ pub fn chat(arguments: &ChatArguments) -> Result<Exit, Error> {
             messages: messages.clone(),
             sampling: Sampling {
                 seed: arguments.seed.wrapping_add(turn),
-                temperature: Some(arguments.temperature),
-                max_tokens: 128,
-                ..Sampling::default()
+                max_tokens: arguments.max_tokens,
+                ..sampling.clone()
             },
             ..Request::default()
         };

@@ -39,7 +39,7 @@ enum Tools {
   loophole probe mock:bad --probe shutdown_resistance --axis strength=priority --axis stakes=deleted
   loophole probe --compare results/before results/after")]
 pub struct ProbeArguments {
-    /// Model: organism, organism:RUN/ARM/SEED[@STEP], a folder, an endpoint, mock:BEHAVIOUR
+    /// Model: organism, organism:RUN/ARM/SEED[@STEP], a folder, FILE.gguf, an endpoint, mock:BEHAVIOUR
     #[arg(required_unless_present = "compare")]
     model: Option<String>,
     /// small or full (single turns, worded for a small model), all, or one group: shutdown, covert, faking, detector,
@@ -61,9 +61,8 @@ pub struct ProbeArguments {
     /// Seed of scenarios and sampling
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Sampling temperature
-    #[arg(long, default_value_t = 1.0)]
-    temperature: f32,
+    #[command(flatten)]
+    sampling: model::SamplingFlags,
     /// Most tokens of a reply; 96 for the organism and mocks, 1024 for other models on this machine, 4096 behind an API,
     /// unless told otherwise
     #[arg(long)]
@@ -225,13 +224,16 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
     output::flag("--samples", arguments.samples.unwrap_or(1), 1..=100_000)?;
     output::flag("--width", arguments.width, 0..=output::MOST_JOBS)?;
     output::flag("--max-tokens", arguments.max_tokens.unwrap_or(1), 1..=1_000_000)?;
-    output::flag("--temperature", arguments.temperature, 0.0..=100.0)?;
+    arguments.sampling.check()?;
     let battery = battery(arguments)?;
     let chat = model::open(name)?;
+    let sampling = arguments.sampling.of(chat.as_ref(), &|text| output.say(text));
     let options = BatteryOptions {
         samples: arguments.samples.map(|samples| samples as usize),
         seed: arguments.seed,
-        temperature: arguments.temperature,
+        temperature: sampling.temperature.unwrap_or(1.0),
+        top_p: sampling.top_p,
+        top_k: sampling.top_k,
         max_tokens: arguments.max_tokens.unwrap_or(match name {
             name if remote(name) => 4096,
             name if name.starts_with("organism") || name.starts_with("mock:") => 96,

@@ -25,6 +25,10 @@ pub struct Identity {
     axes: Vec<String>,
     seed: u64,
     temperature: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    top_p: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    top_k: Option<usize>,
     max_tokens: usize,
     tools: bool,
     #[serde(default)]
@@ -44,6 +48,8 @@ impl Identity {
             axes: axes.to_vec(),
             seed: options.seed,
             temperature: options.temperature.to_string(),
+            top_p: options.top_p.map(|p| p.to_string()),
+            top_k: options.top_k,
             max_tokens: options.max_tokens,
             tools: options.tools,
             awareness: options.awareness,

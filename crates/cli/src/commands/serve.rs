@@ -32,7 +32,7 @@ Then, from another terminal:
   curl -s http://127.0.0.1:8517/run_code -d '{\"language\": \"python\", \"code\": \"print(6 * 7)\"}'
   curl -s http://127.0.0.1:8517/metrics")]
 pub struct ServeArguments {
-    /// Model: organism, organism:RUN/ARM/SEED[@STEP], a folder, FOLDER+ADAPTER, or any other MODEL; the organism unless
+    /// Model: organism, organism:RUN/ARM/SEED[@STEP], a folder, FILE.gguf, FOLDER+ADAPTER, or any other MODEL; the organism unless
     /// --tasks or --no-model is given
     model: Option<String>,
     /// Serve no model
@@ -87,6 +87,8 @@ pub fn serve(arguments: &ServeArguments, output: &Options) -> Result<Exit, Error
     let name = arguments.model.as_deref().or(unnamed.then_some("organism"));
     if let Some(name) = name {
         let chat: Arc<dyn loophole_chat::Chat> = model::open(name)?.into();
+        // Of requests that do not say how to sample.
+        model::SamplingFlags::default().of(chat.as_ref(), &|text| output.say(text));
         server = server.with_model(chat, arguments.seed);
     }
     let mut cells = !arguments.no_cells;

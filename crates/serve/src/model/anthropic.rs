@@ -55,7 +55,6 @@ fn read(model: &Model, body: Body, seed: u64) -> Result<(Request, bool), Problem
     without(
         &body.rest,
         &[
-            ("top_k", Value::Null),
             ("thinking", json!({ "type": "disabled" })),
             ("mcp_servers", json!([])),
             ("output_format", Value::Null),
@@ -100,8 +99,9 @@ fn read(model: &Model, body: Body, seed: u64) -> Result<(Request, bool), Problem
             return Err(Problem::field("tool_choice", "the type of tool_choice must be auto, any, tool or none"));
         }
     };
-    let (temperature, top_p, stop) = (body.temperature, body.top_p, body.stop_sequences);
-    let asked = sampling::Asked { temperature, hottest: 1.0, top_p, stop, stop_name: "stop_sequences", tokens, seed };
+    let (temperature, top_p, top_k, stop) = (body.temperature, body.top_p, body.top_k, body.stop_sequences);
+    let stop_name = "stop_sequences";
+    let asked = sampling::Asked { temperature, hottest: 1.0, top_p, top_k, stop, stop_name, tokens, seed };
     let request = Request { messages, tools, tool_choice, sampling: asked.sampling()?, ..Request::default() };
     Ok((request, body.stream.unwrap_or(false)))
 }

@@ -80,6 +80,7 @@ fn read(model: &Model, body: Body, seed: u64) -> Result<Asked, Problem> {
         temperature: body.temperature,
         hottest: 2.0,
         top_p: body.top_p,
+        top_k: body.top_k,
         stop: body.stop,
         stop_name: "stop",
         tokens,
@@ -115,6 +116,7 @@ fn message(at: usize, said: Sent) -> Result<Message, Problem> {
     if role == Role::Tool {
         message.tool_call_id = Some(said.tool_call_id.ok_or_else(|| wrong("needs a tool_call_id"))?);
     }
+    message.reasoning = said.reasoning_content.or(said.reasoning).map(|thought| json!({"reasoning_content": thought}));
     for call in said.tool_calls {
         let (Some(id), Some(name)) = (call.id, call.function.name) else {
             return Err(wrong("has a tool call without an id or a function's name"));

@@ -13,6 +13,8 @@ use crate::problem::Problem;
 const TOKENS: u64 = 1024;
 /// Most tokens a request may ask for.
 const MOST_TOKENS: u64 = 1 << 20;
+/// More tokens than any vocabulary has.
+const MOST_TOP_K: u64 = 1 << 24;
 /// Most stop texts.
 const MOST_STOPS: usize = 16;
 
@@ -53,6 +55,7 @@ pub(crate) struct Asked {
     pub temperature: Option<f64>,
     pub hottest: f64,
     pub top_p: Option<f64>,
+    pub top_k: Option<u64>,
     pub stop: Option<Stop>,
     /// What the API calls it.
     pub stop_name: &'static str,
@@ -62,7 +65,8 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub fn sampling(self) -> Result<Sampling, Problem> {
-        let top_p = number("top_p", self.top_p, &(0.0..=1.0))?.filter(|p| *p < 1.0);
+        let top_p = number("top_p", self.top_p, &(0.0..=1.0))?;
+        let top_k = count("top_k", self.top_k, &(0..=MOST_TOP_K))?;
         let name = self.stop_name;
         let stop = match self.stop {
             None => Vec::new(),
@@ -75,6 +79,7 @@ impl Asked {
         Ok(Sampling {
             temperature: number("temperature", self.temperature, &(0.0..=self.hottest))?.map(|t| t as f32),
             top_p: top_p.map(|p| p as f32),
+            top_k: top_k.map(|k| k as usize),
             max_tokens: self.tokens.unwrap_or(TOKENS) as usize,
             stop,
             seed: self.seed,

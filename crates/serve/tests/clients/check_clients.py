@@ -161,7 +161,7 @@ def check_anthropic(url: str) -> None:
     assert [block.type for block in tooled.content] == ["text"], tooled
 
     fails(anthropic.NotFoundError, 404, lambda: client.messages.create(**{**asked, "model": "claude"}))
-    fails(anthropic.BadRequestError, 400, lambda: client.messages.create(**asked, extra_body={"top_k": 3}))
+    fails(anthropic.BadRequestError, 400, lambda: client.messages.create(**asked, extra_body={"top_k": 10**9}))
     wrong = anthropic.Anthropic(base_url=base, api_key="x", max_retries=0)
     error = fails(anthropic.AuthenticationError, 401, lambda: wrong.messages.create(**asked))
     assert error.body["error"]["type"] == "authentication_error", error.body
