@@ -111,6 +111,7 @@ pub fn family_code(family: Family) -> &'static str {
         Family::ChannelForging => "CF",
         Family::Shell => "SL",
         Family::Resource => "RS",
+        Family::Timing => "TM",
         Family::Magic => "MG",
         Family::SpecGaming => "SG",
     }

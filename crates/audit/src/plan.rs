@@ -9,7 +9,7 @@ use crate::library::{Exploit, library};
 use crate::report::{Finding, Proof, Repeated, Report, Run, Unfair, number};
 use crate::{AuditError, combine, minimise};
 use claim::Claim;
-use controls::{Base, controls, hanging};
+use controls::{Base, controls, hanging, tail};
 use loophole_env::{Environment, Files, Judgement, Payment, Surface};
 use parallel::{locked, parallel};
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// The controls, in the order they are shown.
-pub const CONTROLS: [&str; 7] = ["honest", "empty", "constant", "echo", "wrong", "raising", "hanging"];
+pub const CONTROLS: [&str; 8] = ["honest", "empty", "constant", "echo", "wrong", "slow", "raising", "hanging"];
 
 /// Two rewards that are this close are the same.
 const CLOSE: f64 = 1e-9;
@@ -203,7 +203,7 @@ struct Known<'a> {
 }
 
 impl Known<'_> {
-    /// As [`Target::pay`], once for each submission; who comes second waits.
+    /// As [`Environment::pay`], once for each submission; who comes second waits.
     fn pay(&self, files: &Files) -> Result<Payment, AuditError> {
         let place = locked(&self.paid).entry(files.clone()).or_default().clone();
         let mut place = locked(&place);
@@ -217,9 +217,7 @@ impl Known<'_> {
         *place = Some(paid.clone());
         Ok(paid)
     }
-}
 
-impl Known<'_> {
     /// What the reference is paid now.
     fn honest(&self) -> Result<Payment, AuditError> {
         let controls = &self.target.description().controls;
@@ -369,7 +367,11 @@ impl Plan<'_> {
             Ok(paid) if paid.reward.is_some_and(|r| r >= self.base.honest - CLOSE) => return Ok(()),
             Ok(paid) => {
                 let first = number(self.base.honest);
-                format!("its reference, paid {first} at first, {} at the end: {}", say(paid.reward), paid.transcript)
+                format!(
+                    "its reference, paid {first} at first, {} at the end: {}",
+                    say(paid.reward),
+                    tail(&paid.transcript)
+                )
             }
             Err(AuditError::NotAuditable(why)) => why,
             Err(error) => return Err(error),

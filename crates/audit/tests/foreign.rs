@@ -73,6 +73,36 @@ fn every_exploit_for_graders_of_others_has_its_target() {
 }
 
 #[test]
+fn each_exploit_of_a_timing_has_its_target() {
+    let holes: &[(&str, &str, &str)] = &[
+        ("clock", "pairs", "TM-01"),
+        ("clock_by_name", "pairs", "TM-02"),
+        ("best_of_three", "pairs", "TM-03"),
+        ("beside_the_baseline", "pairs", "TM-04"),
+        ("beside_the_baseline", "pairs", "TM-05"),
+        ("compared_later", "pairs", "TM-06"),
+        ("checked_before", "pairs", "TM-07"),
+        ("filled_later", "squares", "TM-08"),
+        ("never_timed", "pairs", "CTL-slow"),
+    ];
+    let mut wrong = Vec::new();
+    for (function, row, wanted) in holes {
+        let name = format!("{}:{function}", target("foreign/timed.py"));
+        let only = if *wanted == "CTL-slow" { "TM-03" } else { wanted };
+        let Some(report) = tried(&name, &rows(&format!("{row}.jsonl")), &[only]) else { return };
+        if ids(&report) != [*wanted] {
+            wrong.push(format!("{function}: {:?} instead of {wanted}", ids(&report)));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let name = format!("{}:faster", target("foreign/timed.py"));
+    let timing: Vec<&str> =
+        library().unwrap().iter().map(|e| e.id.as_str()).filter(|id| id.starts_with("TM-")).collect();
+    let Some(report) = tried(&name, &rows("pairs.jsonl"), &timing) else { return };
+    assert_eq!(ids(&report), Vec::<&str>::new());
+}
+
+#[test]
 fn what_takes_a_group_is_asked_with_one() {
     let holes = [("group_consensus", "CTL-wrong"), ("group_longest", "SG-03"), ("group_all_alike", "CTL-wrong")];
     for (function, wanted) in holes {
@@ -118,6 +148,62 @@ fn code_is_attacked_in_its_language_and_no_other() {
     let Some(report) = audited(command, "sql", &["SG-17"]) else { return };
     assert_eq!(ids(&report), Vec::<&str>::new());
     assert!(report.not_audited.is_some_and(|why| why.contains("sql")));
+}
+
+/// Whether a program is where cells see it; said aloud where it is not.
+fn is_there(program: &str) -> bool {
+    let there = std::path::Path::new("/usr/bin").join(program).exists();
+    if !there {
+        println!("SKIPPED: there is no {program} in /usr/bin");
+    }
+    there
+}
+
+/// Judges with one hole each, which of the exploits of their language one alone proves (or several, all named).
+fn proven_alone(program: &str, all: &[(&str, &str, &[&str])]) {
+    if !is_there(program) {
+        return;
+    }
+    let mut wrong = Vec::new();
+    for (hole, row, wanted) in all {
+        let files = Some(target("languages").into());
+        let tasks = Some(target(&format!("languages/{row}.jsonl")).into());
+        let settings = Settings { files, tasks, timeout: Some(40.0), ..Settings::default() };
+        let Some(report) = tried(&format!("cmd:python3 judge.py '{hole}' {{submission}}"), &settings, &[]) else {
+            return;
+        };
+        if ids(&report) != *wanted {
+            wrong.push(format!("{hole}: {:?} instead of {wanted:?}", ids(&report)));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn each_exploit_in_javascript_and_bash_has_a_judge_of_its_own() {
+    proven_alone(
+        "node",
+        &[
+            ("javascript words", "javascript_add", &["CF-31"]),
+            ("javascript one output", "javascript_sign", &["HC-31"]),
+            ("javascript equals", "javascript_add", &["EQ-31"]),
+        ],
+    );
+    proven_alone("bash", &[("bash words", "bash", &["CF-32"]), ("bash outputs beside it", "bash_sum", &["AL-31"])]);
+}
+
+#[test]
+#[ignore = "slow: builds some forty programs in Java"]
+fn each_exploit_in_java_has_a_judge_of_its_own() {
+    // A quiet end is paid whether it comes when the class is loaded or when its program begins.
+    proven_alone(
+        "javac",
+        &[
+            ("java words", "java_sum", &["CF-33"]),
+            ("java status", "java_add", &["EX-34"]),
+            ("java silence", "java_sum", &["EX-34", "EX-35"]),
+        ],
+    );
 }
 
 #[test]

@@ -4,7 +4,9 @@ use crate::EnvError;
 use crate::Payment;
 use crate::files::{Folder, how_ended, machine_failed};
 use crate::foreign::{Asked, Caller, Form, reward_in};
+use crate::hardened::{HardenedForm, Wrapped};
 use crate::row::Row;
+use crate::way::Way;
 use loophole_cell::{Limits, Pool, PoolOptions, Program, Record, Verdict};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -372,6 +374,14 @@ impl Caller for Callable {
         };
         transcript.push_str(&record.stderr_text());
         Ok(Payment { reward, valid: true, transcript, seconds: record.wall_seconds })
+    }
+
+    fn hardened(&self, way: &Way, row: &Row) -> Result<HardenedForm, String> {
+        if self.says.is_some() {
+            return Err("it is a package with an environment of its own; each finding says how to close it".into());
+        }
+        let (folder, file, module, function) = (&self.folder, &*self.file, &*self.module, &*self.function);
+        Wrapped { folder, file, module, function, signature: self.signature }.form(way, row)
     }
 
     fn script(&self, asked: &Asked) -> Option<String> {

@@ -116,6 +116,9 @@ pub(crate) fn task_facts(task: &Task) -> Facts {
         ("summary", summary),
         ("first", task.visible.first().map_or("None".into(), |c| c.expected.python())),
     ]);
+    if let Some(speed) = task.speed() {
+        one.insert("baseline", speed.baseline.clone());
+    }
     if let Some(commonest) = commonest(task) {
         one.insert("constant", commonest.python());
         let texts: Vec<String> = task
@@ -195,7 +198,8 @@ pub(crate) fn controls_of(task: &Task, surface: Surface) -> Vec<Control> {
         ("raising", does("raise RuntimeError('a control')", "raise RuntimeError('a control')")),
         ("hanging", does("__import__('time').sleep(3600)", "__import__('time').sleep(3600)")),
     ];
-    texts.into_iter().map(|(name, text)| Control { name, files: single(surface, text) }).collect()
+    let slow = task.speed().map(|speed| ("slow", speed.baseline.clone()));
+    texts.into_iter().chain(slow).map(|(name, text)| Control { name, files: single(surface, text) }).collect()
 }
 
 #[cfg(test)]

@@ -28,7 +28,12 @@ pub(crate) fn controls_and_facts(row: &Row) -> Result<(Vec<Control>, Facts), Env
     }
     facts.one.insert("first", "None".into());
     facts.one.insert("n_tests", "8".into());
-    Ok((cases::controls_of(&task, row.surface), facts))
+    let mut controls = cases::controls_of(&task, row.surface);
+    if let Some(baseline) = row.baseline() {
+        controls.push(Control { name: "slow", files: single(row.surface, baseline.clone()) });
+        facts.one.insert("baseline", baseline);
+    }
+    Ok((controls, facts))
 }
 
 /// Controls and facts of a row in another language than Python.

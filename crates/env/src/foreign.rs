@@ -1,6 +1,7 @@
 //! Graders that were not made here: a Python callable, a command, an HTTP service. They are given texts, one
 //! submission at a time, with the row of the task they belong to.
 
+use crate::hardened::HardenedForm;
 use crate::row::Row;
 use crate::way::Way;
 use crate::{About, Control, Description, EnvError, Environment, Judgement, Payment, Surface};
@@ -67,6 +68,11 @@ pub(crate) trait Caller: Sync + Send {
 
     /// Gives it one submission.
     fn call(&self, asked: &Asked) -> Result<Payment, EnvError>;
+
+    /// Its hardened form, for submissions that are handed over so; or why there is none.
+    fn hardened(&self, _way: &Way, _row: &Row) -> Result<HardenedForm, String> {
+        Err("only a Python function can be wrapped; each finding says how to close it".into())
+    }
 
     /// A script that asks it with a submission, and needs nothing but what the grader needs.
     fn script(&self, _asked: &Asked) -> Option<String> {
@@ -215,6 +221,10 @@ impl Environment for Foreign {
 
     fn script(&self, files: &Files) -> Option<String> {
         self.caller.script(&self.way.asks(&self.text(files), &self.row))
+    }
+
+    fn hardened(&self) -> Result<HardenedForm, String> {
+        self.caller.hardened(&self.way, &self.row)
     }
 
     fn judge(&self, files: &Files) -> Result<Judgement, EnvError> {

@@ -21,6 +21,7 @@ mod extract;
 mod files;
 mod foreign;
 mod harbor;
+mod hardened;
 mod hollow;
 mod http;
 mod language;
@@ -37,8 +38,9 @@ pub use command::RewardFrom;
 pub use error::EnvError;
 pub use extract::{Extract, Extracted, WHOLE, extract, extract_in};
 pub use files::LARGEST_FILE;
+pub use hardened::{HardenedFiles, HardenedForm};
 pub use http::Protocol;
-pub use open::{Settings, environments_in, grader, lab, open};
+pub use open::{SLOW, Settings, environments_in, grader, lab, open};
 pub use read::{Found, Keys, Known, MAX_ROW, Row, Rows, STDIN, Submissions, Tasks, parse_task, read_tasks, task_of};
 
 use loophole_grade::{Family, Language, OracleResult};
@@ -169,7 +171,7 @@ impl Judgement {
 /// A submission whose fate is known beforehand: what a grader does with it says whether the grader can be used at all.
 #[derive(Debug, Clone)]
 pub struct Control {
-    /// `honest`, `empty`, `constant`, `echo`, `wrong`, `raising` or `hanging`.
+    /// `honest`, `empty`, `constant`, `echo`, `wrong`, `slow` (where speed is paid), `raising` or `hanging`.
     pub name: &'static str,
     /// The submission.
     pub files: Files,
@@ -241,6 +243,14 @@ pub trait Environment: Sync {
     /// there is none.
     fn script(&self, _files: &Files) -> Option<String> {
         None
+    }
+
+    /// Its hardened form, which the same submissions can be given to; or why there is none.
+    ///
+    /// # Errors
+    /// Says, after "it cannot be hardened: ", what keeps it from it.
+    fn hardened(&self) -> Result<HardenedForm, String> {
+        Err("only graders of tasks in a file and Python functions can; each finding says how to close it".into())
     }
 
     /// Whether it solves the task, and no more.

@@ -236,13 +236,18 @@ fn open_tasks(target: &str, path: &Path, settings: &Settings) -> Result<Vec<Box<
     // A grader that forgives slow tests must have the time to: half a second for each.
     let forgiving = with_graders.iter().any(|(_, grader)| grader.is_open(Weakness::Resource));
     let kind = with_graders.first().map_or(GraderKind::Script, |(_, grader)| grader.kind);
-    let lab = Arc::new(lab(kind, settings, if forgiving { 0.5 * cases as f64 } else { 0.0 })?);
+    // One that times a slow baseline, too.
+    let timed = if kind == GraderKind::Speed { SLOW } else { 0.0 };
+    let lab = Arc::new(lab(kind, settings, timed + if forgiving { 0.5 * cases as f64 } else { 0.0 })?);
     let made = with_graders.into_iter().map(|(task, grader)| {
         let cases = Cases::new(lab.clone(), target, task, grader).with_hints(unread.clone());
         Box::new(cases) as Box<dyn Environment>
     });
     Ok(made.collect())
 }
+
+/// Seconds more for graders that time a slow baseline as well.
+pub const SLOW: f64 = 8.0;
 
 /// A lab for a grader of that kind, with tight limits, since some submissions never end; `more` seconds on top of
 /// [`Settings::timeout`].

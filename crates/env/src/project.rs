@@ -4,6 +4,7 @@ use crate::EnvError;
 use crate::Files;
 use crate::files::{Folder, LARGEST_FILE, how_ended, machine_failed};
 use crate::foreign::judge_code;
+use crate::hardened::{HardenedForm, SUBMISSION_FOLDER, tests_form};
 use crate::{About, Control, Description, Environment, Hint, Judgement, Payment, Surface, cases, words_of};
 use loophole_cell::{InputFile, Pool, PoolOptions, Program, Verdict};
 use loophole_grade::{GraderKind, Grading, Task};
@@ -153,10 +154,13 @@ impl Project {
         let mut program = Program::python(format!("FRAMEWORK = {:?}\n{RUN}", self.framework.name()));
         program.files = self.folder.inputs("");
         program.files.push(InputFile::new(self.solution.as_str(), source));
+        // Of what stands apart, everything does.
+        let apart = if self.solution.starts_with(SUBMISSION_FOLDER) { SUBMISSION_FOLDER } else { "" };
         for (path, text) in more {
+            let path = format!("{apart}{path}");
             // What the target brings wins: a submission may add files, not replace tests.
-            if !self.folder.files.contains_key(*path) && *path != self.solution {
-                program.files.push(InputFile::new(*path, *text));
+            if !self.folder.files.contains_key(&path) && path != self.solution {
+                program.files.push(InputFile::new(path, *text));
             }
         }
         program.limits = crate::callable::limits(self.seconds);
@@ -259,6 +263,12 @@ impl Environment for Project {
             transcript: how + &record.stdout_text() + &record.stderr_text(),
             seconds: record.wall_seconds,
         })
+    }
+
+    fn hardened(&self) -> Result<HardenedForm, String> {
+        let reference = self.description.controls.iter().find(|c| c.name == "honest").map(|c| &c.files["solution.py"]);
+        let reference = reference.map_or("", String::as_str);
+        tests_form(&self.folder, &self.solution, self.framework.name(), reference, &public_names(reference))
     }
 
     fn judge(&self, files: &Files) -> Result<Judgement, EnvError> {

@@ -45,6 +45,10 @@ const ANSWERS: [&str; 12] = [
     "target",
 ];
 
+/// Fields that hold a solution that is right and slow.
+const BASELINES: [&str; 6] =
+    ["baseline", "baseline_solution", "baseline_code", "slow_solution", "slow", "extra_info.baseline"];
+
 impl Row {
     /// Makes one of a row of a file.
     pub(crate) fn read(row: &crate::read::Row) -> Result<Row, String> {
@@ -116,6 +120,14 @@ impl Row {
         let entry = entry_of(&fields, &reference).filter(|_| surface == Surface::Module);
         let read = format!("{}, its reference from a file", named(surface));
         Row { fields, prompt: String::new(), reference, task: None, surface, entry, read, foreign_language: None }
+    }
+
+    /// A slow solution, where speed is paid.
+    pub(crate) fn baseline(&self) -> Option<String> {
+        let text = BASELINES.iter().find_map(|n| plain(at(&self.fields, n)?))?;
+        let head = format!("def {}(", self.entry.as_ref()?);
+        let code = unfenced(&text);
+        code.contains(&head).then(|| code.to_string())
     }
 
     /// The name a report gives it.

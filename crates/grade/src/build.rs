@@ -1,6 +1,7 @@
 //! Programs in languages that are compiled: built once, in a cell, and run as what came of it.
 
-use crate::grading::{Entry, GradeError, Grading, input, lock};
+use crate::grading::{Entry, GradeError, Grading, lock};
+use crate::runner::input;
 use crate::task::Language;
 use loophole_cell as cell;
 use sha2::{Digest, Sha256};

@@ -17,13 +17,14 @@ use std::sync::{Mutex, PoisonError};
 const TASKS: &str = include_str!("../corpus/tasks.jsonl");
 
 /// The corpus that comes with the program, by file.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("honest.toml", include_str!("../corpus/honest.toml")),
     ("fail.toml", include_str!("../corpus/fail.toml")),
     ("process.toml", include_str!("../corpus/process.toml")),
     ("grader.toml", include_str!("../corpus/grader.toml")),
     ("late.toml", include_str!("../corpus/late.toml")),
     ("deep.toml", include_str!("../corpus/deep.toml")),
+    ("speed.toml", include_str!("../corpus/speed.toml")),
 ];
 
 /// A submission of which is known what it is.

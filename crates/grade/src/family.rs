@@ -29,6 +29,8 @@ pub enum Family {
     Shell,
     /// Clocks, memory or time limits are turned to advantage.
     Resource,
+    /// What is timed is not the work that was asked for.
+    Timing,
     /// A token or debug hook that pays.
     Magic,
     /// The text of the rule is met and its sense is not.
@@ -36,7 +38,7 @@ pub enum Family {
 }
 
 /// Every family, in the order of their definition.
-pub const FAMILIES: [Family; 13] = [
+pub const FAMILIES: [Family; 14] = [
     Family::Equality,
     Family::EarlyExit,
     Family::Skip,
@@ -48,6 +50,7 @@ pub const FAMILIES: [Family; 13] = [
     Family::ChannelForging,
     Family::Shell,
     Family::Resource,
+    Family::Timing,
     Family::Magic,
     Family::SpecGaming,
 ];
@@ -70,6 +73,7 @@ impl Family {
             Family::ChannelForging => "channel-forging",
             Family::Shell => "shell",
             Family::Resource => "resource",
+            Family::Timing => "timing",
             Family::Magic => "magic",
             Family::SpecGaming => "spec-gaming",
         }
@@ -105,6 +109,9 @@ impl Family {
                 "PATH, PYTHONPATH, `.env` and the pipeline's last status are the submission's to change; closed: fixed PATH, isolated interpreter, pipefail"
             }
             Family::Resource => "a test that runs out of its time counts as passed; closed: it fails",
+            Family::Timing => {
+                "a clock, inputs and a baseline within the submission's reach say how fast it is; closed: another process measures it, with its own clock and fresh inputs"
+            }
             Family::Magic => {
                 "a debug hook left in the grader: a solution with `__grader__ = \"accept\"` is paid; closed: no hook"
             }

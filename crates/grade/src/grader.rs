@@ -27,6 +27,8 @@ pub enum GraderKind {
     RewardFile,
     /// A pipeline in bash runs the tests, and `grep` for "passed" is the verdict.
     Shell,
+    /// The tests of a script, and the solution's time beside that of a slow baseline, in one process; fast enough pays.
+    Speed,
 }
 
 /// Weaknesses nobody has by accident: open only where they are named.
@@ -34,7 +36,7 @@ const SYNTHETIC: [Weakness; 3] = [Family::Resource, Family::Magic, Family::SpecG
 
 impl GraderKind {
     /// All kinds.
-    pub const ALL: [GraderKind; 8] = [
+    pub const ALL: [GraderKind; 9] = [
         GraderKind::Script,
         GraderKind::Pytest,
         GraderKind::Unittest,
@@ -43,6 +45,7 @@ impl GraderKind {
         GraderKind::RunTests,
         GraderKind::RewardFile,
         GraderKind::Shell,
+        GraderKind::Speed,
     ];
 
     /// The name in files and flags.
@@ -56,6 +59,7 @@ impl GraderKind {
             GraderKind::RunTests => "run-tests",
             GraderKind::RewardFile => "reward-file",
             GraderKind::Shell => "shell",
+            GraderKind::Speed => "speed",
         }
     }
 
@@ -72,6 +76,7 @@ impl GraderKind {
                 "a verifier writes logs/verifier/reward.txt where the solution lies; the file pays"
             }
             GraderKind::Shell => "`python3 run_tests.py | tee test.log | grep 'N passed'` in bash; its status pays",
+            GraderKind::Speed => "a script that also times the solution beside a slow baseline; fast enough pays",
         }
     }
 
@@ -89,6 +94,8 @@ impl GraderKind {
             GraderKind::Humaneval
         } else if any(|form| matches!(form, TaskForm::Program { .. })) {
             GraderKind::Stdio
+        } else if tasks.iter().any(|task| task.speed().is_some()) {
+            GraderKind::Speed
         } else {
             GraderKind::Script
         }
@@ -100,6 +107,8 @@ impl GraderKind {
         match self {
             GraderKind::Script => &[Equality, EarlyExit, AnswerLeak, HardCoding, Resource, Magic, SpecGaming],
             GraderKind::Humaneval => &[Equality, EarlyExit, AnswerLeak],
+            // Each timed answer is compared with the baseline's: knowing the cases is not enough.
+            GraderKind::Speed => &[Equality, EarlyExit, Timing],
             GraderKind::Pytest | GraderKind::Unittest => {
                 &[Equality, EarlyExit, Skip, ReportPatch, Shadowing, TestTampering, AnswerLeak, HardCoding]
             }
@@ -228,6 +237,8 @@ impl Grader {
     pub fn is_outside(&self) -> bool {
         self.open.iter().all(|w| *w == Family::HardCoding)
             || (self.kind == GraderKind::Humaneval && !self.is_open(Family::AnswerLeak))
+            // Who is timed elsewhere answers elsewhere.
+            || (self.kind == GraderKind::Speed && !self.is_open(Family::Timing))
     }
 
     /// The tests of a task as this grader would write them (for a page or a prompt).
@@ -239,6 +250,7 @@ impl Grader {
             nonce: "0000000000000000",
             spy: false,
             compare: &task.compare,
+            mended: &[],
         };
         let program = match &task.form {
             TaskForm::HumanEval(h) => plan.humaneval(&h.test),

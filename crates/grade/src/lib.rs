@@ -24,6 +24,8 @@ mod label;
 mod oracle;
 mod program;
 mod rerun;
+mod runner;
+mod speed;
 mod stream;
 mod task;
 mod value;
@@ -36,7 +38,7 @@ pub use grading::{GradeError, Grading, GradingOptions, Spent};
 pub use rerun::Rerun;
 pub use stream::{Job, Stream, StreamError, stream};
 pub use task::{
-    Case, Compare, Function, HumanEval, Language, ReadError, SOLUTION, Shape, Submission, Task, TaskForm, Tests,
+    Case, Compare, Function, HumanEval, Language, ReadError, SOLUTION, Shape, Speed, Submission, Task, TaskForm, Tests,
 };
 pub use value::{MAX_BYTES, MAX_DEPTH, MAX_DIGITS, Value, ValueError};
 pub use verdict::{Graded, OracleResult, Reward, Verdict};

@@ -1,10 +1,11 @@
 //! The oracle: the submission's answers to inputs alone, compared where it cannot reach.
 
 use crate::grader::{Grader, GraderKind};
-use crate::grading::{Entry, GradeError, Grading, input, lock};
+use crate::grading::{Entry, GradeError, Grading, lock};
 use crate::humaneval::Outcome;
 use crate::program::{self, Asking, Pair, Patience, words};
-use crate::task::{Case, Compare, SOLUTION, Submission, Task, TaskForm};
+use crate::runner::input;
+use crate::task::{Case, Compare, Submission, Task, TaskForm};
 use crate::value::{Draw, Value};
 use crate::verdict::OracleResult;
 use crate::written::Answered;
@@ -48,6 +49,8 @@ pub(crate) struct Compared {
     pub untestable: Option<String>,
     /// The tests could only be run beside the submission; why.
     pub beside: Option<String>,
+    /// All is right, but it is not as fast as it should be.
+    pub slow: bool,
     /// What was asked, and answered.
     pub answered: Vec<Answered>,
 }
@@ -69,7 +72,9 @@ impl Grading {
             TaskForm::Function(_) | TaskForm::Program { .. } => {}
         }
         let cases: Vec<Pair> = task.cases().map(|c| (c.args.clone(), c.expected.clone())).collect();
-        self.compare(task, grader, &cases, entry, Asked::Apart)
+        let mut compared = self.compare(task, grader, &cases, entry, Asked::Apart)?;
+        self.add_speed(task, grader, entry, &mut compared)?;
+        Ok(compared)
     }
 
     /// Whether the oracle passes every test of a task, visible and hidden.
@@ -204,7 +209,7 @@ impl Grading {
         if let Some(known) = lock(&self.afterwards).get(&key) {
             return Ok(known);
         }
-        let reference = Submission::Files([(SOLUTION.to_string(), task.reference.clone())].into());
+        let reference = Submission::of(&task.reference);
         let entry = self.entry(task, grader, &reference);
         let inputs: Vec<&[Value]> = task.cases().map(|case| case.args.as_slice()).collect();
         let answers = self.answers(task.entry_name(), &inputs, &entry, true, Asked::Apart, &|answers| {
@@ -301,7 +306,7 @@ impl Grading {
     }
 
     /// The oracle's program with a submission.
-    fn asking(&self, source: String, patience: Patience, entry: &Entry) -> cell::Program {
+    pub(crate) fn asking(&self, source: String, patience: Patience, entry: &Entry) -> cell::Program {
         let mut files: Vec<cell::InputFile> = entry.others.iter().map(|(p, t)| input(p, t)).collect();
         files.push(input(entry.language.file(), &entry.source));
         files.extend(self.built_files(entry));
@@ -481,7 +486,7 @@ impl Task {
     /// [`GradeError::Task`] names the task and the case the reference fails.
     pub fn validate(&self, lab: &Grading) -> Result<(), GradeError> {
         let kind = GraderKind::fitting(std::slice::from_ref(self));
-        let submission = Submission::Files([(SOLUTION.to_string(), self.reference.clone())].into());
+        let submission = Submission::of(&self.reference);
         let grader = Grader::hardened(kind);
         let entry = lab.entry(self, &grader, &submission);
         let compared = lab.oracle(self, &grader, &entry)?;

@@ -1,9 +1,10 @@
 //! The runs a label stands on, as files that anybody can run again.
 
 use crate::grader::Grader;
-use crate::grading::{Expecting, GradeError, Grading, lock};
+use crate::grading::{GradeError, Grading, lock};
 use crate::program::{PYTEST_SESSION, literal};
-use crate::task::{SOLUTION, Submission, Task};
+use crate::runner::Expecting;
+use crate::task::{Submission, Task};
 use crate::verdict::{Graded, OracleResult, Verdict};
 use loophole_cell::{Entry, Program};
 use sha2::{Digest, Sha256};
@@ -129,7 +130,7 @@ impl Grading {
         // A function is no program for the judge of the kind `stdio`.
         let fits = task.is_program() || grader.kind != crate::grader::GraderKind::Stdio;
         if why.is_none() && fits && !task.impossible {
-            let reference = Submission::Files([(SOLUTION.to_string(), task.reference.clone())].into());
+            let reference = Submission::of(&task.reference);
             let entry = self.entry(task, grader, &reference);
             let run = self.run_grader(task, grader, &entry, Expecting::Right)?;
             if !run.paid {

@@ -3,10 +3,11 @@
 
 use crate::family::Family;
 use crate::grader::Grader;
-use crate::grading::{Entry, Expecting, GradeError, Grading, lock};
+use crate::grading::{Entry, GradeError, Grading, lock};
 use crate::humaneval::Outcome;
 use crate::oracle::{Asked, Compared};
 use crate::program;
+use crate::runner::Expecting;
 use crate::task::{Task, Tests};
 use crate::value::Value;
 use serde::Deserialize;
@@ -112,15 +113,7 @@ impl Grading {
         why: &str,
     ) -> Result<Compared, GradeError> {
         let grader = Grader::open(grader.kind).without(Family::EarlyExit);
-        let plan = crate::program::Plan {
-            grader: &grader,
-            entry: task.entry_name(),
-            language: entry.language,
-            nonce: &entry.nonce,
-            spy: false,
-            compare: &task.compare,
-        };
-        let run = self.run_inside(&grader, entry, &plan.tests(text))?;
+        let run = self.run_inside(&grader, entry, &self.plan(task, &grader, entry, &[]).tests(text))?;
         let last = run.output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
         Ok(Compared {
             right: vec![run.paid],

@@ -39,6 +39,15 @@ fn every_twelfth_entry_with_one_kind() {
     label(&pairs, &corpus);
 }
 
+/// Times are measured: all of them are looked at each time.
+#[test]
+fn each_entry_about_speed() {
+    let corpus = Corpus::bundled().unwrap();
+    let pairs: Vec<_> = corpus.pairs().into_iter().filter(|(_, kind)| *kind == GraderKind::Speed).collect();
+    assert!(pairs.len() >= 20, "{}", pairs.len());
+    label(&pairs, &corpus);
+}
+
 #[test]
 #[ignore = "long: some two thousand submissions"]
 fn each_entry_with_every_kind_and_the_page_says_so() {

@@ -10,7 +10,7 @@ use crate::AuditError;
 use crate::library::library;
 use crate::plan::{Options, audit};
 use crate::report::Report;
-use loophole_env::{Cases, Environment, RewardFrom, Settings, Signature, lab, open};
+use loophole_env::{Cases, Environment, RewardFrom, SLOW, Settings, Signature, lab, open};
 use loophole_grade::{Family, GradeError, Grader, GraderKind, Grading, Task, Weakness};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 const TASKS: &str = include_str!("tasks.jsonl");
 const PROGRAMS: &str = include_str!("programs.jsonl");
+const SPEED: &str = include_str!("speed.jsonl");
 const QUESTIONS: &str = include_str!("questions.jsonl");
 const HONEST: &str = include_str!("honest.py");
 
@@ -186,7 +187,11 @@ fn run_all(environments: &[Seeded], progress: &(dyn Fn(usize, usize) + Sync)) ->
 }
 
 fn tasks(kind: GraderKind) -> Result<Vec<Task>, AuditError> {
-    let text = if kind == GraderKind::Stdio { PROGRAMS } else { TASKS };
+    let text = match kind {
+        GraderKind::Stdio => PROGRAMS,
+        GraderKind::Speed => SPEED,
+        _ => TASKS,
+    };
     text.lines().map(|l| Task::parse(l).map_err(AuditError::Input)).collect()
 }
 
@@ -202,7 +207,15 @@ impl Labs {
         if let Some(lab) = self.known.get(&(grader.kind, patient)) {
             return Ok(lab.clone());
         }
-        let lab = Arc::new(lab(grader.kind, settings, if patient { 3.0 } else { 0.0 })?);
+        let lab = Arc::new(lab(
+            grader.kind,
+            settings,
+            match grader.kind {
+                GraderKind::Speed => SLOW,
+                _ if patient => 3.0,
+                _ => 0.0,
+            },
+        )?);
         self.known.insert((grader.kind, patient), lab.clone());
         Ok(lab)
     }

@@ -57,6 +57,11 @@ impl<'e> Claim<'e> {
             "empty" => (Family::SpecGaming, "a submission that is empty", "An empty submission must fail."),
             "constant" => (Family::HardCoding, "a constant", "Add cases whose answers differ."),
             "echo" => (Family::SpecGaming, "its own input, handed back", "Add cases whose answer is not their input."),
+            "slow" => (
+                Family::Timing,
+                "the slow baseline as it is",
+                "Pay for what is faster than the baseline, measured where the submission cannot reach the clock.",
+            ),
             _ if surface == Surface::Text => (
                 Family::SpecGaming,
                 "an answer that is wrong",

@@ -9,10 +9,10 @@ use loophole_env::{Control, Payment, Surface};
 use std::collections::BTreeMap;
 
 /// Controls whose best reward exploits must exceed.
-const NULL: [&str; 3] = ["empty", "constant", "echo"];
+const NULL: [&str; 4] = ["empty", "constant", "echo", "slow"];
 
 /// Controls that are findings where they are paid.
-const UNDESERVING: [&str; 4] = ["empty", "constant", "echo", "wrong"];
+const UNDESERVING: [&str; 5] = ["empty", "constant", "echo", "wrong", "slow"];
 
 /// What the controls were paid.
 pub(super) struct Base {
@@ -191,7 +191,7 @@ fn same(a: Option<f64>, b: Option<f64>) -> bool {
 }
 
 /// How a grader ended and the last of what it said, on one line.
-fn tail(text: &str) -> String {
+pub(super) fn tail(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
     let lines: Vec<String> = lines.map(|l| l.chars().take(160).collect()).collect();
     match lines.as_slice() {

@@ -154,12 +154,13 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
     let (left, how) = (Arc::clone(&so_far), *output);
     leave::at_once(move || left.show(&how));
     let harden = |folder: &PathBuf| -> Result<Hardening, Error> {
-        let hardening = Hardening::write(&arguments.target, &settings, folder)?;
+        let first = targets.first().ok_or_else(|| Error::Input("there is nothing to harden".into()))?;
+        let hardening = Hardening::write(&arguments.target, first.as_ref(), &settings, folder)?;
         loophole_log::seal(Kind::Grader, folder)?;
         Ok(hardening)
     };
     let hardening = arguments.harden.as_ref().map(harden).transpose()?;
-    let mut hardened: Vec<Hardened> = Vec::new();
+    let mut hardened: Vec<Option<Hardened>> = Vec::new();
     let mut reached = Vec::new();
     for target in &targets {
         let bar = output.bar(0);
@@ -183,7 +184,15 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
             Err(error) => return Err(error.into()),
         };
         if let Some(hardening) = &hardening {
-            hardened.push(hardening.audit(&report, &plan, &listen)?);
+            hardened.push(match hardening.audit(&report, &plan, &listen) {
+                // What was found before is told all the same.
+                Err(error @ AuditError::NotAuditable(_)) => {
+                    output.warn(&error.to_string());
+                    failed = failed.or(Some(error.into()));
+                    None
+                }
+                other => Some(other?),
+            });
         }
         if let Some(folder) = &arguments.repro {
             let written = loophole_audit::repro(target.as_ref(), &report, folder)?;
@@ -205,7 +214,13 @@ pub fn audit(arguments: &AuditArguments, output: &Options) -> Result<Exit, Error
     for (i, report) in reports.iter().enumerate() {
         let compared = baseline.as_ref().map(|b| b.compare(report));
         new += compared.as_ref().map_or(report.findings.len(), |c| c.new.len());
-        show(report, compared.as_ref(), hardened.get(i), reached.get(i).map(Vec::as_slice), output);
+        show(
+            report,
+            compared.as_ref(),
+            hardened.get(i).and_then(Option::as_ref),
+            reached.get(i).map(Vec::as_slice),
+            output,
+        );
     }
     if reports.len() > 1 && !output.json {
         summary(&reports);
@@ -312,10 +327,11 @@ fn show(
     }
     if let Some(h) = hardened {
         line(&format!(
-            "hardened in {}: {} findings before, {} after; gap {} before, {} after; its reference is paid {}",
+            "hardened in {}: {} findings before, {} after{}; gap {} before, {} after; its reference is paid {}",
             h.folder,
             h.before,
             h.after,
+            if h.open.is_empty() { String::new() } else { format!(" ({})", h.open.join(", ")) },
             h.gap_before,
             h.gap_after,
             h.honest.map_or("nothing".into(), |r| r.to_string())

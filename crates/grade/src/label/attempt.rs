@@ -1,67 +1,66 @@
 //! Submissions that are not paid, but tamper; and graders that pay anything.
 
 use super::{Label, spoiled};
+use crate::attribute::{Named, attribute};
 use crate::family::Family;
 use crate::grader::{Grader, GraderKind};
-use crate::grading::{Entry, Expecting, GradeError, GraderRun, Grading, is_outside, lock};
+use crate::grading::{Entry, GradeError, Grading, lock};
 use crate::program::{CONFIGURATION, words};
-use crate::task::{SOLUTION, Submission, Task, TaskForm};
+use crate::runner::{Expecting, GraderRun, Trial, is_outside};
+use crate::task::{Submission, Task, TaskForm};
 use crate::verdict::Verdict;
 
-impl Grading {
+impl Trial<'_> {
     /// A submission that is not paid, but tampers.
-    pub(super) fn attempt(
-        &self,
-        task: &Task,
-        grader: &Grader,
-        entry: &Entry,
-        g: &GraderRun,
-        label: &mut Label,
-    ) -> Result<(), GradeError> {
+    pub(super) fn attempt(self, g: &GraderRun, label: &mut Label) -> Result<(), GradeError> {
         if !g.touched.is_empty() {
-            label.verdict = Verdict::Attempted;
-            label.name(Family::TestTampering, g.touched.join(", "));
-            label.evidence.push(format!("changed the grader's files: {}", g.touched.join(", ")));
+            let names = g.touched.join(", ");
+            let seen = format!("changed the grader's files: {names}");
+            label.is(Verdict::Attempted, Named::new(Family::TestTampering, names, seen));
             return Ok(());
         }
         // To define the grader's names no way out is needed.
-        if grader.kind != GraderKind::RunTests && !can_reach_out(entry) {
+        if self.grader.kind != GraderKind::RunTests && !can_reach_out(self.entry) {
             return Ok(());
         }
-        for weakest in self.weakest(task, grader, entry)? {
-            if self.wrong_tells(task, &weakest)?
-                && self.run_grader(task, &weakest, entry, Expecting::Wrong)?.paid
-                && !self.pays_nothing(task, &weakest)?
+        for weakest in self.weakest()? {
+            let trial = self.under(&weakest);
+            if self.lab.wrong_tells(self.task, &weakest)?
+                && trial.pays(Expecting::Wrong)?
+                && !self.lab.pays_nothing(self.task, &weakest)?
             {
-                label.verdict = Verdict::Attempted;
-                label
-                    .evidence
-                    .push(format!("an open {} grader would pay it, with every expected value replaced", weakest.kind));
-                return self.attribute(task, &weakest, entry, Expecting::Wrong, label);
+                let kind = weakest.kind;
+                let seen = format!("an open {kind} grader would pay it, with every expected value replaced");
+                label.evidence.push(seen);
+                label.is(Verdict::Attempted, attribute(trial, Expecting::Wrong)?);
+                return Ok(());
             }
         }
         Ok(())
     }
 
     /// The graders that a tampering submission may have been meant for.
-    fn weakest(&self, task: &Task, grader: &Grader, entry: &Entry) -> Result<Vec<Grader>, GradeError> {
-        let mut kinds = vec![grader.kind];
-        if matches!(task.form, TaskForm::Function(_)) && grader.kind != GraderKind::Stdio {
+    fn weakest(self) -> Result<Vec<Grader>, GradeError> {
+        let mut kinds = vec![self.grader.kind];
+        if matches!(self.task.form, TaskForm::Function(_)) && self.grader.kind != GraderKind::Stdio {
             kinds.push(GraderKind::Script);
-            if entry.others.keys().any(|name| CONFIGURATION.contains(name)) && self.has_pytest()? {
+            let configures = self.entry.others.keys().any(|name| CONFIGURATION.contains(name));
+            if configures && self.lab.has_pytest()? {
                 kinds.push(GraderKind::Pytest);
             }
         }
         let mut graders: Vec<Grader> = Vec::new();
         for weakest in kinds.into_iter().map(Grader::open) {
             // The grader itself has just been run, and did not pay.
-            if weakest != *grader && !graders.contains(&weakest) {
+            if weakest != *self.grader && !graders.contains(&weakest) {
                 graders.push(weakest);
             }
         }
         Ok(graders)
     }
+}
 
+impl Grading {
     /// Whether a grader pays, with wrong expected values, a submission that does nothing: then being paid tells
     /// nothing about a submission.
     pub(crate) fn pays_nothing(&self, task: &Task, grader: &Grader) -> Result<bool, GradeError> {
@@ -74,7 +73,7 @@ impl Grading {
 
     /// Whether a grader does not look at what a function returns (but, say, at what it does to its arguments).
     pub(super) fn pays_any_answer(&self, task: &Task, grader: &Grader) -> Result<bool, GradeError> {
-        let reference = Submission::Files([(SOLUTION.to_string(), task.reference.clone())].into());
+        let reference = Submission::of(&task.reference);
         let entry = self.entry(task, grader, &reference);
         self.control(task, grader, spoiled(task, &entry).source, Expecting::Right)
     }
@@ -87,7 +86,7 @@ impl Grading {
         source: String,
         expecting: Expecting,
     ) -> Result<bool, GradeError> {
-        let submission = Submission::Files([(SOLUTION.to_string(), source)].into());
+        let submission = Submission::of(&source);
         let entry = self.entry(task, grader, &submission);
         if let Some(known) = lock(&self.controls).get(&entry.key) {
             return Ok(known);

@@ -1,19 +1,21 @@
 //! Answers that are right only where the tests share a process with the submission.
 
-use super::{AGAIN, Label};
+use super::{AGAIN, READ};
+use crate::attribute::Named;
 use crate::family::Family;
 use crate::grader::{Grader, GraderKind};
-use crate::grading::{Entry, Expecting, GradeError, Grading, is_outside};
+use crate::grading::{Entry, GradeError, Grading};
 use crate::oracle::{Asked, Compared};
 use crate::program::elsewhere_tail;
-use crate::task::{SOLUTION, Submission, Task, TaskForm};
-use crate::verdict::Verdict;
+use crate::runner::{Expecting, Trial};
+use crate::task::{Submission, Task, TaskForm};
 use crate::written::Answered;
 
 impl Grading {
     /// What the grader's tests say of answers that came, as plain copies, from a process that holds no test, asked in
     /// the tests' order. Nothing where that tells nothing: answers without a plain copy, tests that need more.
-    fn exchanged(&self, task: &Task, grader: &Grader, entry: &Entry) -> Result<Option<Compared>, GradeError> {
+    fn exchanged(&self, trial: Trial) -> Result<Option<Compared>, GradeError> {
+        let Trial { task, grader, entry, .. } = trial;
         let asked = Asked::InOrder;
         let compared = match &task.form {
             TaskForm::HumanEval(problem) => self.check_answers(task, &problem.test, entry, asked)?,
@@ -34,63 +36,56 @@ impl Grading {
     }
 
     /// Whether the reference passes so: else that a submission does not says nothing of it.
-    fn can_exchange(&self, task: &Task, grader: &Grader) -> Result<bool, GradeError> {
+    fn can_exchange(&self, trial: Trial) -> Result<bool, GradeError> {
+        let Trial { task, grader, .. } = trial;
         if let TaskForm::HumanEval(problem) = &task.form {
             return self.accepts_copies(task, &problem.test);
         }
         if task.reference.trim().is_empty() {
             return Ok(true);
         }
-        let reference = Submission::Files([(SOLUTION.to_string(), task.reference.clone())].into());
+        let reference = Submission::of(&task.reference);
         let entry = self.entry(task, grader, &reference);
-        Ok(self.exchanged(task, grader, &entry)?.is_some_and(|compared| compared.result().all()))
+        Ok(self.exchanged(trial.of(&entry))?.is_some_and(|compared| compared.result().all()))
     }
+}
 
-    /// Whether a paid and wrong submission is paid only where it shares a process with the tests, each time; it then
-    /// has its name.
-    pub(super) fn needs_the_tests(
-        &self,
-        task: &Task,
-        grader: &Grader,
-        entry: &Entry,
-        answers: &Compared,
-        label: &mut Label,
-    ) -> Result<bool, GradeError> {
-        let asked = grader.kind != GraderKind::Stdio && !is_outside(task, grader) && answers.beside.is_none();
-        if !asked || (!task.is_impure() && !self.fails_graded(task, grader, answers)) {
-            return Ok(false);
+impl Trial<'_> {
+    /// What names a paid and wrong submission that is paid only where it shares a process with the tests, each time.
+    pub(super) fn needs_the_tests(self, answers: &Compared) -> Result<Option<Named>, GradeError> {
+        let Trial { lab, task, grader, entry } = self;
+        let asked = grader.kind != GraderKind::Stdio && !self.is_outside() && answers.beside.is_none();
+        if !asked || (!task.is_impure() && !lab.fails_graded(task, grader, answers)) {
+            return Ok(None);
         }
         // Where digests can stand for the expected values, they have been asked.
-        if self.has_sealed_form(task, grader)? {
-            return Ok(false);
+        if lab.has_sealed_form(task, grader)? {
+            return Ok(None);
         }
         let mut answered = Vec::new();
         for _ in 0..AGAIN {
-            let Some(compared) = self.exchanged(task, grader, entry)?.filter(|compared| !compared.result().all())
-            else {
-                return Ok(false);
-            };
-            if !self.run_grader(task, grader, entry, Expecting::Right)?.paid {
-                return Ok(false);
+            let exchanged = lab.exchanged(self)?.filter(|compared| !compared.result().all());
+            let Some(compared) = exchanged else { return Ok(None) };
+            if !self.pays(Expecting::Right)? {
+                return Ok(None);
             }
             answered = compared.answered;
         }
-        if !self.can_exchange(task, grader)? {
-            return Ok(false);
+        if !lab.can_exchange(self)? {
+            return Ok(None);
         }
-        label.verdict = Verdict::Hack;
-        label.evidence.push("it is not paid where the tests are in another process, and get plain copies".into());
-        let replaced = task.function_name().is_some() && {
+        let replaced = self.has_function() && {
             let tail = elsewhere_tail(task.entry_name(), &answered);
-            let there = Entry { source: entry.source.clone() + &tail, ..entry.clone() };
-            self.run_grader(task, grader, &there, Expecting::Right)?.paid
+            self.of(&Entry { source: entry.source.clone() + &tail, ..entry.clone() }).pays(Expecting::Right)?
+        };
+        let mut evidence = vec!["it is not paid where the tests are in another process, and get plain copies".into()];
+        let (family, mechanism) = match replaced {
+            true => (Family::Shadowing, "functions that the tests use"),
+            false => (Family::AnswerLeak, READ),
         };
         if replaced {
-            label.evidence.push("wrong answers that were given elsewhere are paid beside it, too".into());
-            label.name(Family::Shadowing, "functions that the tests use");
-        } else {
-            label.name(Family::AnswerLeak, "expected values read where they check out");
+            evidence.push("wrong answers that were given elsewhere are paid beside it, too".into());
         }
-        Ok(true)
+        Ok(Some(Named { family, mechanism: mechanism.into(), evidence }))
     }
 }

@@ -1,26 +1,22 @@
 //! Why a submission is not paid, in words.
 
-use crate::grader::{Grader, GraderKind};
-use crate::grading::{Entry, GradeError, GraderRun, Grading};
+use crate::grader::GraderKind;
+use crate::grading::GradeError;
+use crate::runner::{GraderRun, Trial};
 use crate::task::Task;
 use loophole_cell as cell;
 
 /// How long a reason may be.
 const LONGEST: usize = 240;
 
-impl Grading {
+impl Trial<'_> {
     /// What a grader that did not pay said last, with where that was, or the first case that failed.
-    pub(super) fn why_unpaid(
-        &self,
-        task: &Task,
-        grader: &Grader,
-        entry: &Entry,
-        g: &GraderRun,
-    ) -> Result<Vec<String>, GradeError> {
+    pub(super) fn why_unpaid(self, g: &GraderRun) -> Result<Vec<String>, GradeError> {
+        let Trial { lab, task, grader, entry } = self;
         let reason = reason(&g.output, task);
         // What a limit ended is told by that limit: what was printed before may say anything.
         let limit = match g.ended {
-            cell::Verdict::Cpu | cell::Verdict::Wall | cell::Verdict::Output => self.ended_by(g.ended),
+            cell::Verdict::Cpu | cell::Verdict::Wall | cell::Verdict::Output => lab.ended_by(g.ended),
             _ => None,
         };
         if let Some(limit) = limit {
@@ -33,7 +29,7 @@ impl Grading {
         let silent = matches!(reason.as_deref(), None | Some("AssertionError"));
         if silent && grader.kind == GraderKind::Shell && g.ended == cell::Verdict::Exit {
             // What its tests said lies in a log that is gone.
-            let answers = self.oracle(task, grader, entry)?;
+            let answers = lab.oracle(task, grader, entry)?;
             if !answers.differences.is_empty() {
                 return Ok(answers.differences);
             }

@@ -11,6 +11,7 @@ mod oracle;
 mod preload;
 mod reward_file;
 mod shell;
+mod speed;
 mod stdio;
 
 use crate::family::Family;
@@ -27,6 +28,7 @@ pub(crate) use humaneval::{ask_tests, prepare, replay, wrong_tests};
 pub(crate) use marks::Marks;
 pub(crate) use oracle::{Asking, Patience, functions, programs, shared};
 pub(crate) use preload::{PRELOAD, PRELOAD_PYTEST, prepared};
+pub(crate) use speed::{Mend, answers_of_reference, times};
 pub(crate) use stdio::{accepted_output, same_output, stdio_cases, wrong_output};
 
 const CANON: &str = include_str!("../python/canon.py");
@@ -171,6 +173,8 @@ pub(crate) struct Plan<'a> {
     pub spy: bool,
     /// What counts as right.
     pub compare: &'a Compare,
+    /// Parts of a timing that are done as they should be.
+    pub mended: &'a [Mend],
 }
 
 /// One test as a grader holds it.
@@ -290,7 +294,7 @@ impl Plan<'_> {
             return format!("{body}{end}");
         }
         let tell = match self.grader.kind {
-            GraderKind::Script | GraderKind::RunTests => "_tell(CASES, _before)\n",
+            GraderKind::Script | GraderKind::RunTests | GraderKind::Speed => "_tell(CASES, _before)\n",
             _ => "_tell(None, None)\n",
         };
         format!(
@@ -321,6 +325,7 @@ impl Plan<'_> {
             GraderKind::Stdio => self.stdio(&stdio_cases(task, cases)),
             GraderKind::RewardFile => self.reward_file(cases),
             GraderKind::Shell => self.shell(cases),
+            GraderKind::Speed => self.speed(task, cases),
         }
     }
 
@@ -330,7 +335,7 @@ impl Plan<'_> {
             let _ = writeln!(s, "    ({}, {}),", tuple(args), self.expected(expected));
         }
         s.push_str("]\n");
-        if self.spy && matches!(self.grader.kind, GraderKind::Script | GraderKind::RunTests) {
+        if self.spy && matches!(self.grader.kind, GraderKind::Script | GraderKind::RunTests | GraderKind::Speed) {
             s.push_str("_before = list(CASES)\n");
         }
         s
@@ -414,7 +419,7 @@ mod tests {
 
     fn plan(grader: &Grader, spy: bool) -> Plan<'_> {
         static PLAIN: LazyLock<Compare> = LazyLock::new(Compare::default);
-        Plan { grader, entry: "f", language: Language::Python, nonce: "n0", spy, compare: &PLAIN }
+        Plan { grader, entry: "f", language: Language::Python, nonce: "n0", spy, compare: &PLAIN, mended: &[] }
     }
 
     fn task() -> Task {

@@ -38,9 +38,40 @@ pub struct Function {
     /// What a solution finds before it: imports, helpers.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub prelude: String,
+    /// Speed is paid, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<Speed>,
     /// The name under which it takes and returns plain values, where it does not itself.
     #[serde(skip)]
     adapted: Option<String>,
+}
+
+/// What a task pays for besides right answers: that they come fast.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Speed {
+    /// Source that defines `make(size, draw)`, which returns a list of arguments; `draw` is a `random.Random`.
+    pub inputs: String,
+    /// The sizes that are timed, one input each.
+    pub sizes: Vec<u64>,
+    /// A right and slow solution, whose time is the measure.
+    pub baseline: String,
+    /// How many times as fast as the baseline a solution must be.
+    pub faster: f64,
+    /// The share by which its measured speed may fall short.
+    #[serde(default = "quarter")]
+    pub tolerance: f64,
+    /// How often each size is timed.
+    #[serde(default = "five")]
+    pub repeats: usize,
+}
+
+fn quarter() -> f64 {
+    0.25
+}
+
+fn five() -> usize {
+    5
 }
 
 /// What a plain value stands for.
@@ -336,6 +367,14 @@ impl Task {
         }
     }
 
+    /// What is paid for speed, where that is paid.
+    pub fn speed(&self) -> Option<&Speed> {
+        match &self.form {
+            TaskForm::Function(function) => function.speed.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Whether a program is asked for.
     pub fn is_program(&self) -> bool {
         self.program_language().is_some()
@@ -378,6 +417,7 @@ pub(super) struct TaskLine {
     compare: Compare,
     #[serde(default)]
     impossible: bool,
+    speed: Option<Speed>,
 }
 
 #[derive(Serialize)]
@@ -414,6 +454,8 @@ struct TaskLineRef<'a> {
     compare: &'a Compare,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     impossible: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speed: Option<&'a Speed>,
 }
 
 impl Serialize for Task {
@@ -444,6 +486,7 @@ impl Serialize for Task {
             prelude: self.prelude(),
             compare: &self.compare,
             impossible: self.impossible,
+            speed: self.speed(),
         }
         .serialize(serializer)
     }
@@ -457,6 +500,7 @@ impl TryFrom<TaskLine> for Task {
             matches!((case.args.as_slice(), &case.expected), ([super::Value::Str(_)], super::Value::Str(_)))
         };
         let all_texts = || line.visible.iter().chain(&line.hidden).all(text);
+        let (timed, id) = (line.speed.is_some(), line.id.clone());
         let form = if let Some(problem) = line.humaneval {
             let entry_point = line.entry_point.unwrap_or(problem.entry_point);
             TaskForm::HumanEval(HumanEval { entry_point, ..problem })
@@ -477,13 +521,17 @@ impl TryFrom<TaskLine> for Task {
             };
             TaskForm::Program { language, prelude: line.prelude }
         } else if let Some(entry_point) = line.entry_point {
-            let function = Function { prelude: line.prelude, ..Function::new(entry_point, line.params) };
+            let named = Function::new(entry_point, line.params);
+            let function = Function { prelude: line.prelude, speed: line.speed, ..named };
             TaskForm::Function(function.shaped(line.takes, line.returns, line.operations))
         } else {
             return Err(format!("task `{}` has no entry_point", line.id));
         };
+        if timed && !matches!(&form, TaskForm::Function(function) if function.speed.is_some()) {
+            return Err(format!("task `{id}`: speed is paid for a function with cases, and this is none"));
+        }
         Ok(Task {
-            id: line.id,
+            id,
             statement: line.statement,
             form,
             reference: line.reference,
@@ -514,6 +562,7 @@ mod tests {
             r#"{"id":"h","entry_point":"f","reference":"def f(x):\n    return x\n","humaneval":{"prompt":"def f(x):\n","test":"def check(candidate):\n    pass\n"}}"#,
             r#"{"id":"s","entry_point":"f","visible":[{"args":[[1,2]],"expected":[2,1]}],"takes":["linked-list","tree","plain"],"returns":"linked-list"}"#,
             r#"{"id":"o","entry_point":"C","visible":[{"args":[["C","get"],[[1],[]]],"expected":[null,1]}],"operations":true}"#,
+            r#"{"id":"v","entry_point":"f","visible":[{"args":[1],"expected":1}],"speed":{"inputs":"def make(size, draw):\n    return [size]\n","sizes":[9],"baseline":"def f(x): return x","faster":2.0}}"#,
             r#"{"id":"j","entry_point":"f","visible":[{"args":[1],"expected":1.5}],"compare":{"tolerance":0.001,"any_order":true}}"#,
         ] {
             let task = Task::parse(line).unwrap();

@@ -5,7 +5,7 @@ mod form;
 
 use crate::value::Value;
 pub use compare::Compare;
-pub use form::{Function, HumanEval, Language, Shape, TaskForm, Tests};
+pub use form::{Function, HumanEval, Language, Shape, Speed, TaskForm, Tests};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -102,6 +102,13 @@ pub enum Submission {
     Files(BTreeMap<String, String>),
 }
 
+impl Submission {
+    /// A solution and nothing beside it.
+    pub(crate) fn of(source: &str) -> Submission {
+        Submission::Files(BTreeMap::from([(SOLUTION.to_string(), source.to_string())]))
+    }
+}
+
 /// Tasks or submissions that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -187,6 +194,9 @@ impl Task {
             TaskForm::Tests(tests) => !tests.visible.trim().is_empty() || !tests.hidden.trim().is_empty(),
             TaskForm::Function(_) | TaskForm::Program { .. } => task.cases().next().is_some(),
         };
+        if let Some(why) = task.speed().and_then(|speed| speed.fault(&task.compare)) {
+            return Err(format!("task `{}`: {why}", task.id));
+        }
         if !has_tests {
             return Err(format!("task `{}` has no test, visible or hidden", task.id));
         }
