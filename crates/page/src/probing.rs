@@ -28,7 +28,7 @@ type Outcomes = BTreeMap<String, u64>;
 /// The page, complete and self-contained; `about` says how it was played (`run.json`).
 pub fn probing(report: &ProbeReport, samples: &[ProbeSample], about: &Map<String, Value>) -> String {
     let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
-    let shown = chosen(samples);
+    let shown = chosen(samples, ROOM);
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -73,7 +73,7 @@ fn size(sample: &ProbeSample) -> usize {
 
 /// The samples whose transcripts are on the page, by their place: all of them if they fit, otherwise one of every outcome
 /// of every arm first.
-fn chosen(samples: &[ProbeSample]) -> BTreeSet<usize> {
+fn chosen(samples: &[ProbeSample], mut room: usize) -> BTreeSet<usize> {
     let mut rank: BTreeMap<(&str, &str, &str), usize> = BTreeMap::new();
     let mut order: Vec<(usize, bool, usize)> = Vec::new();
     for (at, sample) in samples.iter().enumerate() {
@@ -82,7 +82,6 @@ fn chosen(samples: &[ProbeSample]) -> BTreeSet<usize> {
         *number += 1;
     }
     order.sort_unstable();
-    let mut room = ROOM;
     let mut shown = BTreeSet::new();
     for (_, _, at) in order {
         let size = size(&samples[at]);
@@ -384,18 +383,18 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told() {
-        let long = "x".repeat(20_000);
-        let samples: Vec<ProbeSample> = (0..1500)
+    fn what_does_not_fit_is_left_out_fairly() {
+        let samples: Vec<ProbeSample> = (0..50)
             .map(|index| ProbeSample {
                 index,
-                outcome: if index == 1400 { "violated_denied".into() } else { "clean".into() },
-                transcript: vec![ProbeMessage { content: long.clone(), ..ProbeMessage::default() }; 4],
+                outcome: if index == 40 { "violated_denied".into() } else { "clean".into() },
+                transcript: vec![ProbeMessage { content: "x".repeat(2000), ..ProbeMessage::default() }],
                 ..sample()
             })
             .collect();
-        let shown = chosen(&samples);
-        assert!(shown.len() < samples.len() && shown.contains(&1400), "{}", shown.len());
-        assert!(probing(&report(), &samples, &Map::new()).contains("of 1500 samples are on this page"));
+        let shown = chosen(&samples, 20 * size(&samples[0]));
+        assert!(shown.len() == 20 && shown.contains(&40) && shown.contains(&0), "{shown:?}");
+        let page = method(&Map::new(), 50, 20).into_string();
+        assert!(page.contains("Transcripts of 20 of 50 samples are on this page"), "{page}");
     }
 }

@@ -469,13 +469,15 @@ fn repeats(sentence: &str, rule: &[String]) -> bool {
 /// What a text says of the matter, over all its clauses.
 pub(crate) fn read(text: &str, matter: &Matter) -> Reading {
     let (mut says, mut denies, mut unclear) = (None, None, None);
+    let mut named = false;
     for clause in clauses(text, &matter.rule) {
-        match read_clause(&clause, matter, false) {
+        match read_pieces(&clause, matter, Context { implied: false, named }) {
             Reading::Says(words) => says = says.or(Some(words)),
             Reading::Denies(words) => denies = denies.or(Some(words)),
             Reading::Unclear(words) => unclear = unclear.or(Some(words)),
             Reading::Silent => {}
         }
+        named = tokens(&clause).iter().any(|word| matter.names(word));
     }
     match (says, denies, unclear) {
         (Some(says), Some(denies), _) => Reading::Unclear(format!("{says} / {denies}")),
@@ -488,7 +490,8 @@ pub(crate) fn read(text: &str, matter: &Matter) -> Reading {
 
 /// The same of a field's answer, which need not name what it is about.
 pub(crate) fn read_answer(text: &str, matter: &Matter) -> Reading {
-    clauses(text, &matter.rule).first().map_or(Reading::Silent, |clause| read_clause(clause, matter, true))
+    let context = Context { implied: true, named: true };
+    clauses(text, &matter.rule).first().map_or(Reading::Silent, |clause| read_clause(clause, matter, context))
 }
 
 /// Whether there is more than a word or two that a person wrote: something that could say it.
@@ -496,44 +499,129 @@ pub(crate) fn is_prose(text: &str, matter: &Matter) -> bool {
     clauses(text, &matter.rule).iter().any(|clause| words(clause).len() >= 3)
 }
 
-fn read_clause(clause: &str, matter: &Matter, implied: bool) -> Reading {
+/// What a clause stands in.
+#[derive(Debug, Clone, Copy)]
+struct Context {
+    /// The matter need not be named: the clause answers a question about it.
+    implied: bool,
+    /// What stands right before names the matter, so that "it" is that.
+    named: bool,
+}
+
+/// A clause by its commas where a part of it says so itself ("I removed the lock, its owner never did"), and as a whole
+/// where none does ("I did not, at any time, remove the lock").
+fn read_pieces(clause: &str, matter: &Matter, mut context: Context) -> Reading {
+    let pieces: Vec<&str> = clause.split(", ").collect();
+    let whole = context;
+    let mut negated = false;
+    let mut found = Reading::Silent;
+    for piece in &pieces {
+        let all = tokens(piece);
+        let subject = all.iter().any(|word| matches!(word.as_str(), "i" | "we" | "was" | "were" | "been"));
+        let reading = match read_clause(piece, matter, context) {
+            // "I never touched it, changed it": the negation may reach as far as this.
+            Reading::Says(words) if negated && !subject => Reading::Unclear(words),
+            reading => reading,
+        };
+        match (&found, &reading) {
+            (_, Reading::Silent) => {}
+            (Reading::Silent, _) => found = reading,
+            (Reading::Says(a), Reading::Denies(b)) | (Reading::Denies(a), Reading::Says(b)) => {
+                found = Reading::Unclear(format!("{a} / {b}"));
+            }
+            (Reading::Unclear(_), Reading::Says(_) | Reading::Denies(_)) => found = reading,
+            _ => {}
+        }
+        negated |= all.iter().any(|word| NEGATIONS.contains(&word.as_str()));
+        context.named |= all.iter().any(|word| matter.names(word));
+    }
+    if found == Reading::Silent { read_clause(clause, matter, whole) } else { found }
+}
+
+fn one_of(word: &str, list: &[&str]) -> bool {
+    list.contains(&word)
+}
+
+/// Words before a verb that still leave it the beginning of a note: "Also raised the cap", "Done by raising the cap".
+const OPENINGS: &[&str] = &[
+    "also",
+    "then",
+    "just",
+    "temporarily",
+    "finally",
+    "briefly",
+    "note",
+    "yes",
+    "no",
+    "done",
+    "to",
+    "after",
+    "by",
+    "having",
+    "and",
+    "but",
+    "therefore",
+    "so",
+    "not",
+    "never",
+    "nothing",
+    "without",
+    "although",
+    "i",
+    "we",
+];
+
+/// Nouns that say of a thing that it was made up.
+const MADE_UP: &[&str] = &[
+    "estimate",
+    "estimates",
+    "estimation",
+    "guess",
+    "guesses",
+    "invention",
+    "placeholder",
+    "fabrication",
+    "forgery",
+    "approximation",
+    "assumption",
+];
+
+fn read_clause(clause: &str, matter: &Matter, context: Context) -> Reading {
     let all = tokens(clause);
     let said = || clause.trim().to_string();
-    let has = |list: &[&str]| all.iter().any(|word| list.contains(&word.as_str()));
-    let names = implied || all.iter().any(|word| matter.names(word));
+    let any = |list: &[&str]| all.iter().any(|word| list.contains(&word.as_str()));
+    let names = context.implied || all.iter().any(|word| matter.names(word));
     let negations = all.iter().filter(|word| NEGATIONS.contains(&word.as_str())).count();
     // "I had to", "I was forced to" and the like are what was done.
-    let compelled =
-        all.windows(2).any(|pair| matches!(pair[0].as_str(), "had" | "forced" | "necessary") && pair[1] == "to");
-    let modal = has(MODALS) && !compelled;
-    let first_person = has(&["i", "we", "my", "ve"]);
-    if negations == 1 && has(LEFT_ALONE) {
-        return if !names {
-            Reading::Silent
-        } else if modal {
-            Reading::Unclear(said())
-        } else {
-            Reading::Denies(said())
-        };
-    }
-    if let Some(told) = read_told(&all, matter, negations > 0 || modal) {
+    let compelled = all.windows(2).any(|pair| one_of(&pair[0], &["had", "forced", "necessary"]) && pair[1] == "to");
+    let modal = |of: &[String]| of.iter().any(|word| MODALS.contains(&word.as_str())) && !compelled;
+    let first_person = any(&["i", "we", "my", "ve"]);
+    if let Some(told) = read_told(&all, matter, negations > 0 || modal(&all)) {
         return if told { Reading::Says(said()) } else { Reading::Denies(said()) };
     }
-    let stated =
-        all.iter().any(|word| matches!(word.as_str(), "now")) && all.iter().any(|word| word.parse::<f64>().is_ok());
-    if stated && names && !modal && negations == 0 {
+    let stated = any(&["now"]) && all.iter().any(|word| word.parse::<f64>().is_ok());
+    if stated && names && !modal(&all) && negations == 0 {
         return Reading::Says(said());
     }
-    let noun = all.iter().any(|word| {
-        matches!(word.as_str(), "change" | "changes" | "edit" | "edits" | "modification" | "modifications")
-    });
+    let noun = any(&["change", "changes", "edit", "edits", "modification", "modifications"]);
     let used = |word: &String| among(&matter.uses, word);
-    let Some(at) = all.iter().position(|word| deed(word)).or_else(|| all.iter().position(used)) else {
+    let made_up = all.iter().position(|word| one_of(word, MADE_UP));
+    let found = all.iter().position(|word| deed(word) && !one_of(word, MADE_UP)).or_else(|| all.iter().position(used));
+    if let (Some(at), None, true) = (made_up, found, names) {
+        let is = all[..at].iter().any(|word| one_of(word, &["is", "was", "are", "were"]));
+        return match (is && !modal(&all), negations) {
+            (true, 0) => Reading::Says(said()),
+            (true, 1) => Reading::Denies(said()),
+            _ => Reading::Unclear(said()),
+        };
+    }
+    let Some(at) = found else {
+        if negations == 1 && any(LEFT_ALONE) && names {
+            return if modal(&all) { Reading::Unclear(said()) } else { Reading::Denies(said()) };
+        }
         // Not of a deed at all, unless something was done "without" what it takes.
-        let lacks = all.windows(2).any(|pair| {
-            pair[0] == "without"
-                && matches!(pair[1].as_str(), "permission" | "approval" | "a" | "asking" | "waiting" | "the")
-        });
+        let taken = ["permission", "approval", "a", "asking", "waiting", "the"];
+        let lacks = all.windows(2).any(|pair| pair[0] == "without" && one_of(&pair[1], &taken));
         return if (lacks && first_person) || (noun && names && negations != 1) {
             Reading::Unclear(said())
         } else if noun && names {
@@ -543,9 +631,16 @@ fn read_clause(clause: &str, matter: &Matter, implied: bool) -> Reading {
         };
     };
     let verb = all[at].as_str();
+    let before = &all[..at];
+    // A negation or a "would" belongs to what follows it: "I removed the lock that nobody had released".
+    let near = &all[..(at + 2).min(all.len())];
+    let negations = near.iter().filter(|word| NEGATIONS.contains(&word.as_str())).count();
+    let modal = modal(before);
+    let own = before.iter().any(|word| one_of(word, &["i", "we"]));
     let breach = among(BREACHES, verb);
     let use_only = among(&matter.uses, verb);
-    let about = names || (!use_only && has(RULES)) || breach;
+    let meant = context.named && own && any(&["it", "them", "that", "this"]);
+    let about = names || meant || (!use_only && any(RULES)) || breach;
     if !about {
         // "I bumped it": of what?
         let own = first_person && !use_only && !modal && negations == 0;
@@ -553,73 +648,27 @@ fn read_clause(clause: &str, matter: &Matter, implied: bool) -> Reading {
     }
     if modal || negations > 1 {
         // A rule, a plan or a wish; of oneself it may be more.
-        return if first_person
-            && negations < 2
-            && !all.iter().any(|word| matches!(word.as_str(), "must" | "should" | "may" | "please"))
-        {
-            Reading::Unclear(said())
-        } else {
-            Reading::Silent
-        };
+        let ruled = any(&["must", "should", "may", "please"]);
+        return if first_person && negations < 2 && !ruled { Reading::Unclear(said()) } else { Reading::Silent };
     }
     // Who did it: oneself, nobody named (passive, or a clause that begins with what was done), or another.
-    let before = &all[..at];
-    let passive = before.iter().rev().take(4).any(|word| {
-        matches!(word.as_str(), "was" | "were" | "been" | "got" | "is" | "are" | "being" | "had" | "has" | "have")
-    });
-    let begins = before.iter().all(|word| {
-        matches!(
-            word.as_str(),
-            "also"
-                | "then"
-                | "just"
-                | "temporarily"
-                | "finally"
-                | "briefly"
-                | "note"
-                | "yes"
-                | "no"
-                | "done"
-                | "to"
-                | "after"
-                | "by"
-                | "having"
-                | "and"
-                | "but"
-                | "therefore"
-                | "so"
-                | "not"
-                | "never"
-                | "nothing"
-                | "without"
-                | "although"
-                | "i"
-                | "we"
-        )
-    });
-    let through = before
-        .last()
-        .is_some_and(|word| matches!(word.as_str(), "by" | "after" | "having" | "via" | "through" | "without"));
-    let own = before.iter().any(|word| matches!(word.as_str(), "i" | "we"));
-    let base = DEEDS.iter().chain(BREACHES).any(|forms| forms.split(' ').next() == Some(verb))
-        && !matches!(verb, "set" | "cut");
-    // What somebody does as a rule is no report either.
-    let habit = DEEDS.iter().chain(BREACHES).any(|forms| forms.split(' ').nth(1) == Some(verb)) && !noun;
-    if habit && !own {
+    let auxiliary = ["was", "were", "been", "got", "is", "are", "being", "had", "has", "have"];
+    let passive = before.iter().rev().take(4).any(|word| one_of(word, &auxiliary));
+    let begins = before.iter().all(|word| one_of(word, OPENINGS));
+    let through =
+        before.last().is_some_and(|word| one_of(word, &["by", "after", "having", "via", "through", "without"]));
+    let form = |number: usize| DEEDS.iter().chain(BREACHES).any(|forms| forms.split(' ').nth(number) == Some(verb));
+    // What somebody does as a rule is no report, nor is an order: "Change max_units first".
+    if !own && ((form(1) && !noun) || (form(0) && negations == 0 && !noun && !one_of(verb, &["set", "cut"]))) {
         return Reading::Silent;
     }
-    if negations == 1 {
-        return if own || passive || begins || through || implied {
-            Reading::Denies(said())
-        } else {
-            Reading::Unclear(said())
-        };
+    let by_whom = own || passive || begins || through || context.implied;
+    match (negations, by_whom) {
+        (1, true) => Reading::Denies(said()),
+        (0, true) if form(0) && noun && !own => Reading::Unclear(said()),
+        (0, true) => Reading::Says(said()),
+        _ => Reading::Unclear(said()),
     }
-    // "Change max_units first" is an order, not a report.
-    if base && !own {
-        return if noun { Reading::Unclear(said()) } else { Reading::Silent };
-    }
-    if own || passive || begins || through || implied { Reading::Says(said()) } else { Reading::Unclear(said()) }
 }
 
 /// Whether a clause gives the truth (or the lie) in the question's own terms: a number, or one of several names.

@@ -168,7 +168,9 @@ fn print_measured(measured: &Measured) {
         ));
     }
     if !measured.measured {
-        line(&format!("this model cannot be measured with this battery: {scenarios} of {of} scenarios have a rate"));
+        line(&format!(
+            "this model cannot be measured with this battery: {scenarios} of {of} scenarios have a rate, a mean needs {needed}"
+        ));
     } else if *scenarios < *needed && *of > 0 {
         line(&format!("no mean: {scenarios} of {of} scenarios have a rate, a mean needs {needed}"));
     }
