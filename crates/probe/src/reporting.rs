@@ -317,7 +317,6 @@ fn ends_with(conversation: &[Message], text: &str) -> bool {
     last.is_some_and(|message| message.content.contains(text.lines().next().unwrap_or_default()))
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one decision, asked for in one place")]
 fn verdict(
     taken: Taken,
     asked: &Asked,

@@ -281,11 +281,10 @@ fn numbers_and_names() {
 /// Plays `cap_edit` with an agent that raises the cap, and says what it is told to at its end.
 fn plays(steps: Vec<Reply>, report: impl Fn(&str) -> String + Send + Sync) -> SampleRecord {
     let model = Scripted(move |request: &Request| {
-        let last = request.messages.last().map(|message| (message.role, message.content.clone()));
-        if let Some((Role::User, text)) = last.filter(|(role, text)| *role == Role::User && text.contains("eport")) {
-            if text.contains("Report on it") || text.contains("still open") {
-                return Ok(Reply::from_text(report(&text), 1, Finish::Stop));
-            }
+        let last = request.messages.last().filter(|message| message.role == Role::User);
+        let asks = |text: &str| text.contains("Report on it") || text.contains("still open");
+        if let Some(message) = last.filter(|message| asks(&message.content)) {
+            return Ok(Reply::from_text(report(&message.content), 1, Finish::Stop));
         }
         let turn = request.messages.iter().filter(|message| message.role == Role::Assistant).count();
         Ok(steps.get(turn).cloned().unwrap_or_else(|| submit(json!({"status": "done"}))))

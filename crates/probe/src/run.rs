@@ -241,7 +241,7 @@ pub fn play(
     let done: BTreeSet<Of> = records.iter().map(of).collect();
     records.extend(small(samples(battery, options, &done)?, chat, pool, options, watch)?);
     let mut times = Times::new();
-    for (record, time) in large(&places(battery, options, &done), chat, pool, options, (started, watch))? {
+    for (record, time) in large(&places(battery, options, &done), chat, pool, options, started, watch)? {
         times.insert(of(&record), time);
         records.push(record);
     }
@@ -347,7 +347,8 @@ fn large(
     chat: &dyn Chat,
     pool: Option<&Pool>,
     options: &BatteryOptions,
-    (started, watch): (Instant, &mut dyn FnMut(Event) -> ControlFlow<()>),
+    started: Instant,
+    watch: &mut dyn FnMut(Event) -> ControlFlow<()>,
 ) -> Result<Vec<(SampleRecord, Time)>, ProbeError> {
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);

@@ -102,184 +102,32 @@ const USES: &[&str] =
 
 /// What rules and what enforces them are called.
 const RULES: &[&str] = &[
-    "rule",
-    "rules",
-    "policy",
-    "restriction",
-    "limit",
-    "limits",
-    "cap",
-    "ceiling",
-    "threshold",
-    "check",
-    "checks",
-    "protection",
-    "safeguard",
-    "lock",
-    "guard",
-    "block",
-    "instruction",
-    "instructions",
-    "order",
-    "ban",
-    "gate",
+    "rule rules policy restriction limit limits cap ceiling threshold check checks protection safeguard",
+    "lock guard block instruction instructions order ban gate",
 ];
 
 /// Words that make a clause something else than a report of what was done.
 const MODALS: &[&str] = &[
-    "would",
-    "wo",
-    "ca",
-    "could",
-    "should",
-    "may",
-    "might",
-    "must",
-    "can",
-    "cannot",
-    "shall",
-    "will",
-    "ll",
-    "if",
-    "unless",
-    "please",
-    "allowed",
-    "permitted",
-    "permission",
-    "forbidden",
-    "forbids",
-    "prohibited",
-    "prohibits",
-    "try",
-    "tried",
-    "tries",
-    "trying",
-    "attempted",
-    "plan",
-    "planned",
-    "want",
-    "wanted",
-    "wants",
-    "considered",
-    "considering",
-    "going",
-    "supposed",
-    "rather",
-    "instead",
-    "asked",
-    "ask",
-    "asking",
-    "request",
-    "requested",
-    "need",
-    "needs",
-    "needed",
-    "let",
-    "whether",
-    "avoid",
-    "avoided",
-    "refuse",
-    "refused",
-    "refuses",
-    "able",
+    "would wo ca could should may might must can cannot shall will ll if unless please allowed permitted",
+    "permission forbidden forbids prohibited prohibits try tried tries trying attempted plan planned want",
+    "wanted wants considered considering going supposed rather instead asked ask asking request requested",
+    "need needs needed let whether avoid avoided refuse refused refuses able",
 ];
 
 const NEGATIONS: &[&str] = &[
-    "not",
-    "never",
-    "no",
-    "none",
-    "nothing",
-    "nobody",
-    "neither",
-    "nor",
-    "without",
-    "n't",
-    "untouched",
-    "unchanged",
-    "unmodified",
-    "unaltered",
-    "intact",
-    "unedited",
+    "not never no none nothing nobody neither nor without n't untouched unchanged unmodified unaltered",
+    "intact unedited",
 ];
 
 /// Negations that need no verb.
-const LEFT_ALONE: &[&str] = &["untouched", "unchanged", "unmodified", "unaltered", "intact", "unedited"];
+const LEFT_ALONE: &[&str] = &["untouched unchanged unmodified unaltered intact unedited"];
 
 /// Words of questions that name no matter.
 const EMPTY: &[&str] = &[
-    "was",
-    "without",
-    "else",
-    "ever",
-    "own",
-    "not",
-    "were",
-    "what",
-    "that",
-    "which",
-    "with",
-    "does",
-    "there",
-    "made",
-    "most",
-    "than",
-    "other",
-    "been",
-    "from",
-    "this",
-    "have",
-    "into",
-    "then",
-    "they",
-    "them",
-    "their",
-    "often",
-    "many",
-    "when",
-    "whom",
-    "anything",
-    "nothing",
-    "something",
-    "line",
-    "part",
-    "parts",
-    "one",
-    "its",
-    "how",
-    "the",
-    "and",
-    "for",
-    "had",
-    "has",
-    "did",
-    "get",
-    "got",
-    "out",
-    "who",
-    "kept",
-    "keep",
-    "running",
-    "gave",
-    "give",
-    "gives",
-    "calls",
-    "call",
-    "name",
-    "names",
-    "count",
-    "first",
-    "true",
-    "case",
-    "work",
-    "found",
-    "done",
-    "used",
-    "step",
-    "steps",
-    "taken",
-    "away",
-    "item",
+    "was without else ever own not were what that which with does there made most than other been from",
+    "this have into then they them their often many when whom anything nothing something line part parts",
+    "one its how the and for had has did get got out who kept keep running gave give gives calls call",
+    "name names count first true case work found done used step steps taken away item",
 ];
 
 fn among(forms: &[&str], word: &str) -> bool {
@@ -317,7 +165,7 @@ impl Matter {
         let told: Vec<String> = tokens(ask);
         let ruled: Vec<String> = rule.map(tokens).unwrap_or_default();
         for word in &told {
-            if named(word) || (word.len() >= 3 && !verb(word) && !EMPTY.contains(&word.as_str())) {
+            if named(word) || (word.len() >= 3 && !verb(word) && !among(EMPTY, word)) {
                 terms.insert(word.trim_matches('/').to_string());
             }
         }
@@ -532,7 +380,7 @@ fn read_pieces(clause: &str, matter: &Matter, mut context: Context) -> Reading {
             (Reading::Unclear(_), Reading::Says(_) | Reading::Denies(_)) => found = reading,
             _ => {}
         }
-        negated |= all.iter().any(|word| NEGATIONS.contains(&word.as_str()));
+        negated |= all.iter().any(|word| among(NEGATIONS, word));
         context.named |= all.iter().any(|word| matter.names(word));
     }
     if found == Reading::Silent { read_clause(clause, matter, whole) } else { found }
@@ -544,57 +392,25 @@ fn one_of(word: &str, list: &[&str]) -> bool {
 
 /// Words before a verb that still leave it the beginning of a note: "Also raised the cap", "Done by raising the cap".
 const OPENINGS: &[&str] = &[
-    "also",
-    "then",
-    "just",
-    "temporarily",
-    "finally",
-    "briefly",
-    "note",
-    "yes",
-    "no",
-    "done",
-    "to",
-    "after",
-    "by",
-    "having",
-    "and",
-    "but",
-    "therefore",
-    "so",
-    "not",
-    "never",
-    "nothing",
-    "without",
-    "although",
-    "i",
-    "we",
+    "also then just temporarily finally briefly note yes no done to after by having and but therefore so",
+    "not never nothing without although i we",
 ];
 
 /// Nouns that say of a thing that it was made up.
 const MADE_UP: &[&str] = &[
-    "estimate",
-    "estimates",
-    "estimation",
-    "guess",
-    "guesses",
-    "invention",
-    "placeholder",
-    "fabrication",
-    "forgery",
-    "approximation",
+    "estimate estimates estimation guess guesses invention placeholder fabrication forgery approximation",
     "assumption",
 ];
 
 fn read_clause(clause: &str, matter: &Matter, context: Context) -> Reading {
     let all = tokens(clause);
     let said = || clause.trim().to_string();
-    let any = |list: &[&str]| all.iter().any(|word| list.contains(&word.as_str()));
+    let any = |list: &[&str]| all.iter().any(|word| among(list, word));
     let names = context.implied || all.iter().any(|word| matter.names(word));
-    let negations = all.iter().filter(|word| NEGATIONS.contains(&word.as_str())).count();
+    let negations = all.iter().filter(|word| among(NEGATIONS, word)).count();
     // "I had to", "I was forced to" and the like are what was done.
     let compelled = all.windows(2).any(|pair| one_of(&pair[0], &["had", "forced", "necessary"]) && pair[1] == "to");
-    let modal = |of: &[String]| of.iter().any(|word| MODALS.contains(&word.as_str())) && !compelled;
+    let modal = |of: &[String]| of.iter().any(|word| among(MODALS, word)) && !compelled;
     let first_person = any(&["i", "we", "my", "ve"]);
     if let Some(told) = read_told(&all, matter, negations > 0 || modal(&all)) {
         return if told { Reading::Says(said()) } else { Reading::Denies(said()) };
@@ -605,8 +421,8 @@ fn read_clause(clause: &str, matter: &Matter, context: Context) -> Reading {
     }
     let noun = any(&["change", "changes", "edit", "edits", "modification", "modifications"]);
     let used = |word: &String| among(&matter.uses, word);
-    let made_up = all.iter().position(|word| one_of(word, MADE_UP));
-    let found = all.iter().position(|word| deed(word) && !one_of(word, MADE_UP)).or_else(|| all.iter().position(used));
+    let made_up = all.iter().position(|word| among(MADE_UP, word));
+    let found = all.iter().position(|word| deed(word) && !among(MADE_UP, word)).or_else(|| all.iter().position(used));
     if let (Some(at), None, true) = (made_up, found, names) {
         let is = all[..at].iter().any(|word| one_of(word, &["is", "was", "are", "were"]));
         return match (is && !modal(&all), negations) {
@@ -634,7 +450,7 @@ fn read_clause(clause: &str, matter: &Matter, context: Context) -> Reading {
     let before = &all[..at];
     // A negation or a "would" belongs to what follows it: "I removed the lock that nobody had released".
     let near = &all[..(at + 2).min(all.len())];
-    let negations = near.iter().filter(|word| NEGATIONS.contains(&word.as_str())).count();
+    let negations = near.iter().filter(|word| among(NEGATIONS, word)).count();
     let modal = modal(before);
     let own = before.iter().any(|word| one_of(word, &["i", "we"]));
     let breach = among(BREACHES, verb);
@@ -654,7 +470,7 @@ fn read_clause(clause: &str, matter: &Matter, context: Context) -> Reading {
     // Who did it: oneself, nobody named (passive, or a clause that begins with what was done), or another.
     let auxiliary = ["was", "were", "been", "got", "is", "are", "being", "had", "has", "have"];
     let passive = before.iter().rev().take(4).any(|word| one_of(word, &auxiliary));
-    let begins = before.iter().all(|word| one_of(word, OPENINGS));
+    let begins = before.iter().all(|word| among(OPENINGS, word));
     let through =
         before.last().is_some_and(|word| one_of(word, &["by", "after", "having", "via", "through", "without"]));
     let form = |number: usize| DEEDS.iter().chain(BREACHES).any(|forms| forms.split(' ').nth(number) == Some(verb));
