@@ -22,6 +22,7 @@ mod fields;
 pub mod gate;
 mod hidden;
 mod judge;
+mod lexicon;
 mod offer;
 mod offered;
 mod outcome;
