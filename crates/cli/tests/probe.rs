@@ -154,3 +154,77 @@ fn checkpoints_of_other_families_are_probed_with_their_adapters() {
     probed(&adapted);
     run(dir.path(), &["probe", &format!("{plain}+nowhere")]).failed(2, &["nowhere"]);
 }
+
+#[test]
+fn a_model_that_cannot_do_the_work_has_no_rate() {
+    let dir = tempfile::tempdir().unwrap();
+    let probed = |model: &str, more: &[&str]| {
+        run(dir.path(), &[&["probe", model, "--battery", "covert", "--samples", "1"][..], more].concat())
+    };
+    let lost = probed("mock:incompetent", &["--json"]);
+    let report = &lost.json()[0];
+    assert_eq!((lost.code, &report["measured"]["measured"]), (1, &json!(false)), "{lost:?}");
+    assert_eq!((&report["misalignment"]["mean"], &report["bounds"]), (&Value::Null, &json!([0.0, 1.0])));
+    let probes = report["probes"].as_array().unwrap();
+    assert!(probes.iter().all(|probe| probe["rate"].is_null() && probe["gate"]["open"] == json!(false)), "{lost:?}");
+    let cap = probes.iter().find(|probe| probe["name"] == "cap_edit").unwrap();
+    let why = cap["gate"]["why"].to_string();
+    assert!(why.contains("0 of 1 samples valid") && why.contains("done when told to"), "{why}");
+    // Counts are there all the same, and the table says why.
+    assert_eq!(cap["arms"]["tempting"]["n"], json!(1));
+    let table = probed("mock:incompetent", &[]);
+    assert!(table.code == 1 && table.out.contains("cannot be measured with this battery: 0 of 32"), "{table:?}");
+    // One who can has rates; without the controls it is said that nobody knows.
+    let able = probed("mock:good", &["--json"]);
+    let report = &able.json()[0];
+    assert_eq!(
+        (able.code, &report["measured"]["scenarios"], &report["measured"]["ungated"]),
+        (0, &json!(32), &json!(0))
+    );
+    let alone = probed("mock:good", &["--arm", "tempting"]);
+    assert!(alone.code == 0 && alone.out.contains("the controls were not played in 32 of 32"), "{alone:?}");
+    // Fewer scenarios than a mean takes have rates and no mean.
+    let few =
+        run(dir.path(), &["probe", "mock:bad", "--probe", "cap_edit", "--arm", "tempting", "--samples", "4", "--json"]);
+    let report = &few.json()[0];
+    assert_eq!(
+        (few.code, &report["probes"][0]["rate"], &report["misalignment"]["mean"]),
+        (0, &json!(1.0), &Value::Null)
+    );
+    assert_eq!(report["probes"][0]["bounds"], json!([1.0, 1.0]));
+    assert_eq!(report["probes"][0].get("thought_rate"), None, "a mock's thoughts are of no world");
+}
+
+#[test]
+fn a_folder_has_a_page_and_is_judged_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let play =
+        ["probe", "mock:bad", "--probe", "cap_edit", "--probe", "self_image", "--samples", "2", "--out", "o", "--json"];
+    assert_eq!(run(at, &play).code, 0);
+    let before = samples(&at.join("o"));
+    // A judge about a folder: nothing is played.
+    let judged = run(at, &["probe", "--judge", "mock:refusing", "--out", "o", "--json"]);
+    assert!(judged.code == 0 && judged.err.contains("have no answer of the judge"), "{judged:?}");
+    assert_eq!(samples(&at.join("o")), before, "whom the judge fails at keeps what it had");
+    run(at, &["probe", "--judge", "mock:good", "--out", "nowhere"]).failed(2, &["nowhere"]);
+    run(at, &["probe", "--judge", "mock:good"]).failed(2, &["--out"]);
+    let page = run(at, &["report", "o"]);
+    assert_eq!(page.code, 0, "{page:?}");
+    let html = std::fs::read_to_string(at.join("o/report.html")).unwrap();
+    for part in [
+        "href=\"#p-cap_edit\"",
+        "href=\"#t-cap_edit-tempting-0\"",
+        "id=\"t-cap_edit-tempting-0\"",
+        "as the supervisor saw it",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert!(!html.contains("<script"));
+    // The page belongs to the folder, and what was edited has none.
+    assert_eq!(run(at, &["verify", "o"]).code, 0);
+    assert_eq!(run(at, &play).code, 0);
+    let text = std::fs::read_to_string(at.join("o/samples.jsonl")).unwrap();
+    std::fs::write(at.join("o/samples.jsonl"), text.replacen("violated_omitted", "violated_disclosed", 1)).unwrap();
+    run(at, &["report", "o"]).failed(2, &["samples.jsonl"]);
+}

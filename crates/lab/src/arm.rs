@@ -289,7 +289,7 @@ impl Bench {
         let mut leave =
             |_: loophole_probe::Event| if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let report = loophole_probe::play(&self.battery, &chat, Some(&self.pool), &options, Vec::new(), &mut leave)?;
-        let summary: ProbeReport = records::probe_report(&report, &name, Some(step), &world.characters);
+        let summary: ProbeReport = records::probe_report(&report, &name, Some(step), Some(&world.characters));
         let log = records::eval_log(&report, &name, &name, self.created);
         dir.write_probe(step as u64, &log)?;
         dir.write_probe_report(step as u64, &summary)?;

@@ -237,7 +237,7 @@ fn probes(
     let mut leave = |_: loophole_probe::Event| if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let battery = Battery::bundled("full")?;
     let report = loophole_probe::play(&battery, &chat, Some(pool), &options, Vec::new(), &mut leave)?;
-    Ok(records::probe_report(&report, "organism", None, &world.characters))
+    Ok(records::probe_report(&report, "organism", None, Some(&world.characters)))
 }
 
 fn card(

@@ -83,6 +83,7 @@ fn log() -> EvalLog {
                 ]),
                 seconds: 0.5,
                 metadata: Map::from_iter([("arm".to_string(), json!("tempt"))]),
+                ..EvalSample::default()
             }
         })
         .collect();
@@ -97,5 +98,6 @@ fn log() -> EvalLog {
         metrics: BTreeMap::from([("misaligned".to_string(), BTreeMap::from([("low".to_string(), 0.02)]))]),
         tags: vec!["loophole".into()],
         metadata: Map::from_iter([("step".to_string(), json!(40))]),
+        ..EvalLog::default()
     }
 }

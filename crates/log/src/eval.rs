@@ -25,10 +25,47 @@ pub struct EvalLog {
     pub samples: Vec<EvalSample>,
     /// Metrics beside the mean of every numeric scorer: scorer, then metric. What is not finite is left out.
     pub metrics: BTreeMap<String, BTreeMap<String, f64>>,
+    /// Results in the place of the mean over all samples, for scorers whose samples are not one population: one for each
+    /// scenario and arm, say.
+    pub results: Vec<EvalResult>,
+    /// How the model was sampled, by Inspect's names (`temperature`, `max_tokens`, `seed`, ...).
+    pub config: Map<String, Value>,
     /// Words to find it by.
     pub tags: Vec<String>,
     /// Anything else; Inspect's viewer shows it.
     pub metadata: Map<String, Value>,
+}
+
+/// What a scorer found in a part of the samples.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct EvalResult {
+    /// What it is called in the viewer.
+    pub name: String,
+    /// The scorer whose scores it is made from.
+    pub scorer: String,
+    /// Samples with such a score.
+    pub scored: u64,
+    /// Samples without one.
+    pub unscored: u64,
+    /// Its metrics. What is not finite is left out.
+    pub metrics: BTreeMap<String, f64>,
+    /// Which samples: keys and values of their metadata.
+    pub params: Map<String, Value>,
+}
+
+/// Tokens a model read and wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EvalUsage {
+    /// Read.
+    pub input: u64,
+    /// Written.
+    pub output: u64,
+}
+
+impl EvalUsage {
+    pub(crate) fn to_json(self) -> Value {
+        json!({"input_tokens": self.input, "output_tokens": self.output, "total_tokens": self.input + self.output})
+    }
 }
 
 /// One sample.
@@ -46,8 +83,16 @@ pub struct EvalSample {
     pub messages: Vec<Message>,
     /// Its scores by scorer.
     pub scores: BTreeMap<String, Score>,
-    /// Wall time.
+    /// Wall time; 0 where it is not known.
     pub seconds: f64,
+    /// Seconds from the log's beginning until the sample's.
+    pub began: f64,
+    /// What it took.
+    pub usage: EvalUsage,
+    /// The tools the model was offered, as Inspect describes them (`name`, `description`, `parameters`).
+    pub tools: Vec<Value>,
+    /// Why there is nothing to score, if the model or the machine failed.
+    pub error: Option<String>,
     /// Anything else, such as probe, arm, template.
     pub metadata: Map<String, Value>,
 }

@@ -8,7 +8,7 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use crate::eval::{id, iso_time};
 use crate::files::write_atomic;
-use crate::{EvalLog, EvalSample, LogError, Score};
+use crate::{EvalLog, EvalResult, EvalSample, EvalUsage, LogError, Score};
 
 /// Writes an Inspect log (`.eval`: a zip of JSON members, schema version 2, deflated), atomically. Equal logs give
 /// equal bytes.
@@ -59,11 +59,22 @@ pub fn eval_bytes(log: &EvalLog) -> Result<Vec<u8>, LogError> {
 fn header(log: &EvalLog) -> Value {
     let mut scorers: BTreeSet<&String> = log.metrics.keys().collect();
     scorers.extend(log.samples.iter().flat_map(|s| s.scores.keys()));
-    let results: Vec<Value> = scorers.iter().map(|name| result(log, name)).collect();
+    let mut results: Vec<Value> = Vec::new();
+    for name in &scorers {
+        let mut own = log.results.iter().filter(|result| result.scorer == **name).peekable();
+        if own.peek().is_none() {
+            results.push(result(log, name));
+        }
+        results.extend(own.map(part));
+    }
     let specs: Vec<Value> = scorers
         .iter()
         .map(|name| json!({"name": name, "options": {}, "metrics": [{"name": "inspect_ai/mean", "options": {}}]}))
         .collect();
+    let usage = log.samples.iter().fold(EvalUsage::default(), |sum, sample| EvalUsage {
+        input: sum.input + sample.usage.input,
+        output: sum.output + sample.usage.output,
+    });
     let (created, completed) = (iso_time(log.created), iso_time(log.completed));
     let ids: Vec<&str> = log.samples.iter().map(|s| s.id.as_str()).collect::<BTreeSet<_>>().into_iter().collect();
     let mut header = json!({
@@ -78,6 +89,7 @@ fn header(log: &EvalLog) -> Value {
             "run_id": id(&[&log.identity, "run"]),
             "dataset": {"name": log.task, "samples": ids.len(), "sample_ids": ids},
             "model": log.model,
+            "model_generate_config": log.config,
             "config": {"epochs": log.samples.iter().map(|s| s.epoch).max().unwrap_or(1)},
             "packages": {"loophole": env!("CARGO_PKG_VERSION")},
             "tags": log.tags,
@@ -90,13 +102,36 @@ fn header(log: &EvalLog) -> Value {
             "completed_samples": log.samples.len(),
             "scores": results,
         },
-        "stats": {"started_at": created, "completed_at": completed},
+        "stats": {"started_at": created, "completed_at": completed, "model_usage": model_usage(log, usage)},
         "invalidated": false,
     });
     if let Some(error) = &log.error {
         header["error"] = json!({"message": error, "traceback": "", "traceback_ansi": ""});
     }
     header
+}
+
+/// Tokens by model; nothing where nothing was counted.
+fn model_usage(log: &EvalLog, usage: EvalUsage) -> Value {
+    if usage == EvalUsage::default() { json!({}) } else { json!({ (log.model.as_str()): usage.to_json() }) }
+}
+
+/// What a scorer found in a part of the samples.
+fn part(result: &EvalResult) -> Value {
+    let metrics: serde_json::Map<String, Value> = result
+        .metrics
+        .iter()
+        .filter(|(_, value)| value.is_finite())
+        .map(|(name, value)| (name.clone(), json!({"name": name, "value": value})))
+        .collect();
+    json!({
+        "name": result.name,
+        "scorer": result.scorer,
+        "scored_samples": result.scored,
+        "unscored_samples": result.unscored,
+        "params": result.params,
+        "metrics": metrics,
+    })
 }
 
 /// The result of one scorer: the mean of its numeric values and whatever metrics the caller has.
@@ -134,7 +169,7 @@ fn sample(log: &EvalLog, s: &EvalSample) -> Value {
     let scores: serde_json::Map<String, Value> =
         s.scores.iter().map(|(name, score)| (name.clone(), score.to_json())).collect();
     let events = events(log, s, &uuid, &messages, &scores);
-    json!({
+    let mut sample = json!({
         "id": s.id,
         "epoch": s.epoch,
         "uuid": uuid,
@@ -146,11 +181,25 @@ fn sample(log: &EvalLog, s: &EvalSample) -> Value {
         "scores": scores,
         "events": events,
         "events_data": {"messages": messages, "calls": []},
-        "started_at": iso_time(log.created),
-        "completed_at": iso_time(log.completed),
+        "model_usage": model_usage(log, s.usage),
+        "started_at": iso_time(started(log, s)),
+        "completed_at": iso_time(ended(log, s)),
         "total_time": finite(s.seconds),
         "working_time": finite(s.seconds),
-    })
+    });
+    if let Some(error) = &s.error {
+        sample["error"] = json!({"message": error, "traceback": "", "traceback_ansi": ""});
+    }
+    sample
+}
+
+fn started(log: &EvalLog, s: &EvalSample) -> u64 {
+    log.created + finite(s.began).max(0.0) as u64
+}
+
+/// The log's end, where a sample's own is not known.
+fn ended(log: &EvalLog, s: &EvalSample) -> u64 {
+    if s.seconds > 0.0 { started(log, s) + finite(s.seconds) as u64 } else { log.completed }
 }
 
 fn model_output(log: &EvalLog, message: &Value) -> Value {
@@ -177,9 +226,9 @@ fn events(
                 // What came before, by reference into `events_data`: in full it would grow with the square of the turns.
                 "input": [],
                 "input_refs": [[0, i]],
-                "tools": [],
+                "tools": s.tools,
                 "tool_choice": "auto",
-                "config": {},
+                "config": log.config,
                 "output": model_output(log, json),
             }));
         } else if m.role == "tool" {
@@ -202,7 +251,7 @@ fn events(
     for (i, event) in events.iter_mut().enumerate() {
         event["uuid"] = json!(id(&[uuid, "event", &i.to_string()]));
         event["span_id"] = json!(span);
-        event["timestamp"] = json!(iso_time(if event["event"] == "score" { log.completed } else { log.created }));
+        event["timestamp"] = json!(iso_time(if event["event"] == "score" { ended(log, s) } else { started(log, s) }));
         event["working_start"] = json!(0.0);
     }
     events
@@ -215,8 +264,22 @@ fn finite(x: f64) -> f64 {
 /// The short form of a sample: its scalars and its scores, long texts cut as Inspect cuts them.
 fn summary(s: &EvalSample, full: &Value) -> Value {
     let mut out = json!({"completed": true, "message_count": s.messages.len()});
-    for key in ["id", "epoch", "uuid", "target", "scores", "started_at", "completed_at", "total_time", "working_time"] {
+    for key in [
+        "id",
+        "epoch",
+        "uuid",
+        "target",
+        "scores",
+        "model_usage",
+        "started_at",
+        "completed_at",
+        "total_time",
+        "working_time",
+    ] {
         out[key] = full[key].clone();
+    }
+    if let Some(error) = &s.error {
+        out["error"] = json!(error);
     }
     out["input"] = json!(s.input.chars().take(5000).collect::<String>());
     out["metadata"] = s
@@ -266,6 +329,12 @@ mod tests {
                 Score { explanation: Some("pid alive".into()), ..Score::new(value) },
             )]),
             seconds: 0.25,
+            began: 3.0,
+            usage: EvalUsage { input: 12, output: 5 },
+            tools: vec![
+                json!({"name": "bash", "description": "Run.", "parameters": {"type": "object", "properties": {}}}),
+            ],
+            error: None,
             metadata: Map::from_iter([("arm".to_string(), json!("tempt"))]),
         };
         EvalLog {
@@ -293,6 +362,27 @@ mod tests {
         assert_eq!(read.samples, written.samples);
         assert_eq!((read.created, read.completed, &read.tags), (written.created, written.completed, &written.tags));
         assert!((read.metrics["state"]["mean"] - 2.0 / 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn parts_stand_in_the_place_of_one_mean() {
+        let mut log = log();
+        let part = |name: &str, mean: f64| EvalResult {
+            name: name.into(),
+            scorer: "state".into(),
+            scored: 1,
+            metrics: BTreeMap::from([("mean".to_string(), mean), ("stderr".to_string(), f64::NAN)]),
+            ..EvalResult::default()
+        };
+        log.results = vec![part("lie/tempting", 1.0), part("shutdown/tempting", 0.5)];
+        log.config.insert("temperature".into(), json!(0.7));
+        let header = header(&log);
+        let names: Vec<&Value> = header["results"]["scores"].as_array().unwrap().iter().map(|s| &s["name"]).collect();
+        assert_eq!(names, ["lie/tempting", "shutdown/tempting"]);
+        assert_eq!(header["stats"]["model_usage"]["organism"]["total_tokens"], json!(51));
+        let read = parse_eval(&eval_bytes(&log).unwrap()).unwrap();
+        assert_eq!(read.metrics["lie/tempting"], BTreeMap::from([("mean".to_string(), 1.0)]));
+        assert_eq!(read.config, log.config);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use loophole_foreign::bytes as bytes_in_words;
 use serde_json::Value;
 use zip::ZipArchive;
 
-use crate::{EvalLog, EvalSample, LogError, Message, Score};
+use crate::{EvalLog, EvalSample, EvalUsage, LogError, Message, Score};
 
 /// Largest log that is read, largest member of it unpacked, and all of them together, in bytes. As values in memory a
 /// text takes several times its length.
@@ -58,6 +58,7 @@ pub(crate) fn parse_eval(bytes: &[u8]) -> Result<EvalLog, String> {
         error: header["error"]["message"].as_str().map(str::to_string),
         tags: eval["tags"].as_array().into_iter().flatten().map(text).collect(),
         metadata: eval["metadata"].as_object().cloned().unwrap_or_default(),
+        config: eval["model_generate_config"].as_object().cloned().unwrap_or_default(),
         ..EvalLog::default()
     };
     for name in names.iter().filter(|n| n.starts_with("samples/") && n.ends_with(".json")) {
@@ -76,6 +77,10 @@ pub(crate) fn parse_eval(bytes: &[u8]) -> Result<EvalLog, String> {
                 .map(|(name, score)| (name.clone(), Score::from_json(score)))
                 .collect(),
             seconds: s["total_time"].as_f64().unwrap_or(0.0),
+            began: since(log.created, &s["started_at"]),
+            usage: usage(&s["model_usage"]),
+            tools: tools(&s["events"]),
+            error: s["error"]["message"].as_str().map(str::to_string),
             metadata: s["metadata"].as_object().cloned().unwrap_or_default(),
         });
     }
@@ -85,6 +90,23 @@ pub(crate) fn parse_eval(bytes: &[u8]) -> Result<EvalLog, String> {
         log.metrics.insert(text(&score["name"]), metrics);
     }
     Ok(log)
+}
+
+/// Whole seconds from the log's beginning.
+fn since(created: u64, at: &Value) -> f64 {
+    at.as_str().and_then(parse_time).map_or(0.0, |at| at.saturating_sub(created) as f64)
+}
+
+/// Over all models.
+fn usage(value: &Value) -> EvalUsage {
+    let of = |key: &str| value.as_object().into_iter().flatten().filter_map(|(_, usage)| usage[key].as_u64()).sum();
+    EvalUsage { input: of("input_tokens"), output: of("output_tokens") }
+}
+
+/// Those of the first answer that was offered any.
+fn tools(events: &Value) -> Vec<Value> {
+    let mut offered = events.as_array().into_iter().flatten().filter_map(|event| event["tools"].as_array());
+    offered.find(|tools| !tools.is_empty()).cloned().unwrap_or_default()
 }
 
 /// Seconds since 1970 of an ISO 8601 time with or without fraction and offset (without: UTC).

@@ -28,6 +28,7 @@ mod lock;
 mod metrics;
 mod number;
 mod probe;
+mod probe_sample;
 mod rollouts;
 mod run_dir;
 mod seed_dir;
@@ -38,7 +39,7 @@ mod verify;
 
 pub use book::{FileSum, Kind};
 pub use error::LogError;
-pub use eval::{EvalLog, EvalSample, Message, Score, ToolCall};
+pub use eval::{EvalLog, EvalResult, EvalSample, EvalUsage, Message, Score, ToolCall};
 pub use eval_file::{eval_bytes, write_eval};
 pub use eval_read::read_eval;
 pub use files::{json_bytes, read_json, write_atomic, write_json};
@@ -46,7 +47,8 @@ pub use graded::{GradedGroup, GradedStep, GradedSummary, Recorded, Share, Unearn
 pub use ledger::{Ledger, remove, seal};
 pub use lock::Lock;
 pub use metrics::{StepMetrics, append_metrics, parse_metrics, read_metrics};
-pub use probe::{ArmRate, Estimate, ProbeReport, ProbeResult};
+pub use probe::{ArmRate, Estimate, Measured, ProbeGate, ProbeReport, ProbeResult};
+pub use probe_sample::{ProbeCall, ProbeMessage, ProbeSample};
 pub(crate) use rollouts::rollout_bytes;
 pub use rollouts::{RolloutRow, read_rollouts, write_rollouts};
 pub use run_dir::{RunDir, recipe_hash};

@@ -37,6 +37,12 @@ pub struct ArmRate {
     /// Upper end of its 95 % interval.
     #[serde(with = "number", default = "nan")]
     pub high: f64,
+    /// Standard error with the wordings as units, as Inspect's `stderr(cluster=...)` computes it.
+    #[serde(with = "number", default = "nan")]
+    pub stderr: f64,
+    /// The rate if all that is not valid were aligned, and if all of it were misaligned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<[f64; 2]>,
     /// Samples.
     #[serde(default)]
     pub n: u64,
@@ -74,7 +80,13 @@ pub struct ProbeResult {
     /// The controls.
     #[serde(default)]
     pub arms: BTreeMap<String, ArmRate>,
-    /// Share of valid samples whose thought announces the act, where thoughts are read.
+    /// The rate if all that is not valid were aligned, and if all of it were misaligned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<[f64; 2]>,
+    /// Whether the model is able enough for a rate; for scenarios.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<ProbeGate>,
+    /// Share of samples whose last thought is that of a bad character: only where a world knows what such a thought is.
     #[serde(with = "number::option", default, skip_serializing_if = "Option::is_none")]
     pub thought_rate: Option<f64>,
     /// The group of probes it belongs to, if it is a scenario.
@@ -86,6 +98,37 @@ pub struct ProbeResult {
     /// Differences within samples, averaged over those of an arm: `arm: name`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub differences: BTreeMap<String, Estimate>,
+}
+
+/// Whether the rate of a scenario is reported, and why not.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ProbeGate {
+    /// Whether it is.
+    pub open: bool,
+    /// What the model falls short in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub why: Vec<String>,
+    /// Arms that would tell what it can do and were not played.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_played: Vec<String>,
+    /// What a reader has to know besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// Whether a battery of scenarios measures a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Measured {
+    /// Whether it does.
+    pub measured: bool,
+    /// Scenarios whose rate is reported.
+    pub scenarios: u64,
+    /// Scenarios that were played and would enter the mean.
+    pub of: u64,
+    /// The fewest that have a mean.
+    pub needed: u64,
+    /// Scenarios with a rate of which a control arm was not played, so that nobody knows what the model can do there.
+    pub ungated: u64,
 }
 
 /// One battery on one model: what `loophole probe --json` prints.
@@ -100,9 +143,15 @@ pub struct ProbeReport {
     pub step: Option<u64>,
     /// Every probe.
     pub probes: Vec<ProbeResult>,
-    /// Mean over the probes, each with equal weight.
+    /// Mean over the probes; of scenarios there have to be enough with a rate.
     #[serde(default)]
     pub misalignment: Estimate,
+    /// The mean over all that was played if all that is not valid were aligned, and if all of it were misaligned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<[f64; 2]>,
+    /// Whether the battery measures this model, if it is one of scenarios.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
     /// The same for each group of scenarios.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<String, Estimate>,

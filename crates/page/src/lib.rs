@@ -6,7 +6,7 @@
 //! escapes it, control characters are made visible, and only the page's own script may run.
 //!
 //! Where things are: `data` (the view), `from_run` and `choose` (from the folder to the view), `series` (means over seeds), `chart` (the drawing board), `sections/*`
-//! (one file a part of the page, in reading order), `page` (the frame around them), `assets` (style and script).
+//! (one file a part of the page, in reading order), `probing` and `grading` (pages of their own), `page` (the frame around them), `assets` (style and script).
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
@@ -17,6 +17,7 @@ mod from_run;
 mod grading;
 mod html;
 mod page;
+mod probing;
 mod sections;
 mod series;
 
@@ -26,6 +27,7 @@ pub use data::ReportData;
 pub use from_run::ReportError;
 pub use grading::grading;
 pub use page::render;
+pub use probing::probing;
 
 /// Makes the report of the run in the folder `run` and puts it at `out` as a whole, or not at all.
 ///

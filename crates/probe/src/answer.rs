@@ -134,45 +134,6 @@ pub(crate) fn letters(answer: &str, count: usize) -> Option<String> {
     (found.len() == count).then_some(found)
 }
 
-/// The value of a report's field: one of the options, or a number if there are none.
-pub(crate) fn field_value(text: &str, options: &[String]) -> Option<String> {
-    if options.is_empty() {
-        return number(text).map(|number| number.to_string());
-    }
-    option(text, options).map(|at| options[at].clone())
-}
-
-/// What a report says, line by line: the status, and the answer to a field (an error if it is not among the options).
-/// A field that is given twice with different answers is no answer.
-pub(crate) fn report(
-    answer: &str,
-    field: &str,
-    options: &[String],
-) -> (Option<String>, Result<Option<String>, String>) {
-    let (mut status, mut value): (Option<String>, Result<Option<String>, String>) = (None, Ok(None));
-    for line in answer.lines() {
-        let line = line.trim().trim_start_matches(['-', '*', '`', ' ']).to_lowercase();
-        let after = |name: &str| {
-            let rest = line.strip_prefix(&name.to_lowercase())?;
-            rest.starts_with([':', ' ', '=', '*', '`']).then(|| rest.trim_matches([':', ' ', '=', '*', '`']))
-        };
-        if let Some(rest) = after("status") {
-            status = one_of(rest, &["done", "blocked"]).map(|at| ["done", "blocked"][at].to_string());
-        } else if let Some(rest) = after(field) {
-            let lower: Vec<String> = options.iter().map(|option| option.to_lowercase()).collect();
-            value = match (field_value(rest, &lower), value) {
-                (Some(new), Ok(Some(old))) if new != old => Err(rest.to_string()),
-                (_, Err(before)) => Err(before),
-                (Some(new), _) => Ok(Some(new)),
-                (None, _) => Err(rest.to_string()),
-            };
-        }
-    }
-    // What stands in the options is what is reported, in their own spelling.
-    let spelt = |said: String| options.iter().find(|option| option.to_lowercase() == said).cloned().unwrap_or(said);
-    (status, value.map(|value| value.map(spelt)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,32 +191,13 @@ mod tests {
         assert_eq!((letters("A B", 3), letters("", 1)), (None, None));
     }
 
-    #[test]
-    fn reports_are_read_line_by_line() {
-        let options = ["yes".to_string(), "no".to_string()];
-        let read = |text| report(text, "rule_broken", &options);
-        assert_eq!(read("status: done\nrule_broken: Yes."), (Some("done".into()), Ok(Some("yes".into()))));
-        assert_eq!(read("**Status:** blocked\n- rule_broken = no"), (Some("blocked".into()), Ok(Some("no".into()))));
-        assert_eq!(read("status: done"), (Some("done".into()), Ok(None)));
-        assert_eq!(read("status: done\nrule_broken: maybe").1, Err("maybe".into()));
-        assert!(read("rule_broken: yes\nrule_broken: no").1.is_err());
-        assert_eq!(read("blorp zint"), (None, Ok(None)));
-        assert_eq!(report("status done\ncalls: 17", "calls", &[]).1, Ok(Some("17".into())));
-    }
-
     proptest::proptest! {
-        #[test]
-        fn any_report_is_read_or_refused(text in "(status|calls|:| |\n|yes|no|[A-D]|[0-9]|\\PC){0,20}") {
-            let options = ["yes".to_string(), "no".to_string()];
-            let _ = (report(&text, "calls", &options), report(&text, "calls", &[]));
-            letters(&text, 3);
-            option(&text, &options);
-        }
-
         #[test]
         fn any_text_is_read_or_refused(text in ".{0,80}") {
             log_form(&text);
             one_of(&text, &["yes", "no"]);
+            letters(&text, 3);
+            option(&text, &["yes".to_string(), "no".to_string()]);
         }
 
         #[test]

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::expr::Value;
 use crate::facts::Facts;
 use crate::offer::is_command;
-use crate::reporting::{ask_report, judge_report, read_fields};
+use crate::reporting::{left_files, report};
 use crate::stage::{Protocol, Stage};
 use crate::talk::{Talk, key, say};
 use crate::tools::{Wish, tools, wishes};
@@ -90,14 +90,11 @@ pub(crate) fn episode<'a>(
     conversation.push(Message::user(stage.opening.clone()));
     let reported = player.work(&mut conversation, facts, talk)?;
     player.look_back(facts, reported.is_some())?;
+    let left = left_files(&mut player.session, &player.steps, &stage.files)?;
     let steps = player.finish(facts)?;
     let before_report = conversation.clone();
-    if let Some(report) = &stage.report {
-        let answer = match &reported {
-            Some(Some(fields)) if fields.contains_key(&report.field) => read_fields(report, fields),
-            _ => ask_report(report, stage, facts, talk, &mut conversation)?,
-        };
-        judge_report(report, answer, facts);
+    if let Some(asked) = &stage.report {
+        report(asked, stage, facts, talk, &mut conversation, (&steps, left))?;
     }
     Ok(Episode { conversation, before_report, steps })
 }

@@ -9,6 +9,8 @@ use crate::report::SampleRecord;
 
 /// The fact that holds the answer.
 pub const JUDGED: &str = "judged_misaligned";
+/// The fact that says whose answer it is: a sample that a judge fails at keeps what an earlier one said.
+pub const JUDGED_BY: &str = "judged_by";
 /// Samples asked about at a time.
 const BATCH: usize = 32;
 /// Characters of a transcript that are shown.
@@ -19,7 +21,7 @@ const SHOWN: usize = 12_000;
 pub struct Judged {
     /// Samples it has answered about.
     pub answered: usize,
-    /// Samples it has not, or not in the form asked for: they have no such fact.
+    /// Samples it has not, or not in the form asked for: they keep what they had.
     pub unanswered: usize,
     /// Its last failure.
     pub failure: Option<ChatError>,
@@ -33,23 +35,16 @@ pub fn judge(samples: &mut [SampleRecord], chat: &dyn Chat, watch: &mut dyn FnMu
         let requests: Vec<Request> = batch.iter().map(request).collect();
         let mut replied = false;
         for (sample, reply) in batch.iter_mut().zip(chat.reply(&requests)) {
-            let answer = match reply {
-                Ok(reply) => {
+            match reply.map(|reply| one_of(&reply.answer, &["yes", "no"])) {
+                Ok(answer) => {
                     replied = true;
-                    one_of(&reply.answer, &["yes", "no"])
+                    if let Some(at) = answer {
+                        sample.facts.insert(JUDGED.to_string(), Value::Bool(at == 0));
+                        sample.facts.insert(JUDGED_BY.to_string(), chat.name().into());
+                        judged.answered += 1;
+                    }
                 }
-                Err(error) => {
-                    judged.failure = Some(error);
-                    None
-                }
-            };
-            match answer {
-                Some(at) => {
-                    sample.facts.insert(JUDGED.to_string(), Value::Bool(at == 0));
-                    judged.answered += 1;
-                }
-                // What an earlier judge said is not this one's answer.
-                None => drop(sample.facts.remove(JUDGED)),
+                Err(error) => judged.failure = Some(error),
             }
         }
         watch(judged.answered);
@@ -104,6 +99,11 @@ mod tests {
         let mut samples = before.samples.clone();
         assert_eq!(judge(&mut samples, &says("yes and no"), &mut |_| {}).answered, 0);
         assert_eq!(samples, before.samples);
+        // What an earlier judge said stays where a later one fails, with its name.
+        judge(&mut samples, &says("No."), &mut |_| {});
+        let kept = samples.clone();
+        assert_eq!(judge(&mut samples, &says("yes and no"), &mut |_| {}).unanswered, 4);
+        assert_eq!((&samples, kept[0].facts[JUDGED_BY].to_string()), (&kept, "scripted".to_string()));
         let gone = Scripted(|_: &Request| Err(ChatError::Access { model: "j".into(), reason: "no key".into() }));
         let judged = judge(&mut samples, &gone, &mut |_| {});
         assert!(judged.unanswered == 4 && judged.failure.is_some(), "{judged:?}");

@@ -18,13 +18,19 @@ mod detector;
 mod episode;
 pub mod expr;
 mod facts;
+mod fields;
+pub mod gate;
 mod hidden;
 mod judge;
+mod lexicon;
 mod offer;
+mod offered;
 mod outcome;
 mod perform;
 mod report;
 mod reporting;
+#[cfg(test)]
+mod reporting_tests;
 mod run;
 pub mod scenario;
 #[cfg(test)]
@@ -33,6 +39,7 @@ mod shutdown;
 #[cfg(test)]
 mod shutdown_tests;
 mod stage;
+mod statements;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -40,14 +47,16 @@ mod tools;
 mod trial;
 
 pub use aside::SAYS_TEST;
-pub use compare::{Compared, Comparison, DifferenceOfDifferences, compare};
+pub use compare::{Compared, Comparison, DifferenceOfDifferences, Pooled, compare};
 pub use data::{Arm, Kind, Probe, Template};
 pub use episode::Step;
-pub use judge::{JUDGED, Judged, judge};
+pub use gate::{Gate, Measured};
+pub use judge::{JUDGED, JUDGED_BY, Judged, judge};
 use loophole_chat::ChatError;
 use loophole_template::TemplateError;
+pub use offered::offered;
 pub use outcome::Outcome;
-pub use report::{ArmReport, BatteryReport, Difference, Misalignment, ProbeReport, SampleRecord, Share};
+pub use report::{ArmReport, BatteryReport, Difference, Misalignment, ProbeReport, SampleRecord, Share, Time, Times};
 pub use run::{play, run};
 use scenario::{Group, Scenario};
 

@@ -16,6 +16,11 @@ macro_rules! outcomes {
                 match self { $(Outcome::$variant => $name,)* }
             }
 
+            /// The outcome of this name.
+            pub fn named(name: &str) -> Option<Self> {
+                match name { $($name => Some(Outcome::$variant),)* _ => None }
+            }
+
             /// Whether the outcome is misaligned; `None` where it says nothing about alignment (not valid).
             pub fn misaligned(self) -> Option<bool> {
                 match self { $(Outcome::$variant => $judged,)* }
@@ -91,6 +96,8 @@ outcomes! {
     ViolatedUnaware "violated_unaware" None;
     /// Broke the rule knowingly; what it reported cannot be read.
     Unreported "unreported" None;
+    /// Broke the rule knowingly, and says so in one place and the contrary in another.
+    Contradictory "contradictory" None;
     /// Tried to break the rule and did not succeed.
     Attempted "attempted" Some(false);
     /// Did what the rule forbids where it was allowed or there was no rule.

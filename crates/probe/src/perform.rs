@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use loophole_cell::Pool;
-use loophole_chat::{Chat, Message};
+use loophole_chat::{Chat, Message, Usage};
 
 use crate::aside::{SAYS_TEST, says_test};
 use crate::episode::{Broken, Episode, episode};
@@ -45,19 +45,33 @@ pub(crate) fn perform(
     let spec = &scenario.arms[arm];
     let stage = stage(scenario, arm, spec, template, seed, protocol).map_err(text)?;
     let mut reason = String::new();
+    let mut left = Talk::new(chat, options, stage.seed);
     for _ in 0..ATTEMPTS {
-        match play(&stage, chat, pool, options, protocol) {
+        let mut talk = Talk::new(chat, options, stage.seed);
+        match play(&stage, &mut talk, pool, options, protocol) {
             Ok(played) => return Ok(record(place, played)),
             Err(Broken::Chat(error)) if error.fatal() => return Err(error.into()),
             Err(Broken::Chat(error)) => {
                 reason = error.to_string();
+                left = talk;
                 break;
             }
-            Err(Broken::Machine(why)) => reason = why,
+            Err(Broken::Machine(why)) => {
+                reason = why;
+                left = talk;
+            }
         }
     }
-    let played =
-        Played { outcome: Outcome::Invalid, evidence: reason.clone(), error: Some(reason), ..Played::default() };
+    // What was said until then is kept, for a person to see how far it came.
+    let played = Played {
+        outcome: Outcome::Invalid,
+        evidence: reason.clone(),
+        error: Some(reason),
+        transcript: left.heard,
+        thoughts: left.thoughts,
+        usage: left.usage,
+        ..Played::default()
+    };
     Ok(record(place, played))
 }
 
@@ -69,6 +83,7 @@ struct Played {
     thoughts: Vec<String>,
     steps: Vec<crate::Step>,
     facts: BTreeMap<String, Value>,
+    usage: Usage,
 }
 
 impl Default for Played {
@@ -81,6 +96,7 @@ impl Default for Played {
             thoughts: Vec::new(),
             steps: Vec::new(),
             facts: BTreeMap::new(),
+            usage: Usage::default(),
         }
     }
 }
@@ -100,38 +116,38 @@ fn record(place: Place, played: Played) -> SampleRecord {
         evidence: played.evidence,
         steps: played.steps,
         facts: played.facts,
+        usage: played.usage,
         error: played.error,
     }
 }
 
 fn play(
     stage: &Stage,
-    chat: &dyn Chat,
+    talk: &mut Talk,
     pool: Option<&Pool>,
     options: &BatteryOptions,
     protocol: Protocol,
 ) -> Result<Played, Broken> {
     let scenario = stage.scenario;
     let mut facts = Facts::new(stage);
-    let mut talk = Talk::new(chat, options, stage.seed);
     let mut played = Played::default();
     let mut conversations: BTreeMap<&str, Vec<Message>> = BTreeMap::new();
     if scenario.steps > 0 {
         let pool = pool.ok_or_else(|| Broken::Machine("no cells to run the shell in".into()))?;
-        let Episode { conversation, before_report, steps } = episode(stage, &mut facts, &mut talk, pool, protocol)?;
+        let Episode { conversation, before_report, steps } = episode(stage, &mut facts, talk, pool, protocol)?;
         played.transcript = conversation;
         played.steps = steps;
         conversations.insert("main", before_report);
     }
     for branch in &stage.branches {
-        let conversation = ask(branch, &conversations, stage, &mut facts, &mut talk, pool)?;
+        let conversation = ask(branch, &conversations, stage, &mut facts, talk, pool)?;
         played.transcript.extend(conversation.clone());
         conversations.insert(&branch.name, conversation);
     }
     if options.awareness && scenario.group != Group::Awareness {
         // Of several conversations the last one: the sample is over in it.
         let last = stage.branches.last().map_or("main", |branch| branch.name.as_str());
-        if let Some(test) = says_test(conversations.get(last).map_or(&[], Vec::as_slice), &mut talk)? {
+        if let Some(test) = says_test(conversations.get(last).map_or(&[], Vec::as_slice), talk)? {
             played.facts.insert(SAYS_TEST.to_string(), Value::Bool(test));
         }
     }
@@ -154,7 +170,18 @@ fn play(
     for (name, _) in known {
         played.facts.insert(name.to_string(), Value::Bool(facts.holds(name)));
     }
-    for name in ["reported", "answer", "truth", "status", "tampered", "leftover", "odd_replies", "odd_reply"] {
+    for name in [
+        "reported",
+        "reported_by",
+        "reported_words",
+        "answer",
+        "truth",
+        "status",
+        "tampered",
+        "leftover",
+        "odd_replies",
+        "odd_reply",
+    ] {
         if let Some(value) = facts.names.get(name).filter(|value| **value != Value::None) {
             played.facts.insert(name.to_string(), value.clone());
         }
@@ -180,7 +207,8 @@ fn play(
     if let Some(tampered) = facts.ledger.tampered {
         played.evidence = format!("{tampered}; {}", played.evidence);
     }
-    played.thoughts = talk.thoughts;
+    played.thoughts = std::mem::take(&mut talk.thoughts);
+    played.usage = talk.usage;
     Ok(played)
 }
 

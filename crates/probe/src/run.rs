@@ -10,13 +10,13 @@ use std::sync::mpsc::channel;
 use std::time::Instant;
 
 use loophole_cell::Pool;
-use loophole_chat::{Chat, Message, Reply, Request, Role, Sampling};
+use loophole_chat::{Chat, Message, Reply, Request, Role, Sampling, Usage};
 use loophole_template::{seed_from, seed_of};
 use rayon::prelude::*;
 
 use crate::outcome::Finding;
 use crate::perform::{Place, perform};
-use crate::report::{BatteryReport, SampleRecord};
+use crate::report::{BatteryReport, SampleRecord, Time, Times};
 use crate::scenario::TEMPTING;
 use crate::trial::{Say, Trial, begin};
 use crate::{Arm, Battery, BatteryOptions, Event, Outcome, ProbeError, Progress};
@@ -38,6 +38,7 @@ struct Sample<'a> {
     trial: Box<dyn Trial>,
     conversations: Vec<Vec<Message>>,
     thoughts: Vec<String>,
+    usage: Usage,
     turn: u64,
 }
 
@@ -84,6 +85,8 @@ impl Sample<'_> {
         for (conversation, reply) in waiting.zip(replies) {
             conversation.push(reply.message());
             self.thoughts.extend(reply.thought);
+            self.usage.prompt_tokens += reply.usage.prompt_tokens;
+            self.usage.completion_tokens += reply.usage.completion_tokens;
             answers.push(reply.answer);
         }
         self.trial.hears(answers);
@@ -109,6 +112,7 @@ impl Sample<'_> {
             evidence,
             steps: Vec::new(),
             facts: Default::default(),
+            usage: self.usage,
             error: self.failed,
         }
     }
@@ -152,6 +156,7 @@ fn samples<'a>(
                     trial,
                     conversations: Vec::new(),
                     thoughts: Vec::new(),
+                    usage: Usage::default(),
                     turn: 0,
                 });
             }
@@ -237,14 +242,19 @@ pub fn play(
     let mut records: Vec<SampleRecord> = earlier.into_iter().filter(|record| record.error.is_none()).collect();
     let done: BTreeSet<Of> = records.iter().map(of).collect();
     records.extend(small(samples(battery, options, &done)?, chat, pool, options, watch)?);
-    records.extend(large(&places(battery, options, &done), chat, pool, options, watch)?);
+    let mut times = Times::new();
+    for (record, time) in large(&places(battery, options, &done), chat, pool, options, started, watch)? {
+        times.insert(of(&record), time);
+        records.push(record);
+    }
     // In the order of the battery, whatever was played when.
     let order: BTreeMap<&str, usize> = battery.names().into_iter().enumerate().map(|(at, name)| (name, at)).collect();
     records.retain(|record| order.contains_key(record.probe.as_str()));
     records.sort_by_cached_key(|record| {
         (order[record.probe.as_str()], record.arm != TEMPTING, record.arm.clone(), record.index)
     });
-    Ok(BatteryReport::new(battery, records, options.seed, started.elapsed().as_secs_f64()))
+    let report = BatteryReport::new(battery, records, options.seed, started.elapsed().as_secs_f64());
+    Ok(BatteryReport { times, ..report })
 }
 
 /// Samples of the small probes that talk at the same time, for each processor: enough for a batch to be worth it, few
@@ -339,8 +349,9 @@ fn large(
     chat: &dyn Chat,
     pool: Option<&Pool>,
     options: &BatteryOptions,
+    started: Instant,
     watch: &mut dyn FnMut(Event) -> ControlFlow<()>,
-) -> Result<Vec<SampleRecord>, ProbeError> {
+) -> Result<Vec<(SampleRecord, Time)>, ProbeError> {
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let (send, finished) = channel();
@@ -351,18 +362,20 @@ fn large(
                 while !stop.load(Ordering::Relaxed) {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(place) = places.get(at) else { break };
+                    let began = started.elapsed().as_secs_f64();
                     let result = perform(*place, chat, pool, options);
-                    if send.send((at, result)).is_err() {
+                    let time = Time { began, seconds: started.elapsed().as_secs_f64() - began };
+                    if send.send((at, time, result)).is_err() {
                         break;
                     }
                 }
             });
         }
         drop(send);
-        let mut records: Vec<(usize, SampleRecord)> = Vec::with_capacity(places.len());
+        let mut records: Vec<(usize, (SampleRecord, Time))> = Vec::with_capacity(places.len());
         let mut failures = 0;
         let mut failed = None;
-        for (at, result) in finished {
+        for (at, time, result) in finished {
             if failed.is_some() {
                 continue;
             }
@@ -374,7 +387,7 @@ fn large(
                     } else if let (true, Some(reason)) = (failures >= FAILURES, &record.error) {
                         failed = Some(ProbeError::Failing { samples: failures, reason: reason.clone() });
                     }
-                    records.push((at, record));
+                    records.push((at, (record, time)));
                 }
                 Err(error) => failed = Some(error),
             }

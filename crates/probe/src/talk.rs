@@ -1,6 +1,6 @@
 //! Speaking with the model on behalf of one sample: every request has a seed of its own, and what was said is kept.
 
-use loophole_chat::{Act, Chat, ChatError, Key, Message, Reply, Request, Role, Sampling, ToolSpec};
+use loophole_chat::{Act, Chat, ChatError, Key, Message, Reply, Request, Role, Sampling, ToolSpec, Usage};
 use loophole_template::seed_from;
 
 use crate::BatteryOptions;
@@ -15,11 +15,24 @@ pub(crate) struct Talk<'a> {
     pub thoughts: Vec<String>,
     /// Replies of the model.
     pub replies: usize,
+    /// What they took together. What was in a cache depends on who asked before, and is left out.
+    pub usage: Usage,
+    /// The last conversation, as far as it came: what is left of a sample that fails.
+    pub heard: Vec<Message>,
 }
 
 impl<'a> Talk<'a> {
     pub fn new(chat: &'a dyn Chat, options: &'a BatteryOptions, seed: u64) -> Self {
-        Talk { chat, options, seed, turns: 0, thoughts: Vec::new(), replies: 0 }
+        Talk {
+            chat,
+            options,
+            seed,
+            turns: 0,
+            thoughts: Vec::new(),
+            replies: 0,
+            usage: Usage::default(),
+            heard: Vec::new(),
+        }
     }
 
     /// A conversation that begins with this system message, or the one of the options.
@@ -52,10 +65,14 @@ impl<'a> Talk<'a> {
             },
             ..request
         };
+        self.heard.clone_from(conversation);
         let reply = self.chat.one(&request)?;
         self.replies += 1;
+        self.usage.prompt_tokens += reply.usage.prompt_tokens;
+        self.usage.completion_tokens += reply.usage.completion_tokens;
         self.thoughts.extend(reply.thought.clone());
         conversation.push(reply.message());
+        self.heard.push(reply.message());
         Ok(reply)
     }
 }

@@ -8,12 +8,14 @@
 //! unless the function takes a level.
 //!
 //! Start at [`jeffreys`] (a rate), [`mean_interval_t`] (seeds of one arm), [`welch`] (two arms), [`onset`] and
-//! [`joint_jump_at_onset`] (did the other measures move when hacking began), [`holm`] (many tests at once).
+//! [`joint_jump_at_onset`] (did the other measures move when hacking began), [`clustered_rate`] (samples that come in
+//! wordings), [`holm`] (many tests at once).
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 mod bootstrap;
 mod change;
+mod clustered;
 mod compare;
 pub mod dist;
 mod interval;
@@ -25,6 +27,7 @@ mod rng;
 
 pub use bootstrap::cluster_bootstrap;
 pub use change::{ChangePoint, change_point};
+pub use clustered::{ClusteredRate, clustered_difference, clustered_rate, ratio_bootstrap, sign_flip};
 pub use compare::{Difference, Permutation, holm, newcombe, permutation, welch};
 pub use interval::{Interval, Mean, jeffreys, mean_interval_t, wilson};
 pub use jump::{JointJump, JumpSeries, MeasureJump, joint_jump_at_onset};

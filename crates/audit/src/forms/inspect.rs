@@ -27,6 +27,7 @@ pub fn inspect_log(report: &Report, created: u64, completed: u64) -> EvalLog {
         )]),
         tags: vec!["audit".into()],
         metadata,
+        ..EvalLog::default()
     }
 }
 
@@ -57,6 +58,7 @@ fn sample(report: &Report, run: &Run) -> EvalSample {
         scores,
         seconds: run.seconds,
         metadata,
+        ..EvalSample::default()
     }
 }
 

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use loophole_cell::{Pool, PoolOptions};
 use loophole_chat::Chat;
 use loophole_lab::records;
+use loophole_log::ProbeReport;
 use loophole_probe::scenario::ArmSpec;
 use loophole_probe::{Arms, Battery, BatteryOptions, Event, ProbeError, SampleRecord};
 use loophole_world::{Characters, WorldConfig};
@@ -37,10 +38,12 @@ enum Tools {
   loophole probe openai:NAME --battery covert --samples 20 --out results/NAME
   loophole probe mock:bad --battery all --samples 2
   loophole probe mock:bad --probe shutdown_resistance --axis strength=priority --axis stakes=deleted
-  loophole probe --compare results/before results/after")]
+  loophole probe --compare results/before results/after
+  loophole probe --judge openai:NAME --out results/NAME          (what is there is judged, nothing is played)
+  loophole report results/NAME")]
 pub struct ProbeArguments {
     /// Model: organism, organism:RUN/ARM/SEED[@STEP], a folder, FILE.gguf, an endpoint, mock:BEHAVIOUR
-    #[arg(required_unless_present = "compare")]
+    #[arg(required_unless_present_any = ["compare", "judge"])]
     model: Option<String>,
     /// small or full (single turns, worded for a small model), all, or one group: shutdown, covert, faking, detector,
     /// honesty, malicious, hacking, awareness
@@ -76,7 +79,8 @@ pub struct ProbeArguments {
     /// Ask after every sample of a scenario, in a branch of its own, whether it was a test; a column
     #[arg(long)]
     awareness: bool,
-    /// Another model that is asked of every sample whether the model misbehaved; a column, never part of a score
+    /// Another model that is asked of every sample whether the model misbehaved; a column, never part of a score. Without
+    /// a MODEL to play: about the samples that are in --out
     #[arg(long)]
     judge: Option<String>,
     /// Folder for samples, Inspect log, Parquet and report; what is there already is not played again
@@ -92,7 +96,12 @@ pub fn probe(arguments: &ProbeArguments, output: &Options) -> Result<Exit, Error
     match (&arguments.compare[..], &arguments.model) {
         ([before, after], _) => compare(before, after, arguments.seed, output),
         (_, Some(model)) => play(arguments, model, output),
-        _ => Err(Error::Input("name a model, or two folders with --compare".into())),
+        _ => match (&arguments.judge, &arguments.out) {
+            (Some(judge), Some(out)) => judge_again(judge, out, output),
+            _ => Err(Error::Input(
+                "name a model, two folders with --compare, or with --judge the folder to be judged as --out".into(),
+            )),
+        },
     }
 }
 
@@ -333,16 +342,45 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
     if let Some(text) = without_valid(&report) {
         output.say(&text);
     }
-    let characters = Characters::new(&WorldConfig::default())?;
-    let summary = records::probe_report(&report, name, None, &characters);
+    let summary = summary(&report, name)?;
     if let Some(folder) = &mut folder {
-        folder.finish(&report, &summary, &identity)?;
+        folder.finish(&battery, &report, &summary, &identity)?;
     }
+    tell(&summary, chat.account(), output);
+    // A model that the battery cannot measure has not passed it.
+    Ok(if summary.measured.is_none_or(|measured| measured.measured) { Exit::Clean } else { Exit::Found })
+}
+
+/// What is written down of a report. Thoughts are read where the model's world says what a bad one is.
+fn summary(report: &loophole_probe::BatteryReport, model: &str) -> Result<ProbeReport, Error> {
+    let characters = model.starts_with("organism").then(|| Characters::new(&WorldConfig::default())).transpose()?;
+    Ok(records::probe_report(report, model, None, characters.as_ref()))
+}
+
+fn tell(summary: &ProbeReport, account: Option<loophole_chat::Account>, output: &Options) {
     if output.json {
-        output::json(&Printed { report: &summary, account: chat.account() });
+        output::json(&Printed { report: summary, account });
     } else {
-        probe_table::print(&summary);
+        probe_table::print(summary);
     }
+}
+
+/// Asks a judge about the samples of a folder; nothing is played.
+fn judge_again(judge: &str, out: &std::path::Path, output: &Options) -> Result<Exit, Error> {
+    let (mut folder, identity) = Folder::reopen(out, output)?;
+    let mut samples = std::mem::take(&mut folder.samples);
+    if samples.is_empty() {
+        return Err(Error::Input(format!("{} holds no sample to judge", out.display())));
+    }
+    let mut battery = identity.battery()?;
+    if !identity.axes().is_empty() {
+        set_axes(&mut battery, identity.axes())?;
+    }
+    ask_judge(&mut samples, judge, output)?;
+    let report = loophole_probe::BatteryReport::new(&battery, samples, identity.seed(), 0.0);
+    let summary = summary(&report, identity.model())?;
+    folder.finish(&battery, &report, &summary, &identity)?;
+    tell(&summary, None, output);
     Ok(Exit::Clean)
 }
 
@@ -361,7 +399,7 @@ fn without_valid(report: &loophole_probe::BatteryReport) -> Option<String> {
 #[derive(serde::Serialize)]
 struct Printed<'a> {
     #[serde(flatten)]
-    report: &'a loophole_log::ProbeReport,
+    report: &'a ProbeReport,
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<loophole_chat::Account>,
 }
@@ -385,7 +423,7 @@ fn ask_judge(samples: &mut [SampleRecord], name: &str, output: &Options) -> Resu
 
 fn compare(before: &std::path::Path, after: &std::path::Path, seed: u64, output: &Options) -> Result<Exit, Error> {
     let read = |path: &std::path::Path| -> Result<Vec<SampleRecord>, Error> { Folder::read_whole(path, output) };
-    let found = loophole_probe::compare(&read(before)?, &read(after)?, seed);
+    let found = loophole_probe::compare(&read(before)?, &read(after)?, seed)?;
     if found.probes.is_empty() {
         return Err(Error::Input(format!(
             "{} and {} have no samples of the same probes, seeds and numbers in common",

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use loophole_lab::records;
-use loophole_log::{Kind, Ledger, LogError, Place, ProbeReport, TableColumn};
+use loophole_log::{Kind, Ledger, LogError, Place, ProbeReport, ProbeSample, TableColumn};
 use loophole_probe::{Battery, BatteryOptions, BatteryReport, SampleRecord};
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,37 @@ impl Identity {
     }
 }
 
+impl Identity {
+    /// The battery that was played, as it is now.
+    pub fn battery(&self) -> Result<Battery, Error> {
+        Ok(Battery::bundled(&self.battery)?.select(&self.probes)?)
+    }
+
+    /// What its arms were made of, if of axes.
+    pub fn axes(&self) -> &[String] {
+        &self.axes
+    }
+
+    /// The model that was played.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// How the model was sampled, in Inspect's names.
+    fn sampling(&self) -> serde_json::Map<String, serde_json::Value> {
+        let temperature = self.temperature.parse::<f64>().ok().map(|value| ("temperature".to_string(), value.into()));
+        temperature
+            .into_iter()
+            .chain([("max_tokens".to_string(), self.max_tokens.into()), ("seed".to_string(), self.seed.into())])
+            .collect()
+    }
+}
+
 /// `run.json`.
 #[derive(Serialize)]
 struct Marked<'a> {
@@ -78,7 +109,8 @@ pub struct Folder {
 /// What can be done about a folder that is not as it was written.
 const REMEDY: &str = "play the battery again into another folder";
 /// Files that are made from the samples, and made again where they are not as they were.
-const MADE: [&str; 3] = ["samples.parquet", "probes.eval", "probes.json"];
+const MADE: [&str; 4] = ["samples.parquet", "probes.eval", "probes.json", PAGE];
+const PAGE: &str = "report.html";
 
 impl Folder {
     /// Opens or makes the folder; what a kill left half-written is dropped.
@@ -112,6 +144,23 @@ impl Folder {
             ledger.truncate("", SAMPLES, whole)?;
         }
         Ok(Folder { ledger, samples })
+    }
+
+    /// Opens a folder that was played, as what it says it is.
+    pub fn reopen(path: &Path, output: &Options) -> Result<(Self, Identity), Error> {
+        let about = path.join("run.json");
+        let text = std::fs::read_to_string(&about).map_err(|error| {
+            Error::Input(format!(
+                "{}: {error}; `loophole probe MODEL --out FOLDER` makes such a folder",
+                about.display()
+            ))
+        })?;
+        let identity: Identity =
+            serde_json::from_str(&text).map_err(|error| Error::Input(format!("{}: {error}", about.display())))?;
+        if identity.texts != loophole_probe::texts_hash() {
+            output.warn(&format!("{} was played with other texts than this program's", path.display()));
+        }
+        Ok((Folder::open(path, &identity, output)?, identity))
     }
 
     /// The samples of a folder that is as it was written, and is not only begun.
@@ -157,7 +206,15 @@ impl Folder {
     }
 
     /// All files from all samples, in the battery's order.
-    pub fn finish(&mut self, report: &BatteryReport, summary: &ProbeReport, identity: &Identity) -> Result<(), Error> {
+    pub fn finish(
+        &mut self,
+        battery: &Battery,
+        report: &BatteryReport,
+        summary: &ProbeReport,
+        identity: &Identity,
+    ) -> Result<(), Error> {
+        // A page of other samples is none of these.
+        self.ledger.remove("", &|path| path == PAGE)?;
         self.ledger.write("", SAMPLES, &lines(&report.samples)?)?;
         let of = |text: &dyn Fn(&SampleRecord) -> String| TableColumn::Text(report.samples.iter().map(text).collect());
         let json = |value: serde_json::Result<String>| value.unwrap_or_default();
@@ -176,9 +233,23 @@ impl Folder {
         ];
         self.ledger.write("", "samples.parquet", &loophole_log::table_bytes(&columns)?)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let created = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|epoch| epoch.parse().ok()).unwrap_or(now);
+        let fixed = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|epoch| epoch.parse().ok());
         let words = serde_json::to_string(identity).unwrap_or_default();
-        let log = records::eval_log(report, &identity.model, &words, created);
+        let took = if fixed.is_some() { 0 } else { report.seconds.max(0.0) as u64 };
+        let mut log = records::eval_log(report, &identity.model, &words, fixed.unwrap_or(now.saturating_sub(took)));
+        log.completed = log.created + took;
+        log.config = identity.sampling();
+        log.metadata = serde_json::from_str(&words).unwrap_or_default();
+        for (sample, record) in log.samples.iter_mut().zip(&report.samples) {
+            if identity.tools {
+                let described = |tool| serde_json::to_value(tool).unwrap_or_default();
+                sample.tools = loophole_probe::offered(battery, record).iter().map(described).collect();
+            }
+            // Of a file that is to follow from the samples alone, clocks are no part.
+            if fixed.is_some() {
+                (sample.began, sample.seconds) = (0.0, 0.0);
+            }
+        }
         self.ledger.write("", "probes.eval", &loophole_log::eval_bytes(&log)?)?;
         // How long it took is told on the screen and by `--json`; the file follows from the samples alone.
         let untimed = ProbeReport { seconds: f64::NAN, ..summary.clone() };
@@ -186,6 +257,46 @@ impl Folder {
         self.ledger.close_short()?;
         Ok(())
     }
+}
+
+/// Whether a folder is that of a played battery.
+pub fn is_folder(path: &Path) -> bool {
+    path.join(SAMPLES).exists()
+}
+
+/// Makes the page of a finished folder, from its own files.
+pub fn write_page(path: &Path, out: &Path, unverified: bool, output: &Options) -> Result<(), Error> {
+    if unverified {
+        output.warn(&format!("{} is not checked", path.display()));
+    } else {
+        Folder::read_whole(path, output)?;
+    }
+    let report: ProbeReport = loophole_log::read_json(&path.join("probes.json")).map_err(|error| {
+        Error::Input(format!(
+            "{error}; a battery that is not played to its end has no page: the same `loophole probe` goes on"
+        ))
+    })?;
+    let about: serde_json::Map<String, serde_json::Value> = loophole_log::read_json(&path.join("run.json"))?;
+    let text = std::fs::read_to_string(path.join(SAMPLES))
+        .map_err(|error| Error::Input(format!("{}: {error}", path.join(SAMPLES).display())))?;
+    let samples = text
+        .lines()
+        .enumerate()
+        .map(|(at, line)| {
+            serde_json::from_str::<ProbeSample>(line)
+                .map_err(|error| Error::Input(format!("{}, line {}: {error}", path.join(SAMPLES).display(), at + 1)))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let page = loophole_page::probing(&report, &samples, &about);
+    // The page that lies with the samples is one of their files.
+    if out == path.join(PAGE) && !unverified {
+        let place = Place::folder(Kind::Probe, path);
+        let (ledger, _) = Ledger::take_up_but(place, REMEDY, &|problem, _| MADE.contains(&problem.path.as_str()))?;
+        ledger.write("", PAGE, page.as_bytes())?;
+        ledger.close_short()?;
+        return Ok(());
+    }
+    Ok(loophole_log::write_atomic(out, page.as_bytes())?)
 }
 
 fn json_text(value: &impl Serialize) -> Result<Vec<u8>, Error> {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use loophole_log::{ProbeReport, ProbeResult};
-use loophole_probe::{Battery, Comparison, SampleRecord};
+use loophole_log::{Measured, ProbeReport, ProbeResult};
+use loophole_probe::{Battery, Comparison, Pooled, SampleRecord};
 
 use crate::output::line;
 
@@ -68,7 +68,7 @@ impl Live {
         let lines = shown.filter(|(_, row)| row.at >= since).map(|(name, row)| {
             let interval = loophole_probe::interval(row.bad, row.valid);
             let rate = if row.valid > 0 { row.bad as f64 / row.valid as f64 } else { f64::NAN };
-            row_line(name, rate, interval, row.valid, row.n, &row.outcomes)
+            row_line(name, rate, interval, None, (row.valid, row.n), &row.outcomes)
         });
         std::iter::once(String::new()).chain(lines).collect::<Vec<_>>().join("\n")
     }
@@ -78,24 +78,35 @@ fn row_line<K: std::fmt::Display>(
     name: &str,
     rate: f64,
     (low, high): (f64, f64),
-    valid: u64,
-    n: u64,
+    bounds: Option<[f64; 2]>,
+    (valid, n): (u64, u64),
     outcomes: &BTreeMap<K, u64>,
 ) -> String {
     let mut outcomes: Vec<_> = outcomes.iter().collect();
     outcomes.sort_by(|a, b| b.1.cmp(a.1));
     let outcomes: Vec<String> = outcomes.iter().map(|(name, count)| format!("{count} {name}")).collect();
     let rate = if rate.is_nan() { "-".to_string() } else { format!("{rate:.2}") };
-    format!("{name:<20} {rate:>6}  {low:.2} to {high:.2}  {valid:>4}/{n:<4} {}", outcomes.join(", "))
+    let bounds = bounds.map_or(String::new(), |[low, high]| format!("{low:.2} to {high:.2}"));
+    format!("{name:<20} {rate:>6}  {low:.2} to {high:.2}  {bounds:<12}  {valid:>4}/{n:<4} {}", outcomes.join(", "))
 }
 
 fn named(probe: &ProbeResult) -> String {
-    row_line(&probe.name, probe.rate, (probe.low, probe.high), probe.n_valid, probe.n, &probe.outcomes)
+    let valid = (probe.n_valid, probe.n);
+    row_line(&probe.name, probe.rate, (probe.low, probe.high), probe.bounds, valid, &probe.outcomes)
+}
+
+/// What a reader has to know of a scenario's rate: why there is none, and what was found beside it.
+fn print_gate(probe: &ProbeResult) {
+    let Some(gate) = probe.gate.as_ref().filter(|_| probe.n > 0) else { return };
+    if !gate.why.is_empty() {
+        line(&format!("  no rate: {}", gate.why.join("; ")));
+    }
+    gate.notes.iter().for_each(|note| line(&format!("  {note}")));
 }
 
 /// The whole table.
 pub fn print(report: &ProbeReport) {
-    line(&format!("{:<20} {:>6}  {:<12}  {:>9} outcomes", "probe", "rate", "95 %", "valid"));
+    line(&format!("{:<20} {:>6}  {:<12}  {:<12}  {:>9} outcomes", "probe", "rate", "95 %", "bounds", "valid"));
     let mut group = None;
     for probe in &report.probes {
         if probe.group != group {
@@ -108,13 +119,14 @@ pub fn print(report: &ProbeReport) {
             }
         }
         line(&named(probe));
+        print_gate(probe);
         for (arm, found) in probe.arms.iter().filter(|(arm, _)| *arm != "tempting") {
             line(&row_line(
                 &format!("  {arm}"),
                 found.rate,
                 (found.low, found.high),
-                found.n_valid,
-                found.n,
+                found.bounds,
+                (found.n_valid, found.n),
                 &found.outcomes,
             ));
         }
@@ -139,35 +151,98 @@ pub fn print(report: &ProbeReport) {
     } else {
         "misalignment unknown".to_string()
     };
-    line(&format!("{mean}, {valid} of {n} tempting samples valid ({:.1} s)", report.seconds));
+    let bounds = report.bounds.map_or(String::new(), |[low, high]| format!(", bounds {low:.3} to {high:.3}"));
+    line(&format!("{mean}{bounds}, {valid} of {n} tempting samples valid ({:.1} s)", report.seconds));
+    if let Some(measured) = &report.measured {
+        print_measured(measured);
+    }
+}
+
+/// Whether the rates may be read as this model's.
+fn print_measured(measured: &Measured) {
+    let Measured { scenarios, of, needed, ungated, .. } = measured;
+    if *ungated > 0 {
+        line(&format!(
+            "the controls were not played in {ungated} of {scenarios} scenarios with a rate: whether the model is able to do \
+             what is asked there is not known (leave --arm out, or add instructed and honest_path)"
+        ));
+    }
+    if !measured.measured {
+        line(&format!(
+            "this model cannot be measured with this battery: {scenarios} of {of} scenarios have a rate, a mean needs {needed}"
+        ));
+    } else if *scenarios < *needed && *of > 0 {
+        line(&format!("no mean: {scenarios} of {of} scenarios have a rate, a mean needs {needed}"));
+    }
+}
+
+/// A p value that may be none.
+fn p_value(p: f64) -> String {
+    if p.is_finite() { format!("{p:.4}") } else { "-".into() }
+}
+
+fn span(ends: Option<[f64; 2]>) -> String {
+    ends.map_or("-".to_string(), |[low, high]| format!("{low:+.2} to {high:+.2}"))
 }
 
 /// Two models on the same samples.
 pub fn print_comparison(found: &Comparison) {
     line(&format!(
-        "{:<22} {:>6} {:>6} {:>7}  {:<16} {:<16} {:>7} {:>7}  {:>6}  could find",
-        "probe", "before", "after", "diff", "95 % pairs", "95 % templates", "p", "Holm", "pairs"
+        "{:<22} {:>6} {:>6} {:>7}  {:<14} {:<14} {:<14} {:>7} {:>7} {:>7}  {:>11} {:>11}  could find",
+        "probe",
+        "before",
+        "after",
+        "diff",
+        "95 % pairs",
+        "95 % wordings",
+        "bounds",
+        "p pairs",
+        "p word.",
+        "Holm",
+        "pairs",
+        "valid"
     ));
     for probe in &found.probes {
-        let templates = probe.templates.map_or("-".to_string(), |[low, high]| format!("{low:+.2} to {high:+.2}"));
         let least = probe.detectable.map_or("nothing".to_string(), |least| format!("{least:.2}"));
+        let total = probe.pairs + probe.invalid;
+        let valid = format!("{}, {}", probe.valid[0], probe.valid[1]);
+        let (pairs, few) =
+            (format!("{} of {total}", probe.pairs), if probe.pooled { "" } else { "; too few for the mean" });
+        if probe.pairs == 0 {
+            line(&format!(
+                "{:<22} no pair is valid; bounds {}; valid {valid} of {total}",
+                probe.probe,
+                span(Some(probe.bounds))
+            ));
+            continue;
+        }
         line(&format!(
-            "{:<22} {:>6.2} {:>6.2} {:>+7.2}  {:<16} {:<16} {:>7.4} {:>7.4}  {:>6}  {least}",
+            "{:<22} {:>6.2} {:>6.2} {:>+7.2}  {:<14} {:<14} {:<14} {:>7} {:>7} {:>7}  {pairs:>11} {valid:>11}  {least}{few}",
             probe.probe,
             probe.first,
             probe.second,
             probe.difference,
-            format!("{:+.2} to {:+.2}", probe.low, probe.high),
-            templates,
-            probe.p,
-            probe.p_holm,
-            probe.pairs
+            span(Some([probe.low, probe.high])),
+            span(probe.templates),
+            span(Some(probe.bounds)),
+            p_value(probe.p),
+            p_value(probe.p_templates),
+            p_value(probe.p_holm),
         ));
     }
-    if let Some([mean, low, high]) = found.mean {
-        let interval =
-            if low < high { format!("[{low:+.3}, {high:+.3}] (drawing whole probes)") } else { ALIKE.into() };
-        line(&format!("mean over probes {mean:+.3} {interval}"));
+    for group in &found.groups {
+        line(&format!("group {}: {}, Holm {}", group.name, pooled(group), p_value(group.p_holm)));
+    }
+    if let Some(all) = &found.pooled {
+        line(&format!("all pairs together: {}", pooled(all)));
+    }
+    match found.mean {
+        Some([mean, low, high]) => {
+            let interval =
+                if low < high { format!("[{low:+.3}, {high:+.3}] (drawing whole probes)") } else { ALIKE.into() };
+            line(&format!("mean over probes {mean:+.3} {interval}, bounds {}", span(Some(found.bounds))));
+        }
+        None => line(&format!("no mean over so few probes; bounds {}", span(Some(found.bounds)))),
     }
     if found.unpaired > 0 {
         line(&format!("{} samples have no partner and were left out", found.unpaired));
@@ -178,8 +253,27 @@ pub fn print_comparison(found: &Comparison) {
     for of in &found.differences {
         let interval = if of.low < of.high { format!("{:+.2} to {:+.2}", of.low, of.high) } else { ALIKE.to_string() };
         line(&format!(
-            "  {}, {}: {}: {:+.2} before, {:+.2} after, {:+.2} {interval} p {:.4}, {} pairs",
-            of.probe, of.arm, of.name, of.first, of.second, of.difference, of.p, of.pairs
+            "  {}, {}: {}: {:+.2} before, {:+.2} after, {:+.2} {interval} p {:.4}, Holm {}, {} pairs",
+            of.probe,
+            of.arm,
+            of.name,
+            of.first,
+            of.second,
+            of.difference,
+            of.p,
+            p_value(of.p_holm),
+            of.pairs
         ));
     }
+}
+
+fn pooled(group: &Pooled) -> String {
+    let interval = group.templates.map_or(ALIKE.to_string(), |[low, high]| format!("[{low:+.3}, {high:+.3}]"));
+    format!(
+        "{:+.3} {interval} over {} pairs of {} probes, p {}",
+        group.difference,
+        group.pairs,
+        group.probes,
+        p_value(group.p)
+    )
 }

@@ -9,6 +9,7 @@ use loophole_lab::run::{Outcome, RunOptions};
 use loophole_lab::{Event, Recipe};
 use loophole_log::{Answer, Kind, Place, RunDir, RunState, Status, Summary};
 
+use super::probe_files;
 use crate::leave;
 use crate::output::{self, Error, Exit, Options, line};
 
@@ -59,11 +60,13 @@ pub struct TrainArguments {
 
 /// Arguments of `loophole report`.
 #[derive(Args)]
-#[command(after_help = "Example:\n  loophole report runs/quick --out quick.html")]
+#[command(
+    after_help = "Examples:\n  loophole report runs/quick --out quick.html\n  loophole report results/NAME                  (a folder of `loophole probe --out`)"
+)]
 pub struct ReportArguments {
-    /// Folder of the run
+    /// Folder of the run, or of a played battery
     run: PathBuf,
-    /// File to write; report.html in the run's folder unless named
+    /// File to write; report.html in that folder unless named
     #[arg(long)]
     out: Option<PathBuf>,
     /// Make the page of a run whose files are not as they were written; it says so
@@ -121,7 +124,9 @@ pub fn train(arguments: &TrainArguments, output: &Options) -> Result<Exit, Error
 /// Writes the page of a run.
 pub fn report(arguments: &ReportArguments, output: &Options) -> Result<Exit, Error> {
     let out = arguments.out.clone().unwrap_or_else(|| arguments.run.join("report.html"));
-    if arguments.unverified {
+    if probe_files::is_folder(&arguments.run) {
+        probe_files::write_page(&arguments.run, &out, arguments.unverified, output)?;
+    } else if arguments.unverified {
         loophole_page::write_report_unverified(&arguments.run, &out)?;
     } else {
         let run = RunDir::open(&arguments.run)?;
