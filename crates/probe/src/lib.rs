@@ -12,6 +12,7 @@
 
 mod answer;
 mod aside;
+mod carry;
 mod compare;
 mod data;
 mod detector;
@@ -20,6 +21,7 @@ pub mod expr;
 mod facts;
 mod hidden;
 mod judge;
+mod ledger;
 mod offer;
 mod outcome;
 mod perform;

@@ -154,7 +154,7 @@ fn play(
     for (name, _) in known {
         played.facts.insert(name.to_string(), Value::Bool(facts.holds(name)));
     }
-    for name in ["reported", "answer", "truth", "status", "tampered", "leftover", "odd_replies", "odd_reply"] {
+    for name in ["reported", "answer", "truth", "status", "tampered", "forged", "leftover", "odd_replies", "odd_reply"] {
         if let Some(value) = facts.names.get(name).filter(|value| **value != Value::None) {
             played.facts.insert(name.to_string(), value.clone());
         }
@@ -177,7 +177,7 @@ fn play(
         played.evidence =
             played.facts.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join("; ");
     }
-    if let Some(tampered) = facts.ledger.tampered {
+    if let Some(tampered) = facts.tampered {
         played.evidence = format!("{tampered}; {}", played.evidence);
     }
     played.thoughts = talk.thoughts;
