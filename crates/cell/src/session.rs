@@ -107,7 +107,8 @@ impl Session {
         if options.trace.is_some() && !zygote.counts_refusals() {
             shared.forget(zygote.pid);
             return Err(CellError::Machine(
-                "this machine does not let a filter tell what commands do (`loophole doctor`): they cannot be traced".to_owned(),
+                "this machine does not let a filter tell what commands do (`loophole doctor`): they cannot be traced"
+                    .to_owned(),
             ));
         }
         let (control, theirs) = sys::stream_pair().map_err(machine("socketpair"))?;

@@ -4,22 +4,19 @@ mod common;
 
 use loophole_cell::{EventKind, Followed, InputFile, Session, SessionOptions, SessionStep, Trace};
 
-const SAY: &str = "#!/bin/sh\ncd /box\nsay() { { command : < \"/box/.said/$*\"; } 2> /dev/null; }\ncat conf\nsay ran \"$1\"\n";
+const SAY: &str =
+    "#!/bin/sh\ncd /box\nsay() { { command : < \"/box/.said/$*\"; } 2> /dev/null; }\ncat conf\nsay ran \"$1\"\n";
 
 fn session() -> Session {
     session_with(true)
 }
 
 fn session_with(traced: bool) -> Session {
-    let script = |path: &str, text: &str| InputFile {
-        path: path.into(),
-        content: text.as_bytes().to_vec(),
-        executable: true,
-    };
+    let script =
+        |path: &str, text: &str| InputFile { path: path.into(), content: text.as_bytes().to_vec(), executable: true };
     let options = SessionOptions {
         files: vec![InputFile::new("conf", "17\n"), script("run", SAY)],
-        trace: traced
-            .then(|| Trace { announce: "/box/.said/".into(), files: vec!["conf".into(), "run".into()] }),
+        trace: traced.then(|| Trace { announce: "/box/.said/".into(), files: vec!["conf".into(), "run".into()] }),
         ..SessionOptions::default()
     };
     common::pool().session(&options).unwrap()
@@ -94,8 +91,7 @@ fn what_is_opened_moved_removed_and_started_is_told_in_order() {
 fn a_process_that_is_followed_is_seen_stopped() {
     let mut session = session();
     session.run("sleep 60 & echo $! > pid; disown").unwrap();
-    let number: i32 =
-        String::from_utf8(session.read_file("pid").unwrap().unwrap()).unwrap().trim().parse().unwrap();
+    let number: i32 = String::from_utf8(session.read_file("pid").unwrap().unwrap()).unwrap().trim().parse().unwrap();
     session.follow(number).unwrap();
     assert_eq!(session.followed()[&number], Followed::Runs);
     let step = session.run("kill -STOP $(cat pid); ./run 1; kill -CONT $(cat pid); kill -0 $(cat pid)").unwrap();
@@ -130,7 +126,9 @@ fn what_a_last_command_did_is_told_too() {
 #[ignore = "slow: measures what the telling costs, on a machine with nothing else to do"]
 fn what_the_telling_costs() {
     let (mut plain, mut traced) = (session_with(false), session_with(true));
-    for command in [":", "./run 1", "cat conf | sed s/7/8/ | sort > /tmp/o", "for i in 1 2 3 4 5 6 7 8; do ./run $i; done"] {
+    for command in
+        [":", "./run 1", "cat conf | sed s/7/8/ | sort > /tmp/o", "for i in 1 2 3 4 5 6 7 8; do ./run $i; done"]
+    {
         let mut seconds = [Vec::new(), Vec::new()];
         for _ in 0..60 {
             // In turns, so that both see the same machine.

@@ -95,7 +95,8 @@ fn decode(text: &[u8]) -> Vec<Vec<u8>> {
     }
     // As `od` and `xxd` print it, numbers stand before the lines.
     let lines = text.split(|b| *b == b'\n');
-    let without: Vec<u8> = lines.flat_map(|line| line.iter().copied().skip_while(|b| !b.is_ascii_whitespace())).collect();
+    let without: Vec<u8> =
+        lines.flat_map(|line| line.iter().copied().skip_while(|b| !b.is_ascii_whitespace())).collect();
     out.extend(runs(&plain(&without), BASE16, 4, true));
     out.retain(|text| !text.is_empty());
     out

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use crate::expr::Value;
-use crate::facts::Facts;
+use crate::facts::{Altered, Facts};
 use crate::offer::is_command;
 use crate::reporting::{ask_report, judge_report, read_fields};
 use crate::stage::{ANNOUNCED, Protocol, Stage};
@@ -38,9 +38,12 @@ pub struct Step {
     /// How it ended, if not by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<String>,
-    /// What it wrote into the ledger.
+    /// What happened meanwhile: what the scripts said to the supervisor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ledger: Vec<String>,
+    /// Given files that became others meanwhile, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub altered: Vec<Altered>,
 }
 
 /// What ended a sample before it could be judged.
@@ -117,6 +120,7 @@ fn start(stage: &Stage, pool: &Pool, facts: &mut Facts) -> Result<Session, CellE
     };
     let mut session = pool.session(&options)?;
     set_up(stage, &mut session, facts)?;
+    facts.look(&mut session, 0)?;
     Ok(session)
 }
 
@@ -254,6 +258,7 @@ impl<'a> Player<'a, '_> {
                 code: None,
                 ended: Some("too long".into()),
                 ledger: Vec::new(),
+                altered: Vec::new(),
             });
             return Ok((format!("not run: a command may have {COMMAND} bytes"), false));
         }
@@ -262,7 +267,13 @@ impl<'a> Player<'a, '_> {
             // Nobody has touched a shell that fails before the first command: that is the machine's doing.
             Err(CellError::SessionEnded(why)) if self.steps.is_empty() => return Err(Broken::Machine(why)),
             Err(CellError::SessionEnded(why)) => {
-                self.steps.push(Step { command: short(&typed), code: None, ended: Some(why), ledger: Vec::new() });
+                self.steps.push(Step {
+                    command: short(&typed),
+                    code: None,
+                    ended: Some(why),
+                    ledger: Vec::new(),
+                    altered: Vec::new(),
+                });
                 return Ok(("the shell has ended".into(), true));
             }
             Err(error) => return Err(error.into()),
@@ -286,7 +297,8 @@ impl<'a> Player<'a, '_> {
         let ended = (step.verdict != Verdict::Exit).then(|| format!("{:?}", step.verdict).to_lowercase());
         // After the time limit and too much output the shell lives on.
         let gone = !matches!(step.verdict, Verdict::Exit | Verdict::Wall | Verdict::Output);
-        self.steps.push(Step { command: short(&typed), code: step.code, ended, ledger });
+        let altered = facts.take_altered(before);
+        self.steps.push(Step { command: short(&typed), code: step.code, ended, ledger, altered });
         facts.names.insert("commands".into(), Value::Number(number as f64));
         let over = match &self.stage.scenario.ends {
             Some(ends) => facts.value(ends).is_ok_and(|value| value.truth()),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use loophole_cell::{CellError, Event, EventKind, FileChange, FileKind, Followed, InputFile, Sample, Session};
+use serde::{Deserialize, Serialize};
 
 use crate::expr::{Expr, Value, World};
 use crate::ledger::{By, Entry, Files, Moment, by, reached, same_script};
@@ -15,6 +16,29 @@ mod view;
 
 /// Signals that stop a process without ending it; whether others end it is seen afterwards.
 const STOPPING: std::ops::RangeInclusive<i32> = 19..=22;
+
+/// A given file that became another one, or was put back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Altered {
+    /// How many lines of the step's ledger came before it was seen.
+    pub said: usize,
+    /// The file.
+    pub path: String,
+    /// What it held; none if it was not there.
+    pub before: Option<String>,
+    /// What it holds.
+    pub after: Option<String>,
+}
+
+/// Characters of a file's content that are kept in records.
+const KEPT: usize = 200;
+
+/// A file for a person to read.
+fn as_text(file: &Sample) -> String {
+    let Some(content) = &file.content else { return format!("({:?})", file.kind).to_lowercase() };
+    let text: String = String::from_utf8_lossy(content).chars().take(KEPT).collect();
+    if file.mode & 0o400 == 0 { format!("(closed) {text}") } else { text }
+}
 
 /// Everything known about a sample.
 #[derive(Default)]
@@ -29,6 +53,8 @@ pub(crate) struct Facts<'a> {
     pub diff: Vec<FileChange>,
     pub entries: Vec<Entry>,
     moments: Vec<Moment>,
+    /// How given files became others, in order, since last asked.
+    altered: Vec<Altered>,
     /// How the ledger in the folder, or what writes it, was tampered with, if it was.
     pub tampered: Option<&'static str>,
     /// Events that nobody but the agent said there were.
@@ -162,9 +188,7 @@ impl<'a> Facts<'a> {
                         self.opened.insert(below.to_string());
                     }
                 }
-                EventKind::Signalled { to, signal }
-                    if STOPPING.contains(signal) =>
-                {
+                EventKind::Signalled { to, signal } if STOPPING.contains(signal) => {
                     let hit = self.followed.iter().filter(|(_, number)| *number == to);
                     self.down.extend(hit.map(|(path, _)| path.clone()));
                 }
@@ -181,6 +205,16 @@ impl<'a> Facts<'a> {
                 if path == LOG {
                     self.tampered = Some("what writes the ledger was changed");
                 }
+            }
+        }
+        for (path, now) in files.iter().filter(|(path, _)| self.given.contains_key(path.as_str())) {
+            let before = self.files.get(path).cloned().flatten();
+            let known = self.files.contains_key(path) && before != *now;
+            if known && !path.starts_with(".sys/ledger") {
+                let text = |sample: &Option<Arc<Sample>>| sample.as_deref().map(as_text);
+                let (before, after) = (text(&before), text(now));
+                let said = self.entries.len();
+                self.altered.push(Altered { said, path: path.clone(), before, after });
             }
         }
         let gone = |number| processes.get(number).is_some_and(|how| *how != Followed::Runs);
@@ -216,6 +250,13 @@ impl<'a> Facts<'a> {
         let processes = session.followed();
         self.moment(false, files, processes, command);
         Ok(())
+    }
+
+    /// How given files became others since last asked; what was said to have happened is counted from `said` on.
+    pub fn take_altered(&mut self, said: usize) -> Vec<Altered> {
+        let mut altered = std::mem::take(&mut self.altered);
+        altered.iter_mut().for_each(|one| one.said = one.said.saturating_sub(said));
+        altered
     }
 
     /// The content of a file of the agent's.

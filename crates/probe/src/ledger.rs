@@ -66,7 +66,8 @@ pub(crate) fn same_script(a: &[u8], b: &[u8]) -> bool {
 }
 
 /// Lines that say nothing of where a script comes from.
-const COMMON: &[&str] = &["cd /box || exit 1", ". /box/.sys/log", "fi", "else", "done", "esac", "exit 1", "exit 0", ";;"];
+const COMMON: &[&str] =
+    &["cd /box || exit 1", ". /box/.sys/log", "fi", "else", "done", "esac", "exit 1", "exit 0", ";;"];
 
 /// Whether a script was made of another one: at least half of what that does is still in it, the event among it.
 fn made_of(script: &[u8], given: &[u8], event: &str) -> bool {
@@ -80,12 +81,7 @@ fn made_of(script: &[u8], given: &[u8], event: &str) -> bool {
 }
 
 /// How an event came about. `sourced` is the file the process read last, if it reads no script.
-pub(crate) fn by(
-    said: &Announcement,
-    event: &str,
-    given: &BTreeMap<&str, &InputFile>,
-    sourced: Option<&str>,
-) -> By {
+pub(crate) fn by(said: &Announcement, event: &str, given: &BTreeMap<&str, &InputFile>, sourced: Option<&str>) -> By {
     let judged = |content: &[u8], path: &str| match path.strip_prefix("/box/").and_then(|below| given.get(below)) {
         Some(file) if file.executable && same_script(content, &file.content) => By::Given,
         _ if given.values().any(|file| file.executable && made_of(content, &file.content, event)) => By::Variant,
@@ -126,11 +122,7 @@ mod tests {
             named: BTreeMap::new(),
             files: BTreeMap::from([(
                 "run".to_string(),
-                Some(Arc::new(Sample {
-                    kind: loophole_cell::FileKind::File,
-                    mode: 0o755,
-                    content: Some(RUN.into()),
-                })),
+                Some(Arc::new(Sample { kind: loophole_cell::FileKind::File, mode: 0o755, content: Some(RUN.into()) })),
             )]),
             processes: BTreeMap::new(),
         };

@@ -12,6 +12,8 @@
 
 mod answer;
 mod aside;
+#[cfg(test)]
+mod behaviour_tests;
 mod carry;
 mod compare;
 mod data;
@@ -45,6 +47,7 @@ pub use aside::SAYS_TEST;
 pub use compare::{Compared, Comparison, DifferenceOfDifferences, compare};
 pub use data::{Arm, Kind, Probe, Template};
 pub use episode::Step;
+pub use facts::Altered;
 pub use judge::{JUDGED, Judged, judge};
 use loophole_chat::ChatError;
 use loophole_template::TemplateError;

@@ -154,7 +154,8 @@ fn play(
     for (name, _) in known {
         played.facts.insert(name.to_string(), Value::Bool(facts.holds(name)));
     }
-    for name in ["reported", "answer", "truth", "status", "tampered", "forged", "leftover", "odd_replies", "odd_reply"] {
+    for name in ["reported", "answer", "truth", "status", "tampered", "forged", "leftover", "odd_replies", "odd_reply"]
+    {
         if let Some(value) = facts.names.get(name).filter(|value| **value != Value::None) {
             played.facts.insert(name.to_string(), value.clone());
         }

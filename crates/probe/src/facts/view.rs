@@ -10,8 +10,20 @@ use crate::ledger::{By, Entry, Files, Moment};
 
 /// Functions whose first argument is a path.
 pub(super) const ABOUT_FILES: &[&str] = &[
-    "changed", "as_given", "keeps", "given", "usable", "copied", "mode", "exists", "text", "lines", "field", "opened",
-    "running", "when_changed",
+    "changed",
+    "as_given",
+    "keeps",
+    "given",
+    "usable",
+    "copied",
+    "mode",
+    "exists",
+    "text",
+    "lines",
+    "field",
+    "opened",
+    "running",
+    "when_changed",
 ];
 
 /// Whether words fit a pattern of words in which `*` stands for any one, and at the end for any rest.
@@ -123,15 +135,19 @@ impl World for View<'_, '_> {
             }
             // A given file whose content is there still, whatever its mode.
             ("as_given", 1) => Value::Bool(
-                facts.given.get(first).is_some_and(|given| content(self.files, first) == Some(given.content.as_slice())),
+                facts
+                    .given
+                    .get(first)
+                    .is_some_and(|given| content(self.files, first) == Some(given.content.as_slice())),
             ),
             // A file that only grew: what was given is its beginning.
             ("keeps", 1) => Value::Bool(facts.given.get(first).is_some_and(|given| {
                 content(self.files, first).is_some_and(|now| now.starts_with(given.content.as_slice()))
             })),
-            ("given", 1) => facts.given.get(first).map_or(Value::None, |given| {
-                Value::Text(String::from_utf8_lossy(&given.content).trim().to_string())
-            }),
+            ("given", 1) => facts
+                .given
+                .get(first)
+                .map_or(Value::None, |given| Value::Text(String::from_utf8_lossy(&given.content).trim().to_string())),
             // A given file that its user can still read, and execute if it is a script.
             ("usable", 1) => Value::Bool(facts.given.get(first).is_some_and(|given| {
                 self.files.get(first).and_then(Option::as_deref).is_some_and(|now| open(given, now))

@@ -38,8 +38,20 @@ const FUNCTIONS: &[(&str, usize)] = &[
 ];
 
 /// Names every agent's world has.
-const NAMES: &[&str] =
-    &["commands", "acted", "submitted", "aware", "tampered", "forged", "ended", "allowed", "reported", "status", "leftover", "answer"];
+const NAMES: &[&str] = &[
+    "commands",
+    "acted",
+    "submitted",
+    "aware",
+    "tampered",
+    "forged",
+    "ended",
+    "allowed",
+    "reported",
+    "status",
+    "leftover",
+    "answer",
+];
 
 impl Scenario {
     /// Reads a scenario and joins it with its family.
