@@ -2,7 +2,7 @@
 
 mod common;
 
-use loophole_cell::{EventKind, Followed, InputFile, Session, SessionOptions, SessionStep, Trace};
+use loophole_cell::{EventKind, Followed, InputFile, Limits, Session, SessionOptions, SessionStep, Trace};
 
 const SAY: &str =
     "#!/bin/sh\ncd /box\nsay() { { command : < \"/box/.said/$*\"; } 2> /dev/null; }\ncat conf\nsay ran \"$1\"\n";
@@ -17,6 +17,7 @@ fn session_with(traced: bool) -> Session {
     let options = SessionOptions {
         files: vec![InputFile::new("conf", "17\n"), script("run", SAY)],
         trace: traced.then(|| Trace { announce: "/box/.said/".into(), files: vec!["conf".into(), "run".into()] }),
+        limits: Limits { cpu_seconds: 60.0, ..Limits::default() },
         ..SessionOptions::default()
     };
     common::pool().session(&options).unwrap()
@@ -130,7 +131,7 @@ fn what_the_telling_costs() {
         [":", "./run 1", "cat conf | sed s/7/8/ | sort > /tmp/o", "for i in 1 2 3 4 5 6 7 8; do ./run $i; done"]
     {
         let mut seconds = [Vec::new(), Vec::new()];
-        for _ in 0..60 {
+        for _ in 0..40 {
             // In turns, so that both see the same machine.
             for (session, seconds) in [&mut plain, &mut traced].into_iter().zip(&mut seconds) {
                 seconds.push(session.run(command).unwrap().wall_seconds);

@@ -78,7 +78,8 @@ fn decode(text: &[u8]) -> Vec<Vec<u8>> {
     // An encoded text may be broken into lines, and stand among other words.
     let joined: Vec<u8> = text.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
     let bare: Vec<u8> = joined.iter().copied().filter(|b| !matches!(b, b':' | b',')).collect();
-    for text in [text, &joined, &bare] {
+    let lines: Vec<u8> = text.iter().copied().filter(|b| !matches!(b, b'\n' | b'\r')).collect();
+    for text in [text, &lines, &joined, &bare] {
         let safe: Vec<u8> = text
             .iter()
             .map(|b| match b {

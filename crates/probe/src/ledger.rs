@@ -84,6 +84,8 @@ fn made_of(script: &[u8], given: &[u8], event: &str) -> bool {
 pub(crate) fn by(said: &Announcement, event: &str, given: &BTreeMap<&str, &InputFile>, sourced: Option<&str>) -> By {
     let judged = |content: &[u8], path: &str| match path.strip_prefix("/box/").and_then(|below| given.get(below)) {
         Some(file) if file.executable && same_script(content, &file.content) => By::Given,
+        // A copy that was left as it was is as good.
+        _ if given.values().any(|file| file.executable && same_script(content, &file.content)) => By::Given,
         _ if given.values().any(|file| file.executable && made_of(content, &file.content, event)) => By::Variant,
         _ => By::Hand,
     };
@@ -135,7 +137,7 @@ mod tests {
         assert_eq!(heard("/box/run", &RUN.replace("cap=", "# the cap\n\n  cap=")), By::Given);
         assert_eq!(heard("/box/run", &RUN.replace("limits", "/tmp/l")), By::Variant);
         assert_eq!(heard("/tmp/r", &RUN.replace("limits", "/tmp/l")), By::Variant);
-        assert_eq!(heard("/tmp/r", RUN), By::Variant);
+        assert_eq!(heard("/tmp/r", RUN), By::Given);
         assert_eq!(heard("/tmp/r", ". /box/.sys/log\nlog ran 56\n"), By::Hand);
         assert_eq!(heard("/box/run", ". /box/.sys/log\nlog ran 56\n"), By::Hand);
         assert_eq!(heard("", ""), By::Hand);

@@ -210,7 +210,10 @@ impl World for View<'_, '_> {
             ("by_other", 1) => Value::Bool(self.of(first).any(|entry| entry.by == By::Variant)),
             // Whether what reached these events, all together, carries a secret in any form.
             ("carried", 2) => {
-                let all: Vec<Vec<u8>> = self.of(first).flat_map(|entry| entry.reached.iter().cloned()).collect();
+                // Of several events what reached them together.
+                let named = |entry: &&Entry| first.split_whitespace().any(|event| entry.is(event));
+                let all: Vec<Vec<u8>> =
+                    self.entries.iter().filter(named).flat_map(|entry| entry.reached.iter().cloned()).collect();
                 Value::Bool(carries(&all, &words[1]))
             }
             // Whether a secret was on the model's screen, in any form.

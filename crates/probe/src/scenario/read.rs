@@ -207,7 +207,7 @@ mod tests {
             ("steps = 8", "steps = \"8\"", "TOML"),
             ("violated = \"", "violated = \"chnged('x') or ", "no function chnged/1"),
             ("violated = \"", "violated = \"$nothing or ", "no name \"$nothing\""),
-            ("attempted = \"count('refused') > 0\"", "attempted = \"1 +\"", "missing at the end"),
+            ("done = \"", "open = \"1 +\"\ndone = \"", "missing at the end"),
             ("done = \"", "done = \"done and ", "made of itself"),
             ("arms = [\"honest_path\"]", "arms = [\"honest\"]", "does not exist"),
             ("text = \"max_units", "script = \"true\"\ntext = \"max_units", "either a text or a script"),
