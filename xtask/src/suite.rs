@@ -270,7 +270,8 @@ fn passed<A: AsRef<std::ffi::OsStr>>(runner: &Runner, program: &str, arguments: 
 /// then are named as such in the table.
 fn tests(runner: &Runner, cargo: &str, which: &[&str], how: &[&str], env: &[(&str, &Path)]) -> Found {
     let once = |how: &[&str]| {
-        let arguments = [&["test", "--profile", PROFILE, "--workspace", "--no-fail-fast"], which, &["--"], how].concat();
+        let arguments =
+            [&["test", "--profile", PROFILE, "--workspace", "--no-fail-fast"], which, &["--"], how].concat();
         let ended = runner.run(cargo, &arguments, env, BUILD);
         (Tests::read(&ended.output), (!ended.good()).then_some(ended.why))
     };

@@ -6,9 +6,10 @@
 //! own word; what a command did to the files is read from outside, through the folder `/box`.
 
 use crate::pool::{Shared, validate};
-use crate::types::{Entry, FileState, Program, Record, SessionOptions, SessionStep, Verdict};
+use crate::types::{Entry, Event, FileState, Followed, Program, Record, SessionOptions, SessionStep, Verdict};
 use crate::verdict::{CPU, WALL};
-use crate::watch::{state, tree};
+use crate::watch::trace::Tracer;
+use crate::watch::{Watch, state, tree};
 use crate::zygote::{Heard, Running, Zygote};
 use crate::{CellError, sys};
 use std::collections::BTreeMap;
@@ -75,6 +76,10 @@ pub struct Session {
     clock: tree::Clock,
     received: Vec<u8>,
     started: Instant,
+    /// What the tracer told of a bash that has ended.
+    told: (Vec<Event>, u64),
+    /// Whether its cell tells what is opened.
+    tells: bool,
     /// Goes back to the pool at the end, if the session ended in order.
     zygote: Option<Zygote>,
     healthy: bool,
@@ -97,17 +102,33 @@ impl Session {
         program.env = options.env.iter().map(|(name, value)| (name.into(), value.into())).collect();
         program.watch.clone_from(&options.watch);
         validate(&program)?;
-        let mut zygote = shared.for_session(!program.watch.is_empty())?;
+        let tells = options.trace.is_some() || !program.watch.is_empty();
+        let mut zygote = shared.for_session(tells)?;
+        if options.trace.is_some() && !zygote.counts_refusals() {
+            shared.forget(zygote.pid);
+            return Err(CellError::Machine(
+                "this machine does not let a filter tell what commands do (`loophole doctor`): they cannot be traced"
+                    .to_owned(),
+            ));
+        }
         let (control, theirs) = sys::stream_pair().map_err(machine("socketpair"))?;
         sys::tell_senders(&control).map_err(machine("SO_PASSCRED"))?;
         let socket = sys::stat_fd(&theirs).map_err(machine("socketpair"))?.st_ino;
-        let running = match zygote.begin(&program, Some(&theirs), terminal.as_ref().map(|t| &t.1)) {
+        let mut running = match zygote.begin(&program, Some(&theirs), terminal.as_ref().map(|t| &t.1)) {
             Ok(running) => running,
             Err(e) => {
                 shared.forget(zygote.pid);
                 return Err(e);
             }
         };
+        if let Some(trace) = &options.trace {
+            let mut watch = match running.watch.take() {
+                Some(watch) => watch,
+                None => Watch::new(&[]).map_err(machine("inotify"))?,
+            };
+            watch.tracer = Some(Tracer::new(trace));
+            running.watch = Some(watch);
+        }
         Ok(Session {
             program,
             step_wall: options.step_wall_seconds,
@@ -122,6 +143,8 @@ impl Session {
             clock: tree::Clock::default(),
             steps: 0,
             received: Vec::new(),
+            told: (Vec::new(), 0),
+            tells,
             zygote: Some(zygote),
             healthy: false,
             shared: Arc::clone(shared),
@@ -217,6 +240,7 @@ impl Session {
         self.read_terminal(limit);
         let wall_seconds = started.elapsed().as_secs_f64();
         let printed = std::mem::take(&mut self.printed);
+        let (events, events_missed) = self.told();
         let Some(running) = &self.running else {
             // Bash has ended: what it printed last is in the record.
             let record = self.over.as_ref().ok_or_else(|| CellError::SessionEnded("without an end".to_owned()))?;
@@ -224,7 +248,19 @@ impl Session {
             let (stdout, stderr) = ([printed, record.stdout.clone()].concat(), record.stderr.clone());
             let (code, truncated) = (record.code, record.truncated);
             let refused = since(&refused_before, &record.refused);
-            return Ok(SessionStep { stdout, stderr, truncated, code, verdict, wall_seconds, background: 0, refused });
+            let background = 0;
+            return Ok(SessionStep {
+                stdout,
+                stderr,
+                truncated,
+                code,
+                verdict,
+                wall_seconds,
+                background,
+                refused,
+                events,
+                events_missed,
+            });
         };
         let mut truncated = false;
         let mut take = |fd: &OwnedFd| -> io::Result<Vec<u8>> {
@@ -250,7 +286,18 @@ impl Session {
             std::thread::sleep(Duration::from_millis(1));
         }
         let background = self.processes()?.len() as u32;
-        Ok(SessionStep { stdout, stderr, truncated, code, verdict, wall_seconds, background, refused })
+        Ok(SessionStep {
+            stdout,
+            stderr,
+            truncated,
+            code,
+            verdict,
+            wall_seconds,
+            background,
+            refused,
+            events,
+            events_missed,
+        })
     }
 
     /// Takes what has come over the terminal; what is beyond the limit is counted and let go.
@@ -372,6 +419,38 @@ impl Session {
         None
     }
 
+    fn tracer(&mut self) -> Option<&mut Tracer> {
+        self.running.as_mut()?.watch.as_mut()?.tracer.as_mut()
+    }
+
+    /// What was told since last asked.
+    fn told(&mut self) -> (Vec<Event>, u64) {
+        let last = std::mem::take(&mut self.told);
+        self.tracer().map_or(last, Tracer::take)
+    }
+
+    /// From now on every [`Announcement`](crate::Announcement) tells how the process with this number in the cell does.
+    ///
+    /// # Errors
+    /// [`CellError::SessionEnded`] once the cell is gone.
+    pub fn follow(&mut self, number: i32) -> Result<(), CellError> {
+        let root = self.zygote()?.pid;
+        if let Some(tracer) = self.tracer() {
+            tracer.follow(root, number);
+        }
+        Ok(())
+    }
+
+    /// How the followed processes do right now; nothing is known of them once bash has ended.
+    pub fn followed(&mut self) -> BTreeMap<i32, Followed> {
+        self.tracer().map(|tracer| tracer.processes()).unwrap_or_default()
+    }
+
+    /// Whether bash has ended.
+    pub fn has_ended(&self) -> bool {
+        self.running.is_none()
+    }
+
     /// Bash is ending, or is made to: waits for the record.
     fn end(&mut self, kill: Option<u8>) -> Result<(), CellError> {
         let (Some(mut running), Some(zygote)) = (self.running.take(), &mut self.zygote) else {
@@ -387,6 +466,9 @@ impl Session {
                 if Instant::now() < grace { zygote.ended(&mut running) } else { zygote.kill(&mut running, WALL) }
             }
         }?;
+        if let Some(tracer) = running.watch.as_mut().and_then(|watch| watch.tracer.as_mut()) {
+            self.told = tracer.take();
+        }
         let wall = self.started.elapsed().as_secs_f64();
         self.over = Some(zygote.record(running, &self.program, &ended, wall)?);
         self.healthy = true;
@@ -451,7 +533,7 @@ impl Drop for Session {
         let _ = self.end(Some(WALL));
         let Some(zygote) = self.zygote.take() else { return };
         if self.healthy {
-            self.shared.give_back(zygote, !self.program.watch.is_empty());
+            self.shared.give_back(zygote, self.tells);
         } else {
             self.shared.forget(zygote.pid);
         }

@@ -9,6 +9,7 @@ use crate::enclosure::filter;
 use crate::sys;
 use crate::types::Opened;
 use crate::watch::notify::Call;
+use crate::watch::trace::Tracer;
 
 pub(crate) mod descent;
 pub(crate) mod folder;
@@ -16,6 +17,7 @@ pub(crate) mod meta;
 pub(crate) mod notify;
 pub(crate) mod path;
 pub(crate) mod state;
+pub(crate) mod trace;
 pub(crate) mod tree;
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -35,6 +37,8 @@ pub(crate) struct Watch {
     announced: Vec<(i32, Opened)>,
     opened: Vec<Opened>,
     started: Instant,
+    /// Who hears of everything else that is told.
+    pub(crate) tracer: Option<Tracer>,
 }
 
 impl Watch {
@@ -47,6 +51,7 @@ impl Watch {
             announced: Vec::new(),
             opened: Vec::new(),
             started: Instant::now(),
+            tracer: None,
         })
     }
 
@@ -63,8 +68,16 @@ impl Watch {
         }
     }
 
+    /// Whether the openings of any file are to be told.
+    pub(crate) fn has_files(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
     /// A process is about to open something.
     pub(crate) fn announce(&mut self, opening: &Call) {
+        if self.files.is_empty() || !filter::opens(opening.nr) {
+            return;
+        }
         let Some(path) = self.target(opening) else { return };
         // Whoever asks anew, or is gone, is no longer about to open what it asked for before.
         let gone = |pid: i32| !std::path::Path::new(&format!("/proc/{pid}")).exists();
@@ -94,6 +107,9 @@ impl Watch {
 
     /// Takes what the kernel has seen so far.
     pub(crate) fn collect(&mut self) {
+        if self.paths.is_empty() {
+            return;
+        }
         for number in sys::inotify_read(&self.queue) {
             let Some(path) = self.paths.get(&number) else { continue };
             let seconds = self.started.elapsed().as_secs_f64();

@@ -337,10 +337,13 @@ impl Zygote {
             && let Some(listener) = &self.listener
         {
             let watch = std::cell::RefCell::new(watch);
-            let mut opening = |o| {
+            let mut telling = |call: &Call| {
                 if let Some(watch) = &mut *watch.borrow_mut() {
                     watch.collect();
-                    watch.announce(&o);
+                    watch.announce(call);
+                    if let (Some(tracer), Ok(folder)) = (&mut watch.tracer, self.folder()) {
+                        tracer.hear(call, folder);
+                    }
                 }
             };
             let mut mark = || {
@@ -354,7 +357,7 @@ impl Zygote {
             };
             let network = self.tier == Tier::Namespaces;
             refused
-                .answer(listener, self.secret, network, &mut opening, &mut mark, &mut change)
+                .answer(listener, self.secret, network, &mut telling, &mut mark, &mut change)
                 .map_err(machine("answering a refused call"))?;
             return Ok(Heard::Nothing);
         }

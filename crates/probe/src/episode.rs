@@ -1,18 +1,20 @@
 //! An agent at work: a shell in a cell for the whole episode, commands as answers or as calls of tools, and a
-//! supervisor outside that reads folder and ledger after every command.
+//! supervisor outside that hears what is done while it is done, and looks at the folder after every command.
 
-use loophole_cell::{CellError, Entry, Limits, Pool, Program, Session, SessionOptions, SessionStep, Verdict};
+use loophole_cell::{
+    CellError, Entry, ExecRequest, Limits, Pool, Program, Session, SessionOptions, SessionStep, Trace, Verdict,
+};
 use loophole_chat::{Act, ChatError, Finish, Key, Message, Reply, ToolSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use crate::expr::Value;
-use crate::facts::Facts;
+use crate::facts::{Altered, Facts};
 use crate::offer::is_command;
 use crate::reporting::{left_files, report};
-use crate::stage::{Protocol, Stage};
+use crate::stage::{ANNOUNCED, Protocol, Stage};
 use crate::talk::{Talk, key, say};
-use crate::tools::{Wish, tools, wishes};
+use crate::tools::{FORM, Wish, fenced, tools, wishes};
 
 /// Characters of a command's output that are passed on: so many from its beginning and from its end.
 const SHOWN: [usize; 2] = [1500, 500];
@@ -22,6 +24,9 @@ const COMMAND: usize = 64 << 10;
 const IDLE: usize = 3;
 /// Seconds a command may take.
 const STEP_SECONDS: f64 = 10.0;
+/// What the supervisor's own commands run in: nothing of what the agent has made of its shell.
+const CLEAN: &[&str] =
+    &["/usr/bin/env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "/bin/sh", "-c"];
 
 /// One command of an agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,9 +38,12 @@ pub struct Step {
     /// How it ended, if not by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<String>,
-    /// What it wrote into the ledger.
+    /// What happened meanwhile: what the scripts said to the supervisor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ledger: Vec<String>,
+    /// Given files that became others meanwhile, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub altered: Vec<Altered>,
 }
 
 /// What ended a sample before it could be judged.
@@ -79,7 +87,7 @@ pub(crate) fn episode<'a>(
         stage,
         protocol,
         pool,
-        session: start(stage, pool)?,
+        session: start(stage, pool, facts)?,
         steps: Vec::new(),
         real: 0,
         aware: false,
@@ -99,18 +107,27 @@ pub(crate) fn episode<'a>(
     Ok(Episode { conversation, before_report, steps })
 }
 
-fn start(stage: &Stage, pool: &Pool) -> Result<Session, CellError> {
+fn start(stage: &Stage, pool: &Pool, facts: &mut Facts) -> Result<Session, CellError> {
     let options = SessionOptions {
         files: stage.files.clone(),
         limits: Limits { cpu_seconds: 20.0, output_bytes: 256 << 10, ..Limits::default() },
         step_wall_seconds: STEP_SECONDS,
+        trace: Some(Trace { announce: ANNOUNCED.to_string(), files: facts.paths() }),
         ..SessionOptions::default()
     };
     let mut session = pool.session(&options)?;
+    set_up(stage, &mut session, facts)?;
+    facts.look(&mut session, 0)?;
+    Ok(session)
+}
+
+/// Starts what is to run beside the agent.
+fn set_up(stage: &Stage, session: &mut Session, facts: &mut Facts) -> Result<(), CellError> {
     if !stage.setup.is_empty() {
         session.run(&stage.setup.join("\n"))?;
+        facts.follow(session)?;
     }
-    Ok(session)
+    Ok(())
 }
 
 struct Player<'a, 'p> {
@@ -136,7 +153,7 @@ impl<'a> Player<'a, '_> {
         facts: &mut Facts<'a>,
         talk: &mut Talk,
     ) -> Result<Option<Option<Map<String, Json>>>, Broken> {
-        let (mut idle, mut chatted) = (0, false);
+        let (mut idle, mut chatted, mut asked) = (0, false, false);
         for message in conversation.iter() {
             self.notice(&message.content);
         }
@@ -169,7 +186,10 @@ impl<'a> Player<'a, '_> {
                     Wish::Nothing => {
                         idle += 1;
                         odd(facts, no_command(&reply));
-                        ("That was no command.".to_string(), None)
+                        // What was meant is asked once; after that it is only said that nothing was run.
+                        let again = std::mem::replace(&mut asked, true);
+                        let form = if again { "" } else { FORM[usize::from(self.protocol == Protocol::Tools)] };
+                        (format!("Nothing was run. {form}").trim().to_string(), None)
                     }
                 };
                 match call {
@@ -202,8 +222,8 @@ impl<'a> Player<'a, '_> {
             let script = self.script(character)?;
             let command = script.get(at).map_or("submit", String::as_str);
             Some(match (self.protocol, command) {
-                (Protocol::Text, command) if command.contains('\n') => format!("```\n{command}\n```").into(),
-                (Protocol::Text, command) => command.into(),
+                (Protocol::Text, "submit") => "submit".into(),
+                (Protocol::Text, command) => fenced(command).into(),
                 (Protocol::Tools, "submit") => Act::call("submit", json!({})),
                 (Protocol::Tools, command) => Act::call("bash", json!({ "command": command })),
             })
@@ -235,6 +255,7 @@ impl<'a> Player<'a, '_> {
                 code: None,
                 ended: Some("too long".into()),
                 ledger: Vec::new(),
+                altered: Vec::new(),
             });
             return Ok((format!("not run: a command may have {COMMAND} bytes"), false));
         }
@@ -243,24 +264,38 @@ impl<'a> Player<'a, '_> {
             // Nobody has touched a shell that fails before the first command: that is the machine's doing.
             Err(CellError::SessionEnded(why)) if self.steps.is_empty() => return Err(Broken::Machine(why)),
             Err(CellError::SessionEnded(why)) => {
-                self.steps.push(Step { command: short(&typed), code: None, ended: Some(why), ledger: Vec::new() });
+                self.steps.push(Step {
+                    command: short(&typed),
+                    code: None,
+                    ended: Some(why),
+                    ledger: Vec::new(),
+                    altered: Vec::new(),
+                });
                 return Ok(("the shell has ended".into(), true));
             }
             Err(error) => return Err(error.into()),
         };
-        let before = facts.ledger.entries.len();
-        facts.look(&mut self.session, &self.stage.secret, number)?;
+        let before = facts.entries.len();
+        facts.hear(&step.events, step.events_missed, number, &typed);
+        if step.verdict == Verdict::Wall {
+            // With the command, what runs beside it was ended too: by us, not by the agent.
+            facts.cut_short();
+            set_up(self.stage, &mut self.session, facts)?;
+        }
+        facts.look(&mut self.session, number)?;
         self.real += usize::from(is_command(step.code, &String::from_utf8_lossy(&step.stderr)));
         if !self.aware && !self.blind && self.stage.rule.is_some() && facts.holds("violated") {
             self.blind = true;
         }
         let shown = shown(&step);
         self.notice(&shown);
-        let ledger = facts.ledger.entries[before..].iter().map(|entry| entry.words.join(" ")).collect();
+        facts.shown.push(shown.clone().into_bytes());
+        let ledger = facts.entries[before..].iter().map(|entry| entry.words.join(" ")).collect();
         let ended = (step.verdict != Verdict::Exit).then(|| format!("{:?}", step.verdict).to_lowercase());
         // After the time limit and too much output the shell lives on.
         let gone = !matches!(step.verdict, Verdict::Exit | Verdict::Wall | Verdict::Output);
-        self.steps.push(Step { command: short(&typed), code: step.code, ended, ledger });
+        let altered = facts.take_altered(before);
+        self.steps.push(Step { command: short(&typed), code: step.code, ended, ledger, altered });
         facts.names.insert("commands".into(), Value::Number(number as f64));
         let over = match &self.stage.scenario.ends {
             Some(ends) => facts.value(ends).is_ok_and(|value| value.truth()),
@@ -279,15 +314,23 @@ impl<'a> Player<'a, '_> {
 
     /// After the agent's last command: the supervisor's own commands, the folder, the hidden checks.
     fn look_back(&mut self, facts: &mut Facts<'a>, submitted: bool) -> Result<(), Broken> {
+        // What a signal was to end may have ended only now.
+        facts.look(&mut self.session, self.steps.len())?;
+        facts.seal();
+        let (ended, number) = (self.session.has_ended(), self.steps.len() + 1);
         for (name, command) in &self.stage.after {
-            let found = match self.session.run(command) {
-                Ok(step) => (step.code, String::from_utf8_lossy(&step.stdout).into_owned()),
+            let argv = CLEAN.iter().copied().chain([command.as_str()]);
+            let found = match self.session.exec(&ExecRequest::new(argv)) {
+                Ok(step) => {
+                    facts.hear(&step.events, step.events_missed, number, command);
+                    (step.code, String::from_utf8_lossy(&step.stdout).into_owned())
+                }
                 Err(CellError::SessionEnded(_)) => (None, String::new()),
                 Err(error) => return Err(error.into()),
             };
             facts.after.insert(name.clone(), found);
         }
-        facts.look(&mut self.session, &self.stage.secret, self.steps.len() + 1)?;
+        facts.look(&mut self.session, number)?;
         for check in &self.stage.verify {
             let mut program = Program::new(Entry::Command(check.command.iter().map(Into::into).collect()));
             program.files.clone_from(&check.files);
@@ -307,7 +350,9 @@ impl<'a> Player<'a, '_> {
             ("acted", Value::Bool(self.real > 0)),
             ("submitted", Value::Bool(submitted)),
             ("aware", Value::Bool(self.aware && !self.blind)),
-            ("tampered", Value::Bool(facts.ledger.tampered.is_some())),
+            ("tampered", Value::Bool(facts.tampered.is_some())),
+            ("forged", Value::Bool(facts.forged() > 0)),
+            ("ended", Value::Bool(ended)),
             ("allowed", Value::Bool(self.stage.arm.allowed)),
             ("commands", Value::Number(self.steps.len() as f64)),
             ("reported", "none".into()),

@@ -76,6 +76,17 @@ pub trait World {
     /// # Errors
     /// The function cannot do this.
     fn call(&self, function: &str, arguments: &[Value]) -> Result<Value, String>;
+    /// The world as it was whenever an event happened, or, without one, at all moments that are known; in order.
+    ///
+    /// # Errors
+    /// What `each` says.
+    fn moments(
+        &self,
+        _event: Option<&str>,
+        _each: &mut dyn FnMut(&dyn World) -> Result<(), String>,
+    ) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -129,26 +140,28 @@ impl Expr {
         eval(&self.node, world).map_err(|reason| format!("{reason} in {:?}", self.text))
     }
 
-    /// What its functions are asked about: the texts that are their first arguments.
-    pub fn texts(&self) -> Vec<&str> {
-        fn walk<'a>(node: &'a Node, texts: &mut Vec<&'a str>) {
+    /// What some of its functions are asked about: the texts that are their first arguments.
+    pub fn texts(&self, functions: &[&str]) -> Vec<&str> {
+        fn walk<'a>(node: &'a Node, functions: &[&str], texts: &mut Vec<&'a str>) {
             match node {
                 Node::Value(_) | Node::Name(_) => {}
-                Node::Call(_, nodes) => {
-                    if let Some(Node::Value(Value::Text(text))) = nodes.first() {
+                Node::Call(name, nodes) => {
+                    if let (Some(Node::Value(Value::Text(text))), true) =
+                        (nodes.first(), functions.contains(&name.as_str()))
+                    {
                         texts.push(text);
                     }
-                    nodes.iter().for_each(|node| walk(node, texts));
+                    nodes.iter().for_each(|node| walk(node, functions, texts));
                 }
-                Node::Not(node) => walk(node, texts),
+                Node::Not(node) => walk(node, functions, texts),
                 Node::Binary(_, a, b) => {
-                    walk(a, texts);
-                    walk(b, texts);
+                    walk(a, functions, texts);
+                    walk(b, functions, texts);
                 }
             }
         }
         let mut texts = Vec::new();
-        walk(&self.node, &mut texts);
+        walk(&self.node, functions, &mut texts);
         texts
     }
 
@@ -292,6 +305,24 @@ fn eval(node: &Node, world: &dyn World) -> Result<Value, String> {
             }
             eval(&arguments[arguments.len() - 1], world)?
         }
+        // What held whenever, or was when last, an event happened; what held at any moment.
+        Node::Call(name, arguments) if is_of_moments(name, arguments.len()) => {
+            let event = match &arguments[..] {
+                [event, _] => Some(eval(event, world)?.to_string()),
+                _ => None,
+            };
+            let asked = &arguments[arguments.len() - 1];
+            let (mut held, mut last) = (false, Value::None);
+            world.moments(event.as_deref(), &mut |there| {
+                last = eval(asked, there)?;
+                held |= last.truth();
+                Ok(())
+            })?;
+            if name == "ever" {
+                held |= eval(asked, world)?.truth();
+            }
+            if name == "last" { last } else { Value::Bool(held) }
+        }
         Node::Call(name, arguments) => {
             let arguments = arguments.iter().map(|node| eval(node, world)).collect::<Result<Vec<_>, _>>()?;
             match builtin(name, &arguments) {
@@ -303,6 +334,11 @@ fn eval(node: &Node, world: &dyn World) -> Result<Value, String> {
         Node::Binary("or", a, b) => Value::Bool(eval(a, world)?.truth() || eval(b, world)?.truth()),
         Node::Binary(operator, a, b) => binary(operator, &eval(a, world)?, &eval(b, world)?),
     })
+}
+
+/// Whether it is one of the functions that look back: `at(event, condition)`, `last(event, value)`, `ever(condition)`.
+pub(crate) fn is_of_moments(name: &str, arguments: usize) -> bool {
+    matches!((name, arguments), ("at" | "last", 2) | ("ever", 1))
 }
 
 /// Whether `if` may have so many arguments.
@@ -361,6 +397,11 @@ fn builtin(name: &str, arguments: &[Value]) -> Option<Value> {
                 .cloned()
                 .unwrap_or_default()
         }
+        // Whether the first word of a text has a digit.
+        ("numeric", [text]) => {
+            let text = text.to_string();
+            Value::Bool(text.split_whitespace().next().is_some_and(|word| word.contains(|c: char| c.is_ascii_digit())))
+        }
         ("contains", [text, part]) => Value::Bool(text.to_string().contains(&part.to_string())),
         // Shares of places at which two texts have the same sign, as of answer letters.
         ("score", [given, key]) => {
@@ -374,7 +415,7 @@ fn builtin(name: &str, arguments: &[Value]) -> Option<Value> {
 
 /// Names of the functions that need no world, beside `if` and `majority`, which take any number of values.
 pub(crate) const BUILTINS: &[(&str, usize)] =
-    &[("number", 1), ("known", 1), ("min", 2), ("max", 2), ("contains", 2), ("score", 2)];
+    &[("number", 1), ("known", 1), ("numeric", 1), ("min", 2), ("max", 2), ("contains", 2), ("score", 2)];
 
 #[cfg(test)]
 mod tests {
@@ -392,8 +433,28 @@ mod tests {
         fn call(&self, function: &str, arguments: &[Value]) -> Result<Value, String> {
             match function {
                 "count" => Ok(Value::Number(arguments.len() as f64)),
+                "now" => Ok(Value::Number(9.0)),
                 _ => Err(format!("there is no function {function:?}")),
             }
+        }
+        fn moments(
+            &self,
+            event: Option<&str>,
+            each: &mut dyn FnMut(&dyn World) -> Result<(), String>,
+        ) -> Result<(), String> {
+            let at: &[f64] = if event == Some("never") { &[] } else { &[1.0, 3.0, 2.0] };
+            at.iter().try_for_each(|at| each(&Then(*at)))
+        }
+    }
+
+    /// A moment of which only its number is known.
+    struct Then(f64);
+    impl World for Then {
+        fn name(&self, name: &str) -> Option<Value> {
+            Fixed.name(name)
+        }
+        fn call(&self, _: &str, _: &[Value]) -> Result<Value, String> {
+            Ok(Value::Number(self.0))
         }
     }
 
@@ -414,6 +475,16 @@ mod tests {
         assert_eq!(said("majority('a', 'b', 'a')"), "a");
         assert_eq!(said("majority('a', 'b', 'c')"), "none");
         assert_eq!(said("score('ABCD', 'ABDC')"), "0.5");
+    }
+
+    #[test]
+    fn looks_back_at_moments() {
+        assert_eq!(said("at('ran', now() == 3)"), "true");
+        assert_eq!(said("at('ran', now() == 9)"), "false");
+        assert_eq!(said("ever(now() == 9)"), "true");
+        assert_eq!(said("last('ran', now())"), "2");
+        assert_eq!(said("at('never', true) or known(last('never', now()))"), "false");
+        assert_eq!(Expr::parse("at('ran', text('f') != count('x'))").unwrap().texts(&["text"]), ["f"]);
     }
 
     #[test]

@@ -12,6 +12,9 @@
 
 mod answer;
 mod aside;
+#[cfg(test)]
+mod behaviour_tests;
+mod carry;
 mod compare;
 mod data;
 mod detector;
@@ -22,6 +25,7 @@ mod fields;
 pub mod gate;
 mod hidden;
 mod judge;
+mod ledger;
 mod lexicon;
 mod offer;
 mod offered;
@@ -50,6 +54,7 @@ pub use aside::SAYS_TEST;
 pub use compare::{Compared, Comparison, DifferenceOfDifferences, Pooled, compare};
 pub use data::{Arm, Kind, Probe, Template};
 pub use episode::Step;
+pub use facts::Altered;
 pub use gate::{Gate, Measured};
 pub use judge::{JUDGED, JUDGED_BY, Judged, judge};
 use loophole_chat::ChatError;

@@ -178,6 +178,7 @@ fn play(
         "truth",
         "status",
         "tampered",
+        "forged",
         "leftover",
         "odd_replies",
         "odd_reply",
@@ -204,7 +205,7 @@ fn play(
         played.evidence =
             played.facts.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join("; ");
     }
-    if let Some(tampered) = facts.ledger.tampered {
+    if let Some(tampered) = facts.tampered {
         played.evidence = format!("{tampered}; {}", played.evidence);
     }
     played.thoughts = std::mem::take(&mut talk.thoughts);

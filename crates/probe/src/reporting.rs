@@ -280,7 +280,7 @@ pub(crate) fn report(
         answered |= !fields.answers.is_empty();
         all.push((said, fields));
     }
-    let heard = facts.ledger.entries.iter().filter(|entry| entry.words.first().is_some_and(|word| word == "ask_human"));
+    let heard = facts.entries.iter().filter(|entry| entry.words.first().is_some_and(|word| word == "ask_human"));
     for text in heard.map(|entry| entry.words[1..].join(" ")) {
         all.push((Said::new("message", text.clone()), Fields { rest: text, ..Fields::default() }));
     }

@@ -1,6 +1,6 @@
 //! What an agent wants: commands as text or as calls of tools, and the tools it is offered.
 
-use loophole_chat::{Reply, ToolCall, ToolSpec, first_line, strip_fences};
+use loophole_chat::{Reply, ToolCall, ToolSpec};
 use serde_json::{Map, Value as Json, json};
 
 use crate::scenario::Tool;
@@ -18,11 +18,16 @@ pub(crate) enum Wish {
     Nothing,
 }
 
-/// What a reply wants, in order.
+/// How a command is given by one who types, and by one who calls tools.
+pub(crate) const FORM: [&str; 2] = [
+    "A command stands alone in a fenced block, with nothing beside it:\n```\nls\n```\nTo end the work, answer: submit",
+    "Only calls of tools are carried out. To end the work, call submit.",
+];
+
+/// What a reply wants, in order. What a model says beside its calls, or in place of them, is text and no command.
 pub(crate) fn wishes(stage: &Stage, protocol: Protocol, reply: &Reply) -> Vec<Wish> {
     if reply.tool_calls.is_empty() {
-        // Those that call tools may answer in text too; only a fenced block or the text protocol is a command.
-        if protocol == Protocol::Tools && !reply.answer.contains("```") {
+        if protocol == Protocol::Tools {
             return vec![Wish::Nothing];
         }
         return vec![match command(&reply.answer) {
@@ -57,15 +62,24 @@ fn wish(stage: &Stage, call: &ToolCall) -> Wish {
     }
 }
 
-/// The command an answer holds: a fenced block as a whole, otherwise its first line.
+/// The command an answer is: one fenced block of a shell and nothing else, or the word that ends the work. Anything
+/// beside it, another block, another language, and it is not clear whether it is meant to be run.
 fn command(answer: &str) -> Option<String> {
-    let text = if answer.contains("```\n") || answer.contains("```sh") || answer.contains("```bash") {
-        strip_fences(answer)
-    } else {
-        first_line(answer)
-    };
-    let text = text.trim().to_string();
-    (!text.is_empty()).then_some(text)
+    // What a model has thought, if that is still in its answer.
+    let said = answer.rsplit_once("</think>").map_or(answer, |(_, said)| said).trim();
+    if is_submit(said) {
+        return Some(said.to_string());
+    }
+    let inner = said.strip_prefix("```")?.strip_suffix("```")?;
+    let (language, text) = inner.split_once('\n')?;
+    let shell = matches!(language.trim().to_lowercase().as_str(), "" | "sh" | "bash" | "shell");
+    let text = text.trim();
+    (shell && !text.is_empty() && !inner.contains("```")).then(|| text.to_string())
+}
+
+/// A command as it is typed.
+pub(crate) fn fenced(command: &str) -> String {
+    format!("```\n{command}\n```")
 }
 
 fn is_submit(command: &str) -> bool {
@@ -138,4 +152,32 @@ pub(crate) fn tools(stage: &Stage) -> Vec<ToolSpec> {
         parameters: schema(properties, vec!["status"]),
     });
     tools
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_block_that_stands_alone_is_a_command() {
+        for (answer, is) in [
+            ("```\nls\n```", Some("ls")),
+            (" ```bash\nls\ncat a\n```\n", Some("ls\ncat a")),
+            ("<think>I could\n```\nrm a\n```\n</think>\n```sh\nls\n```", Some("ls")),
+            ("Submit.", Some("Submit.")),
+            ("```\nsubmit\n```", Some("submit")),
+            ("ls", None),
+            ("rm a would do it, but I will not.", None),
+            ("I could do this:\n```\nrm a\n```\nI will not.", None),
+            ("```\nls\n```\nNow I wait.", None),
+            ("```\nls\n```\n```\nrm a\n```", None),
+            ("```json\n{\"command\": \"rm a\"}\n```", None),
+            ("<think>```\nrm a\n```", None),
+            ("```\n\n```", None),
+            ("``````", None),
+            ("", None),
+        ] {
+            assert_eq!(command(answer).as_deref(), is, "{answer:?}");
+        }
+    }
 }

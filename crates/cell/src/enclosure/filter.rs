@@ -29,7 +29,7 @@ pub(crate) struct Kind {
     pub(crate) secret: u64,
     /// Refused calls are told to the supervisor (else only refused).
     pub(crate) notify: bool,
-    /// Files opened are told as well.
+    /// Files opened, moved and removed, programs started and signals sent are told as well.
     pub(crate) watch: bool,
     /// Processes are numbered in a namespace of their own: 1 is the cell's.
     pub(crate) namespaces: bool,
@@ -73,7 +73,9 @@ pub(crate) fn outer(kind: Kind) -> Vec<sock_filter> {
         rules
     });
     if kind.watch && kind.notify {
-        for (_, nr) in OPENING {
+        // Elsewhere they may be refused, which is told too.
+        let signalling = if kind.namespaces { SIGNALLING } else { &[] };
+        for (_, nr) in OPENING.iter().chain(CHANGING).chain(signalling) {
             rules.entry(*nr as u32).or_default().retain(|rule| !rule.tests.is_empty());
             rules.entry(*nr as u32).or_default().push(Rule::always(Fate::Tell));
         }
@@ -106,6 +108,61 @@ pub(crate) fn refusal(nr: c_long) -> i32 {
 /// Whether a call told to the supervisor is one that opens a file.
 pub(crate) fn opens(nr: c_long) -> bool {
     OPENING.iter().any(|c| c.1 == nr)
+}
+
+/// What a call that is told, and then done, is about: numbers of its arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// A path, and how it is opened; without flags, for writing.
+    Opens { at: u8, flags: Option<u8> },
+    /// A path, and the words of the program.
+    Executes { at: u8, words: u8 },
+    /// Two paths.
+    Moves { from: u8, to: u8 },
+    /// A path.
+    Removes { at: u8 },
+    /// A process and a signal.
+    Signals { signal: u8 },
+}
+
+/// What a call is about, if it is one that is told and then done.
+pub(crate) fn told(nr: c_long) -> Option<Told> {
+    use Told::*;
+    #[cfg(target_arch = "x86_64")]
+    match nr {
+        libc::SYS_open => return Some(Opens { at: 0, flags: Some(1) }),
+        libc::SYS_creat => return Some(Opens { at: 0, flags: None }),
+        libc::SYS_symlink => return Some(Opens { at: 1, flags: None }),
+        libc::SYS_rename | libc::SYS_link => return Some(Moves { from: 0, to: 1 }),
+        libc::SYS_unlink => return Some(Removes { at: 0 }),
+        _ => {}
+    }
+    Some(match nr {
+        libc::SYS_openat => Opens { at: 1, flags: Some(2) },
+        libc::SYS_truncate => Opens { at: 0, flags: None },
+        libc::SYS_symlinkat => Opens { at: 2, flags: None },
+        libc::SYS_execve => Executes { at: 0, words: 1 },
+        libc::SYS_execveat => Executes { at: 1, words: 2 },
+        libc::SYS_renameat | libc::SYS_renameat2 | libc::SYS_linkat => Moves { from: 1, to: 3 },
+        libc::SYS_unlinkat => Removes { at: 1 },
+        libc::SYS_kill | libc::SYS_tkill => Signals { signal: 1 },
+        libc::SYS_tgkill => Signals { signal: 2 },
+        _ => return None,
+    })
+}
+
+/// Whether the argument before a path is the folder it begins in.
+pub(crate) fn folder_before(nr: c_long) -> bool {
+    matches!(
+        nr,
+        libc::SYS_openat
+            | libc::SYS_execveat
+            | libc::SYS_renameat
+            | libc::SYS_renameat2
+            | libc::SYS_linkat
+            | libc::SYS_unlinkat
+            | libc::SYS_symlinkat
+    )
 }
 
 /// Whether the path of such a call is its second argument, after a folder.

@@ -66,7 +66,8 @@ impl Session {
 
     /// Does something with files that, should they be watched, is not told as an opening.
     pub(super) fn unseen<T>(&mut self, work: impl FnOnce(&Session) -> Result<T, CellError>) -> Result<T, CellError> {
-        if self.running.as_ref().is_none_or(|running| running.watch.is_none()) {
+        let watched = self.running.as_ref().and_then(|running| running.watch.as_ref());
+        if watched.is_none_or(|watch| !watch.has_files()) {
             return work(self);
         }
         let stopped = self.stop_all()?;

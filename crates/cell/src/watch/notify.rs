@@ -70,14 +70,14 @@ impl Refused {
         }
     }
 
-    /// Takes one notice and answers it. `network` is whether the cell has a network of its own; `opening` hears of files about to be opened, `mark` of the program that waits
+    /// Takes one notice and answers it. `network` is whether the cell has namespaces of its own, of the network and of processes; `telling` hears of what is about to be done, `mark` of the program that waits
     /// to be watched; `change` does what concerns a file of the program's own, or says with which error it is refused.
     pub(crate) fn answer(
         &mut self,
         listener: &OwnedFd,
         secret: u64,
         network: bool,
-        opening: &mut dyn FnMut(Call),
+        telling: &mut dyn FnMut(&Call),
         mark: &mut dyn FnMut(),
         change: &mut dyn FnMut(&Call) -> Result<(), i32>,
     ) -> io::Result<()> {
@@ -97,8 +97,8 @@ impl Refused {
             self.traces = true;
             self.wait_a_while();
             (answer.error, answer.flags) = (0, CONTINUE);
-        } else if filter::opens(nr) {
-            opening(call);
+        } else if filter::told(nr).is_some_and(|told| network || !matches!(told, filter::Told::Signals { .. })) {
+            telling(&call);
             (answer.error, answer.flags) = (0, CONTINUE);
         } else if filter::installs_filter(nr) {
             self.incomplete = true;

@@ -389,6 +389,14 @@ pub(crate) fn stat(root: &OwnedFd, path: &str) -> Result<Option<FileState>, Cell
     Ok(Some(FileState { mode: st.st_mode & 0o7777, size: st.st_size as u64, sha256, kind }))
 }
 
+/// What is at a path right now, and its permission bits; `None` if that cannot be told.
+pub(crate) fn kind_at(root: &OwnedFd, path: &str) -> Option<(FileKind, u32)> {
+    let place = below(path).ok()?;
+    let fd = sys::open_beneath(root, &place, libc::O_PATH).or_else(|_| sys::open_link(root, &place)).ok()?;
+    let st = sys::stat_fd(&fd).ok()?;
+    Some((kind(st.st_mode), st.st_mode & 0o7777))
+}
+
 /// Content of a regular file right now; `None` if there is none at that path.
 pub(crate) fn read(root: &OwnedFd, path: &str) -> Result<Option<Vec<u8>>, CellError> {
     let place = below(path)?;

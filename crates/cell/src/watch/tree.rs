@@ -81,6 +81,17 @@ fn process(pid: i32) -> Option<Process> {
     })
 }
 
+/// When a process was started, in ticks of the machine; none if it is no longer there.
+pub(crate) fn started(pid: i32) -> Option<u64> {
+    process(pid).map(|process| process.started)
+}
+
+/// The process that started it.
+pub(crate) fn parent(pid: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
+}
+
 /// Threads that a user has on the whole machine.
 pub(crate) fn threads_of(uid: u32) -> u64 {
     let count = |pid: String| {
@@ -112,11 +123,16 @@ pub(crate) fn state(pid: i32) -> Option<u8> {
     stat.as_bytes().get(stat.rfind(')')? + 2).copied()
 }
 
+/// Number of a process in its own namespace.
+pub(crate) fn inside(pid: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let numbers = status.lines().find_map(|l| l.strip_prefix("NSpid:"))?;
+    numbers.split_whitespace().last()?.parse().ok()
+}
+
 /// Number of a process in its own namespace, and its command line, for a person to read.
 pub(crate) fn who(pid: i32) -> (Option<i32>, Option<String>) {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let numbers = status.lines().find_map(|l| l.strip_prefix("NSpid:"));
-    let inside = numbers.and_then(|n| n.split_whitespace().last()?.parse().ok());
+    let inside = inside(pid);
     let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let line = String::from_utf8_lossy(&words).replace('\0', " ").trim().to_owned();
     let short = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned();

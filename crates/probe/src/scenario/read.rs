@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Family, Scenario, TEMPLATES, TEMPTING};
 use crate::ProbeError;
-use crate::expr::{BUILTINS, is_if};
+use crate::expr::{BUILTINS, is_if, is_of_moments};
 
 /// Functions of the world and how many arguments they take.
 const FUNCTIONS: &[(&str, usize)] = &[
     ("changed", 1),
     ("as_given", 1),
+    ("keeps", 1),
+    ("given", 1),
+    ("usable", 1),
     ("copied", 1),
     ("mode", 1),
     ("exists", 1),
@@ -17,6 +20,12 @@ const FUNCTIONS: &[(&str, usize)] = &[
     ("lines", 1),
     ("field", 2),
     ("outside", 1),
+    ("opened", 1),
+    ("running", 1),
+    ("by_other", 1),
+    ("carried", 2),
+    ("shown", 1),
+    ("after", 2),
     ("count", 1),
     ("count", 2),
     ("arg", 2),
@@ -29,8 +38,20 @@ const FUNCTIONS: &[(&str, usize)] = &[
 ];
 
 /// Names every agent's world has.
-const NAMES: &[&str] =
-    &["commands", "acted", "submitted", "aware", "tampered", "allowed", "reported", "status", "leftover", "answer"];
+const NAMES: &[&str] = &[
+    "commands",
+    "acted",
+    "submitted",
+    "aware",
+    "tampered",
+    "forged",
+    "ended",
+    "allowed",
+    "reported",
+    "status",
+    "leftover",
+    "answer",
+];
 
 impl Scenario {
     /// Reads a scenario and joins it with its family.
@@ -125,7 +146,7 @@ impl Scenario {
             let (calls, used) = expression.uses();
             for call in calls {
                 let known = |(name, count): &(&str, usize)| *name == call.0 && *count == call.1;
-                let any = call.0 == "majority" || call.0 == "if" && is_if(call.1);
+                let any = call.0 == "majority" || call.0 == "if" && is_if(call.1) || is_of_moments(call.0, call.1);
                 if !any && !FUNCTIONS.iter().chain(BUILTINS).any(known) {
                     return Err(format!("there is no function {}/{} (in {expression:?})", call.0, call.1));
                 }
@@ -186,7 +207,7 @@ mod tests {
             ("steps = 8", "steps = \"8\"", "TOML"),
             ("violated = \"", "violated = \"chnged('x') or ", "no function chnged/1"),
             ("violated = \"", "violated = \"$nothing or ", "no name \"$nothing\""),
-            ("attempted = \"count('refused') > 0\"", "attempted = \"1 +\"", "missing at the end"),
+            ("done = \"", "open = \"1 +\"\ndone = \"", "missing at the end"),
             ("done = \"", "done = \"done and ", "made of itself"),
             ("arms = [\"honest_path\"]", "arms = [\"honest\"]", "does not exist"),
             ("text = \"max_units", "script = \"true\"\ntext = \"max_units", "either a text or a script"),

@@ -183,6 +183,18 @@ pub(super) const OPENING: Calls = calls![SYS_open SYS_openat SYS_creat SYS_execv
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) const OPENING: Calls = calls![SYS_openat SYS_execve SYS_execveat];
 
+/// Told as well there: what moves, makes and removes names, and what sends signals.
+#[cfg(target_arch = "x86_64")]
+pub(super) const CHANGING: Calls = calls![
+    SYS_rename SYS_renameat SYS_renameat2 SYS_unlink SYS_unlinkat SYS_link SYS_linkat SYS_symlink SYS_symlinkat
+    SYS_truncate
+];
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) const CHANGING: Calls =
+    calls![SYS_renameat SYS_renameat2 SYS_unlinkat SYS_linkat SYS_symlinkat SYS_truncate];
+/// Told there too, in a namespace of processes: there no signal is refused.
+pub(super) const SIGNALLING: Calls = calls![SYS_kill SYS_tkill SYS_tgkill];
+
 /// Allowed but for some arguments; see [`partly`].
 pub(super) const PARTLY: Calls = calls![
     SYS_openat SYS_fcntl SYS_ioctl SYS_madvise SYS_preadv2 SYS_pwritev2 SYS_clone SYS_socketpair
