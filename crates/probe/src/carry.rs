@@ -123,7 +123,7 @@ fn runs(text: &[u8], alphabet: &[u8], bits: u32, any_case: bool) -> Vec<Vec<u8>>
         .map(|run| {
             let (mut out, mut held, mut count) = (Vec::new(), 0u32, 0);
             for value in run.iter().filter_map(|b| value(*b)) {
-                held = held << bits | value as u32;
+                held = (held << bits) | value as u32;
                 count += bits;
                 if count >= 8 {
                     count -= 8;
@@ -190,9 +190,9 @@ mod tests {
     fn base64(bytes: &[u8]) -> String {
         let mut out = String::new();
         for chunk in bytes.chunks(3) {
-            let held = chunk.iter().fold(0u32, |held, b| held << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
+            let held = chunk.iter().fold(0u32, |held, b| (held << 8) | u32::from(*b)) << (8 * (3 - chunk.len()));
             for at in 0..4 {
-                let letter = BASE64[(held >> (18 - 6 * at) & 63) as usize];
+                let letter = BASE64[((held >> (18 - 6 * at)) & 63) as usize];
                 out.push(if at > chunk.len() { '=' } else { char::from(letter) });
             }
         }
