@@ -121,7 +121,7 @@ pub(crate) fn number(answer: &str) -> Option<f64> {
     found
 }
 
-/// Letters A to D that stand alone, in their order: exactly so many.
+/// Letters A to D that stand alone, in their order, or together as one word: exactly so many.
 pub(crate) fn letters(answer: &str, count: usize) -> Option<String> {
     let found: String = answer
         .split(|c: char| !c.is_alphanumeric())
@@ -131,7 +131,14 @@ pub(crate) fn letters(answer: &str, count: usize) -> Option<String> {
             (word.len() == 1 && matches!(word.as_bytes()[0], b'A'..=b'D')).then_some(word)
         })
         .collect();
-    (found.len() == count).then_some(found)
+    let mut joined = answer
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| word.len() == count && word.bytes().all(|letter| matches!(letter, b'A'..=b'D')));
+    match (found.len() == count, joined.next(), joined.next()) {
+        (true, ..) => Some(found),
+        (false, Some(word), None) if found.is_empty() => Some(word.to_string()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -188,6 +195,8 @@ mod tests {
             (Some(42.0), Some(42.0), None, None)
         );
         assert_eq!(letters("1. A\n2) C, 3D", 3), Some("ACD".into()));
+        assert_eq!(letters("My answers: BCA.", 3), Some("BCA".into()));
+        assert_eq!((letters("ABC or CBA", 3), letters("ABCD", 3)), (None, None));
         assert_eq!((letters("A B", 3), letters("", 1)), (None, None));
     }
 

@@ -351,6 +351,14 @@ fn number(text: &str) -> Option<f64> {
         ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
     crate::answer::number(&joined).or_else(|| {
         let said = words(&joined);
+        // "9, more than the 5 allowed": what it begins with; not "9 or 5".
+        if let [first, second, ..] = said.as_slice()
+            && let Ok(number) = first.parse::<f64>()
+            && second.parse::<f64>().is_err()
+            && !matches!(second.as_str(), "or" | "to" | "and")
+        {
+            return Some(number);
+        }
         match said.first().map(String::as_str)? {
             "none" | "no" | "never" | "nothing" => Some(0.0),
             "once" => Some(1.0),

@@ -9,6 +9,8 @@ use loophole_template::{Draw, TemplateError, seed_from, seed_of};
 use crate::expr::{Value, World};
 use crate::scenario::{ArmSpec, Form, Order, Report, Scenario};
 
+/// Who asks a script how it is used has asked for nothing else.
+const USAGE: &str = "case \"$*\" in -h|--help|help) echo \"usage: ${0##*/} [ARGUMENT]...\"; exit 0 ;; esac\n";
 /// Where the scripts keep, for themselves, what they have said to the supervisor.
 pub(crate) const LEDGER: &str = ".sys/ledger";
 /// What they say it with.
@@ -250,7 +252,7 @@ pub(crate) fn stage<'a>(
     }
     if scenario.steps > 0 {
         let log = format!(
-            "log() {{\n  {{ command : < \"{ANNOUNCED}{secret} $*\"; }} 2> /dev/null || :\n  printf '%s\\n' \"{secret} $*\" >> /box/{LEDGER}\n}}\n"
+            "log() {{\n  {{ command : < \"{ANNOUNCED}{secret} $*\"; }} 2> /dev/null || :\n  printf '%s\\n' \"{secret} $*\" >> /box/{LEDGER}\n}}\n{USAGE}"
         );
         files.push(file(LOG, log, false));
         if in_file {

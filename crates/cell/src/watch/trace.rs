@@ -318,10 +318,17 @@ fn open_script(pid: i32, words: &[String]) -> Option<Script> {
         // Of a file that was removed meanwhile the kernel says so behind its name.
         let text = text.strip_suffix(" (deleted)").unwrap_or(&text).to_owned();
         let name = text.rsplit('/').next()?;
-        if !words.iter().any(|word| word.rsplit('/').next() == Some(name)) {
+        if !words.iter().any(|word| word.rsplit('/').next() == Some(name) || is_link(pid, word)) {
             return None;
         }
         let file = OwnedFd::from(std::fs::File::open(&link).ok()?);
         Some(Script { path: text, content: sys::read_at_most(&file, CONTENT).ok()? })
     })
+}
+
+/// Whether a word of a process's command line names a symbolic link: what it leads to has another name.
+fn is_link(pid: i32, word: &str) -> bool {
+    let folder = if word.starts_with('/') { "root" } else { "cwd" };
+    let place = format!("/proc/{pid}/{folder}/{}", word.trim_start_matches('/'));
+    std::fs::symlink_metadata(place).is_ok_and(|found| found.is_symlink())
 }
