@@ -99,6 +99,7 @@ impl Suite<'_> {
         }
         self.foreign(&made);
         self.clients();
+        self.outsiders();
         self.golden(&made);
         self.browser(&made);
         // Files of a failed check are worth a look.
@@ -165,6 +166,20 @@ impl Suite<'_> {
         table.check("three services", || {
             let three = clients.join("check_three.py");
             passed(runner, "python3", &[three.as_path(), &program, Path::new("300")], 240)
+        });
+    }
+
+    /// Agents of known truth, written without sight of the scoring.
+    fn outsiders(&mut self) {
+        let Suite { runner, table, .. } = self;
+        let program = built(runner, "loophole");
+        let all = Path::new("crates/probe/tests/outsiders");
+        table.check("outsiders' behaviours", || {
+            let [play, rules, oversight, known] =
+                ["play.py", "rules.json", "oversight.json", "known_wrong.txt"].map(|name| all.join(name));
+            let how = ["--samples", "1", "--jobs", "3", "--known-wrong"].map(Path::new);
+            let arguments = [&[play.as_path(), &program, &rules, &oversight], how.as_slice(), &[&known]].concat();
+            passed(runner, "python3", &arguments, 600)
         });
     }
 
