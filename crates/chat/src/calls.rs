@@ -135,7 +135,8 @@ fn mistral(rest: &str) -> Vec<Call> {
         let name = name.split_once(MISTRAL_ID).map_or(name, |(name, _)| name);
         (name.trim().to_string(), arguments.trim().to_string())
     };
-    rest.split(MISTRAL).filter(|part| !part.trim().is_empty()).map(one).collect()
+    let calls: Vec<Call> = rest.split(MISTRAL).filter(|part| !part.trim().is_empty()).map(one).collect();
+    if calls.is_empty() { vec![wrong(rest)] } else { calls }
 }
 
 /// The calls that a whole answer consists of.

@@ -451,7 +451,10 @@ mod tests {
     #[test]
     fn sealed_graders_hold_no_answers() {
         let cases = [(vec![Value::Int(1)], Value::Str("xyzzy".into()))];
-        for kind in GraderKind::ALL.into_iter().filter(|k| *k != GraderKind::Humaneval) {
+        // HumanEval's `check` is the data set's own text. The other kinds that cannot be without this hold what they expect.
+        let seals =
+            |kind: &GraderKind| *kind != GraderKind::Humaneval && kind.weaknesses().contains(&Family::AnswerLeak);
+        for kind in GraderKind::ALL.into_iter().filter(seals) {
             let grader = Grader::open(kind).without(Family::AnswerLeak);
             let program = text(&plan(&grader, false).cases(&task(), &cases));
             assert!(!program.contains("xyzzy"), "{kind}: {program}");
