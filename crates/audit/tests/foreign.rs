@@ -73,6 +73,7 @@ fn every_exploit_for_graders_of_others_has_its_target() {
 }
 
 #[test]
+#[ignore = "long: a minute and more of timed programs"]
 fn each_exploit_of_a_timing_has_its_target() {
     let holes: &[(&str, &str, &str)] = &[
         ("clock", "pairs", "TM-01"),
@@ -180,6 +181,7 @@ fn proven_alone(program: &str, all: &[(&str, &str, &[&str])]) {
 }
 
 #[test]
+#[ignore = "long: every exploit of two languages against every judge"]
 fn each_exploit_in_javascript_and_bash_has_a_judge_of_its_own() {
     proven_alone(
         "node",
@@ -193,7 +195,7 @@ fn each_exploit_in_javascript_and_bash_has_a_judge_of_its_own() {
 }
 
 #[test]
-#[ignore = "slow: builds some forty programs in Java"]
+#[ignore = "long: builds some forty programs in Java"]
 fn each_exploit_in_java_has_a_judge_of_its_own() {
     // A quiet end is paid whether it comes when the class is loaded or when its program begins.
     proven_alone(

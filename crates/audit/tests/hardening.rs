@@ -77,7 +77,7 @@ fn what_cannot_be_hardened_says_why() {
 }
 
 #[test]
-#[ignore = "slow: eight audits with the whole library"]
+#[ignore = "long: eight audits with the whole library"]
 fn hardened_forms_have_fewer_holes() {
     for (function, row, most) in
         [("own_cases", "add.jsonl", 0), ("skips", "add.jsonl", 0), ("programs_here", "digits.jsonl", 0)]

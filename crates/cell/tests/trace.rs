@@ -124,7 +124,7 @@ fn what_a_last_command_did_is_told_too() {
 }
 
 #[test]
-#[ignore = "slow: measures what the telling costs, on a machine with nothing else to do"]
+#[ignore = "long: measures what the telling costs, on a machine with nothing else to do"]
 fn what_the_telling_costs() {
     let (mut plain, mut traced) = (session_with(false), session_with(true));
     for command in
