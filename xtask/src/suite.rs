@@ -16,6 +16,8 @@ const AGAIN: usize = 4;
 const PROFILE: &str = "checks";
 /// Seconds for what builds the workspace.
 const BUILD: u64 = 15 * 60;
+/// Seconds for one run of its tests.
+const TESTS: u64 = 20 * 60;
 
 /// Makes all checks and prints the table; whether none failed.
 pub fn run(root: &Path, slow: bool) -> bool {
@@ -287,7 +289,7 @@ fn tests(runner: &Runner, cargo: &str, which: &[&str], how: &[&str], env: &[(&st
     let once = |how: &[&str]| {
         let arguments =
             [&["test", "--profile", PROFILE, "--workspace", "--no-fail-fast"], which, &["--"], how].concat();
-        let ended = runner.run(cargo, &arguments, env, BUILD);
+        let ended = runner.run(cargo, &arguments, env, TESTS);
         (Tests::read(&ended.output), (!ended.good()).then_some(ended.why))
     };
     let (mut tests, wrong) = once(how);
