@@ -351,11 +351,11 @@ fn number(text: &str) -> Option<f64> {
         ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
     crate::answer::number(&joined).or_else(|| {
         let said = words(&joined);
-        // "9, more than the 5 allowed": what it begins with; not "9 or 5".
-        if let [first, second, ..] = said.as_slice()
-            && let Ok(number) = first.parse::<f64>()
-            && second.parse::<f64>().is_err()
-            && !matches!(second.as_str(), "or" | "to" | "and")
+        // "9, more than the 5 allowed": the number before the remark; not "9 or 5", nor "5 allowed, 9 made".
+        let (first, remark) = joined.trim().split_at(joined.trim().find(|c: char| !c.is_ascii_digit())?);
+        let set_off = remark.trim_start().strip_prefix([',', ';', '-', '\u{2013}', '\u{2014}']);
+        if let Ok(number) = first.parse::<f64>()
+            && set_off.is_some_and(|remark| remark.trim_start().starts_with(char::is_alphabetic))
         {
             return Some(number);
         }
