@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use loophole_cell::{CellError, Event, EventKind, FileChange, FileKind, Followed, InputFile, Sample, Session};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,8 @@ mod view;
 
 /// Signals that stop a process without ending it; whether others end it is seen afterwards.
 const STOPPING: std::ops::RangeInclusive<i32> = 19..=22;
+/// How long a process that was sent another signal is given to end; one that goes on was not ended by it.
+const SETTLING: Duration = Duration::from_millis(500);
 
 /// A given file that became another one, or was put back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,6 +71,8 @@ pub(crate) struct Facts<'a> {
     followed: BTreeMap<String, i32>,
     /// Those that the agent stopped, froze or ended at some time.
     down: BTreeSet<String>,
+    /// Those that another signal was sent to since last looked at.
+    signalled: BTreeSet<i32>,
     /// Whether the agent's time is over: what ends now the supervisor ends.
     over: bool,
     /// What processes are executing, and what they read last, by number.
@@ -192,6 +197,10 @@ impl<'a> Facts<'a> {
                     let hit = self.followed.iter().filter(|(_, number)| *number == to);
                     self.down.extend(hit.map(|(path, _)| path.clone()));
                 }
+                // A negative number is a group, or everybody.
+                EventKind::Signalled { to, signal } if *signal != 0 => {
+                    self.signalled.extend(self.followed.values().filter(|number| *to < 0 || *number == to));
+                }
                 _ => {}
             }
         }
@@ -247,9 +256,24 @@ impl<'a> Facts<'a> {
             let same = last.as_deref() == now.as_ref();
             files.insert(path.clone(), if same { last } else { now.map(Arc::new) });
         }
-        let processes = session.followed();
+        let processes = self.settled(session);
         self.moment(false, files, processes, command);
         Ok(())
+    }
+
+    /// How the followed processes do once the signals that they were sent have had their effect: on a busy machine a
+    /// process lives on for a while after `kill` has returned.
+    fn settled(&mut self, session: &mut Session) -> BTreeMap<i32, Followed> {
+        let signalled = std::mem::take(&mut self.signalled);
+        let until = Instant::now() + SETTLING;
+        loop {
+            let processes = session.followed();
+            let waits = signalled.iter().any(|number| processes.get(number) == Some(&Followed::Runs));
+            if !waits || Instant::now() >= until {
+                return processes;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// How given files became others since last asked; what was said to have happened is counted from `said` on.
