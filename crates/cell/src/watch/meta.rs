@@ -7,11 +7,12 @@
 
 use crate::sys;
 use crate::watch::notify::Call;
+use crate::watch::path::plain;
 use libc::{c_int, c_long};
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 /// What a program may change: `box` and `tmp` beneath this folder, and what is in them.
 pub(crate) struct Own<'a> {
@@ -83,21 +84,6 @@ impl Own<'_> {
             Some(number) => number,
         })
     }
-}
-
-/// Without `.` and `..`. A link before a `..` is taken for a folder: what is then found is beneath all the same.
-fn plain(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => {
-                out.pop();
-            }
-            Component::CurDir => {}
-            part => out.push(part),
-        }
-    }
-    out
 }
 
 fn times(pid: i32, pointer: u64) -> Result<[libc::timespec; 2], c_int> {

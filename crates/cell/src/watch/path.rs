@@ -1,4 +1,6 @@
-//! File names as text, and back. A name may be any bytes; no two names share a text.
+//! File names as text, and back: a name may be any bytes; no two names share a text. And paths made plain.
+
+use std::path::{Component, Path, PathBuf};
 
 /// A path as text: as it is where it is UTF-8 without a backslash; else each byte that is no UTF-8 is `\\xNN`, and each
 /// backslash `\\\\`.
@@ -34,6 +36,21 @@ pub fn unescape(text: &str) -> Vec<u8> {
         };
         out.push(byte);
         rest = &after[length..];
+    }
+    out
+}
+
+/// A path without `.` and `..`. A link before a `..` is taken for a folder: what is then found is beneath all the same.
+pub(crate) fn plain(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::CurDir => {}
+            part => out.push(part),
+        }
     }
     out
 }

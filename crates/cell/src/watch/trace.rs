@@ -10,10 +10,11 @@ use crate::enclosure::filter::{self, Told};
 use crate::sys;
 use crate::types::{Announcement, Event, EventKind, FileKind, Followed, Sample, Script, Trace};
 use crate::watch::notify::Call;
-use crate::watch::{path, state, tree};
+use crate::watch::path::{self, plain};
+use crate::watch::{state, tree};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -221,21 +222,6 @@ fn place(call: &Call, at: u8, asked: &str) -> Option<String> {
         plain(&std::fs::read_link(link).ok()?.join(asked))
     };
     OURS.iter().any(|top| whole.starts_with(top)).then(|| path::escape(whole.as_os_str().as_encoded_bytes()))
-}
-
-/// Without `.` and `..`.
-fn plain(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => {
-                out.pop();
-            }
-            Component::CurDir => {}
-            part => out.push(part),
-        }
-    }
-    out
 }
 
 fn command_line(pid: i32) -> Vec<String> {
