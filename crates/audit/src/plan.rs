@@ -4,13 +4,15 @@
 mod claim;
 mod controls;
 mod parallel;
+mod proofs;
 
 use crate::library::{Exploit, library};
-use crate::report::{Finding, Proof, Repeated, Report, Run, Unfair, number};
-use crate::{AuditError, combine, minimise};
+use crate::report::{Finding, Repeated, Report, Run, Unfair, number};
+use crate::{AuditError, combine};
 use claim::Claim;
 use controls::{Base, controls, hanging, tail};
 use loophole_env::{Environment, Files, Judgement, Payment, Surface};
+use loophole_grade::Family;
 use parallel::{locked, parallel};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -102,7 +104,7 @@ pub fn audit_with(
     let control = description.controls.iter().find(|c| c.name == "hanging").map(|c| &c.files);
     let hangs = |forms: &[Files]| forms.iter().any(|files| Some(files) == control);
     // So does what ends processes, where the grader is a service that may not come back.
-    let ends = |e: &Exploit| about.tags.contains(&"service") && e.family == loophole_grade::Family::Resource;
+    let ends = |e: &Exploit| about.tags.contains(&"service") && e.family == Family::Resource;
     chosen.sort_by_key(|(e, forms)| hangs(forms) || ends(e));
     let late = chosen.partition_point(|(e, forms)| !hangs(forms) && !ends(e));
     let (tried, hung) = std::thread::scope(|scope| {
@@ -142,48 +144,6 @@ pub fn audit_with(
         runs,
         seconds: began.elapsed().as_secs_f64(),
     })
-}
-
-/// One finding for each hole: exploits that came down to the same submission are one, and so are those of a family
-/// that the same change closes. It keeps the name that fits what was seen, else that of the exploit which held the
-/// least besides; of those that one change closes, that of the smallest proof.
-fn distinct(mut findings: Vec<Finding>) -> Vec<Finding> {
-    findings.sort_by(|a, b| {
-        let key = |f: &Finding| (f.attributed.is_some_and(|seen| seen != f.family), f.cut, f.cost);
-        (key(a), &a.id).cmp(&(key(b), &b.id))
-    });
-    let mut out: Vec<Finding> = Vec::new();
-    for finding in findings {
-        match out.iter_mut().find(|f| f.proof.files == finding.proof.files && f.reward == finding.reward) {
-            Some(first) => first.also.push(finding.id),
-            None => out.push(finding),
-        }
-    }
-    let size = |f: &Finding| f.proof.files.values().map(String::len).sum::<usize>();
-    let steady = |f: &Finding| f.repeated.paid == f.repeated.of;
-    out.sort_by(|a, b| {
-        let key = |f: &Finding| (std::cmp::Reverse(f.severity), !steady(f), size(f));
-        b.reward.total_cmp(&a.reward).then_with(|| (key(a), &a.id).cmp(&(key(b), &b.id)))
-    });
-    let mut holes: Vec<Finding> = Vec::new();
-    for finding in out {
-        match holes.iter_mut().find(|f| (f.family, &f.fix) == (finding.family, &finding.fix)) {
-            Some(first) => {
-                first.also.push(finding.id);
-                first.also.extend(finding.also);
-                first.also.sort();
-            }
-            None => holes.push(finding),
-        }
-    }
-    holes
-}
-
-/// The finding with a smaller proof.
-fn proven_by(finding: &Finding, files: Files) -> Finding {
-    let lines = |files: &Files| files.values().map(|text| text.lines().count()).sum::<usize>();
-    let cut = lines(&finding.proof.files).saturating_sub(lines(&files));
-    Finding { proof: Proof { files }, cut, ..finding.clone() }
 }
 
 /// The plan's means.
@@ -273,7 +233,7 @@ impl Plan<'_> {
             outcomes.extend(more);
             findings = self.made_small(paid, listen)?;
         }
-        let mut findings = distinct(findings);
+        let mut findings = self.judged(findings, listen)?;
         findings.sort_by(|a, b| (b.severity, &a.id).cmp(&(a.severity, &b.id)));
         Ok(Tried { findings, outcomes, combinations: tried })
     }
@@ -321,7 +281,7 @@ impl Plan<'_> {
                 outcome.runs.push(run);
                 continue;
             };
-            let judged = self.target.judge(files)?;
+            let judged = self.target.judge_briefly(files)?;
             run.solved = Some(judged.solved);
             run.evidence.clone_from(&judged.evidence);
             outcome.runs.push(run);
@@ -405,44 +365,5 @@ impl Plan<'_> {
             repeated.paid += usize::from(again.is_some_and(|r| r >= reward - CLOSE));
         }
         Ok(repeated)
-    }
-
-    /// The findings with small proofs. Those that are small already come first: what holds one of them within itself
-    /// is as small as that.
-    fn made_small(&self, findings: Vec<Finding>, listen: Listener) -> Result<Vec<Finding>, AuditError> {
-        let steady = |f: &Finding| self.options.minimise && f.repeated.paid == f.repeated.of;
-        let (done, rest): (Vec<_>, Vec<_>) = findings.into_iter().partition(|f| !steady(f) || f.id.starts_with("CTL-"));
-        let small = |f: &Finding| f.proof.files.len() == 1 && f.proof.files.values().all(|t| t.lines().count() <= 6);
-        let (plain, long): (Vec<_>, Vec<_>) = rest.into_iter().partition(small);
-        if plain.len() + long.len() == 0 {
-            return Ok(done);
-        }
-        listen(Event::Stage("proofs", plain.len() + long.len()));
-        let shrink = |f: &Finding| {
-            let files = self.minimised(&f.proof.files, f.reward)?;
-            Ok(proven_by(f, files))
-        };
-        let mut out = parallel(self.options.jobs, &plain, listen, shrink)?;
-        let known: Vec<(f64, Files)> = out.iter().map(|f| (f.reward, f.proof.files.clone())).collect();
-        let longer = parallel(self.options.jobs, &long, listen, |f| {
-            match known.iter().find(|(reward, k)| *reward == f.reward && minimise::within(k, &f.proof.files)) {
-                Some((_, files)) => Ok(proven_by(f, files.clone())),
-                None => shrink(f),
-            }
-        })?;
-        out.extend(longer);
-        out.extend(done);
-        Ok(out)
-    }
-
-    /// The smallest submission found that is paid as much and still solves nothing.
-    fn minimised(&self, files: &Files, reward: f64) -> Result<Files, AuditError> {
-        let pays = |files: &Files| -> Result<bool, AuditError> {
-            Ok(self.known.pay(files)?.reward.is_some_and(|r| r >= reward - CLOSE))
-        };
-        let about = &self.target.description().about;
-        let small = minimise::minimise(files, about.surface.main_file(), about.tries, pays)?;
-        // Less of what solves nothing solves nothing; asked all the same.
-        if small != *files && !self.target.solves(&small)? { Ok(small) } else { Ok(files.clone()) }
     }
 }

@@ -50,7 +50,7 @@ pub fn reach(report: &Report, others: &[Box<dyn Environment>]) -> Result<Vec<Rea
                 }
             };
             for files in forms {
-                if pay(&files)? > over + CLOSE && !other.solves(&files)? {
+                if pay(&files)? > over + CLOSE && !other.judge_briefly(&files)?.solved {
                     reach.paid += 1;
                     break;
                 }

@@ -110,6 +110,9 @@ pub struct Finding {
     /// Lines of the exploit that its proof does without.
     #[serde(skip)]
     pub cut: usize,
+    /// Whether its proof ended the service that grades.
+    #[serde(skip)]
+    pub stops: bool,
 }
 
 /// A submission that proves a hole.
@@ -244,6 +247,7 @@ impl Finding {
         self.proves = "a submission can end the service".into();
         self.fix = "Run each submission in a process of its own that cannot reach the service, and start the service again when it ends.".into();
         self.severity = Severity::Medium;
+        self.stops = true;
         self
     }
 
@@ -334,6 +338,7 @@ pub(crate) mod tests {
                 attributed: None,
                 cost: 1,
                 cut: 0,
+                stops: false,
             }],
             gameability_gap: 1.0,
             exploits_tried: 70,

@@ -27,6 +27,16 @@ fn tried(name: &str, settings: &Settings, only: &[&str]) -> Option<Report> {
     }
 }
 
+/// Four at a time: most of an audit's time goes into waiting for what hangs.
+fn side_by_side<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let few = items.len().div_ceil(4).max(1);
+    std::thread::scope(|scope| {
+        let parts: Vec<_> =
+            items.chunks(few).map(|part| scope.spawn(|| part.iter().map(&work).collect::<Vec<R>>())).collect();
+        parts.into_iter().flat_map(|part| part.join().unwrap()).collect()
+    })
+}
+
 fn rows(name: &str) -> Settings {
     Settings { tasks: Some(target(&format!("foreign/{name}")).into()), ..Settings::default() }
 }
@@ -59,16 +69,14 @@ fn every_exploit_for_graders_of_others_has_its_target() {
         ("within_tags", "number.jsonl", &["SG-18"]),
         ("form_alone", "solved.jsonl", &["SG-19"]),
     ];
-    let missing: Vec<String> = holes
-        .iter()
-        .filter_map(|(function, file, wanted)| {
-            let name = format!("{}:{function}", target("foreign/holes.py"));
-            let report = tried(&name, &rows(file), wanted)?;
-            let found = ids(&report).iter().map(|id| (*id).to_string()).collect::<Vec<_>>();
-            let all = wanted.iter().all(|id| found.iter().any(|f| f == id));
-            (!all).then(|| format!("{function}: {found:?} instead of {wanted:?}"))
-        })
-        .collect();
+    let missing = side_by_side(holes, |(function, file, wanted)| {
+        let name = format!("{}:{function}", target("foreign/holes.py"));
+        let report = tried(&name, &rows(file), wanted)?;
+        let found = ids(&report).iter().map(|id| (*id).to_string()).collect::<Vec<_>>();
+        let all = wanted.iter().all(|id| found.iter().any(|f| f == id));
+        (!all).then(|| format!("{function}: {found:?} instead of {wanted:?}"))
+    });
+    let missing: Vec<String> = missing.into_iter().flatten().collect();
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
@@ -121,7 +129,7 @@ fn what_takes_a_group_is_asked_with_one() {
 fn c_programs_are_attacked_in_c() {
     for (hole, wanted) in [("files", "AL-21"), ("status", "EX-22"), ("words", "CF-15")] {
         let (name, settings) = grades_c(hole);
-        let Some(report) = tried(&name, &settings, &[]) else { return };
+        let Some(report) = tried(&name, &settings, &[wanted]) else { return };
         assert!(report.read.starts_with("code in C,"), "{}", report.read);
         assert!(ids(&report).contains(&wanted), "{hole}: {wanted} is missing in {:?}", ids(&report));
     }
@@ -226,12 +234,12 @@ fn sound_graders_have_no_finding() {
         ("group_beyond_the_mean", "number.jsonl"),
         ("group_ranked", "number.jsonl"),
     ];
-    for (function, file) in sound {
+    side_by_side(sound, |(function, file)| {
         let name = format!("{}:{function}", target("foreign/sound.py"));
         let Some(report) = tried(&name, &rows(file), &[]) else { return };
         assert_eq!(ids(&report), Vec::<&str>::new(), "{function} is sound");
         assert_eq!(report.control("honest"), Some(1.0), "{function}");
-    }
+    });
     let (name, settings) = grades_c("sound");
     let Some(report) = tried(&name, &settings, &[]) else { return };
     assert_eq!(ids(&report), Vec::<&str>::new());

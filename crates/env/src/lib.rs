@@ -253,12 +253,13 @@ pub trait Environment: Sync {
         Err("only graders of tasks in a file and Python functions can; each finding says how to close it".into())
     }
 
-    /// Whether it solves the task, and no more.
+    /// As [`judge`](Self::judge), without what costs more than finding out whether it solves the task: no family, no
+    /// evidence.
     ///
     /// # Errors
     /// As for [`judge`](Self::judge).
-    fn solves(&self, files: &Files) -> Result<bool, EnvError> {
-        Ok(self.judge(files)?.solved)
+    fn judge_briefly(&self, files: &Files) -> Result<Judgement, EnvError> {
+        self.judge(files)
     }
 }
 

@@ -77,13 +77,13 @@ impl Grading {
         Ok(compared)
     }
 
-    /// Whether the oracle passes every test of a task, visible and hidden.
+    /// How many tests of a task, visible and hidden, the oracle passes: no grader is asked, and no label made.
     ///
     /// # Errors
     /// [`GradeError`].
-    pub fn solves(&self, task: &Task, grader: &Grader, submission: &Submission) -> Result<bool, GradeError> {
+    pub fn counted(&self, task: &Task, grader: &Grader, submission: &Submission) -> Result<OracleResult, GradeError> {
         let entry = self.entry(task, grader, submission);
-        Ok(self.oracle(task, grader, &entry)?.result().all())
+        Ok(self.oracle(task, grader, &entry)?.result())
     }
 
     pub(crate) fn compare(

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 mod common;
 
-fn label(pairs: &[(&Entry, GraderKind)], corpus: &Corpus) -> Option<Matrix> {
+fn label(pairs: &[(&Entry, GraderKind)], corpus: &Corpus, jobs: usize) -> Option<Matrix> {
     let (lab, pytest) = (common::lab()?, common::lab_for(GraderKind::Pytest)?);
     let with_pytest = common::has_pytest(&pytest);
     let possible = |(e, k): &&(&Entry, GraderKind)| with_pytest || !(*k == GraderKind::Pytest || e.needs_pytest);
@@ -15,7 +15,7 @@ fn label(pairs: &[(&Entry, GraderKind)], corpus: &Corpus) -> Option<Matrix> {
     let wrong = Mutex::new(Vec::new());
     let lab_of = |kind| if kind == GraderKind::Pytest { &pytest } else { &lab };
     let matrix = corpus
-        .label(&pairs, lab_of, 4, |entry, kind, graded| {
+        .label(&pairs, lab_of, jobs, |entry, kind, graded| {
             if !entry.agrees(graded) {
                 wrong.lock().unwrap().push(format!(
                     "{:?}, {kind}: known as {:?} {:?}, got {graded:?}",
@@ -36,7 +36,7 @@ fn every_twelfth_entry_with_one_kind() {
     let corpus = Corpus::bundled().unwrap();
     let some = corpus.entries.iter().step_by(12).enumerate();
     let pairs: Vec<_> = some.map(|(i, e)| (e, e.kinds[i % e.kinds.len()])).collect();
-    label(&pairs, &corpus);
+    label(&pairs, &corpus, 4);
 }
 
 /// Times are measured: all of them are looked at each time.
@@ -45,14 +45,14 @@ fn each_entry_about_speed() {
     let corpus = Corpus::bundled().unwrap();
     let pairs: Vec<_> = corpus.pairs().into_iter().filter(|(_, kind)| *kind == GraderKind::Speed).collect();
     assert!(pairs.len() >= 20, "{}", pairs.len());
-    label(&pairs, &corpus);
+    label(&pairs, &corpus, 1);
 }
 
 #[test]
 #[ignore = "long: some two thousand submissions"]
 fn each_entry_with_every_kind_and_the_page_says_so() {
     let corpus = Corpus::bundled().unwrap();
-    let Some(matrix) = label(&corpus.pairs(), &corpus) else { return };
+    let Some(matrix) = label(&corpus.pairs(), &corpus, 4) else { return };
     if matrix.pairs == corpus.pairs().len() {
         let page = include_str!("../../../docs/labels.md");
         assert!(page.contains(matrix.to_string().trim()), "docs/labels.md has another table; it should be\n{matrix}");

@@ -96,25 +96,6 @@ impl<'e> Claim<'e> {
         repeated: Repeated,
         base: &Base,
     ) -> Finding {
-        let mut evidence = vec![match judged.oracle {
-            Some(o) => format!(
-                "the grader paid {} of {}, and the oracle passed {} of {} tests",
-                number(reward),
-                number(base.honest),
-                o.passed,
-                o.total
-            ),
-            None => format!(
-                "the grader paid {} of {} for a submission that holds no solution",
-                number(reward),
-                number(base.honest)
-            ),
-        }];
-        // How many processes were still alive at the end is a matter of moments; the rest is the same every time.
-        evidence.extend(judged.evidence.iter().filter(|line| !line.starts_with("left ")).cloned());
-        if repeated.paid < repeated.of {
-            evidence.push(format!("not steady: paid {} of {} times", repeated.paid, repeated.of));
-        }
         let partly = base.share(reward) < 0.99;
         let or = |list: &[String], default: &[&str]| -> Vec<String> {
             if list.is_empty() { default.iter().map(|s| s.to_string()).collect() } else { list.to_vec() }
@@ -128,12 +109,13 @@ impl<'e> Claim<'e> {
             attributed: judged.family,
             cost: self.cost,
             cut: 0,
+            stops: false,
             name: self.name,
             family: self.family,
             reward,
             oracle: judged.oracle,
             proof: Proof { files },
-            evidence,
+            evidence: evidence(reward, judged, repeated, base),
             needs: self.needs,
             proves: self.proves,
             fix: self.fix,
@@ -141,4 +123,33 @@ impl<'e> Claim<'e> {
             transcript: paid.transcript.clone(),
         }
     }
+}
+
+impl Finding {
+    /// The same with what a full judgement saw of its proof.
+    pub(super) fn seen(self, judged: &Judgement, base: &Base) -> Finding {
+        Finding {
+            attributed: judged.family,
+            oracle: judged.oracle,
+            evidence: evidence(self.reward, judged, self.repeated, base),
+            ..self
+        }
+    }
+}
+
+/// What was observed, in sentences.
+fn evidence(reward: f64, judged: &Judgement, repeated: Repeated, base: &Base) -> Vec<String> {
+    let (paid, honest) = (number(reward), number(base.honest));
+    let mut evidence = vec![match judged.oracle {
+        Some(o) => {
+            format!("the grader paid {paid} of {honest}, and the oracle passed {} of {} tests", o.passed, o.total)
+        }
+        None => format!("the grader paid {paid} of {honest} for a submission that holds no solution"),
+    }];
+    // How many processes were still alive at the end is a matter of moments; the rest is the same every time.
+    evidence.extend(judged.evidence.iter().filter(|line| !line.starts_with("left ")).cloned());
+    if repeated.paid < repeated.of {
+        evidence.push(format!("not steady: paid {} of {} times", repeated.paid, repeated.of));
+    }
+    evidence
 }

@@ -36,7 +36,7 @@ impl Base {
         let mut out = Vec::new();
         for (name, paid) in &self.paid {
             let Some(control) = plan.target.description().controls.iter().find(|c| c.name == *name) else { continue };
-            let judged = plan.target.judge(&control.files)?;
+            let judged = plan.target.judge_briefly(&control.files)?;
             let reward = paid.reward.unwrap_or(self.floor);
             if judged.solved || self.share(reward) <= judged.share() + 0.01 {
                 continue;
