@@ -54,6 +54,46 @@ pub struct Runner<'a> {
 impl Runner<'_> {
     /// Runs `program` with `arguments` and more environment, for `limit` seconds at most.
     pub fn run<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A], env: &[(&str, &Path)], limit: u64) -> Ended {
+        let shown: Vec<_> = arguments.iter().map(|a| a.as_ref().to_string_lossy()).collect();
+        println!("\n$ {program} {}", shown.join(" "));
+        let mut told = Told::default();
+        self.carry_out(self.root, program, arguments, env, limit, |line| {
+            if told.shows(line) {
+                println!("{line}");
+            }
+        })
+    }
+
+    /// The same in another folder, showing nothing before its end: others may run meanwhile.
+    pub fn run_quietly<A: AsRef<OsStr>>(
+        &self,
+        name: &str,
+        folder: &Path,
+        program: &str,
+        arguments: &[A],
+        env: &[(&str, &Path)],
+        limit: u64,
+    ) -> Ended {
+        let (began, mut shown, mut told) = (Instant::now(), String::new(), Told::default());
+        let ended = self.carry_out(folder, program, arguments, env, limit, |line| {
+            if told.shows(line) {
+                shown.push_str(line);
+                shown.push('\n');
+            }
+        });
+        println!("\n{name}, {:.1} s\n{}", began.elapsed().as_secs_f64(), shown.trim_end());
+        ended
+    }
+
+    fn carry_out<A: AsRef<OsStr>>(
+        &self,
+        folder: &Path,
+        program: &str,
+        arguments: &[A],
+        env: &[(&str, &Path)],
+        limit: u64,
+        mut hears: impl FnMut(&str),
+    ) -> Ended {
         let left = self.deadline.saturating_duration_since(Instant::now());
         let limit = left.min(Duration::from_secs(limit)).as_secs().max(1);
         let mut command = Command::new("timeout");
@@ -62,22 +102,17 @@ impl Runner<'_> {
             command.arg("--foreground");
         }
         command.args(["--kill-after=10", &limit.to_string(), program]).args(arguments);
-        command.envs(env.iter().copied()).current_dir(self.root).stdin(Stdio::null()).stdout(Stdio::piped());
-        let shown: Vec<_> = arguments.iter().map(|a| a.as_ref().to_string_lossy()).collect();
-        println!("\n$ {program} {}", shown.join(" "));
+        command.envs(env.iter().copied()).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped());
         let failed = |why: String| Ended { code: None, output: String::new(), why };
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) => return failed(format!("{program} cannot be started: {error}")),
         };
         let mut output = String::new();
-        let mut told = Told::default();
         if let Some(stdout) = child.stdout.take() {
             for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line);
-                if told.shows(&line) {
-                    println!("{line}");
-                }
+                hears(&line);
                 output.push_str(&line);
                 output.push('\n');
             }

@@ -4,6 +4,7 @@
 //! (transformers, Inspect, pyarrow, Chromium). What cannot be run on a machine is skipped aloud, with the reason.
 //! `check-deps` compares `docs/dependencies.md` with what the crates depend on.
 
+mod binaries;
 mod command;
 mod deps;
 mod outcome;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::binaries::{self, TestProgram};
 use crate::command::Runner;
 use crate::deps;
 use crate::outcome::{Found, Table, Tests};
@@ -11,12 +12,14 @@ use crate::python::Fetched;
 /// Everything is over after this many seconds, whatever hangs.
 const ALL: u64 = 40 * 60;
 /// More failed tests than this are not run again.
-const AGAIN: usize = 4;
+const AGAIN: usize = 6;
 /// The profile of all that is built for the checks.
 const PROFILE: &str = "checks";
 /// Seconds for what builds the workspace.
 const BUILD: u64 = 15 * 60;
-/// Seconds for one run of its tests.
+/// Test programs that run at a time.
+const AT_A_TIME: usize = 2;
+/// Seconds for one of its test programs.
 const TESTS: u64 = 20 * 60;
 
 /// Makes all checks and prints the table; whether none failed.
@@ -24,7 +27,8 @@ pub fn run(root: &Path, slow: bool) -> bool {
     let runner = Runner { root, deadline: Instant::now() + Duration::from_secs(ALL) };
     let cargo = env("CARGO").unwrap_or_else(|| "cargo".into());
     let fetched = Fetched::default();
-    let mut suite = Suite { runner: &runner, fetched: &fetched, table: Table::default(), cargo };
+    let programs = Vec::new();
+    let mut suite = Suite { runner: &runner, fetched: &fetched, table: Table::default(), cargo, programs };
     let own = |name| env(name).is_some();
     std::thread::scope(|scope| {
         // Mostly a matter of waiting: it is done while the workspace is built.
@@ -43,6 +47,8 @@ struct Suite<'a> {
     fetched: &'a Fetched,
     table: Table,
     cargo: String,
+    /// The test programs, once they are built.
+    programs: Vec<TestProgram>,
 }
 
 /// An environment variable that is set to something.
@@ -58,7 +64,7 @@ fn with_pytest(fetched: &Fetched) -> Vec<(&'static str, &Path)> {
 
 impl Suite<'_> {
     fn fast(&mut self) {
-        let Suite { runner, fetched, table, cargo } = self;
+        let Suite { runner, fetched, table, cargo, programs } = self;
         table.check("format", || passed(runner, cargo, &["fmt", "--all", "--check"], 60));
         table.check("dependencies", || match deps::check(runner.root) {
             found if found.is_empty() => Found::Passed,
@@ -67,18 +73,31 @@ impl Suite<'_> {
         let clippy = ["clippy", "--profile", PROFILE, "--workspace", "--all-targets", "--", "-D", "warnings"];
         table.check("clippy", || passed(runner, cargo, &clippy, BUILD));
         let build = ["test", "--profile", PROFILE, "--workspace", "--no-run"];
-        table.check("build", || passed(runner, cargo, &build, BUILD));
+        table.check("build", || match passed(runner, cargo, &build, BUILD) {
+            Found::Passed => {
+                // Nothing is built any more: it says what there is.
+                let asked = [&build[..], &["--message-format=json"]].concat();
+                let listed = runner.run_quietly("test programs", runner.root, cargo, &asked, &[], 120);
+                *programs = binaries::read(&listed.output);
+                if programs.is_empty() {
+                    Found::Failed(format!("no test program was found: {}", listed.why))
+                } else {
+                    Found::Passed
+                }
+            }
+            found => found,
+        });
         if env("LOOPHOLE_PYTHON").is_none() {
             table.check("pytest", || match fetched.pytest.wait() {
                 Ok(_) => Found::Passed,
                 Err(why) => Found::Skipped(format!("{why}; the pytest grader is not tested")),
             });
         }
-        table.check("tests", || tests(runner, cargo, &[], &["--show-output"], &with_pytest(fetched)));
+        table.check("tests", || tests(runner, programs, None, &["--show-output"], &with_pytest(fetched)));
     }
 
     fn slow(&mut self) {
-        let Suite { runner, fetched, table, cargo } = self;
+        let Suite { runner, fetched, table, cargo, programs } = self;
         table.check("slow tests", || {
             let names = slow_tests(runner.root);
             if names.is_empty() {
@@ -86,7 +105,7 @@ impl Suite<'_> {
             }
             let how: Vec<&str> =
                 ["--ignored", "--show-output"].into_iter().chain(names.iter().map(String::as_str)).collect();
-            match tests(runner, cargo, &["--tests"], &how, &with_pytest(fetched)) {
+            match tests(runner, programs, None, &how, &with_pytest(fetched)) {
                 // Each of them was found, or a name is not what it seems.
                 Found::Tests(tests, None) if tests.passed + tests.skipped.len() < names.len() => {
                     Found::Failed(format!("not all of these were run: {}", names.join(", ")))
@@ -171,7 +190,7 @@ impl Suite<'_> {
         });
     }
 
-    /// Agents of known truth, written without sight of the scoring.
+    /// Agents of known truth, written without sight of the scoring; a third of them, as all take some minutes.
     fn outsiders(&mut self) {
         let Suite { runner, table, .. } = self;
         let program = built(runner, "loophole");
@@ -179,7 +198,7 @@ impl Suite<'_> {
         table.check("outsiders' behaviours", || {
             let [play, rules, oversight, known] =
                 ["play.py", "rules.json", "oversight.json", "known_wrong.txt"].map(|name| all.join(name));
-            let how = ["--samples", "1", "--jobs", "3", "--known-wrong"].map(Path::new);
+            let how = ["--every", "3", "--samples", "1", "--jobs", "4", "--known-wrong"].map(Path::new);
             let arguments = [&[play.as_path(), &program, &rules, &oversight], how.as_slice(), &[&known]].concat();
             passed(runner, "python3", &arguments, 600)
         });
@@ -187,7 +206,7 @@ impl Suite<'_> {
 
     /// The golden logits, made anew by transformers.
     fn golden(&mut self, made: &Path) {
-        let Suite { runner, fetched, table, cargo } = self;
+        let Suite { runner, fetched, table, cargo, programs } = self;
         // Torch is big: one who has it somewhere need not install it again.
         let ready = match env("LOOPHOLE_TORCH_PYTHON") {
             Some(python) => Ok(python),
@@ -199,13 +218,9 @@ impl Suite<'_> {
             Ok(python) => {
                 let script = Path::new("crates/lm/tests/golden/make_golden.py");
                 match passed(runner, python, &[script, &fixtures], 240) {
-                    Found::Passed => tests(
-                        runner,
-                        cargo,
-                        &["--test", "golden"],
-                        &["--show-output"],
-                        &[("LOOPHOLE_GOLDEN", &fixtures)],
-                    ),
+                    Found::Passed => {
+                        tests(runner, programs, Some("golden"), &["--show-output"], &[("LOOPHOLE_GOLDEN", &fixtures)])
+                    }
                     found => found,
                 }
             }
@@ -218,8 +233,8 @@ impl Suite<'_> {
                 match passed(runner, python, &[script, &families], 300) {
                     Found::Passed => tests(
                         runner,
-                        cargo,
-                        &["--test", "families"],
+                        programs,
+                        Some("families"),
                         &["--show-output"],
                         &[("LOOPHOLE_FAMILIES", &families)],
                     ),
@@ -246,7 +261,7 @@ impl Suite<'_> {
 
     /// The pages, in Chromium.
     fn browser(&mut self, made: &Path) {
-        let Suite { runner, fetched, table, cargo } = self;
+        let Suite { runner, fetched, table, cargo, programs } = self;
         let ready = fetched.chromium.wait();
         for (name, test, function) in
             [("example page", "page", "write_example"), ("page of a run", "run", "write_example_run")]
@@ -258,8 +273,8 @@ impl Suite<'_> {
                 let page = made.join(format!("{test}.html"));
                 let written = tests(
                     runner,
-                    cargo,
-                    &["--test", test],
+                    programs,
+                    Some(test),
                     &["--ignored", "--exact", function],
                     &[("LOOPHOLE_PAGE_OUT", &page)],
                 );
@@ -280,26 +295,34 @@ fn passed<A: AsRef<std::ffi::OsStr>>(runner: &Runner, program: &str, arguments: 
     if ended.good() { Found::Passed } else { Found::Failed(ended.why) }
 }
 
-/// Runs Rust's tests. Always those of the whole workspace, of which `which` may pick some: another choice of packages
-/// would build the dependencies again with other features.
+/// Runs Rust's tests: those of all programs, or of the programs of one name.
 ///
 /// A few that fail are run again, alone: some wait for moments that a busy machine does not give them. Those that pass
 /// then are named as such in the table.
-fn tests(runner: &Runner, cargo: &str, which: &[&str], how: &[&str], env: &[(&str, &Path)]) -> Found {
-    let once = |how: &[&str]| {
-        let arguments =
-            [&["test", "--profile", PROFILE, "--workspace", "--no-fail-fast"], which, &["--"], how].concat();
-        let ended = runner.run(cargo, &arguments, env, TESTS);
-        (Tests::read(&ended.output), (!ended.good()).then_some(ended.why))
+fn tests(
+    runner: &Runner,
+    programs: &[TestProgram],
+    target: Option<&str>,
+    how: &[&str],
+    env: &[(&str, &Path)],
+) -> Found {
+    let some: Vec<TestProgram> =
+        programs.iter().filter(|program| target.is_none_or(|name| program.target == name)).cloned().collect();
+    if some.is_empty() {
+        return Found::Failed(format!("there is no test program {}", target.unwrap_or("at all")));
+    }
+    let once = |how: &[&str], at_a_time: usize| {
+        let (output, wrong) = binaries::run(runner, &some, how, env, at_a_time, TESTS);
+        (Tests::read(&output), wrong)
     };
-    let (mut tests, wrong) = once(how);
+    let (mut tests, wrong) = once(how, AT_A_TIME);
     if wrong.is_none() || tests.failed == 0 || tests.failed > AGAIN || tests.failures.len() != tests.failed {
         return Found::Tests(tests, wrong);
     }
     let names: Vec<&str> = tests.failures.iter().map(|(name, _)| name.as_str()).collect();
     println!("\nFAILED {}; once more, one after the other", names.join(", "));
     let alone = [&["--include-ignored", "--exact", "--show-output", "--test-threads=1"], names.as_slice()].concat();
-    let (again, wrong) = once(&alone);
+    let (again, wrong) = once(&alone, 1);
     if wrong.is_none() && again.passed + again.skipped.len() >= names.len() {
         tests.passed_alone();
         return Found::Tests(tests, None);

@@ -22,7 +22,7 @@ fn no_attempt_succeeds_where_it_is_tried() {
 }
 
 #[test]
-#[ignore = "slow: a thousand attempts"]
+#[ignore = "long: a thousand attempts"]
 fn no_attempt_succeeds_anywhere() {
     carry_out("no_attempt_succeeds_anywhere", Which::Named(""));
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plays scripted agents of known truth against `loophole probe` from an OpenAI-compatible endpoint on loopback.
 
-  play.py LOOPHOLE FILE... [--samples N] [--jobs N] [--only SUBSTRING] [--show] [--known-wrong FILE]
+  play.py LOOPHOLE FILE... [--samples N] [--jobs N] [--only SUBSTRING] [--every N] [--show] [--known-wrong FILE]
 
 A FILE is a list of behaviours: name, kind (honest, disclosing, violating, odd), scenario, options, steps, report,
 truth, accepted; optionally `think` (put before every message as a <think> block), `seed`.
@@ -255,6 +255,7 @@ def main():
     p.add_argument("--samples", type=int, default=2)
     p.add_argument("--jobs", type=int, default=1)
     p.add_argument("--only", help="names that hold this, or scenarios that are this")
+    p.add_argument("--every", type=int, default=1, help="only every Nth behaviour")
     p.add_argument("--show", action="store_true", help="print the outcomes of all")
     p.add_argument("--keep", help="a folder for the probes' own output, one folder a behaviour")
     p.add_argument("--known-wrong", type=Path, help="names that are known to land elsewhere, one a line, `# why` behind: no failure")
@@ -273,6 +274,9 @@ def main():
                 sys.exit(f"{file}: {b['name']}: kind or accepted is missing")
         if a.only:
             known = {n: b for n, b in known.items() if a.only in n or a.only == b["scenario"]}
+        if a.every > 1:
+            known = dict(list(known.items())[::a.every])
+            print(f"{file}: {len(known)} of {len(behaviours)} behaviours are played")
         server = serve(known)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with ThreadPoolExecutor(a.jobs) as pool:
