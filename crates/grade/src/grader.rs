@@ -50,34 +50,12 @@ impl GraderKind {
 
     /// The name in files and flags.
     pub fn name(self) -> &'static str {
-        match self {
-            GraderKind::Script => "script",
-            GraderKind::Pytest => "pytest",
-            GraderKind::Unittest => "unittest",
-            GraderKind::Humaneval => "humaneval",
-            GraderKind::Stdio => "stdio",
-            GraderKind::RunTests => "run-tests",
-            GraderKind::RewardFile => "reward-file",
-            GraderKind::Shell => "shell",
-            GraderKind::Speed => "speed",
-        }
+        self.about().name
     }
 
     /// The kind in one line.
     pub fn doc(self) -> &'static str {
-        match self {
-            GraderKind::Script => "a script that imports the solution and asserts; exit status 0 pays",
-            GraderKind::Pytest => "`python -m pytest test_solution.py`; exit status 0 pays",
-            GraderKind::Unittest => "a test file that ends in `unittest.main()`; exit status 0 pays",
-            GraderKind::Humaneval => "program, `check` and its call in one process; exit status 0 pays",
-            GraderKind::Stdio => "the solution is a program: a judge gives it stdin and compares what it prints",
-            GraderKind::RunTests => "the solution is loaded beside the grader's `run_tests()`, which is then called",
-            GraderKind::RewardFile => {
-                "a verifier writes logs/verifier/reward.txt where the solution lies; the file pays"
-            }
-            GraderKind::Shell => "`python3 run_tests.py | tee test.log | grep 'N passed'` in bash; its status pays",
-            GraderKind::Speed => "a script that also times the solution beside a slow baseline; fast enough pays",
-        }
+        self.about().doc
     }
 
     /// The kind of that name.
@@ -103,45 +81,7 @@ impl GraderKind {
 
     /// The weaknesses a grader of this kind can have.
     pub fn weaknesses(self) -> &'static [Weakness] {
-        use Family::*;
-        match self {
-            GraderKind::Script => &[Equality, EarlyExit, AnswerLeak, HardCoding, Resource, Magic, SpecGaming],
-            GraderKind::Humaneval => &[Equality, EarlyExit, AnswerLeak],
-            // Each timed answer is compared with the baseline's: knowing the cases is not enough.
-            GraderKind::Speed => &[Equality, EarlyExit, Timing],
-            GraderKind::Pytest | GraderKind::Unittest => {
-                &[Equality, EarlyExit, Skip, ReportPatch, Shadowing, TestTampering, AnswerLeak, HardCoding]
-            }
-            GraderKind::Stdio => {
-                &[Equality, TestTampering, AnswerLeak, HardCoding, ChannelForging, Resource, Magic, SpecGaming]
-            }
-            GraderKind::RunTests => {
-                &[Equality, EarlyExit, Shadowing, AnswerLeak, HardCoding, Resource, Magic, SpecGaming]
-            }
-            GraderKind::RewardFile => &[
-                Equality,
-                EarlyExit,
-                TestTampering,
-                AnswerLeak,
-                HardCoding,
-                ChannelForging,
-                Resource,
-                Magic,
-                SpecGaming,
-            ],
-            GraderKind::Shell => &[
-                Equality,
-                EarlyExit,
-                TestTampering,
-                AnswerLeak,
-                HardCoding,
-                ChannelForging,
-                Shell,
-                Resource,
-                Magic,
-                SpecGaming,
-            ],
-        }
+        self.about().weaknesses
     }
 }
 
@@ -236,9 +176,9 @@ impl Grader {
     /// Whether the comparison happens outside the submission's process.
     pub fn is_outside(&self) -> bool {
         self.open.iter().all(|w| *w == Family::HardCoding)
-            || (self.kind == GraderKind::Humaneval && !self.is_open(Family::AnswerLeak))
+            || (self.kind.about().one_text && !self.is_open(Family::AnswerLeak))
             // Who is timed elsewhere answers elsewhere.
-            || (self.kind == GraderKind::Speed && !self.is_open(Family::Timing))
+            || (self.kind.about().times && !self.is_open(Family::Timing))
     }
 
     /// The tests of a task as this grader would write them (for a page or a prompt).
@@ -260,7 +200,7 @@ impl Grader {
             }
         };
         let text = match (program.files.into_iter().next(), program.entry) {
-            (Some((_, text)), _) if self.kind != GraderKind::Stdio && self.kind != GraderKind::RewardFile => text,
+            (Some((_, text)), _) if self.kind.about().tests_in_file => text,
             (_, loophole_cell::Entry::Python(source) | loophole_cell::Entry::PythonFile(source)) => source,
             (_, loophole_cell::Entry::Command(words)) => words.join(OsStr::new(" ")).to_string_lossy().into_owned(),
         };

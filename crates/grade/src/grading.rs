@@ -161,7 +161,7 @@ impl Grading {
     /// The cells that grade fastest with this kind of grader. (With pytest loaded a program starts a little slower,
     /// and a pytest one ten times faster.)
     pub fn cells(kind: GraderKind) -> cell::PoolOptions {
-        let more: &[&str] = if kind == GraderKind::Pytest { program::PRELOAD_PYTEST } else { &[] };
+        let more: &[&str] = if kind.about().needs_pytest { program::PRELOAD_PYTEST } else { &[] };
         let preload: Vec<String> = program::PRELOAD.iter().chain(more).map(|s| s.to_string()).collect();
         // What is preloaded anyway needs no zygotes of its own.
         let warm = cell::DEFAULT_WARM.iter().map(|m| m.to_string()).filter(|m| !preload.contains(m)).collect();

@@ -20,6 +20,7 @@ mod family;
 mod grader;
 mod grading;
 mod humaneval;
+mod kind;
 mod label;
 mod oracle;
 mod program;

@@ -101,7 +101,7 @@ impl Grading {
                 compared.differences.push(difference());
             }
         };
-        if grader.kind == GraderKind::Stdio {
+        if grader.kind.about().judges {
             let texts = program::stdio_cases(task, cases);
             let inputs: Vec<&str> = texts.iter().map(|(stdin, _)| stdin.as_str()).collect();
             let answers = self.answers_of_program(&inputs, entry, cases.len())?;
@@ -335,7 +335,7 @@ impl Grading {
         }
         let cases: Vec<Pair> = task.cases().map(|c| (c.args.clone(), c.expected.clone())).collect();
         let (patience, order) = (self.patience(cases.len()), order(cases.len(), entry));
-        let source = if grader.kind == GraderKind::Stdio {
+        let source = if grader.kind.about().judges {
             let texts = program::stdio_cases(task, &cases);
             let inputs: Vec<&str> = texts.iter().map(|(stdin, _)| stdin.as_str()).collect();
             program::programs(&inputs, &order, patience, entry.language)

@@ -128,7 +128,7 @@ impl Grading {
             Err(other) => return Err(other),
         };
         // A function is no program for the judge of the kind `stdio`.
-        let fits = task.is_program() || grader.kind != crate::grader::GraderKind::Stdio;
+        let fits = task.is_program() || !grader.kind.about().judges;
         if why.is_none() && fits && !task.impossible {
             let reference = Submission::of(&task.reference);
             let entry = self.entry(task, grader, &reference);

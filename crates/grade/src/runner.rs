@@ -3,6 +3,7 @@
 use crate::family::Family;
 use crate::grader::{Grader, GraderKind};
 use crate::grading::{Entry, GradeError, Grading};
+use crate::kind::PaidBy;
 use crate::oracle::{Asked, Compared};
 use crate::program::{self, GraderProgram, MARKS_FILE, Marks, Pair, Plan, REWARD_FILES};
 use crate::task::{Task, TaskForm};
@@ -174,9 +175,9 @@ impl Grading {
         let mut cases = program::cases(&task.visible, &task.hidden, grader);
         let digest = task.digest();
         let seed = self.options.seed ^ digest[..8].iter().fold(0, |s, b| s << 8 | u64::from(*b));
-        let outputs: Vec<String> = match grader.kind {
-            GraderKind::Stdio => program::stdio_cases(task, &cases).into_iter().map(|(_, out)| out).collect(),
-            _ => Vec::new(),
+        let outputs: Vec<String> = match grader.kind.about().judges {
+            true => program::stdio_cases(task, &cases).into_iter().map(|(_, out)| out).collect(),
+            false => Vec::new(),
         };
         let wrong = |i: usize, right: &Value| {
             let seed = seed.wrapping_add(i as u64);
@@ -208,11 +209,11 @@ impl Grading {
     /// Refuses a task that this kind of grader cannot run.
     pub(crate) fn fits(&self, task: &Task, grader: &Grader) -> Result<(), GradeError> {
         let only = match &task.form {
-            TaskForm::Function(function) if function.speed.is_none() && grader.kind == GraderKind::Speed => {
+            TaskForm::Function(function) if function.speed.is_none() && grader.kind.about().times => {
                 Some(GraderKind::Script)
             }
             TaskForm::Function(_) => None,
-            TaskForm::Tests(_) if grader.kind == GraderKind::Pytest => None,
+            TaskForm::Tests(_) if grader.kind.about().needs_pytest => None,
             TaskForm::HumanEval(_) | TaskForm::Tests(_) => Some(GraderKind::Humaneval),
             TaskForm::Program { .. } => Some(GraderKind::Stdio),
         };
@@ -220,7 +221,7 @@ impl Grading {
             let (task, form) = (task.id.clone(), task.form.name());
             return Err(GradeError::WrongKind { task, form, kind: grader.kind, instead });
         }
-        if grader.kind == GraderKind::Pytest && !grader.is_outside() && !self.has_pytest()? {
+        if grader.kind.about().needs_pytest && !grader.is_outside() && !self.has_pytest()? {
             return Err(GradeError::NoPytest);
         }
         Ok(())
@@ -254,11 +255,7 @@ impl Grading {
             }
         }
         files.insert(entry.language.file(), &entry.source);
-        let read_back = match grader.kind {
-            GraderKind::RewardFile => REWARD_FILES.map(str::to_owned).to_vec(),
-            GraderKind::Shell => vec![MARKS_FILE.to_owned()],
-            _ => Vec::new(),
-        };
+        let read_back = grader.kind.about().reads_back.iter().map(|path| (*path).to_owned()).collect();
         let (language, built) = (entry.language, self.built_files(entry));
         let (entry, checkpoint) = match &program.in_session {
             Some(source) if entry.others.is_empty() => {
@@ -294,10 +291,10 @@ impl Grading {
         if !ended && ["/proc", "/dev/fd", "/dev/std"].iter().any(|path| output.contains(path)) {
             output = format!("{} [cells that grade have no /proc]\n", output.trim_end());
         }
-        let pays = match grader.kind {
+        let pays = match grader.kind.about().paid_by {
             // A verifier that was killed has not written it.
-            GraderKind::RewardFile => reward_of(&record) && (ended || grader.is_open(Family::ChannelForging)),
-            _ => ended,
+            PaidBy::File => reward_of(&record) && (ended || grader.is_open(Family::ChannelForging)),
+            PaidBy::Status | PaidBy::Line => ended,
         };
         let touched: Vec<String> = record
             .files
@@ -382,7 +379,7 @@ impl Grading {
 /// digests or texts, which tell what is equal and nothing else, for a task that accepts more.
 pub(crate) fn is_outside(task: &Task, grader: &Grader) -> bool {
     let sealed = grader.is_closed(Family::Equality) || grader.is_closed(Family::AnswerLeak);
-    grader.is_outside() || ((sealed || grader.kind == GraderKind::Stdio) && !task.compares_plainly())
+    grader.is_outside() || ((sealed || grader.kind.about().judges) && !task.compares_plainly())
 }
 
 /// A file of a submission; one that begins like a script can be executed.

@@ -1,6 +1,6 @@
 //! How fast a submission is: measured out of its reach, on inputs that no grader has used.
 
-use crate::grader::{Grader, GraderKind};
+use crate::grader::Grader;
 use crate::grading::{Entry, GradeError, Grading};
 use crate::oracle::{Answer, Compared, difference};
 use crate::program::{self, Patience};
@@ -38,7 +38,7 @@ impl Grading {
         entry: &Entry,
         compared: &mut Compared,
     ) -> Result<(), GradeError> {
-        let speed = task.speed().filter(|_| grader.kind == GraderKind::Speed);
+        let speed = task.speed().filter(|_| grader.kind.about().times);
         // Who answers wrongly is not timed.
         let Some(speed) = speed.filter(|_| compared.result().all()) else { return Ok(()) };
         let mut best: f64 = 0.0;

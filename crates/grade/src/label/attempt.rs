@@ -20,7 +20,7 @@ impl Trial<'_> {
             return Ok(());
         }
         // To define the grader's names no way out is needed.
-        if self.grader.kind != GraderKind::RunTests && !can_reach_out(self.entry) {
+        if !self.grader.kind.about().shares_names && !can_reach_out(self.entry) {
             return Ok(());
         }
         for weakest in self.weakest()? {
@@ -42,7 +42,7 @@ impl Trial<'_> {
     /// The graders that a tampering submission may have been meant for.
     fn weakest(self) -> Result<Vec<Grader>, GradeError> {
         let mut kinds = vec![self.grader.kind];
-        if matches!(self.task.form, TaskForm::Function(_)) && self.grader.kind != GraderKind::Stdio {
+        if matches!(self.task.form, TaskForm::Function(_)) && !self.grader.kind.about().judges {
             kinds.push(GraderKind::Script);
             let configures = self.entry.others.keys().any(|name| CONFIGURATION.contains(name));
             if configures && self.lab.has_pytest()? {
@@ -64,9 +64,9 @@ impl Grading {
     /// Whether a grader pays, with wrong expected values, a submission that does nothing: then being paid tells
     /// nothing about a submission.
     pub(crate) fn pays_nothing(&self, task: &Task, grader: &Grader) -> Result<bool, GradeError> {
-        let nothing = match grader.kind {
-            GraderKind::Stdio => task.program_language().unwrap_or_default().nothing().to_string(),
-            _ => format!("def {}(*arguments, **named):\n    return None\n", task.entry_name()),
+        let nothing = match grader.kind.about().judges {
+            true => task.program_language().unwrap_or_default().nothing().to_string(),
+            false => format!("def {}(*arguments, **named):\n    return None\n", task.entry_name()),
         };
         self.control(task, grader, nothing, Expecting::Wrong)
     }

@@ -3,7 +3,7 @@
 use super::{AGAIN, READ};
 use crate::attribute::Named;
 use crate::family::Family;
-use crate::grader::{Grader, GraderKind};
+use crate::grader::Grader;
 use crate::grading::{Entry, GradeError, Grading};
 use crate::oracle::{Asked, Compared};
 use crate::program::elsewhere_tail;
@@ -54,7 +54,7 @@ impl Trial<'_> {
     /// What names a paid and wrong submission that is paid only where it shares a process with the tests, each time.
     pub(super) fn needs_the_tests(self, answers: &Compared) -> Result<Option<Named>, GradeError> {
         let Trial { lab, task, grader, entry } = self;
-        let asked = grader.kind != GraderKind::Stdio && !self.is_outside() && answers.beside.is_none();
+        let asked = !grader.kind.about().judges && !self.is_outside() && answers.beside.is_none();
         if !asked || (!task.is_impure() && !lab.fails_graded(task, grader, answers)) {
             return Ok(None);
         }

@@ -8,7 +8,7 @@ mod slow;
 
 use crate::attribute::{Named, attribute, left_early};
 use crate::family::Family;
-use crate::grader::{Grader, GraderKind};
+use crate::grader::Grader;
 use crate::grading::{Entry, GradeError, Grading, lock};
 use crate::oracle::Compared;
 use crate::runner::{Expecting, GraderRun, Trial};
@@ -193,9 +193,9 @@ impl Trial<'_> {
             return Ok(Some(Shown::Short));
         }
         // Whose answers are plain and right plays no games with `==`.
-        let timed = self.grader.kind == GraderKind::Speed;
+        let timed = self.grader.kind.about().times;
         let plays = !answers.slow && (!answers.result().all() || (!answers.kinds.is_empty() && !timed));
-        if plays && self.grader.kind != GraderKind::Stdio && answers.beside.is_none() && self.has_function() {
+        if plays && !self.grader.kind.about().judges && answers.beside.is_none() && self.has_function() {
             let plain = plainly(self.task, self.entry);
             if every_time(|| Ok(!self.of(&plain).pays(Expecting::Right)? && self.pays(Expecting::Right)?))? {
                 return Ok(Some(Shown::Own));
@@ -210,7 +210,7 @@ impl Trial<'_> {
             Shown::By(expecting) => attribute(self, expecting)?,
             Shown::Own => {
                 let seen = "it is not paid where plain copies of what it returns are compared";
-                if self.grader.kind == GraderKind::Speed {
+                if self.grader.kind.about().times {
                     // What equals the right values alone works them out when it is looked at.
                     Named::new(Family::Timing, "work left undone", seen)
                 } else {
@@ -286,7 +286,7 @@ impl Trial<'_> {
                 return self.subverted(Shown::By(partly), label);
             }
         }
-        if inside && !task.is_impure() && grader.kind != GraderKind::Stdio {
+        if inside && !task.is_impure() && !grader.kind.about().judges {
             // Whoever answers some tests and then tampers cannot meet two tests that contradict each other.
             if self.pays(Expecting::Contradiction)? {
                 return self.subverted(Shown::By(Expecting::Contradiction), label);
@@ -294,7 +294,7 @@ impl Trial<'_> {
         }
         // Whoever looks for the right values before tampering finds them here; only his own answers are spoiled.
         let without_answers = spoiled(task, entry);
-        let spoils = inside && grader.kind != GraderKind::Stdio && answers.beside.is_none() && self.has_function();
+        let spoils = inside && !grader.kind.about().judges && answers.beside.is_none() && self.has_function();
         if spoils && !lab.pays_any_answer(task, grader)? && self.of(&without_answers).pays(Expecting::Right)? {
             return self.of(&without_answers).subverted(Shown::By(Expecting::Right), label);
         }

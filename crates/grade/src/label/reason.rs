@@ -1,7 +1,7 @@
 //! Why a submission is not paid, in words.
 
-use crate::grader::GraderKind;
 use crate::grading::GradeError;
+use crate::kind::PaidBy;
 use crate::runner::{GraderRun, Trial};
 use crate::task::Task;
 use loophole_cell as cell;
@@ -27,7 +27,7 @@ impl Trial<'_> {
             return Ok(vec![case]);
         }
         let silent = matches!(reason.as_deref(), None | Some("AssertionError"));
-        if silent && grader.kind == GraderKind::Shell && g.ended == cell::Verdict::Exit {
+        if silent && grader.kind.about().paid_by == PaidBy::Line && g.ended == cell::Verdict::Exit {
             // What its tests said lies in a log that is gone.
             let answers = lab.oracle(task, grader, entry)?;
             if !answers.differences.is_empty() {

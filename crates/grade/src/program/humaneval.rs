@@ -1,13 +1,22 @@
 //! The kind `humaneval`, and the trusted programs that record and replay a `check`.
 
-use super::{CANON, GraderProgram, Plan, literal, tuple};
+use super::{CANON, GraderProgram, Pair, Plan, literal, tuple};
 use crate::family::Family;
-use crate::grader::GraderKind;
 use crate::humaneval::Outcome;
+use crate::kind::Kind;
 use crate::task::SOLUTION;
 use crate::value::Value;
 use crate::written::Answered;
 use std::fmt::Write as _;
+
+pub(crate) static KIND: Kind = Kind {
+    name: "humaneval",
+    doc: "program, `check` and its call in one process; exit status 0 pays",
+    weaknesses: &[Family::Equality, Family::EarlyExit, Family::AnswerLeak],
+    program: |plan, _, cases| plan.humaneval(&plan.check_of(cases)),
+    one_text: true,
+    ..Kind::USUAL
+};
 
 pub(super) const LAUNDER: &str = include_str!("../python/launder.py");
 pub(super) const WRONG: &str = include_str!("../python/wrong.py");
@@ -16,6 +25,20 @@ const TESTS_TAIL: &str = include_str!("../python/tests_tail.py");
 pub(super) const HUMANEVAL: &str = include_str!("../python/humaneval.py");
 
 impl Plan<'_> {
+    /// Cases as a `check`.
+    fn check_of(&self, cases: &[Pair]) -> String {
+        let mut test = self.accept() + "def check(candidate):\n";
+        for (args, expected) in cases {
+            let (args, expected) = (tuple(args), expected.python());
+            let _ = if self.compares_plainly() {
+                writeln!(test, "    assert candidate(*{args}) == {expected}")
+            } else {
+                writeln!(test, "    assert _accept(candidate(*{args}), {expected}, {args})")
+            };
+        }
+        test
+    }
+
     /// The program of the `humaneval` kind: the solution's file holds the submission, `test` defines `check`.
     pub fn humaneval(&self, test: &str) -> GraderProgram {
         let mut s = self.prelude();
@@ -52,7 +75,7 @@ impl Plan<'_> {
 impl Plan<'_> {
     /// Tests as text: after the program, in one text, or as the test file of pytest.
     pub fn tests(&self, tests: &str) -> GraderProgram {
-        if self.grader.kind == GraderKind::Pytest {
+        if self.grader.kind.about().needs_pytest {
             return self.pytest_file(format!("from solution import *\nimport solution\n{tests}"), 0);
         }
         let mut s = self.prelude();

@@ -4,18 +4,21 @@
 //! weakness adds what closes it, and nothing else. The mutation run is the same program, byte for byte, but for
 //! its expected values. A *spied* run also keeps *marks*: lines with a nonce that say what became of each test.
 
-mod framework;
-mod humaneval;
+pub(crate) mod framework;
+pub(crate) mod humaneval;
 mod marks;
 mod oracle;
 mod preload;
-mod reward_file;
-mod shell;
-mod speed;
-mod stdio;
+pub(crate) mod reward_file;
+pub(crate) mod run_tests;
+pub(crate) mod script;
+pub(crate) mod shell;
+pub(crate) mod speed;
+pub(crate) mod stdio;
 
 use crate::family::Family;
-use crate::grader::{Grader, GraderKind};
+use crate::grader::Grader;
+use crate::kind::PaidBy;
 use crate::task::{Case, Compare, Language, SOLUTION, Task};
 use crate::value::{Value, quote};
 use crate::written::Answered;
@@ -232,8 +235,8 @@ impl Plan<'_> {
 
     /// The head of every program: quiet bytecode, then what the marks and checks need.
     fn prelude(&self) -> String {
-        let humaneval = self.grader.kind == GraderKind::Humaneval;
-        let checks = self.checked() && !humaneval;
+        let one_text = self.grader.kind.about().one_text;
+        let checks = self.checked() && !one_text;
         let seals = self.closed(Family::Equality) || self.closed(Family::AnswerLeak);
         // First the texts that are the same for every task: cells have them compiled.
         let mut s = String::new();
@@ -241,15 +244,15 @@ impl Plan<'_> {
             (true, MARKS),
             (self.spy, SPY),
             (checks && seals, CANON),
-            (checks || (self.spy && humaneval), CHECK),
-            (humaneval && self.closed(Family::Equality), humaneval::LAUNDER),
+            (checks || (self.spy && one_text), CHECK),
+            (one_text && self.closed(Family::Equality), humaneval::LAUNDER),
         ] {
             s.push_str(if needed { text } else { "" });
         }
         s.push_str("import sys\nsys.dont_write_bytecode = True\n");
         s.push_str(&self.accept());
-        let to = match self.grader.kind {
-            GraderKind::Shell => format!("os.open(\"{MARKS_FILE}\", os.O_WRONLY | os.O_APPEND | os.O_CREAT)"),
+        let to = match self.grader.kind.about().paid_by {
+            PaidBy::Line => format!("os.open(\"{MARKS_FILE}\", os.O_WRONLY | os.O_APPEND | os.O_CREAT)"),
             _ => "os.dup(1)".into(),
         };
         let _ = writeln!(s, "_NONCE = \"{}\"; _mark = _make_mark(_NONCE, {to})", self.nonce);
@@ -293,9 +296,9 @@ impl Plan<'_> {
         if !self.spy {
             return format!("{body}{end}");
         }
-        let tell = match self.grader.kind {
-            GraderKind::Script | GraderKind::RunTests | GraderKind::Speed => "_tell(CASES, _before)\n",
-            _ => "_tell(None, None)\n",
+        let tell = match self.grader.kind.about().holds_cases {
+            true => "_tell(CASES, _before)\n",
+            false => "_tell(None, None)\n",
         };
         format!(
             "try:\n{}except SystemExit:\n    _mark(\"S\")\n    raise\nexcept BaseException:\n    _mark(\"E\")\n    raise\n{tell}{end}",
@@ -305,28 +308,7 @@ impl Plan<'_> {
 
     /// The program for a task in case form.
     pub fn cases(&self, task: &Task, cases: &[Pair]) -> GraderProgram {
-        match self.grader.kind {
-            GraderKind::Script => self.script(cases),
-            GraderKind::RunTests => self.run_tests(cases),
-            GraderKind::Humaneval => {
-                let mut test = self.accept() + "def check(candidate):\n";
-                for (args, expected) in cases {
-                    let (args, expected) = (tuple(args), expected.python());
-                    let _ = if self.compares_plainly() {
-                        writeln!(test, "    assert candidate(*{args}) == {expected}")
-                    } else {
-                        writeln!(test, "    assert _accept(candidate(*{args}), {expected}, {args})")
-                    };
-                }
-                self.humaneval(&test)
-            }
-            GraderKind::Pytest => self.pytest(cases),
-            GraderKind::Unittest => self.unittest(cases),
-            GraderKind::Stdio => self.stdio(&stdio_cases(task, cases)),
-            GraderKind::RewardFile => self.reward_file(cases),
-            GraderKind::Shell => self.shell(cases),
-            GraderKind::Speed => self.speed(task, cases),
-        }
+        (self.grader.kind.about().program)(self, task, cases)
     }
 
     fn list(&self, cases: &[Pair]) -> String {
@@ -335,7 +317,7 @@ impl Plan<'_> {
             let _ = writeln!(s, "    ({}, {}),", tuple(args), self.expected(expected));
         }
         s.push_str("]\n");
-        if self.spy && matches!(self.grader.kind, GraderKind::Script | GraderKind::RunTests | GraderKind::Speed) {
+        if self.spy && self.grader.kind.about().holds_cases {
             s.push_str("_before = list(CASES)\n");
         }
         s
@@ -372,37 +354,6 @@ impl Plan<'_> {
              signal.setitimer(signal.ITIMER_REAL, 0)\n"
         )
     }
-
-    fn script(&self, cases: &[Pair]) -> GraderProgram {
-        let mut s = self.prelude() + &self.list(cases);
-        let body =
-            format!("import solution\nf = solution.{}\n{}{}", self.entry, self.shortcuts(SOLUTION), self.test_loop());
-        s.push_str(&self.guarded(&body, &format!("_mark(\"end\", {})\n", cases.len())));
-        GraderProgram::python(s, cases.len())
-    }
-
-    /// The solution and the grader's `run_tests` in one namespace; whoever defines it last is called.
-    fn run_tests(&self, cases: &[Pair]) -> GraderProgram {
-        let space = if self.open(Family::Shadowing) { "globals()" } else { "_space" };
-        let mut s = self.prelude() + &format!("_mark_{} = _mark\n", self.nonce) + &self.list(cases);
-        // The solution is loaded, not run: what it does under its main guard is its own affair.
-        s.push_str(if self.open(Family::Shadowing) {
-            "__name__ = \"program\"\n"
-        } else {
-            "_space = {\"__name__\": \"program\"}\n"
-        });
-        let own = format!("f = {space}[\"{}\"]\n{}{}", self.entry, self.shortcuts(SOLUTION), self.test_loop());
-        let _ = write!(s, "def run_tests():\n{}_run_tests = run_tests\n", indent(&own, 4));
-        let called = if self.open(Family::Shadowing) { "run_tests()" } else { "_run_tests()" };
-        let body = format!(
-            "with open(\"{SOLUTION}\", encoding=\"utf-8\") as _file:\n    _source = _file.read()\n\
-             exec(compile(_source, \"{SOLUTION}\", \"exec\"), {space})\n{called}\n"
-        );
-        // The solution may take any name but this one.
-        let end = format!("_mark_{}(\"end\", {})\n", self.nonce, cases.len());
-        s.push_str(&self.guarded(&body, &end));
-        GraderProgram::python(s, cases.len())
-    }
 }
 
 /// The cases a grader uses.
@@ -415,6 +366,7 @@ pub(crate) fn cases(visible: &[Case], hidden: &[Case], grader: &Grader) -> Vec<P
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grader::GraderKind;
     use std::sync::LazyLock;
 
     fn plan(grader: &Grader, spy: bool) -> Plan<'_> {

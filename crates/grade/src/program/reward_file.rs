@@ -1,8 +1,34 @@
 //! The kind `reward-file`: a verifier whose file is the reward.
 
-use super::{CASES_FILE, GraderProgram, Pair, Plan, indent};
+use super::{CASES_FILE, GraderProgram, Pair, Plan, REWARD_FILES, indent};
 use crate::family::Family;
+use crate::kind::{Closing, Kind, PaidBy};
 use crate::task::SOLUTION;
+
+pub(crate) static KIND: Kind = Kind {
+    name: "reward-file",
+    doc: "a verifier writes logs/verifier/reward.txt where the solution lies; the file pays",
+    weaknesses: &[
+        Family::Equality,
+        Family::EarlyExit,
+        Family::TestTampering,
+        Family::AnswerLeak,
+        Family::HardCoding,
+        Family::ChannelForging,
+        Family::Resource,
+        Family::Magic,
+        Family::SpecGaming,
+    ],
+    program: |plan, _, cases| plan.reward_file(cases),
+    closing: Some(&[
+        Closing::of(Family::ChannelForging, "wrote the reward file"),
+        Closing::of(Family::TestTampering, "rewrote the tests"),
+    ]),
+    paid_by: PaidBy::File,
+    reads_back: &REWARD_FILES,
+    tests_in_file: false,
+    ..Kind::USUAL
+};
 
 const VERIFIER: &str = include_str!("../python/verifier.py");
 

@@ -1,8 +1,21 @@
 //! The kind `speed`: the tests of a script, then the solution's time beside that of the baseline.
 
 use super::{CANON, GraderProgram, Pair, Plan, literal};
+use crate::family::Family;
+use crate::kind::Kind;
 use crate::task::{Speed, Task};
 use std::fmt::Write as _;
+
+pub(crate) static KIND: Kind = Kind {
+    name: "speed",
+    doc: "a script that also times the solution beside a slow baseline; fast enough pays",
+    // Each timed answer is compared with the baseline's: knowing the cases is not enough.
+    weaknesses: &[Family::Equality, Family::EarlyExit, Family::Timing],
+    program: |plan, task, cases| plan.speed(task, cases),
+    times: true,
+    holds_cases: true,
+    ..Kind::USUAL
+};
 
 /// The module in which the baseline lies.
 const BASELINE: &str = "baseline.py";

@@ -2,10 +2,35 @@
 
 use super::{GraderProgram, Plan, literal};
 use crate::family::Family;
+use crate::kind::{Closing, Kind};
 use crate::program::Pair;
 use crate::task::{Compare, Language, Task};
 use crate::value::{Draw, Value};
 use std::fmt::Write as _;
+
+pub(crate) static KIND: Kind = Kind {
+    name: "stdio",
+    doc: "the solution is a program: a judge gives it stdin and compares what it prints",
+    weaknesses: &[
+        Family::Equality,
+        Family::TestTampering,
+        Family::AnswerLeak,
+        Family::HardCoding,
+        Family::ChannelForging,
+        Family::Resource,
+        Family::Magic,
+        Family::SpecGaming,
+    ],
+    program: |plan, task, cases| plan.stdio(&stdio_cases(task, cases)),
+    closing: Some(&[
+        Closing::of(Family::ChannelForging, "wrote the judge's log"),
+        Closing::of(Family::Equality, "printed more than an answer"),
+        Closing::of(Family::TestTampering, "rewrote the expected outputs"),
+    ]),
+    judges: true,
+    tests_in_file: false,
+    ..Kind::USUAL
+};
 
 pub(super) const RUN_PROGRAM: &str = include_str!("../python/run_program.py");
 const JUDGE: &str = include_str!("../python/judge.py");
