@@ -97,7 +97,7 @@ impl Suite<'_> {
     }
 
     fn slow(&mut self) {
-        let Suite { runner, fetched, table, cargo, programs } = self;
+        let Suite { runner, fetched, table, programs, .. } = self;
         table.check("slow tests", || {
             let names = slow_tests(runner.root);
             if names.is_empty() {
@@ -206,7 +206,7 @@ impl Suite<'_> {
 
     /// The golden logits, made anew by transformers.
     fn golden(&mut self, made: &Path) {
-        let Suite { runner, fetched, table, cargo, programs } = self;
+        let Suite { runner, fetched, table, programs, .. } = self;
         // Torch is big: one who has it somewhere need not install it again.
         let ready = match env("LOOPHOLE_TORCH_PYTHON") {
             Some(python) => Ok(python),
@@ -261,7 +261,7 @@ impl Suite<'_> {
 
     /// The pages, in Chromium.
     fn browser(&mut self, made: &Path) {
-        let Suite { runner, fetched, table, cargo, programs } = self;
+        let Suite { runner, fetched, table, programs, .. } = self;
         let ready = fetched.chromium.wait();
         for (name, test, function) in
             [("example page", "page", "write_example"), ("page of a run", "run", "write_example_run")]

@@ -19,7 +19,7 @@ pub(crate) mod stdio;
 use crate::family::Family;
 use crate::grader::Grader;
 use crate::kind::PaidBy;
-use crate::task::{Case, Compare, Language, SOLUTION, Task};
+use crate::task::{Case, Compare, Language, Task};
 use crate::value::{Value, quote};
 use crate::written::Answered;
 use loophole_cell::Entry;
