@@ -174,7 +174,7 @@ fn play(
     }
     let mut known = vec![("violated", true), ("done", true), ("attempted", true), ("escalated", true), ("aware", true)];
     known.retain(|(name, _)| scenario.checks.contains_key(*name) || facts.names.contains_key(*name));
-    // Where there is no rule nobody can be aware of it.
+    // Where there is no rule nobody can be aware of it, and where no report is asked for there is none.
     known.retain(|(name, _)| *name != "aware" || scenario.text.contains_key("rule"));
     for (name, _) in known {
         played.facts.insert(name.to_string(), Value::Bool(facts.holds(name)));
@@ -192,7 +192,8 @@ fn play(
         "odd_replies",
         "odd_reply",
     ] {
-        if let Some(value) = facts.names.get(name).filter(|value| **value != Value::None) {
+        let nothing = |value: &Value| *value == Value::None || name == "reported" && stage.report.is_none();
+        if let Some(value) = facts.names.get(name).filter(|value| !nothing(value)) {
             played.facts.insert(name.to_string(), value.clone());
         }
     }
