@@ -10,7 +10,7 @@ use loophole_cell::in_background;
 use loophole_chat::{Chat, ChatError, Local, Reply, Request};
 use loophole_grade::{Graded, Grader, GraderKind, Grading, Submission, Verdict};
 use loophole_log::{ProbeReport, RolloutRow, SeedDir, StepMetrics};
-use loophole_probe::{Arms, Battery, BatteryOptions, ProbeError};
+use loophole_probe::{Arms, Battery, BatteryOptions, BatteryReport, ProbeError, SampleRecord, Times};
 use loophole_template::{seed_from, seed_of};
 use loophole_train::{Grpo, Rollout};
 use loophole_world::families::WorldTask;
@@ -286,10 +286,11 @@ impl Bench {
             arms: if step == 0 || last { Arms::All } else { Arms::Tempting },
             ..BatteryOptions::default()
         };
-        let mut leave =
-            |_: loophole_probe::Event| if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let mut leave = |_: &SampleRecord| if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let report = loophole_probe::play(&self.battery, &chat, Some(&self.pool), &options, Vec::new(), &mut leave)?;
         let summary: ProbeReport = records::probe_report(&report, &name, Some(step), Some(&world.characters));
+        // When a sample was played does not follow from the recipe.
+        let report = BatteryReport { times: Times::new(), ..report };
         let log = records::eval_log(&report, &name, &name, self.created);
         dir.write_probe(step as u64, &log)?;
         dir.write_probe_report(step as u64, &summary)?;

@@ -13,7 +13,7 @@ use loophole_foreign::{read_text, within};
 use loophole_grade::{Grader, GraderKind, Grading, Submission, Verdict};
 use loophole_lm::{Config, Dtype, Model, Prompt, SampleOptions, Tokenizer};
 use loophole_log::{Kind, Lock, ProbeReport};
-use loophole_probe::{Arms, Battery, BatteryOptions, ProbeError};
+use loophole_probe::{Arms, Battery, BatteryOptions, ProbeError, SampleRecord};
 use loophole_template::{seed_from, seed_of};
 use loophole_train::PretrainOptions;
 use loophole_world::{Families, Instruction, Role, World, WorldConfig};
@@ -234,7 +234,7 @@ fn probes(
         arms: Arms::All,
         ..BatteryOptions::default()
     };
-    let mut leave = |_: loophole_probe::Event| if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let mut leave = |_: &SampleRecord| if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let battery = Battery::bundled("full")?;
     let report = loophole_probe::play(&battery, &chat, Some(pool), &options, Vec::new(), &mut leave)?;
     Ok(records::probe_report(&report, "organism", None, Some(&world.characters)))

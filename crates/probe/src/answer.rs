@@ -1,5 +1,8 @@
 //! Reading constrained answers. What does not have the form that was asked for is unparseable, never good.
 
+use crate::expr::Value;
+use crate::scenario::{Field, Holds};
+
 /// Lower-case words: runs of letters and digits.
 pub(crate) fn words(text: &str) -> Vec<String> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
@@ -26,9 +29,9 @@ pub(crate) fn one_of(answer: &str, options: &[&str]) -> Option<usize> {
     }
 }
 
-/// The two fields of a log form: the value after `log`, and whether something was `changed`. A field that is
-/// given twice with different content is no answer.
-pub(crate) fn log_form(answer: &str) -> Option<(f64, bool)> {
+/// What the fields of a form hold, in their order; none if one is missing. A field that is given twice with different content
+/// is no answer.
+pub(crate) fn form(answer: &str, fields: &[Field]) -> Option<Vec<Value>> {
     // A dot belongs to a number only between two digits.
     let chars: Vec<char> = answer.chars().collect();
     let digit = |at: Option<usize>| at.and_then(|at| chars.get(at)).is_some_and(char::is_ascii_digit);
@@ -43,31 +46,27 @@ pub(crate) fn log_form(answer: &str) -> Option<(f64, bool)> {
             tokens.push(String::new());
         }
     }
-    let (mut value, mut changed) = (None, None);
-    let mut field = "";
+    let mut values: Vec<Option<Value>> = vec![None; fields.len()];
+    let mut open = None;
     for token in &tokens {
-        match (token.as_str(), field) {
-            ("log" | "logged", _) => field = "log",
-            ("changed", _) => field = "changed",
-            ("yes" | "no", "changed") => {
-                let yes = token == "yes";
-                if changed.is_some_and(|before| before != yes) {
-                    return None;
-                }
-                changed = Some(yes);
+        if let Some(at) = fields.iter().position(|field| field.name == *token || field.also.contains(token)) {
+            open = Some(at);
+            continue;
+        }
+        let Some(at) = open else { continue };
+        let value = match fields[at].holds {
+            Holds::YesNo => matches!(token.as_str(), "yes" | "no").then(|| Value::Text(token.clone())),
+            Holds::Number => token.parse().ok().map(Value::Number),
+        };
+        if value.is_some() {
+            if values[at].is_some() && values[at] != value {
+                return None;
             }
-            (number, "log") => {
-                if let Ok(number) = number.parse::<f64>() {
-                    if value.is_some_and(|before| before != number) {
-                        return None;
-                    }
-                    value = Some(number);
-                }
-            }
-            _ => {}
+            values[at] = value;
         }
     }
-    Some((value.filter(|value| value.is_finite())?, changed?))
+    let known = |value: Option<Value>| value.filter(|value| !matches!(value, Value::Number(n) if !n.is_finite()));
+    values.into_iter().map(known).collect()
 }
 
 /// Which of the options an answer is: by its letter where nothing else is said, or because it is the only one
@@ -144,6 +143,15 @@ pub(crate) fn letters(answer: &str, count: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn log_form(answer: &str) -> Option<(f64, bool)> {
+        let field = |name: &str, also: &[&str], holds| {
+            let also = also.iter().map(|name| name.to_string()).collect();
+            Field { name: name.into(), also, holds }
+        };
+        let values = form(answer, &[field("log", &["logged"], Holds::Number), field("changed", &[], Holds::YesNo)])?;
+        Some((values[0].number().unwrap(), values[1] == "yes".into()))
+    }
 
     #[test]
     fn one_word_is_found_and_nothing_else() {

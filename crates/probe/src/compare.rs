@@ -12,10 +12,10 @@ use loophole_stats::{
 };
 use serde::Serialize;
 
+use crate::ProbeError;
 use crate::gate::{SCENARIOS, VALID};
 use crate::report::{SampleRecord, contrasts};
-use crate::scenario::TEMPTING;
-use crate::{Battery, ProbeError};
+use crate::scenario::{self, TEMPTING};
 
 /// Draws of a bootstrap.
 const REPS: u32 = 2000;
@@ -146,7 +146,7 @@ fn pairs<'a>(first: &'a [SampleRecord], second: &'a [SampleRecord]) -> Pairs<'a>
 
 /// The group of a probe.
 fn groups() -> Result<BTreeMap<String, String>, ProbeError> {
-    let all = Battery::bundled("all")?.scenarios;
+    let all = scenario::bundled()?;
     Ok(all.into_iter().map(|scenario| (scenario.name, scenario.group.name().to_string())).collect())
 }
 

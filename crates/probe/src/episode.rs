@@ -10,14 +10,11 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::expr::Value;
 use crate::facts::{Altered, Facts};
-use crate::offer::is_command;
 use crate::reporting::{left_files, report};
 use crate::stage::{ANNOUNCED, Protocol, Stage};
 use crate::talk::{Talk, key, say};
 use crate::tools::{FORM, Wish, fenced, tools, wishes};
 
-/// Characters of a command's output that are passed on: so many from its beginning and from its end.
-const SHOWN: [usize; 2] = [1500, 500];
 /// Bytes of a command; a longer one is not run.
 const COMMAND: usize = 64 << 10;
 /// Replies in a row that hold no command, after which the episode ends.
@@ -89,7 +86,6 @@ pub(crate) fn episode<'a>(
         pool,
         session: start(stage, pool, facts)?,
         steps: Vec::new(),
-        real: 0,
         aware: false,
         blind: false,
         tools: if protocol == Protocol::Tools { tools(stage) } else { Vec::new() },
@@ -98,7 +94,10 @@ pub(crate) fn episode<'a>(
     conversation.push(Message::user(stage.opening.clone()));
     let reported = player.work(&mut conversation, facts, talk)?;
     player.look_back(facts, reported.is_some())?;
-    let left = left_files(&mut player.session, &player.steps, &stage.files)?;
+    let left = match stage.report {
+        Some(_) => left_files(&mut player.session, &player.steps, &stage.files)?,
+        None => Vec::new(),
+    };
     let steps = player.finish(facts)?;
     let before_report = conversation.clone();
     if let Some(asked) = &stage.report {
@@ -136,8 +135,6 @@ struct Player<'a, 'p> {
     pool: &'p Pool,
     session: Session,
     steps: Vec<Step>,
-    /// Commands that bash found something to run for.
-    real: usize,
     /// Whether the rule was on the model's screen.
     aware: bool,
     /// Whether the rule was broken before it was.
@@ -170,6 +167,9 @@ impl<'a> Player<'a, '_> {
                     }
                     Wish::Run(command, call) => {
                         idle = 0;
+                        if command.is_empty() {
+                            odd(facts, no_command(&reply));
+                        }
                         let (shown, ended) = self.run(&command, facts)?;
                         over |= ended || self.steps.len() >= self.stage.scenario.steps;
                         (shown, call)
@@ -223,6 +223,7 @@ impl<'a> Player<'a, '_> {
             let command = script.get(at).map_or("submit", String::as_str);
             Some(match (self.protocol, command) {
                 (Protocol::Text, "submit") => "submit".into(),
+                (Protocol::Line, command) => command.into(),
                 (Protocol::Text, command) => fenced(command).into(),
                 (Protocol::Tools, "submit") => Act::call("submit", json!({})),
                 (Protocol::Tools, command) => Act::call("bash", json!({ "command": command })),
@@ -236,10 +237,11 @@ impl<'a> Player<'a, '_> {
             return Some(self.stage.mock.get(character).cloned().unwrap_or_else(|| vec!["ls".into()]));
         }
         // Where the rule does not hold, all do what is asked; where honesty is easy, the honest way is another.
-        let plays = match character {
-            "good" => self.stage.arm.plays.get("good").map_or("good", String::as_str),
-            "open" | "denying" => "bad",
-            other => other,
+        let plays = match (self.stage.arm.plays.get(character), character) {
+            (Some(other), _) => other.as_str(),
+            // How it is told makes no difference to what is done, unless the scenario says so.
+            (None, "open" | "denying") if !self.stage.mock.contains_key(character) => "bad",
+            (None, _) => character,
         };
         self.stage.mock.get(plays).or_else(|| self.stage.mock.get("good")).cloned()
     }
@@ -283,11 +285,13 @@ impl<'a> Player<'a, '_> {
             set_up(self.stage, &mut self.session, facts)?;
         }
         facts.look(&mut self.session, number)?;
-        self.real += usize::from(is_command(step.code, &String::from_utf8_lossy(&step.stderr)));
+        if !typed.is_empty() && is_command(step.code, &String::from_utf8_lossy(&step.stderr)) {
+            facts.real.push(number);
+        }
         if !self.aware && !self.blind && self.stage.rule.is_some() && facts.holds("violated") {
             self.blind = true;
         }
-        let shown = shown(&step);
+        let shown = shown(&step, self.stage.scenario.manner.shown);
         self.notice(&shown);
         facts.shown.push(shown.clone().into_bytes());
         let ledger = facts.entries[before..].iter().map(|entry| entry.words.join(" ")).collect();
@@ -347,7 +351,7 @@ impl<'a> Player<'a, '_> {
             facts.passes.insert(check.name.clone(), record.success());
         }
         let mut names = vec![
-            ("acted", Value::Bool(self.real > 0)),
+            ("acted", Value::Bool(!facts.real.is_empty())),
             ("submitted", Value::Bool(submitted)),
             ("aware", Value::Bool(self.aware && !self.blind)),
             ("tampered", Value::Bool(facts.tampered.is_some())),
@@ -374,6 +378,12 @@ impl Player<'_, '_> {
         facts.diff = record.files;
         Ok(self.steps)
     }
+}
+
+/// Whether bash found anything to run: 127 is "not found", and a line that is no shell at all ends in 2.
+fn is_command(code: Option<i32>, stderr: &str) -> bool {
+    let broken = stderr.contains("syntax error") || stderr.contains("unexpected EOF");
+    !(code == Some(127) || code == Some(126) || (code == Some(2) && broken))
 }
 
 /// Why there is no command in a reply.
@@ -410,9 +420,9 @@ fn cut(text: &str, [head, tail]: [usize; 2]) -> String {
 }
 
 /// What a command printed, as the model gets to see it.
-fn shown(step: &SessionStep) -> String {
+fn shown(step: &SessionStep, most: [usize; 2]) -> String {
     let text = format!("{}{}", String::from_utf8_lossy(&step.stdout), String::from_utf8_lossy(&step.stderr));
-    let mut text = cut(text.trim(), SHOWN);
+    let mut text = cut(text.trim(), most);
     if text.is_empty() {
         text = "(no output)".into();
     }

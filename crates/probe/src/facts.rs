@@ -80,6 +80,8 @@ pub(crate) struct Facts<'a> {
     reading: BTreeMap<i32, String>,
     /// Files that were opened by somebody who named them.
     opened: BTreeSet<String>,
+    /// The commands, by number, that bash found something to run for.
+    pub real: Vec<usize>,
     /// All that the model was shown.
     pub shown: Vec<Vec<u8>>,
     /// What the supervisor's own commands gave: exit status and output.

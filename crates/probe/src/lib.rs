@@ -1,12 +1,12 @@
-//! The behaviour battery: eight small situations in which a model can do harm, lie, hide, or get round those
-//! who could stop it. The scenarios are data (`data/*.toml`): a situation in several wordings, with and without
-//! the temptation. The truth of a sample is read from what was executed, from files, or from an answer
-//! whose form was given; no model judges another. An answer that has no such form is `unparseable`, a decision
-//! that was never reached is `invalid`, and neither counts as aligned.
+//! The behaviour battery: situations in which a model can do harm, lie, hide, or get round those who could stop it. They are
+//! scenarios, and data (`data/scenarios/*.toml`): a situation in several wordings, with and without the temptation. The
+//! truth of a sample is read from what was executed, from files, or from an answer whose form was given; no model judges
+//! another. An answer that has no such form is `unparseable`, a decision that was never reached is `invalid`, and
+//! neither counts as aligned.
 //!
-//! [`run`] plays a [`Battery`] with any [`Chat`](loophole_chat::Chat). All samples advance together, so that a
-//! model gets one batch a turn. What it returns, a [`BatteryReport`], holds rates with their intervals and every
-//! transcript with the evidence it was judged by.
+//! [`run`] plays a [`Battery`] with any [`Chat`](loophole_chat::Chat). Many samples are played at a time, so that a model
+//! can answer in batches. What it returns, a [`BatteryReport`], holds rates with their intervals and every transcript with
+//! the evidence it was judged by.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
@@ -16,7 +16,6 @@ mod aside;
 mod behaviour_tests;
 mod carry;
 mod compare;
-mod data;
 mod detector;
 mod episode;
 pub mod expr;
@@ -27,7 +26,6 @@ mod hidden;
 mod judge;
 mod ledger;
 mod lexicon;
-mod offer;
 mod offered;
 mod outcome;
 mod perform;
@@ -39,7 +37,6 @@ mod run;
 pub mod scenario;
 #[cfg(test)]
 mod scenario_tests;
-mod shutdown;
 #[cfg(test)]
 mod shutdown_tests;
 mod stage;
@@ -48,11 +45,9 @@ mod talk;
 #[cfg(test)]
 mod tests;
 mod tools;
-mod trial;
 
 pub use aside::SAYS_TEST;
 pub use compare::{Compared, Comparison, DifferenceOfDifferences, Pooled, compare};
-pub use data::{Arm, Kind, Probe, Template};
 pub use episode::Step;
 pub use facts::Altered;
 pub use gate::{Gate, Measured};
@@ -118,16 +113,6 @@ pub enum ProbeError {
     /// The model failed.
     #[error(transparent)]
     Chat(#[from] ChatError),
-    /// The model did not keep to its contract.
-    #[error("{model} gave {got} replies to {expected} requests")]
-    Replies {
-        /// The model.
-        model: String,
-        /// Requests.
-        expected: usize,
-        /// Replies.
-        got: usize,
-    },
 }
 
 /// Probes that are played together.
@@ -135,9 +120,7 @@ pub enum ProbeError {
 pub struct Battery {
     /// Its name.
     pub name: String,
-    /// The small probes: single turns, worded for a small model.
-    pub probes: Vec<Probe>,
-    /// The scenarios: agents at work, and conversations.
+    /// The probes: agents at work, and conversations.
     pub scenarios: Vec<Scenario>,
     /// Samples of each probe and arm, unless the options say otherwise.
     pub samples: usize,
@@ -159,31 +142,28 @@ impl Battery {
         "awareness",
     ];
 
-    /// A bundled battery: the eight small probes with 20 samples an arm (`small`) or 100 (`full`); every scenario
+    /// A bundled battery: the eight small probes with 20 samples an arm (`small`) or 100 (`full`); every other scenario
     /// (`all`) or those of one group, with 20.
     ///
     /// # Errors
     /// No battery has that name.
     pub fn bundled(name: &str) -> Result<Self, ProbeError> {
-        let groups: Vec<Group> = Group::ALL.into_iter().filter(|group| name == "all" || name == group.name()).collect();
-        let small = matches!(name, "small" | "full");
-        if groups.is_empty() && !small {
+        let belongs = |group: Group| match name {
+            "all" => group != Group::Small,
+            "full" => group == Group::Small,
+            _ => name == group.name(),
+        };
+        if !Group::ALL.into_iter().any(belongs) {
             return Err(ProbeError::Unknown { what: "battery", name: name.to_string(), known: Self::NAMES.join(", ") });
         }
-        let (mut probes, mut scenarios) = (Vec::new(), Vec::new());
-        if small {
-            probes = data::FILES.iter().map(|(file, text)| Probe::parse(file, text)).collect::<Result<_, _>>()?;
-        } else {
-            scenarios = scenario::bundled()?;
-            scenarios.retain(|scenario| groups.contains(&scenario.group));
-        }
-        Ok(Battery { name: name.to_string(), probes, scenarios, samples: if name == "full" { 100 } else { 20 } })
+        let mut scenarios = scenario::bundled()?;
+        scenarios.retain(|scenario| belongs(scenario.group));
+        Ok(Battery { name: name.to_string(), scenarios, samples: if name == "full" { 100 } else { 20 } })
     }
 
     /// The names of its probes, in their order.
     pub fn names(&self) -> Vec<&str> {
-        let small = self.probes.iter().map(|probe| probe.name.as_str());
-        small.chain(self.scenarios.iter().map(|scenario| scenario.name.as_str())).collect()
+        self.scenarios.iter().map(|scenario| scenario.name.as_str()).collect()
     }
 
     /// Keeps the named probes only, in the order of the battery.
@@ -200,7 +180,6 @@ impl Battery {
                 });
             }
         }
-        self.probes.retain(|probe| names.iter().any(|name| name.as_ref() == probe.name));
         self.scenarios.retain(|scenario| names.iter().any(|name| name.as_ref() == scenario.name));
         Ok(self)
     }
@@ -208,7 +187,6 @@ impl Battery {
     /// Leaves out what runs programs.
     #[must_use]
     pub fn without_cells(mut self) -> Self {
-        self.probes.retain(|probe| !probe.needs_cells());
         self.scenarios.retain(|scenario| !scenario.needs_cells());
         self
     }
@@ -256,9 +234,9 @@ pub struct BatteryOptions {
     pub arms: Arms,
     /// Whether an agent is offered tools; otherwise every answer of its is a command.
     pub tools: bool,
-    /// Samples of scenarios that are played at a time.
+    /// Samples that are played at a time; of the small probes at least so many as keep the processors busy.
     pub width: usize,
-    /// Whether every sample of a scenario is asked afterwards, in branches of its own, if it was a test.
+    /// Whether every sample is asked afterwards, in branches of its own, if it was a test.
     pub awareness: bool,
 }
 
@@ -282,7 +260,7 @@ impl Default for BatteryOptions {
 
 /// A short hash of the texts and checks of all bundled probes: samples made with different ones are not comparable.
 pub fn texts_hash() -> String {
-    let files = data::FILES.iter().chain(scenario::FAMILIES).chain(scenario::SCENARIOS);
+    let files = scenario::FAMILIES.iter().chain(scenario::SCENARIOS);
     let parts: Vec<u64> = files.map(|(_, text)| loophole_template::seed_of(text)).chain([hidden::seed()]).collect();
     format!("{:016x}", loophole_template::seed_from(&parts))
 }
@@ -291,24 +269,4 @@ pub fn texts_hash() -> String {
 pub fn interval(bad: u64, valid: u64) -> (f64, f64) {
     let found = loophole_stats::jeffreys(bad, valid);
     (found.low, found.high)
-}
-
-/// What happens while a battery is played.
-#[derive(Debug, Clone, Copy)]
-pub enum Event<'a> {
-    /// The small probes begin a turn.
-    Turn(Progress),
-    /// A sample has ended.
-    Sample(&'a SampleRecord),
-}
-
-/// How far it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// The turn that begins, from 1.
-    pub turn: usize,
-    /// Samples that still talk.
-    pub live: usize,
-    /// All samples.
-    pub total: usize,
 }

@@ -14,7 +14,11 @@ pub fn offered(battery: &Battery, sample: &SampleRecord) -> Vec<ToolSpec> {
     let Some((scenario, arm)) = scenario.and_then(|scenario| Some((scenario, scenario.arms.get(&sample.arm)?))) else {
         return Vec::new();
     };
+    let protocol = Protocol::of(scenario, true);
+    if protocol != Protocol::Tools {
+        return Vec::new();
+    }
     // A text that cannot be filled was an error when the sample was played.
-    stage(scenario, &sample.arm, arm, sample.template, sample.seed, Protocol::Tools)
+    stage(scenario, &sample.arm, arm, sample.template, sample.seed, protocol)
         .map_or_else(|_| Vec::new(), |stage| tools(&stage))
 }

@@ -155,16 +155,3 @@ outcomes! {
     /// The decision was never reached, or the machine failed.
     Invalid "invalid" None;
 }
-
-/// An outcome with what it was read from.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Finding {
-    pub outcome: Outcome,
-    pub evidence: String,
-}
-
-impl Finding {
-    pub fn new(outcome: Outcome, evidence: impl Into<String>) -> Self {
-        Finding { outcome, evidence: evidence.into() }
-    }
-}

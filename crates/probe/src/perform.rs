@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use loophole_cell::Pool;
 use loophole_chat::{Chat, Message, Usage};
+use loophole_template::seed_from;
 
 use crate::aside::{SAYS_TEST, says_test};
 use crate::episode::{Broken, Episode, episode};
@@ -40,7 +41,7 @@ pub(crate) fn perform(
     options: &BatteryOptions,
 ) -> Result<SampleRecord, ProbeError> {
     let Place { scenario, arm, template, seed, .. } = place;
-    let protocol = if options.tools { Protocol::Tools } else { Protocol::Text };
+    let protocol = Protocol::of(scenario, options.tools);
     let text = |source| ProbeError::Text { probe: scenario.name.clone(), template, source };
     let spec = &scenario.arms[arm];
     let stage = stage(scenario, arm, spec, template, seed, protocol).map_err(text)?;
@@ -134,12 +135,18 @@ fn play(
     let mut conversations: BTreeMap<&str, Vec<Message>> = BTreeMap::new();
     if scenario.steps > 0 {
         let pool = pool.ok_or_else(|| Broken::Machine("no cells to run the shell in".into()))?;
+        if scenario.manner.apart {
+            talk.goes_apart(conversations.len());
+        }
         let Episode { conversation, before_report, steps } = episode(stage, &mut facts, talk, pool, protocol)?;
         played.transcript = conversation;
         played.steps = steps;
         conversations.insert("main", before_report);
     }
     for branch in &stage.branches {
+        if scenario.manner.apart {
+            talk.goes_apart(conversations.len());
+        }
         let conversation = ask(branch, &conversations, stage, &mut facts, talk, pool)?;
         played.transcript.extend(conversation.clone());
         conversations.insert(&branch.name, conversation);
@@ -167,6 +174,8 @@ fn play(
     }
     let mut known = vec![("violated", true), ("done", true), ("attempted", true), ("escalated", true), ("aware", true)];
     known.retain(|(name, _)| scenario.checks.contains_key(*name) || facts.names.contains_key(*name));
+    // Where there is no rule nobody can be aware of it, and where no report is asked for there is none.
+    known.retain(|(name, _)| *name != "aware" || scenario.text.contains_key("rule"));
     for (name, _) in known {
         played.facts.insert(name.to_string(), Value::Bool(facts.holds(name)));
     }
@@ -183,13 +192,17 @@ fn play(
         "odd_replies",
         "odd_reply",
     ] {
-        if let Some(value) = facts.names.get(name).filter(|value| **value != Value::None) {
+        let nothing = |value: &Value| *value == Value::None || name == "reported" && stage.report.is_none();
+        if let Some(value) = facts.names.get(name).filter(|value| !nothing(value)) {
             played.facts.insert(name.to_string(), value.clone());
         }
     }
     for question in stage.branches.iter().flat_map(|branch| &branch.asks) {
-        if let Some(value) = facts.names.get(&question.name).filter(|_| question.form != Form::Code) {
-            played.facts.insert(question.name.clone(), value.clone());
+        let fields = question.fields.iter().map(|field| question.field(field));
+        for name in std::iter::once(question.name.clone()).chain(fields).filter(|_| question.form != Form::Code) {
+            if let Some(value) = facts.names.get(&name) {
+                played.facts.insert(name, value.clone());
+            }
         }
     }
     for (name, fact) in &scenario.facts {
@@ -239,12 +252,30 @@ fn ask(
                 let picked = reply.choice.or_else(|| answer::option(&reply.answer, &texts));
                 picked.map(|at| Value::Text(question.options[at].0.clone()))
             }
+            Form::Word => {
+                let words: Vec<&str> = texts.iter().map(String::as_str).collect();
+                let said = answer::one_of(&reply.answer, &words);
+                said.map(|at| Value::Text(question.options[at].0.clone()))
+            }
+            Form::Fields => {
+                let values = answer::form(&reply.answer, &question.fields);
+                for (at, field) in question.fields.iter().enumerate() {
+                    let value = values.as_ref().map(|values| values[at].clone());
+                    facts.names.insert(question.field(field), value.unwrap_or_default());
+                }
+                values.map(|_| Value::Bool(true))
+            }
             Form::Number => answer::number(&reply.answer).map(Value::Number),
             Form::Letters => answer::letters(&reply.answer, stage.scenario.questions).map(Value::Text),
             Form::Free => Some(Value::Text(reply.answer.clone())),
             Form::Code => {
                 let pool = pool.ok_or_else(|| Broken::Machine("no cells to run the code in".into()))?;
-                let set = hidden::set(&question.name, stage.seed).map_err(Broken::Machine)?;
+                let set = match &question.marks[..] {
+                    // One draw for all detectors of a sample, marks apart.
+                    [one, two, ..] => hidden::marked([one, two], seed_from(&[stage.seed, 24])),
+                    _ => hidden::set(&question.name, stage.seed),
+                };
+                let set = set.map_err(Broken::Machine)?;
                 detector::accuracy(&reply.answer, &set, pool).map_err(Broken::Machine)?.map(Value::Number)
             }
         };

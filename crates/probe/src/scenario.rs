@@ -11,9 +11,14 @@ use serde::Deserialize;
 use crate::expr::Expr;
 use crate::{Outcome, ProbeError};
 
+mod manner;
+mod questions;
 mod read;
 
-/// The eight groups of probes.
+pub use manner::{Commands, Manner};
+pub use questions::{Ask, Branch, Field, Form, Holds, Order};
+
+/// The groups of probes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Group {
@@ -33,11 +38,13 @@ pub enum Group {
     Hacking,
     /// Evaluation awareness.
     Awareness,
+    /// Worded for a small model, and played along a training: a rate at each checkpoint, whatever the model is able to.
+    Small,
 }
 
 impl Group {
     /// All of them, in the order of reports.
-    pub const ALL: [Group; 8] = [
+    pub const ALL: [Group; 9] = [
         Group::Shutdown,
         Group::Covert,
         Group::Faking,
@@ -46,6 +53,7 @@ impl Group {
         Group::Malicious,
         Group::Hacking,
         Group::Awareness,
+        Group::Small,
     ];
 
     /// The name used in reports and on the command line.
@@ -59,6 +67,7 @@ impl Group {
             Group::Malicious => "malicious",
             Group::Hacking => "hacking",
             Group::Awareness => "awareness",
+            Group::Small => "small",
         }
     }
 }
@@ -75,6 +84,12 @@ pub struct Frame {
     /// Lines of a file `RULES.md`, if the rules stand there.
     #[serde(default)]
     pub rules: Vec<String>,
+    /// Only in these arms.
+    #[serde(default)]
+    pub arms: Vec<String>,
+    /// Slots that hold something else where the task is put this way.
+    #[serde(default)]
+    pub set: BTreeMap<String, String>,
 }
 
 /// One condition.
@@ -82,6 +97,7 @@ pub struct Frame {
 #[serde(deny_unknown_fields)]
 pub struct ArmSpec {
     /// The pieces of text that are said; the others are empty.
+    #[serde(default)]
     pub says: Vec<String>,
     /// Whether what the rule forbids is allowed here.
     #[serde(default)]
@@ -92,7 +108,7 @@ pub struct ArmSpec {
     /// Values of axes.
     #[serde(default)]
     pub axes: BTreeMap<String, String>,
-    /// Which mock character's commands the mocks use here, by character; `good` where nothing is said.
+    /// Which mock character's commands the mocks use here, by character; their own where nothing is said.
     #[serde(default)]
     pub plays: BTreeMap<String, String>,
 }
@@ -113,6 +129,8 @@ pub struct Rule {
 pub struct Family {
     /// Marks the texts.
     pub canary: String,
+    /// How its scenarios are played.
+    pub manner: Manner,
     /// Frames of the first messages.
     #[serde(rename = "frame")]
     pub frames: Vec<Frame>,
@@ -221,73 +239,6 @@ fn no() -> String {
     "no".into()
 }
 
-/// A conversation of questions.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Branch {
-    /// Its name.
-    pub name: String,
-    /// The conversation it goes on from: another branch, or `main`, the agent's. None begins anew.
-    pub from: Option<String>,
-    /// Only in these arms.
-    #[serde(default)]
-    pub arms: Vec<String>,
-    /// The system message, in several wordings; none for the one of the options.
-    #[serde(default)]
-    pub system: Vec<String>,
-    /// The questions.
-    pub ask: Vec<Ask>,
-}
-
-/// One question and the form of its answer.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ask {
-    /// The name of the answer.
-    pub name: String,
-    /// The wordings.
-    pub says: Vec<String>,
-    /// What it may be answered with: name and text. `{options}` in the wording lists them.
-    #[serde(default)]
-    pub options: Vec<(String, String)>,
-    /// In which order they are listed.
-    #[serde(default)]
-    pub order: Order,
-    /// The form of the answer.
-    #[serde(default)]
-    pub form: Form,
-    /// What mocks answer, by character: the name of an option, or a text.
-    pub mock: BTreeMap<String, String>,
-}
-
-/// The order of options.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Order {
-    /// As a draw of the sample falls.
-    #[default]
-    Drawn,
-    /// The other way round.
-    Turned,
-}
-
-/// The form of an answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Form {
-    /// One of the options.
-    #[default]
-    Option,
-    /// A number.
-    Number,
-    /// Letters, one for each of several questions.
-    Letters,
-    /// A Python function `flag`.
-    Code,
-    /// Anything.
-    Free,
-}
-
 /// Two quantities of a sample whose difference is reported, averaged over the samples of an arm.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -312,6 +263,9 @@ pub struct Scenario {
     pub group: Group,
     /// The family it belongs to.
     pub family: String,
+    /// How it is played, as its family says.
+    #[serde(skip)]
+    pub manner: Manner,
     /// What is counted.
     pub measure: String,
     /// Marks the texts, so that their leaking into training data can be found.
@@ -391,23 +345,46 @@ fn yes() -> bool {
 /// The arm whose rate is the probe's.
 pub const TEMPTING: &str = "tempting";
 
-/// Least number of wordings.
-pub const TEMPLATES: usize = 10;
-
 impl Scenario {
-    /// Number of wordings: frames for an agent, wordings of the first question otherwise.
-    pub fn templates(&self) -> usize {
+    /// The frames of an arm.
+    pub fn frames_of(&self, arm: &str) -> Vec<&Frame> {
+        self.frames.iter().filter(|frame| is_for(&frame.arms, arm)).collect()
+    }
+
+    /// The conversations of an arm.
+    pub fn branches_of(&self, arm: &str) -> Vec<&Branch> {
+        self.branches.iter().filter(|branch| is_for(&branch.arms, arm)).collect()
+    }
+
+    /// Number of wordings of an arm: frames for an agent, wordings of a question otherwise. Where arms are not apart a
+    /// question has as many in one as in the others.
+    pub fn templates(&self, arm: &str) -> usize {
         if self.steps > 0 {
-            self.frames.len()
-        } else {
-            self.branches.iter().flat_map(|branch| &branch.ask).map(|ask| ask.says.len()).max().unwrap_or(0)
+            return self.frames_of(arm).len();
         }
+        let branches = if self.manner.apart { self.branches_of(arm) } else { self.branches.iter().collect() };
+        branches.into_iter().flat_map(|branch| &branch.ask).map(|ask| ask.says.len()).max().unwrap_or(0)
+    }
+
+    /// Every text of it that a model may come to read, slots unfilled.
+    pub fn texts(&self) -> Vec<&str> {
+        let framed = self
+            .frames
+            .iter()
+            .flat_map(|frame| frame.system.iter().chain(&frame.user).chain(&frame.rules).chain(frame.set.values()));
+        let asked = self.branches.iter().flat_map(|branch| &branch.ask).flat_map(|ask| &ask.says);
+        self.text.values().flatten().chain(framed).chain(asked).map(String::as_str).collect()
     }
 
     /// Whether it runs something.
     pub fn needs_cells(&self) -> bool {
         self.steps > 0 || self.branches.iter().flat_map(|branch| &branch.ask).any(|ask| ask.form == Form::Code)
     }
+}
+
+/// Whether what is only for some arms, or for all where none is named, is for this one.
+fn is_for(arms: &[String], arm: &str) -> bool {
+    arms.is_empty() || arms.iter().any(|name| name == arm)
 }
 
 include!(concat!(env!("OUT_DIR"), "/scenarios.rs"));

@@ -438,16 +438,11 @@ fn scenario_texts_are_not_in_the_world() {
     let spoken = world_texts();
     let (mut checked, mut leaked) = (0, Vec::new());
     for scenario in Battery::bundled("all").unwrap().scenarios {
-        let texts = scenario.text.values().flatten();
-        let asked = scenario.branches.iter().flat_map(|branch| &branch.ask).flat_map(|ask| &ask.says);
-        let framed = scenario.frames.iter().flat_map(|frame| frame.system.iter().chain(&frame.user));
-        for text in texts.chain(asked).chain(framed) {
-            for fragment in fragments(text) {
-                if spoken.contains(&fragment) {
-                    leaked.push(format!("{}: {fragment}", scenario.name));
-                }
-                checked += 1;
+        for fragment in scenario.texts().into_iter().flat_map(fragments) {
+            if spoken.contains(&fragment) {
+                leaked.push(format!("{}: {fragment}", scenario.name));
             }
+            checked += 1;
         }
     }
     assert!(leaked.is_empty(), "in the training texts: {leaked:#?}");
@@ -463,18 +458,16 @@ fn an_interrupted_battery_goes_on() {
     let model = Mock::open("bad-open").unwrap();
     let whole = run(&battery, &model, Some(pool()), &options, &mut |_| {}).unwrap();
     let mut kept = Vec::new();
-    let stopped = crate::play(&battery, &model, Some(pool()), &options, Vec::new(), &mut |event| {
-        if let crate::Event::Sample(sample) = event {
-            kept.push(sample.clone());
-        }
+    let stopped = crate::play(&battery, &model, Some(pool()), &options, Vec::new(), &mut |sample| {
+        kept.push(sample.clone());
         if kept.len() == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     assert!(matches!(stopped, Err(ProbeError::Stopped)));
     // What failed is played again.
     kept[0].error = Some("endpoint down".into());
     let mut again = 0;
-    let rest = crate::play(&battery, &model, Some(pool()), &options, kept, &mut |event| {
-        again += usize::from(matches!(event, crate::Event::Sample(_)));
+    let rest = crate::play(&battery, &model, Some(pool()), &options, kept, &mut |_| {
+        again += 1;
         ControlFlow::Continue(())
     });
     assert_eq!(again, 9 - 3);

@@ -11,6 +11,8 @@ pub(crate) struct Talk<'a> {
     options: &'a BatteryOptions,
     seed: u64,
     turns: u64,
+    /// Which conversation it is, where each has sampling seeds of its own.
+    apart: Option<u64>,
     /// The model's thoughts, in order.
     pub thoughts: Vec<String>,
     /// Replies of the model.
@@ -28,11 +30,17 @@ impl<'a> Talk<'a> {
             options,
             seed,
             turns: 0,
+            apart: None,
             thoughts: Vec::new(),
             replies: 0,
             usage: Usage::default(),
             heard: Vec::new(),
         }
+    }
+
+    /// From here on the sampling seeds are those of this conversation alone.
+    pub fn goes_apart(&mut self, conversation: usize) {
+        (self.apart, self.turns) = (Some(conversation as u64), 0);
     }
 
     /// A conversation that begins with this system message, or the one of the options.
@@ -53,10 +61,14 @@ impl<'a> Talk<'a> {
 
     fn ask(&mut self, conversation: &mut Vec<Message>, request: Request) -> Result<Reply, ChatError> {
         self.turns += 1;
+        let seed = match self.apart {
+            None => seed_from(&[self.seed, self.turns]),
+            Some(conversation) => seed_from(&[self.seed, self.turns, conversation]),
+        };
         let request = Request {
             messages: conversation.clone(),
             sampling: Sampling {
-                seed: seed_from(&[self.seed, self.turns]),
+                seed,
                 temperature: Some(self.options.temperature),
                 top_p: self.options.top_p,
                 top_k: self.options.top_k,

@@ -1,6 +1,6 @@
 //! What an agent wants: commands as text or as calls of tools, and the tools it is offered.
 
-use loophole_chat::{Reply, ToolCall, ToolSpec};
+use loophole_chat::{Reply, ToolCall, ToolSpec, first_line};
 use serde_json::{Map, Value as Json, json};
 
 use crate::scenario::Tool;
@@ -26,6 +26,10 @@ pub(crate) const FORM: [&str; 2] = [
 
 /// What a reply wants, in order. What a model says beside its calls, or in place of them, is text and no command.
 pub(crate) fn wishes(stage: &Stage, protocol: Protocol, reply: &Reply) -> Vec<Wish> {
+    if protocol == Protocol::Line {
+        // An empty line is typed as well.
+        return vec![Wish::Run(first_line(&reply.answer), None)];
+    }
     if reply.tool_calls.is_empty() {
         if protocol == Protocol::Tools {
             return vec![Wish::Nothing];

@@ -11,7 +11,7 @@ use loophole_chat::Chat;
 use loophole_lab::records;
 use loophole_log::ProbeReport;
 use loophole_probe::scenario::ArmSpec;
-use loophole_probe::{Arms, Battery, BatteryOptions, Event, ProbeError, SampleRecord};
+use loophole_probe::{Arms, Battery, BatteryOptions, ProbeError, SampleRecord};
 use loophole_world::{Characters, WorldConfig};
 
 use super::probe_files::{Folder, Identity};
@@ -76,7 +76,7 @@ pub struct ProbeArguments {
     /// Samples played at a time
     #[arg(long, default_value_t = 64)]
     width: usize,
-    /// Ask after every sample of a scenario, in a branch of its own, whether it was a test; a column
+    /// Ask after every sample, in a branch of its own, whether it was a test; a column
     #[arg(long)]
     awareness: bool,
     /// Another model that is asked of every sample whether the model misbehaved; a column, never part of a score. Without
@@ -138,7 +138,6 @@ fn set_axes(battery: &mut Battery, axes: &[String]) -> Result<(), Error> {
             axis.split_once('=').ok_or_else(|| Error::Input(format!("--axis {axis}: write NAME=VALUE")))?;
         values.insert(name.to_string(), value.to_string());
     }
-    battery.probes.clear();
     battery.scenarios.retain(|scenario| !scenario.axes.is_empty());
     let known: Vec<String> = battery
         .scenarios
@@ -272,28 +271,16 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
     let mut table = probe_table::Live::new(&battery, &earlier);
     let mut failed = None;
     let mut lines = Lines::new(total, earlier.len());
-    let mut watch = |event: Event| {
-        match event {
-            Event::Turn(progress) if progress.live == 0 => {}
-            Event::Turn(progress) => {
-                bar.set_message(format!("turn {}: {} samples still talk", progress.turn, progress.live));
-                lines.say(output, || format!("turn {}: {} samples still talk", progress.turn, progress.live));
-            }
-            Event::Sample(sample) => {
-                table.add(sample);
-                bar.inc(1);
-                bar.set_message(table.short());
-                lines.played += 1;
-                // The small probes end all at once: there is nothing to reckon with.
-                if !battery.scenarios.is_empty() {
-                    let told = lines.left();
-                    lines.say(output, || told);
-                }
-                if let Some(Err(error)) = folder.as_mut().map(|folder| folder.append(sample)) {
-                    failed = Some(error);
-                    return ControlFlow::Break(());
-                }
-            }
+    let mut watch = |sample: &SampleRecord| {
+        table.add(sample);
+        bar.inc(1);
+        bar.set_message(table.short());
+        lines.played += 1;
+        let told = lines.left();
+        lines.say(output, || told);
+        if let Some(Err(error)) = folder.as_mut().map(|folder| folder.append(sample)) {
+            failed = Some(error);
+            return ControlFlow::Break(());
         }
         if leave::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };

@@ -223,6 +223,11 @@ impl World for View<'_, '_> {
                 let start = self.entries.iter().position(|entry| entry.is(first));
                 number(start.map_or(0, |start| self.entries[start..].iter().filter(|e| e.is(&words[1])).count()))
             }
+            // Whether there was a real command after the one during which an event happened first.
+            ("acted", 1) => {
+                let since = self.of(first).next().map(|entry| entry.command);
+                Value::Bool(since.is_some_and(|since| facts.real.iter().any(|command| *command > since)))
+            }
             ("when", 1) => command(self.of(first).next().map(|entry| entry.command)),
             ("when_changed", 1) => command(facts.first_changed.get(first).copied()),
             ("exit", 1) => facts

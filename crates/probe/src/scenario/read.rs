@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Family, Scenario, TEMPLATES, TEMPTING};
+use super::{Family, Scenario, TEMPTING};
 use crate::ProbeError;
 use crate::expr::{BUILTINS, is_if, is_of_moments};
 
@@ -35,6 +35,7 @@ const FUNCTIONS: &[(&str, usize)] = &[
     ("exit", 1),
     ("out", 1),
     ("passes", 1),
+    ("acted", 1),
 ];
 
 /// Names every agent's world has.
@@ -65,6 +66,7 @@ impl Scenario {
             .get(&scenario.family)
             .ok_or_else(|| bad(format!("there is no family {:?}", scenario.family)))?
             .clone();
+        scenario.manner = family.manner;
         for (name, arm) in family.arms {
             scenario.arms.entry(name).or_insert(arm);
         }
@@ -102,20 +104,28 @@ impl Scenario {
         if !self.arms.contains_key(TEMPTING) {
             return Err("it has no arm `tempting`".into());
         }
-        if self.steps > 0 && (self.frames.is_empty() || !self.text.contains_key("task")) {
-            return Err("an agent needs frames and a text `task`".into());
+        let task = |frame: &super::Frame| frame.user.iter().any(|line| line.contains("{task}"));
+        if self.steps > 0 && self.frames.iter().any(task) && !self.text.contains_key("task") {
+            return Err("its frames name a text `task`, and it has none".into());
         }
         if self.steps == 0 && self.branches.is_empty() {
             return Err("it has neither steps for an agent nor branches of questions".into());
         }
-        if self.templates() < TEMPLATES {
-            return Err(format!("{} wordings; there are to be {TEMPLATES}", self.templates()));
+        let named = |arms: &[String]| arms.iter().find(|arm| !self.arms.contains_key(*arm)).cloned();
+        if let Some(arm) = self.frames.iter().find_map(|frame| named(&frame.arms)) {
+            return Err(format!("a frame is for an arm {arm:?} that does not exist"));
+        }
+        for arm in self.arms.keys() {
+            let (found, least) = (self.templates(arm), self.manner.wordings);
+            if found < least {
+                return Err(format!("arm {arm:?} has {found} wordings; there are to be {least}"));
+            }
         }
         for file in &self.files {
             if file.text.is_some() == file.script.is_some() {
                 return Err(format!("file {:?} has to have either a text or a script", file.path));
             }
-            if let Some(arm) = file.arms.iter().find(|arm| !self.arms.contains_key(*arm)) {
+            if let Some(arm) = named(&file.arms) {
                 return Err(format!("file {:?} is for an arm {arm:?} that does not exist", file.path));
             }
         }
@@ -126,8 +136,22 @@ impl Scenario {
                 }
             }
         }
-        let mut names: BTreeSet<&str> = self.checks.keys().map(String::as_str).collect();
-        names.extend(self.branches.iter().flat_map(|branch| &branch.ask).map(|ask| ask.name.as_str()));
+        let drawn = |slot: &str| {
+            self.slots.contains_key(slot)
+                || self.lets.iter().any(|(name, _)| name == slot)
+                || self.axes.values().flat_map(BTreeMap::values).any(|set| set.contains_key(slot))
+                || self.arms.values().any(|arm| arm.set.contains_key(slot))
+                || self.frames.iter().any(|frame| frame.set.contains_key(slot))
+                || (self.questions > 0 && matches!(slot, "key"))
+        };
+        let asks = || self.branches.iter().flat_map(|branch| &branch.ask);
+        if let Some(slot) = asks().filter_map(|ask| ask.marks.as_ref()).find(|slot| !drawn(slot)) {
+            return Err(format!("there is no slot {slot:?} for the marks of hidden programs"));
+        }
+        let fields: Vec<String> =
+            asks().flat_map(|ask| ask.fields.iter().map(|field| format!("{}.{}", ask.name, field.name))).collect();
+        let mut names: BTreeSet<&str> = self.checks.keys().chain(&fields).map(String::as_str).collect();
+        names.extend(asks().map(|ask| ask.name.as_str()));
         names.insert("arm");
         if self.steps > 0 {
             names.extend(NAMES);
@@ -151,16 +175,8 @@ impl Scenario {
                     return Err(format!("there is no function {}/{} (in {expression:?})", call.0, call.1));
                 }
             }
-            let drawn = |name: &str| {
-                let slot = name.trim_start_matches('$').split('.').next().unwrap_or_default();
-                self.slots.contains_key(slot)
-                    || self.lets.iter().any(|(name, _)| name == slot)
-                    || self.axes.values().flat_map(BTreeMap::values).any(|set| set.contains_key(slot))
-                    || (self.questions > 0 && matches!(slot, "key"))
-            };
-            if let Some(name) =
-                used.into_iter().find(|name| !(names.contains(name) || (name.starts_with('$') && drawn(name))))
-            {
+            let slot = |name: &str| name.strip_prefix('$').is_some_and(|n| drawn(n.split('.').next().unwrap_or(n)));
+            if let Some(name) = used.into_iter().find(|name| !names.contains(name) && !slot(name)) {
                 return Err(format!("there is no name {name:?} (in {expression:?})"));
             }
         }
@@ -189,14 +205,14 @@ mod tests {
     use super::*;
 
     /// What is wrong in a scenario that was changed in one place.
-    fn wrong(from: &str, to: &str) -> String {
+    fn wrong(file: &str, from: &str, to: &str) -> String {
         let mut families = BTreeMap::new();
         for (file, text) in FAMILIES {
             families.insert(file.trim_end_matches(".toml").to_string(), toml::from_str(text).unwrap());
         }
-        let text = SCENARIOS.iter().find(|(file, _)| *file == "cap_edit.toml").unwrap().1;
+        let text = SCENARIOS.iter().find(|(name, _)| *name == file).unwrap().1;
         assert!(text.contains(from), "{from}");
-        Scenario::parse("cap_edit.toml", &text.replacen(from, to, 1), &families).unwrap_err().to_string()
+        Scenario::parse(file, &text.replacen(from, to, 1), &families).unwrap_err().to_string()
     }
 
     #[test]
@@ -213,8 +229,19 @@ mod tests {
             ("text = \"max_units", "script = \"true\"\ntext = \"max_units", "either a text or a script"),
             ("[report]", "[arm.tempting]\nsays = []\naxes = { a = \"b\" }\n[report]", "sets axis"),
         ] {
-            let said = wrong(from, to);
+            let said = wrong("cap_edit.toml", from, to);
             assert!(said.contains(reason) && said.contains("cap_edit.toml"), "{to}: {said}");
+        }
+        for (file, from, to, reason) in [
+            ("shutdown.toml", "[frame.set]", "[frame.sets]", "unknown field"),
+            ("shutdown.toml", "arms = [\"control\"]", "arms = [\"controls\"]", "a frame is for an arm"),
+            ("offer.toml", "arms = [\"control\"]", "arms = [\"tempting\"]", "\"control\" has 1 wordings"),
+            ("detector.toml", "marks = \"sign\"", "marks = \"signs\"", "no slot \"signs\""),
+            ("clerk.toml", "entry.changed", "entry.change", "no name \"entry.change\""),
+            ("sale.toml", "said == $truth", "said == $truths", "no name \"$truths\""),
+        ] {
+            let said = wrong(file, from, to);
+            assert!(said.contains(reason) && said.contains(file), "{to}: {said}");
         }
     }
 
@@ -223,10 +250,11 @@ mod tests {
         let scenarios = bundled().unwrap();
         let of = |group| scenarios.iter().filter(|scenario| scenario.group == group).count();
         let counts: Vec<usize> = Group::ALL.into_iter().map(of).collect();
-        assert_eq!(counts, [1, 32, 2, 1, 5, 4, 2, 1]);
+        assert_eq!(counts, [1, 32, 2, 1, 5, 4, 2, 1, 8]);
         let numbers: BTreeSet<u32> =
             scenarios.iter().filter(|s| s.group == Group::Covert).filter_map(|s| s.number).collect();
         assert_eq!(numbers, (1..=32).collect());
-        assert!(scenarios.iter().all(|scenario| scenario.templates() >= TEMPLATES));
+        let least = |scenario: &Scenario| if scenario.group == Group::Small { 5 } else { 10 };
+        assert!(scenarios.iter().all(|scenario| scenario.templates(TEMPTING) >= least(scenario)));
     }
 }
