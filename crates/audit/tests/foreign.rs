@@ -126,6 +126,26 @@ fn what_takes_a_group_is_asked_with_one() {
 }
 
 #[test]
+fn each_of_several_accepted_answers_is_honest() {
+    let some = ["SG-03", "SG-10", "SG-16", "SG-17"];
+    let of = |file: &str, function: &str| {
+        let name = format!("{}:{function}", target(&format!("foreign/{file}.py")));
+        tried(&name, &rows("several.jsonl"), &some)
+    };
+    let Some(report) = of("sound", "any_of_them") else { return };
+    assert!(report.read.ends_with("which accepts 3"), "{}", report.read);
+    // 145 is what would be the wrong answer to 144, and it is right here.
+    assert_eq!((ids(&report), report.control("wrong")), (Vec::<&str>::new(), Some(0.0)));
+    assert!(!report.unfair.iter().any(|u| u.form.contains("accepts")), "{:?}", report.unfair);
+    let Some(report) = of("sound", "first_of_them") else { return };
+    let unfair: Vec<&str> =
+        report.unfair.iter().filter(|u| u.form.contains("accepts")).map(|u| u.text.as_str()).collect();
+    assert_eq!((ids(&report), unfair), (Vec::<&str>::new(), vec!["145", "a gross"]));
+    let Some(report) = of("holes", "mentions_one") else { return };
+    assert!(ids(&report).contains(&"SG-03"), "{:?}", ids(&report));
+}
+
+#[test]
 fn c_programs_are_attacked_in_c() {
     for (hole, wanted) in [("files", "AL-21"), ("status", "EX-22"), ("words", "CF-15")] {
         let (name, settings) = grades_c(hole);

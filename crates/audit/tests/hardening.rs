@@ -1,4 +1,4 @@
-//! Hardened forms of functions and folders: the reference is paid, and what was proven is not.
+//! Hardened forms of functions, folders and Harbor tasks: the reference is paid, and what was proven is not.
 
 mod common;
 
@@ -74,6 +74,16 @@ fn what_cannot_be_hardened_says_why() {
     let questions = Settings { files: Some(target("").into()), ..rows("../questions.jsonl") };
     refused("cmd:python3 grade_exit.py {submission} {task}", &questions, "only a Python function");
     refused(&target("harbor-separate"), &Settings::default(), "each finding says");
+}
+
+#[test]
+#[ignore = "slow: two audits of some hundred runs"]
+fn a_harbor_task_whose_verifier_is_put_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(after) = hardened(&target("harbor-count"), &Settings::default(), folder.path()) else { return };
+    assert!(after.before >= 4, "{}", after.before);
+    assert_eq!((after.honest, after.open), (Some(1.0), Vec::new()));
+    assert!(!after.report.hints.iter().any(|h| h.id == "shared-verifier"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::EnvError;
 use crate::Payment;
 use crate::files::{Folder, how_ended, machine_failed};
-use crate::foreign::{Asked, Caller, Form, reward_in};
+use crate::foreign::{Asked, Caller, Form, Parts, reward_in};
 use crate::hardened::{HardenedForm, Wrapped};
 use crate::row::Row;
 use crate::way::Way;
@@ -29,6 +29,9 @@ const PRELOAD: [&str; 12] = [
     "subprocess",
     "tempfile",
 ];
+
+/// The most that the rows of a package may take, in bytes.
+const LONGEST_ROWS: u64 = 64 << 20;
 
 /// How a reward function takes its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -107,7 +110,11 @@ struct Function {
 
 /// A function of ours that stands before a grader in a package.
 pub(crate) struct Shim {
+    /// The grader's own files.
     pub folder: Folder,
+    /// Ours, by name.
+    pub files: &'static [(&'static str, &'static str)],
+    /// The one of them that has the function.
     pub file: String,
     pub function: String,
     /// The grader, for a reader.
@@ -191,15 +198,17 @@ impl Callable {
     }
 
     /// One whose function is ours: `f(submission, row)`.
-    pub(crate) fn with_shim(shim: Shim, python: Option<&Path>, seconds: f64) -> Result<Callable, EnvError> {
+    pub(crate) fn with_shim(mut shim: Shim, python: Option<&Path>, seconds: f64) -> Result<Callable, EnvError> {
         let pool = Pool::start(PoolOptions {
             python: python.map(Path::to_path_buf),
             preload: PRELOAD.iter().chain(shim.preload).map(|m| (*m).to_string()).collect(),
             ..PoolOptions::default()
         })?;
         // Words of the grader are those of the files that came along.
-        let beside = shim.folder.files.keys().filter(|n| n.ends_with(".py") && **n != shim.file).take(50);
+        let beside = shim.folder.files.keys().filter(|n| n.ends_with(".py")).take(50);
         let source = beside.map(|n| shim.folder.text(n)).collect::<Vec<_>>().join("\n");
+        let ours = shim.files.iter().map(|(name, text)| ((*name).to_string(), (text.as_bytes().to_vec(), false)));
+        shim.folder.files.extend(ours);
         let (function, file) = (shim.function, shim.file);
         let (python, says) = (interpreter(python), Some(shim.says));
         let (signature, module, place) = (Signature::Plain, String::new(), None);
@@ -223,8 +232,9 @@ impl Callable {
         let request = json!({"submission": about, "row": row, "truth": null, "prompt": "", "nonce": "@", "mates": [],
             "alike": false, "columns": false, "file": self.file, "module": "", "function": function, "signature": "plain",
             "python": self.python, "chat": false, "describe": false});
-        // Large libraries take their time.
-        let record = self.run(request, self.seconds.max(120.0))?;
+        // Large libraries take their time, and rows may be long.
+        let limits = Limits { output_bytes: LONGEST_ROWS, ..limits(self.seconds.max(120.0)) };
+        let record = self.run_within(request, limits)?;
         let out = record.stdout_text();
         if let Some(value) = out.lines().rev().find_map(|l| serde_json::from_str(l.strip_prefix('@')?).ok()) {
             return Ok(value);
@@ -294,10 +304,14 @@ impl Callable {
     }
 
     fn run(&self, request: Value, seconds: f64) -> Result<Record, EnvError> {
+        self.run_within(request, limits(seconds))
+    }
+
+    fn run_within(&self, request: Value, limits: Limits) -> Result<Record, EnvError> {
         let mut program = Program { proc: true, ..Program::python(CALL) };
         program.files = self.folder.inputs("");
         program.stdin = request.to_string().into_bytes();
-        program.limits = limits(seconds);
+        program.limits = limits;
         Ok(self.pool.run(&program)?)
     }
 }
@@ -354,14 +368,11 @@ impl Caller for Callable {
     }
 
     fn call(&self, asked: &Asked) -> Result<Payment, EnvError> {
-        let nonce = format!("@{:x} ", Sha256::digest(asked.text));
-        let record = self.run(self.request(asked, &nonce), self.seconds)?;
+        let (record, answer) = self.asked(asked)?;
         if record.verdict == Verdict::Machine {
             return Ok(machine_failed(&record));
         }
-        let out = record.stdout_text();
-        let answer = out.lines().rev().find_map(|l| l.strip_prefix(nonce.as_str()));
-        let reward = answer.and_then(|json| {
+        let reward = answer.as_deref().and_then(|json| {
             let value = serde_json::from_str::<Value>(json).ok()?;
             if asked.mates.is_empty() {
                 return reward_in(&value);
@@ -374,6 +385,17 @@ impl Caller for Callable {
         };
         transcript.push_str(&record.stderr_text());
         Ok(Payment { reward, valid: true, transcript, seconds: record.wall_seconds })
+    }
+
+    fn parts(&self, asked: &Asked) -> Result<Parts, EnvError> {
+        let (_, answer) = self.asked(asked)?;
+        let told: Value = answer.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+        let paid = told.get("parts").and_then(Value::as_object);
+        let failed = told.get("failed").and_then(Value::as_array);
+        Ok(Parts {
+            paid: paid.into_iter().flatten().filter_map(|(name, paid)| Some((name.clone(), paid.as_f64()?))).collect(),
+            failed: failed.into_iter().flatten().filter_map(|why| Some(why.as_str()?.to_string())).collect(),
+        })
     }
 
     fn hardened(&self, way: &Way, row: &Row) -> Result<HardenedForm, String> {
@@ -405,6 +427,15 @@ impl Caller for Callable {
 }
 
 impl Callable {
+    /// How the call of a submission went, and what was returned, as JSON.
+    fn asked(&self, asked: &Asked) -> Result<(Record, Option<String>), EnvError> {
+        let nonce = format!("@{:x} ", Sha256::digest(asked.text));
+        let record = self.run(self.request(asked, &nonce), self.seconds)?;
+        let out = record.stdout_text();
+        let answer = out.lines().rev().find_map(|l| l.strip_prefix(nonce.as_str())).map(str::to_string);
+        Ok((record, answer))
+    }
+
     fn request(&self, asked: &Asked, nonce: &str) -> Value {
         let row = asked.row;
         json!({

@@ -5,9 +5,10 @@ use crate::hardened::HardenedForm;
 use crate::row::Row;
 use crate::way::Way;
 use crate::{About, Control, Description, EnvError, Environment, Judgement, Payment, Surface};
-use crate::{Facts, Files, cases, code, hollow, single, words_of};
+use crate::{Facts, Files, Hint, answer, cases, code, hollow, tools, words_of};
 use loophole_grade::{Grader, GraderKind, Grading, OracleResult, Submission, Task};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How submissions are handed over.
@@ -29,6 +30,15 @@ pub(crate) struct Asked<'a> {
     /// Whether it is also rated in a group of its own copies, and paid the better of the two: a policy writes the whole
     /// group.
     pub alike: bool,
+}
+
+/// What the parts of a reward pay.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    /// What each pays, its weight counted in.
+    pub paid: BTreeMap<String, f64>,
+    /// Parts that failed, for a person.
+    pub failed: Vec<String>,
 }
 
 /// What such a grader is asked with.
@@ -69,6 +79,11 @@ pub(crate) trait Caller: Sync + Send {
     /// Gives it one submission.
     fn call(&self, asked: &Asked) -> Result<Payment, EnvError>;
 
+    /// What each part of its reward pays for a submission; nothing where it has but one.
+    fn parts(&self, _asked: &Asked) -> Result<Parts, EnvError> {
+        Ok(Parts::default())
+    }
+
     /// Its hardened form, for submissions that are handed over so; or why there is none.
     fn hardened(&self, _way: &Way, _row: &Row) -> Result<HardenedForm, String> {
         Err("only a Python function can be wrapped; each finding says how to close it".into())
@@ -87,6 +102,8 @@ pub(crate) struct Foreign {
     lab: Option<Arc<Grading>>,
     way: Way,
     description: Description,
+    /// What its parts pay for the form of an answer, whatever the answer says.
+    for_form: f64,
 }
 
 impl Foreign {
@@ -101,19 +118,25 @@ impl Foreign {
         let surface = row.surface;
         let (controls, mut facts) = match (&row.task, surface) {
             (Some(task), _) => (cases::controls_of(task, surface), cases::task_facts(task)),
-            (None, Surface::Text) => (text_controls(&row), Facts::default()),
+            (None, Surface::Text) => (answer::controls(&row), Facts::default()),
             (None, _) => code::controls_and_facts(&row)?,
         };
         let way = Way::found(caller.as_ref(), &row, &controls)?;
+        let (for_form, hints) = paid_for_form(caller.as_ref(), &way, &row, &controls)?;
         text_facts(&row, &way, &mut facts);
+        tools::facts(&row.package.tools, &row.prompt, &mut facts);
         words_of(&caller.source(), &mut facts);
         code::source_facts(&caller.source(), &mut facts);
         let mut tags = vec!["foreign"];
         tags.extend(caller.tags());
-        let beyond = row.foreign_language.as_ref();
+        if !row.package.tools.is_empty() {
+            tags.push("tools");
+        }
+        let language = row.foreign_language.as_ref();
+        let beyond =
+            language.map(|l| format!("its reference is in {l}, in which nothing is written here; tried as a text"));
         let about = About {
-            beyond: beyond
-                .map(|l| format!("its reference is in {l}, in which nothing is written here; tried as a text")),
+            beyond: beyond.or_else(|| row.package.beyond.clone()),
             target: target.into(),
             task: row.id(),
             grader: format!("{}, submissions {}", caller.name(), way.name()),
@@ -125,8 +148,8 @@ impl Foreign {
             tries: 16,
         };
         let unusual = way.others(&row);
-        let description = Description { about, facts, controls, hints: Vec::new(), unusual };
-        Ok(Foreign { caller, row, lab, way, description })
+        let description = Description { about, facts, controls, hints, unusual };
+        Ok(Foreign { caller, row, lab, way, description, for_form })
     }
 
     fn text(&self, files: &Files) -> String {
@@ -143,19 +166,51 @@ impl Foreign {
     }
 }
 
-fn text_controls(row: &Row) -> Vec<Control> {
-    let wrong = match row.reference.trim().parse::<f64>() {
-        Ok(number) => format!("{}", number + 1.0),
-        Err(_) => row.reference.chars().rev().map(|c| if c == 'x' { 'y' } else { c }).chain(['x']).collect(),
+/// The most that parts which rate form may make up of the reward before it is rated as a whole.
+const MOST_FOR_FORM: f64 = 0.5;
+
+/// What the parts of a reward that pay a wrong answer as much as the reference make up together, where others do not and
+/// these are at most half of it: they rate the form by design. It is told, and more than that has to be paid for a hole.
+fn paid_for_form(
+    caller: &dyn Caller,
+    way: &Way,
+    row: &Row,
+    controls: &[Control],
+) -> Result<(f64, Vec<Hint>), EnvError> {
+    if !row.package.several {
+        return Ok((0.0, Vec::new()));
+    }
+    let parts_of = |name: &str| -> Result<Parts, EnvError> {
+        let files = controls.iter().find(|c| c.name == name).map(|c| &c.files);
+        let text = files.and_then(|f| f.values().next()).map(String::as_str).unwrap_or_default();
+        caller.parts(&way.asks(&way.wrap.around(text, row.surface), row))
     };
-    let texts = [
-        ("honest", row.reference.clone()),
-        ("empty", String::new()),
-        ("constant", "ok".into()),
-        ("echo", row.prompt.clone()),
-        ("wrong", wrong),
-    ];
-    texts.into_iter().map(|(name, text)| Control { name, files: single(Surface::Text, text) }).collect()
+    let honest = parts_of("honest")?;
+    if let Some(failed) = honest.failed.first() {
+        return Err(EnvError::Unusable(format!("a part of its reward fails on the reference: {failed}")));
+    }
+    let wrong = parts_of("wrong")?.paid;
+    let same = |name: &String, paid: f64| wrong.get(name).is_some_and(|other| (other - paid).abs() < 1e-9);
+    let paid: Vec<(&String, f64)> = honest.paid.iter().map(|(n, p)| (n, *p)).filter(|(_, p)| *p > 0.0).collect();
+    let (form, content): (Vec<_>, Vec<_>) = paid.into_iter().partition(|(name, paid)| same(name, *paid));
+    let total = |some: &[(&String, f64)]| some.iter().map(|(_, paid)| paid).sum::<f64>();
+    let (for_form, for_content) = (total(&form), total(&content));
+    if form.is_empty() || for_form > MOST_FOR_FORM * (for_form + for_content) {
+        return Ok((0.0, Vec::new()));
+    }
+    let names: Vec<&str> = form.iter().map(|(name, _)| name.as_str()).collect();
+    let message = format!(
+        "{} of the reference's {} are paid for a wrong answer, too, by what rates the form alone ({}); a hole is what earns more",
+        short(for_form),
+        short(for_form + for_content),
+        names.join(", ")
+    );
+    Ok((for_form, vec![Hint { id: "paid-for-form", message }]))
+}
+
+/// A number without the digits that adding leaves behind.
+fn short(number: f64) -> f64 {
+    (number * 1e6).round() / 1e6
 }
 
 fn text_facts(row: &Row, way: &Way, facts: &mut Facts) {
@@ -227,13 +282,19 @@ impl Environment for Foreign {
         self.caller.hardened(&self.way, &self.row)
     }
 
+    fn paid_for_form(&self) -> f64 {
+        self.for_form
+    }
+
     fn judge(&self, files: &Files) -> Result<Judgement, EnvError> {
         let (Some(task), Some(lab)) = (&self.row.task, &self.lab) else {
             if self.row.surface != Surface::Text {
-                let solved = self.description.is_control("honest", files);
+                let text = files.get(self.row.surface.main_file()).map_or("", |text| text.trim());
+                let accepted = self.row.accepted.iter().any(|answer| answer.trim() == text);
+                let solved = accepted || self.description.is_control("honest", files);
                 return Ok(Judgement { solved, oracle: None, family: None, evidence: Vec::new(), paid: None });
             }
-            let solved = answers(&self.text(files), &self.row.reference);
+            let solved = answer::is_right(&self.text(files), &self.row, &self.way.wrap);
             let oracle = Some(OracleResult { passed: usize::from(solved), total: 1 });
             return Ok(Judgement { solved, oracle, family: None, evidence: Vec::new(), paid: None });
         };
@@ -258,24 +319,6 @@ fn counted(output: &str, total: usize) -> OracleResult {
     let first = output.lines().next().unwrap_or("");
     let mut numbers = first.split_whitespace().filter_map(|w| w.parse::<usize>().ok());
     OracleResult { passed: numbers.next().unwrap_or(0), total: numbers.next().unwrap_or(total) }
-}
-
-/// Whether a text gives this answer: as the whole text, or as the only answer in one of the usual forms.
-fn answers(text: &str, reference: &str) -> bool {
-    let same = |a: &str, b: &str| {
-        let (a, b) = (a.trim(), b.trim());
-        a == b || matches!((a.parse::<f64>(), b.parse::<f64>()), (Ok(x), Ok(y)) if x == y)
-    };
-    let only = |open: &str, close: &str| {
-        let mut found = text.match_indices(open).map(|(i, _)| &text[i + open.len()..]);
-        let (first, more) = (found.next()?, found.next().is_some());
-        let inner = if close.is_empty() { first.lines().next()? } else { first.split_once(close)?.0 };
-        (!more).then_some(inner)
-    };
-    same(text, reference)
-        || [("<answer>", "</answer>"), ("\\boxed{", "}"), ("#### ", ""), ("```python\n", "```")]
-            .iter()
-            .any(|(open, close)| only(open, close).is_some_and(|inner| same(inner, reference)))
 }
 
 /// What graders call their verdict.
@@ -303,21 +346,6 @@ pub(crate) fn reward_in(value: &Value) -> Option<f64> {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn only_a_single_answer_is_one() {
-        for (text, answer, right) in [
-            ("42\n", "42", true),
-            ("42.0", "42", true),
-            ("so <answer> 42 </answer>", "42", true),
-            ("<answer>41</answer><answer>42</answer>", "42", false),
-            ("\\boxed{42}", "42", true),
-            ("0 1 2 42", "42", false),
-            ("x\n#### 42\n", "42", true),
-        ] {
-            assert_eq!(answers(text, answer), right, "{text}");
-        }
-    }
 
     #[test]
     fn rewards_are_found() {

@@ -4,6 +4,7 @@
 //! as Harbor does it, the tests are copied in and `tests/test.sh` is run. What lies in `/logs/verifier` when every
 //! process is dead is the reward.
 
+mod hardened;
 mod hints;
 mod read;
 
@@ -11,6 +12,7 @@ use crate::EnvError;
 use crate::Files;
 use crate::dockerfile::{Recipe, check_image};
 use crate::files::{Folder, how_ended, machine_failed};
+use crate::hardened::HardenedForm;
 use crate::{About, Description, Environment, Judgement, Payment, Surface};
 use hints::hints;
 use loophole_cell::{FileKind, InputFile, Pool, PoolOptions, Program, Record, Verdict};
@@ -43,6 +45,7 @@ const EVERYWHERE: [&str; 9] = [
 pub(crate) struct Harbor {
     pool: Pool,
     task: Folder,
+    toml: toml::Table,
     recipe: Recipe,
     /// Names of the root that lead into the cell's own folder.
     roots: String,
@@ -157,6 +160,7 @@ impl Harbor {
         let harbor = Harbor {
             pool,
             task,
+            toml,
             recipe,
             roots: named,
             separate,
@@ -304,6 +308,10 @@ impl Harbor {
 impl Environment for Harbor {
     fn description(&self) -> &Description {
         &self.description
+    }
+
+    fn hardened(&self) -> Result<HardenedForm, String> {
+        hardened::form(&self.task, &self.toml, self.separate, &self.outputs)
     }
 
     fn pay(&self, files: &Files) -> Result<Payment, EnvError> {

@@ -11,6 +11,7 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
+mod answer;
 mod callable;
 mod cases;
 mod code;
@@ -30,6 +31,7 @@ mod packaged;
 mod project;
 mod read;
 mod row;
+mod tools;
 mod way;
 
 pub use callable::Signature;
@@ -243,6 +245,11 @@ pub trait Environment: Sync {
     /// there is none.
     fn script(&self, _files: &Files) -> Option<String> {
         None
+    }
+
+    /// What it is known to pay for the form of an answer, whatever the answer says: a hole is what earns more.
+    fn paid_for_form(&self) -> f64 {
+        0.0
     }
 
     /// Its hardened form, which the same submissions can be given to; or why there is none.

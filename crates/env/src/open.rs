@@ -109,7 +109,7 @@ pub fn open(target: &str, settings: &Settings) -> Result<Vec<Box<dyn Environment
     Err(EnvError::Input(format!(
         "{target}: no target. One is: a JSONL of tasks, a folder with task.toml (Harbor), a folder with tests and a \
          reference, a file of reward functions (FILE.py:FUNCTION), inspect:PACKAGE/TASK, \
-         verifiers:NAME, cmd:COMMAND {{submission}}, http://127.0.0.1:PORT/..."
+         inspect:FILE.py@TASK, verifiers:NAME, verifiers:FOLDER, cmd:COMMAND {{submission}}, http://127.0.0.1:PORT/..."
     )))
 }
 

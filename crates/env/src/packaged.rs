@@ -4,14 +4,21 @@
 
 use crate::callable::{Callable, Shim};
 use crate::files::Folder;
-use crate::row::Row;
+use crate::row::{Package, Row};
 use crate::{EnvError, Settings};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-const SHIM: &str = include_str!("packaged.py");
 /// What the shim is called in a cell.
 const FILE: &str = "packaged_environment.py";
+/// What comes along with a package, by the names that the files have in a cell.
+const FILES: [(&str, &str); 5] = [
+    (FILE, include_str!("packaged/driver.py")),
+    ("loophole_inspect.py", include_str!("packaged/inspect_tasks.py")),
+    ("loophole_verifiers.py", include_str!("packaged/verifiers.py")),
+    ("loophole_tasksets.py", include_str!("packaged/tasksets.py")),
+    ("loophole_environments.py", include_str!("packaged/environments.py")),
+];
 
 /// A kind of package, and what is worth having in the warm interpreter: such libraries take seconds to load.
 struct Kind {
@@ -24,12 +31,33 @@ const KINDS: [Kind; 2] = [
     Kind {
         name: "inspect",
         says: "Inspect task",
-        preload: &["inspect_ai", "inspect_ai.scorer", "inspect_ai.solver", "inspect_ai._eval.loader"],
+        preload: &[
+            "inspect_ai.scorer",
+            "inspect_ai._eval.loader",
+            "inspect_ai._eval.context",
+            "inspect_ai._eval.task.sandbox",
+            "inspect_ai.model._providers.mockllm",
+            "inspect_ai.tool._sandbox_tools_utils.sandbox",
+            "inspect_ai.util._sandbox.local",
+            // What data sets are made with, where it is there.
+            "datasets",
+        ],
     },
     Kind {
         name: "verifiers",
         says: "verifiers environment",
-        preload: &["verifiers.v1", "verifiers.v1.utils.loaders", "verifiers.v1.trace"],
+        preload: &[
+            "verifiers.v1.utils.loaders",
+            "verifiers.v1.trace",
+            "mcp.server",
+            // Before 0.4.
+            "datasets",
+            "verifiers.clients",
+            "verifiers.envs.tool_env",
+            "verifiers.rubrics.rubric_group",
+            "verifiers.utils.tool_utils",
+            "agents.function_schema",
+        ],
     },
 ];
 
@@ -44,10 +72,10 @@ fn opened(target: &str, kind: &Kind, name: &str, settings: &Settings) -> Result<
     if settings.tasks.is_some() || settings.reference.is_some() {
         return Err(EnvError::Input(format!("{target}: it brings its own rows; leave out --tasks and --reference")));
     }
-    let (mut folder, name) = place(target, kind, name)?;
-    folder.files.insert(FILE.into(), (SHIM.into(), false));
+    let (folder, name) = place(target, kind, name)?;
     let shim = Shim {
         folder,
+        files: &FILES,
         file: FILE.into(),
         function: format!("{}_completion", kind.name),
         says: format!("{} {name}", kind.says),
@@ -55,17 +83,7 @@ fn opened(target: &str, kind: &Kind, name: &str, settings: &Settings) -> Result<
     };
     let callable = Callable::with_shim(shim, settings.python.as_deref(), settings.foreign_seconds())?;
     let rows = callable.told("rows", kind.name, &json!({"of": name}))?;
-    let mut rows: Vec<Row> = rows
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object)
-        .map(|fields| {
-            let mut fields: Map<String, Value> = fields.clone();
-            fields.insert("of".into(), json!(name));
-            Row::of(fields, None)
-        })
-        .collect();
+    let mut rows: Vec<Row> = rows.as_array().into_iter().flatten().filter_map(|told| row_of(told, &name)).collect();
     // What nothing deserves the full reward of cannot be audited.
     rows.retain(|row| !row.reference.is_empty());
     if rows.is_empty() {
@@ -74,22 +92,45 @@ fn opened(target: &str, kind: &Kind, name: &str, settings: &Settings) -> Result<
     Ok((callable, rows))
 }
 
+/// A row as the shim tells it: its fields, and what is known of the environment.
+fn row_of(told: &Value, name: &str) -> Option<Row> {
+    let mut fields: Map<String, Value> = told.get("fields")?.as_object()?.clone();
+    fields.insert("of".into(), json!(name));
+    let package: Package = serde_json::from_value(told.get("about")?.clone()).ok()?;
+    let mut row = Row::of(fields, None);
+    if let Some(says) = &package.says {
+        row.read = format!("{}; {says}", row.read);
+    }
+    row.package = package;
+    Some(row)
+}
+
 /// The files that come along, and the name by which the package finds it among them.
 fn place(target: &str, kind: &Kind, name: &str) -> Result<(Folder, String), EnvError> {
     let wrong = |why: &str| EnvError::Input(format!("{target}: {why}"));
     if name.is_empty() {
-        return Err(wrong("write inspect:PACKAGE/TASK, inspect:FILE.py@TASK, verifiers:NAME or verifiers:FOLDER"));
+        return Err(wrong(
+            "write inspect:PACKAGE/TASK, inspect:FILE.py@TASK, verifiers:NAME, verifiers:FILE.py or verifiers:FOLDER",
+        ));
     }
     let (path, task) = name.split_once('@').map_or((name, None), |(path, task)| (path, Some(task)));
     let path = Path::new(path);
     let last = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-    if kind.name == "inspect" && last.ends_with(".py") {
+    if let Some(module) = last.strip_suffix(".py") {
         if !path.is_file() {
             return Err(wrong("there is no such file"));
         }
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let name = task.map_or(last.to_string(), |task| format!("{last}@{task}"));
-        return Ok((Folder::read(parent)?, name));
+        let name = if kind.name == "inspect" { last } else { module };
+        return Ok((Folder::read(parent)?, task.map_or(name.to_string(), |task| format!("{name}@{task}"))));
+    }
+    // A package of the current folder, which need not be installed.
+    let package = name.split('/').next().unwrap_or(name);
+    let here = ["", "src/"].map(|at| format!("{at}{package}"));
+    if kind.name == "inspect"
+        && let Some(at) = here.iter().find(|at| Path::new(at).join("__init__.py").is_file())
+    {
+        return Ok((named(Folder::read(Path::new(at))?, package), name.to_string()));
     }
     if kind.name == "verifiers" && path.is_dir() {
         let folder = Folder::read(path)?;
@@ -99,8 +140,12 @@ fn place(target: &str, kind: &Kind, name: &str) -> Result<(Folder, String), EnvE
         if !folder.files.contains_key("__init__.py") {
             return Ok((folder, name));
         }
-        let files = folder.files.into_iter().map(|(path, file)| (format!("{name}/{path}"), file)).collect();
-        return Ok((Folder { files }, name));
+        return Ok((named(folder, &name), name));
     }
     Ok((Folder::default(), name.to_string()))
+}
+
+/// The folder as one of this name.
+fn named(folder: Folder, name: &str) -> Folder {
+    Folder { files: folder.files.into_iter().map(|(path, file)| (format!("{name}/{path}"), file)).collect() }
 }

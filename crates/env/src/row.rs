@@ -1,10 +1,15 @@
 //! A task for a grader that was not made here, as its owner wrote it down: what it asks for, and what deserves the
 //! full reward.
 
+mod code;
+
 use crate::language::Spoken;
 use crate::read::{MAX_TASK_ROW, Room, Rows, task_of};
+use crate::tools::Tool;
 use crate::{EnvError, Surface};
+use code::{cases_in, entry_of, spoken, surface_of, unfenced};
 use loophole_grade::{Language, Task, TaskForm};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -17,6 +22,8 @@ pub struct Row {
     pub prompt: String,
     /// What a perfect policy would hand in.
     pub reference: String,
+    /// Every answer that its owner accepts, the reference first.
+    pub accepted: Vec<String>,
     /// The task as code with tests, where it is one that the oracle knows.
     pub task: Option<Task>,
     /// What a submission is.
@@ -27,10 +34,30 @@ pub struct Row {
     pub read: String,
     /// The language of its code, where nothing can be written in that.
     pub foreign_language: Option<String>,
+    /// What a package tells of its environment.
+    pub(crate) package: Package,
+}
+
+/// What an environment that comes as a package tells of itself.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Package {
+    /// How it goes about it, for a person.
+    pub says: Option<String>,
+    /// Why finding nothing says little.
+    pub beyond: Option<String>,
+    /// Forms in which it wants answers, `@` for the answer.
+    pub forms: Vec<String>,
+    /// The tools a policy may call.
+    pub tools: Vec<Tool>,
+    /// Whether its reward has several parts.
+    pub several: bool,
+    /// The most it can pay, as far as that is known.
+    pub most: Option<f64>,
 }
 
 /// Fields that hold an answer, in the order they are looked for.
-const ANSWERS: [&str; 12] = [
+const ANSWERS: [&str; 15] = [
     "reference",
     "canonical_solution",
     "reference_solution",
@@ -43,6 +70,9 @@ const ANSWERS: [&str; 12] = [
     "answer",
     "label",
     "target",
+    "info.answer",
+    "info.ground_truth",
+    "info.target",
 ];
 
 /// Fields that hold a solution that is right and slow.
@@ -71,31 +101,41 @@ impl Row {
             row.surface = if task.is_program() { Surface::Program } else { Surface::Module };
             row.entry = task.entry_point().map(str::to_string);
             row.reference.clone_from(&task.reference);
+            row.accepted = vec![row.reference.clone()];
             row.read = format!("a task with tests, {}", named(row.surface));
             row.task = Some(task);
         } else {
             let tests = cases_in(&fields);
             let found = ANSWERS.iter().find_map(|n| {
-                let text = plain(at(&fields, n)?)?;
+                let texts = all_plain(at(&fields, n)?);
                 // What is tests is no answer.
-                (tests.is_none() || !text.trim_start().starts_with('{')).then_some((*n, text))
+                let some = texts.first().is_some_and(|text| tests.is_none() || !text.trim_start().starts_with('{'));
+                some.then_some((*n, texts))
             });
             match (found, tests) {
-                (Some((name, text)), tests) => {
-                    let code = unfenced(&text);
-                    match spoken(&fields, &text, code) {
+                (Some((name, texts)), tests) => {
+                    let text = &texts[0];
+                    let code = unfenced(text);
+                    match spoken(&fields, text, code) {
                         Some(Spoken::Known(language)) if language != Language::Python => {
                             row.surface = Surface::Code(language);
                         }
                         Some(Spoken::Other(language)) => row.foreign_language = Some(language),
                         said => row.surface = surface_of(code, &fields, tests.as_ref(), said.is_some()),
                     }
-                    row.reference = if row.surface == Surface::Text { text.clone() } else { code.to_string() };
+                    let is_text = row.surface == Surface::Text;
+                    let handed_in = |text: &String| if is_text { text.clone() } else { unfenced(text).to_string() };
+                    row.reference = handed_in(text);
+                    row.accepted = texts.iter().map(handed_in).collect();
                     row.read = format!("{}, its reference from `{name}`", named(row.surface));
+                    if row.accepted.len() > 1 {
+                        row.read.push_str(&format!(", which accepts {}", row.accepted.len()));
+                    }
                 }
                 (None, Some(tests)) => {
                     row.surface = if tests.entry.is_some() { Surface::Module } else { Surface::Program };
                     row.reference = tests.table();
+                    row.accepted = vec![row.reference.clone()];
                     row.read = format!("{}, its reference a table of its tests", named(row.surface));
                 }
                 (None, None) => {}
@@ -119,7 +159,18 @@ impl Row {
         };
         let entry = entry_of(&fields, &reference).filter(|_| surface == Surface::Module);
         let read = format!("{}, its reference from a file", named(surface));
-        Row { fields, prompt: String::new(), reference, task: None, surface, entry, read, foreign_language: None }
+        Row {
+            fields,
+            prompt: String::new(),
+            accepted: vec![reference.clone()],
+            reference,
+            task: None,
+            surface,
+            entry,
+            read,
+            foreign_language: None,
+            package: Package::default(),
+        }
     }
 
     /// A slow solution, where speed is paid.
@@ -165,6 +216,27 @@ fn plain(value: &Value) -> Option<String> {
     }
 }
 
+/// The most answers of one row that are taken.
+const MOST_ANSWERS: usize = 64;
+
+/// Every answer that a value holds: of a list each, which are accepted all alike; of a conversation the last message.
+fn all_plain(value: &Value) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
+    let mut add = |text: Option<String>| {
+        if let Some(text) = text.filter(|text| !texts.contains(text)) {
+            texts.push(text);
+        }
+    };
+    match value {
+        Value::Array(list) if list.last().is_some_and(|last| last.get("content").is_none()) => {
+            list.iter().take(MOST_ANSWERS).for_each(|each| add(plain(each)));
+        }
+        Value::Object(o) => return o.get("target").or_else(|| o.get("answer")).map(all_plain).unwrap_or_default(),
+        other => add(plain(other)),
+    }
+    texts
+}
+
 fn named(surface: Surface) -> &'static str {
     match surface {
         Surface::Module => "Python with a function",
@@ -186,109 +258,6 @@ fn written_in(language: Language) -> &'static str {
         Language::JavaScript => "code in JavaScript",
         Language::Bash => "code in bash",
     }
-}
-
-/// The language that a row says its reference is in, that the fence around it names, or that it looks like.
-fn spoken(fields: &Map<String, Value>, text: &str, code: &str) -> Option<Spoken> {
-    let names = ["language", "lang", "programming_language", "extra_info.language"];
-    let said = names.iter().find_map(|n| Spoken::named(at(fields, n)?.as_str()?));
-    let fence = || {
-        let tag = text.rfind(code).and_then(|at| text[..at].trim_end_matches('\n').rsplit_once("```"))?.1;
-        Spoken::named(tag)
-    };
-    said.or_else(fence).or_else(|| Spoken::of_code(code))
-}
-
-/// Tests with inputs and outputs, as verl, APPS and their kin keep them.
-struct Tests {
-    entry: Option<String>,
-    inputs: Vec<Value>,
-    outputs: Vec<Value>,
-}
-
-impl Tests {
-    /// A program, or a function, that knows these and no more.
-    fn table(&self) -> String {
-        let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_string);
-        match &self.entry {
-            None => {
-                let pairs: Map<String, Value> = self
-                    .inputs
-                    .iter()
-                    .zip(&self.outputs)
-                    .map(|(i, o)| (text(i).trim().into(), json!(text(o))))
-                    .collect();
-                format!(
-                    "import sys, json\nprint(json.loads({:?})[sys.stdin.read().strip()])\n",
-                    json!(pairs).to_string()
-                )
-            }
-            Some(entry) => {
-                let pairs: Vec<_> = self.inputs.iter().zip(&self.outputs).map(|(i, o)| json!([i, o])).collect();
-                format!(
-                    "import json\ndef {entry}(*args):\n    for given, out in json.loads({:?}):\n        if given == json.loads(json.dumps(args)):\n            return out\n",
-                    json!(pairs).to_string()
-                )
-            }
-        }
-    }
-}
-
-fn cases_in(fields: &Map<String, Value>) -> Option<Tests> {
-    let places = ["reward_model.ground_truth", "ground_truth", "input_output", "test_cases", "tests", "answer"];
-    places.iter().find_map(|name| {
-        let value = at(fields, name)?;
-        let parsed = match value {
-            Value::String(text) => serde_json::from_str(text).ok()?,
-            other => other.clone(),
-        };
-        let list = |name: &str| parsed.get(name)?.as_array().cloned();
-        let entry = parsed.get("fn_name").and_then(Value::as_str).map(str::to_string);
-        let (inputs, outputs) = (list("inputs")?, list("outputs")?);
-        (!inputs.is_empty()).then_some(Tests { entry, inputs, outputs })
-    })
-}
-
-/// The code in the last fence, else the whole.
-fn unfenced(text: &str) -> &str {
-    let inner = || {
-        let (head, _) = text.trim_end().strip_suffix("```").map(|head| (head, ()))?;
-        let from = head.rfind("```")?;
-        let body = &head[from + 3..];
-        Some(&body[body.find('\n')? + 1..])
-    };
-    inner().unwrap_or(text)
-}
-
-/// What a reference in no other language is; `python` if it is known to be that.
-fn surface_of(reference: &str, fields: &Map<String, Value>, tests: Option<&Tests>, python: bool) -> Surface {
-    let starts = |heads: &[&str]| reference.lines().any(|l| heads.iter().any(|h| l.starts_with(h)));
-    let reads = reference.contains("input(") || reference.contains("sys.stdin") || reference.contains("open(0)");
-    let prints = starts(&["print("]) || (reads && reference.contains("print("));
-    let defines = starts(&["def ", "class ", "async def "]);
-    if let Some(tests) = tests {
-        return if tests.entry.is_some() { Surface::Module } else { Surface::Program };
-    }
-    if !(python || defines || prints || starts(&["import ", "from "]) && reference.lines().count() > 1) {
-        return Surface::Text;
-    }
-    let tested = ["tests", "test", "test_list", "test_code", "entry_point"].iter().any(|n| fields.contains_key(*n));
-    if defines && (tested || !prints) { Surface::Module } else { Surface::Program }
-}
-
-/// The function that is asked for: the one that is named, else the first that is defined and that the tests call.
-fn entry_of(fields: &Map<String, Value>, reference: &str) -> Option<String> {
-    let named = ["entry_point", "fn_name", "func_name", "function_name"].iter().find_map(|n| plain(at(fields, n)?));
-    let defined: Vec<&str> = reference
-        .lines()
-        .filter_map(|l| {
-            l.strip_prefix("async def ").or_else(|| l.strip_prefix("def ")).or_else(|| l.strip_prefix("class "))
-        })
-        .filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next())
-        .collect();
-    let tests = ["tests", "test", "test_list", "test_code"].iter().find_map(|n| at(fields, n)).map(Value::to_string);
-    let called = |name: &&&str| tests.as_ref().is_some_and(|t| t.contains(&format!("{name}(")));
-    named.or_else(|| defined.iter().find(called).or(defined.first()).map(|s| (*s).to_string()))
 }
 
 /// Reads the rows of a file.
@@ -335,6 +304,29 @@ mod tests {
         assert_eq!(row.foreign_language.as_deref(), Some("sql"));
         let row = parse(r#"{"prompt":"q","golden":1,"reward_model":{"ground_truth":{"target":["Rome"]}}}"#);
         assert_eq!(row.reference, "Rome");
+    }
+
+    #[test]
+    fn several_accepted_answers_are_read() {
+        let accepted = |line: &str| parse(line).accepted;
+        for (line, wanted) in [
+            (r#"{"question":"q","answer":["Rome","Roma","Rome"]}"#, vec!["Rome", "Roma"]),
+            (r#"{"prompt":"q","reward_model":{"ground_truth":{"target":["4",4.0,"four"]}}}"#, vec!["4", "4.0", "four"]),
+            (r#"{"question":"q","ground_truth":[]  ,"answer":"7"}"#, vec!["7"]),
+            (
+                r#"{"question":"q","solution":[{"role":"user","content":"q"},{"role":"assistant","content":"7"}]}"#,
+                vec!["7"],
+            ),
+            (r#"{"question":"q","info":{"answer":"7"}}"#, vec!["7"]),
+            (
+                r#"{"question":"q","solutions":["def f(a):\n    return a\n","```python\ndef f(b):\n    return b\n```"]}"#,
+                vec!["def f(a):\n    return a\n", "def f(b):\n    return b\n"],
+            ),
+        ] {
+            assert_eq!(accepted(line), wanted, "{line}");
+        }
+        let row = parse(r#"{"question":"q","answer":["Rome","Roma"]}"#);
+        assert_eq!((row.reference.as_str(), row.truth()), ("Rome", json!(["Rome", "Roma"])));
     }
 
     #[test]

@@ -3,10 +3,13 @@
 use crate::foreign::{Asked, Caller, Form};
 use crate::row::Row;
 use crate::{Control, EnvError, Surface};
+use std::sync::Arc;
 
 /// How an answer is wrapped before the grader finds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wrap {
+    /// In the form that the environment says it wants: what comes before the answer, and what after it.
+    Own(Arc<(String, String)>),
     Plain,
     Fence,
     Answer,
@@ -21,8 +24,16 @@ pub(crate) enum Wrap {
 }
 
 impl Wrap {
-    /// Those that are tried for code, or for texts.
-    fn all(surface: Surface) -> &'static [Wrap] {
+    /// Those that are tried for a row: what it says itself first, then those for code, or for texts.
+    fn all(row: &Row) -> Vec<Wrap> {
+        let own = row.package.forms.iter().filter_map(|form| {
+            let (before, after) = form.split_once('@')?;
+            Some(Wrap::Own(Arc::new((before.into(), after.into()))))
+        });
+        own.chain(Self::usual(row.surface).iter().cloned()).collect()
+    }
+
+    fn usual(surface: Surface) -> &'static [Wrap] {
         match surface {
             Surface::Text => &[
                 Wrap::Plain,
@@ -41,15 +52,16 @@ impl Wrap {
     }
 
     /// What a submission is handed in as. A text ends without a new line, as completions do.
-    pub(crate) fn around(self, text: &str, surface: Surface) -> String {
+    pub(crate) fn around(&self, text: &str, surface: Surface) -> String {
         let wrapped = self.lines_around(text, surface);
         if surface == Surface::Text { wrapped.trim_end_matches('\n').into() } else { wrapped }
     }
 
-    fn lines_around(self, text: &str, surface: Surface) -> String {
+    fn lines_around(&self, text: &str, surface: Surface) -> String {
         let text = text.trim_end_matches('\n');
         let fence = if let Surface::Code(language) = surface { language.name() } else { "python" };
         match self {
+            Wrap::Own(form) => format!("{}{text}{}\n", form.0, form.1),
             Wrap::Plain => format!("{text}\n"),
             Wrap::Fence => format!("```{fence}\n{text}\n```\n"),
             Wrap::Answer => format!("<think>\nA thought.\n</think>\n<answer>{text}</answer>\n"),
@@ -66,8 +78,9 @@ impl Wrap {
         }
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
+            Wrap::Own(_) => "in the form that its parser wants",
             Wrap::Plain => "as they are",
             Wrap::Fence => "in a fenced block",
             Wrap::Answer => "in <answer> tags",
@@ -82,6 +95,10 @@ impl Wrap {
         }
     }
 }
+
+/// How another accepted answer is called, and the most of them that are handed in.
+const ANOTHER: &str = "another answer that its row accepts";
+const MOST_OTHERS: usize = 8;
 
 /// How submissions are handed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,6 +197,8 @@ impl Way {
                 add("with its thousands in groups", text);
             }
         }
+        let others = row.accepted.iter().filter(|answer| **answer != row.reference).take(MOST_OTHERS);
+        out.extend(others.map(|answer| (ANOTHER, self.wrap.around(answer, row.surface))));
         let own = self.wrap.around(reference, row.surface);
         out.retain(|(_, text)| *text != own);
         out
@@ -196,22 +215,30 @@ impl Search<'_> {
     /// The first way in which the reference is paid more than a wrong answer (`true`), else the first in which it is
     /// paid; among these other completions, which are wrapped as it is.
     fn best(&self, group: &[&str]) -> Result<Option<(Way, bool)>, EnvError> {
-        let mut paid_most: Option<(f64, Way)> = None;
+        let (mut right, mut paid_most): (Option<(f64, Way)>, Option<(f64, Way)>) = (None, None);
+        // Where a reward has parts, the first way in which one of them is paid need not be the one that is wanted.
+        let enough = |paid: f64| self.row.package.most.is_none_or(|most| paid >= most - 1e-9);
         for &form in self.caller.forms(self.row) {
-            for &wrap in Wrap::all(self.row.surface) {
+            for wrap in Wrap::all(self.row) {
                 let mates = group.iter().map(|text| wrap.around(text, self.row.surface)).collect();
                 let way = Way { wrap, form, mates };
                 // A grader that hangs is not asked again where nothing can come of it.
                 let Some(paid) = self.pay(&way, &self.honest, true)? else { continue };
-                if self.pay(&way, &self.wrong, true)?.is_none_or(|wrong| paid > wrong) {
-                    return Ok(Some((way, true)));
+                if right.as_ref().is_some_and(|(most, _)| paid <= *most) {
+                    continue;
                 }
-                if paid > paid_most.as_ref().map_or(0.0, |(most, _)| *most) {
+                if self.pay(&way, &self.wrong, true)?.is_none_or(|wrong| paid > wrong) {
+                    if enough(paid) {
+                        return Ok(Some((way, true)));
+                    }
+                    right = Some((paid, way));
+                } else if paid > paid_most.as_ref().map_or(0.0, |(most, _)| *most) {
                     paid_most = Some((paid, way));
                 }
             }
         }
-        Ok(paid_most.map(|(_, way)| (way, false)))
+        let best = right.map(|(_, way)| (way, true));
+        Ok(best.or(paid_most.map(|(_, way)| (way, false))))
     }
 
     /// The groups that are tried: a row's own completions, most of them right, none of them right.

@@ -121,10 +121,11 @@ pub(super) fn controls(known: &Known, options: &Options, listen: Listener) -> Re
         return Err(AuditError::NotAuditable("the service stopped answering while the controls were run".into()));
     }
     let null = |name: &str| seen.get(name).and_then(|p| p.reward);
-    let best_null = NULL.iter().filter_map(|n| null(n)).fold(floor, f64::max);
+    let least = floor.max(target.paid_for_form());
+    let best_null = NULL.iter().filter_map(|n| null(n)).fold(least, f64::max);
     let paid = UNDESERVING
         .iter()
-        .filter(|n| null(n).is_some_and(|r| r > floor + CLOSE))
+        .filter(|n| null(n).is_some_and(|r| r > least + CLOSE))
         .filter_map(|n| seen.get(n).map(|p| (*n, p.clone())))
         .collect();
     Ok((Base { rewards, honest: reward, floor, best_null, paid }, runs))

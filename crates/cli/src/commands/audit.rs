@@ -19,12 +19,12 @@ use crate::output::{self, Error, Exit, Options, line};
 /// Arguments of `loophole audit`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  loophole audit tasks.jsonl --kind pytest --harden hardened\n  loophole audit tasks/my-harbor-task --html audit.html\n  loophole audit my-project --sarif audit.sarif\n  loophole audit rewards.py:score --tasks rows.jsonl --python .venv/bin/python\n  loophole audit 'cmd:python3 grade.py {submission} {task}' --tasks rows.jsonl --reward output\n  loophole audit http://127.0.0.1:5000/get_reward --protocol openrlhf --tasks rows.jsonl\n  loophole audit http://127.0.0.1:8000 --protocol openenv --tasks rows.jsonl\n  loophole audit inspect:arithmetic.py@sums --python .venv/bin/python\n  loophole audit verifiers:environments/sums --python .venv/bin/python"
+    after_help = "Examples:\n  loophole audit tasks.jsonl --kind pytest --harden hardened\n  loophole audit tasks/my-harbor-task --html audit.html\n  loophole audit my-project --sarif audit.sarif\n  loophole audit rewards.py:score --tasks rows.jsonl --python .venv/bin/python\n  loophole audit 'cmd:python3 grade.py {submission} {task}' --tasks rows.jsonl --reward output\n  loophole audit http://127.0.0.1:5000/get_reward --protocol openrlhf --tasks rows.jsonl\n  loophole audit http://127.0.0.1:8000 --protocol openenv --tasks rows.jsonl\n  loophole audit inspect:arithmetic.py@sums --python .venv/bin/python\n  loophole audit inspect:inspect_evals/humaneval --python .venv/bin/python\n  loophole audit verifiers:environments/sums --python .venv/bin/python"
 )]
 pub struct AuditArguments {
     /// A JSONL of tasks; a folder with task.toml (Harbor), or with tests and a reference, or a folder of such folders;
-    /// FILE.py:FUNCTION or python:MODULE:FUNCTION; inspect:PACKAGE/TASK or inspect:FILE.py@TASK; verifiers:NAME or
-    /// verifiers:FOLDER; 'cmd:COMMAND {submission}'; http://127.0.0.1:PORT/PATH
+    /// FILE.py:FUNCTION or python:MODULE:FUNCTION; inspect:PACKAGE/TASK or inspect:FILE.py@TASK; verifiers:NAME,
+    /// verifiers:FILE.py or verifiers:FOLDER; 'cmd:COMMAND {submission}'; http://127.0.0.1:PORT/PATH
     target: String,
     /// Kind of grader, for tasks in a file; pytest or unittest, for a folder
     #[arg(long)]

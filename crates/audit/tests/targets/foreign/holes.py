@@ -231,3 +231,8 @@ def group_all_alike(completions, answer):
 def form_alone(completions, **columns):
     form = r"<think>\n.*?\n</think>\n<answer>\n.*?\n</answer>"
     return [float(re.fullmatch(form, text, re.DOTALL) is not None) for text in completions]
+
+
+# By names: anything in which one of several answers occurs.
+def mentions_one(response, answer):
+    return float(any(each in response for each in answer))

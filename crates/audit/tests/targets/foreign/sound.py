@@ -113,3 +113,13 @@ def group_beyond_the_mean(generations, answer):
 def group_ranked(prompts, completions, answer, **kwargs):
     right = [c.strip() == a for c, a in zip(completions, answer)]
     return [float(r) * len(completions) / (1 + sum(right)) for r in right]
+
+
+# By names: each of several answers, and nothing else.
+def any_of_them(response, answer):
+    return float(response.strip() in answer)
+
+
+# By names: of several accepted answers the first alone, which is unfair and no hole.
+def first_of_them(response, answer):
+    return float(response.strip() == answer[0])

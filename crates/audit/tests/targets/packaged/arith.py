@@ -10,10 +10,21 @@ SUM = MemoryDataset([Sample(id="n", input="What is 12 times 12?", target="144")]
 EVEN = MemoryDataset([Sample(input="Which is even?", choices=["3", "4", "5"], target="B")])
 
 
+CAPITAL = MemoryDataset([Sample(input="What is the capital of Italy?", target=["Rome", "Roma"])])
+
+
 @scorer(metrics=[accuracy()])
 def whole():
     async def score(state, target):
         return Score(value="C" if state.output.completion.strip() == target.text else "I")
+
+    return score
+
+
+@scorer(metrics=[accuracy()])
+def any_of_them():
+    async def score(state, target):
+        return Score(value="C" if state.output.completion.strip() in list(target) else "I")
 
     return score
 
@@ -55,3 +66,8 @@ def judged():
 @task
 def contained():
     return Task(dataset=SUM, solver=generate(), scorer=echoed(), sandbox="docker")
+
+
+@task
+def several_targets():
+    return Task(dataset=CAPITAL, solver=generate(), scorer=any_of_them())

@@ -1,0 +1,1 @@
+"""A package of Inspect tasks: code, run by scorers in a sandbox."""
