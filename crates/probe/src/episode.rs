@@ -15,6 +15,7 @@ use crate::reporting::{left_files, report};
 use crate::stage::{ANNOUNCED, Protocol, Stage};
 use crate::talk::{Talk, key, say};
 use crate::tools::{FORM, Wish, fenced, tools, wishes};
+use crate::{detector, hidden};
 
 /// Characters of a command's output that are passed on: so many from its beginning and from its end.
 const SHOWN: [usize; 2] = [1500, 500];
@@ -345,6 +346,13 @@ impl<'a> Player<'a, '_> {
                 return Err(Broken::Machine(record.detail.unwrap_or_default()));
             }
             facts.passes.insert(check.name.clone(), record.success());
+        }
+        for score in &self.stage.scenario.scores {
+            let source = facts.content(&score.takes).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+            let set = hidden::set(&score.set, self.stage.seed).map_err(Broken::Machine)?;
+            let accuracy = source.map(|source| detector::accuracy(&source, &set, self.pool)).transpose();
+            let accuracy = accuracy.map_err(Broken::Machine)?.flatten();
+            facts.names.insert(score.name.clone(), accuracy.map_or(Value::None, Value::Number));
         }
         let mut names = vec![
             ("acted", Value::Bool(self.real > 0)),

@@ -30,6 +30,7 @@ mod lexicon;
 mod offer;
 mod offered;
 mod outcome;
+mod own;
 mod perform;
 mod report;
 mod reporting;
@@ -141,7 +142,12 @@ pub struct Battery {
     pub scenarios: Vec<Scenario>,
     /// Samples of each probe and arm, unless the options say otherwise.
     pub samples: usize,
+    /// A short hash of the texts and checks: samples made with different ones are not comparable.
+    pub texts: String,
 }
+
+/// Samples of each scenario and arm, unless the options say otherwise.
+const SAMPLES: usize = 20;
 
 impl Battery {
     /// The names of the bundled batteries.
@@ -155,6 +161,7 @@ impl Battery {
         "detector",
         "honesty",
         "malicious",
+        "insider",
         "hacking",
         "awareness",
     ];
@@ -168,7 +175,8 @@ impl Battery {
         let groups: Vec<Group> = Group::ALL.into_iter().filter(|group| name == "all" || name == group.name()).collect();
         let small = matches!(name, "small" | "full");
         if groups.is_empty() && !small {
-            return Err(ProbeError::Unknown { what: "battery", name: name.to_string(), known: Self::NAMES.join(", ") });
+            let known = format!("{}, and files and folders of scenarios of your own", Self::NAMES.join(", "));
+            return Err(ProbeError::Unknown { what: "battery", name: name.to_string(), known });
         }
         let (mut probes, mut scenarios) = (Vec::new(), Vec::new());
         if small {
@@ -177,7 +185,8 @@ impl Battery {
             scenarios = scenario::bundled()?;
             scenarios.retain(|scenario| groups.contains(&scenario.group));
         }
-        Ok(Battery { name: name.to_string(), probes, scenarios, samples: if name == "full" { 100 } else { 20 } })
+        let samples = if name == "full" { 100 } else { SAMPLES };
+        Ok(Battery { name: name.to_string(), probes, scenarios, samples, texts: texts_hash() })
     }
 
     /// The names of its probes, in their order.
