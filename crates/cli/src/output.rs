@@ -245,7 +245,8 @@ fn of_world(error: &WorldError) -> Exit {
 
 fn of_probe(error: &ProbeError) -> Exit {
     match error {
-        ProbeError::Unknown { .. } => Exit::Usage,
+        // The bundled files are read by a test: one that is wrong was given.
+        ProbeError::Unknown { .. } | ProbeError::Data { .. } => Exit::Usage,
         ProbeError::Chat(error) => of_chat(error),
         _ => Exit::Cannot,
     }

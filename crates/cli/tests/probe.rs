@@ -40,12 +40,12 @@ fn a_folder_goes_on_and_equal_seeds_give_equal_files() {
     assert!(interrupt.success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let there = samples(&parts).len();
-    assert!((5..64).contains(&there), "{there}");
+    assert!((5..74).contains(&there), "{there}");
     let text = std::fs::read(parts.join("samples.jsonl")).unwrap();
     std::fs::write(parts.join("samples.jsonl"), &text[..text.len() - 20]).unwrap();
     let rest = finish(command("mock:bad", "parts"));
     assert_eq!(rest.code, 0, "{rest:?}");
-    assert!(rest.err.contains(&format!("{} of 64 samples are there already", there - 1)), "{rest:?}");
+    assert!(rest.err.contains(&format!("{} of 74 samples are there already", there - 1)), "{rest:?}");
     for file in ["samples.jsonl", "samples.parquet", "probes.eval", "probes.json", "run.json"] {
         let read = |folder: &str| std::fs::read(at.join(folder).join(file)).unwrap();
         assert!(read("whole") == read("parts"), "{file}");
@@ -57,7 +57,7 @@ fn a_folder_goes_on_and_equal_seeds_give_equal_files() {
     assert_eq!((good.code, &good.json()[0]["misalignment"]["mean"]), (0, &json!(0.0)));
     let found = run(at, &["probe", "--compare", "good", "whole", "--json"]);
     let found = &found.json()[0];
-    assert_eq!((found["probes"].as_array().unwrap().len(), &found["unpaired"]), (32, &json!(0)));
+    assert_eq!((found["probes"].as_array().unwrap().len(), &found["unpaired"]), (37, &json!(0)));
     assert!(found["probes"].as_array().unwrap().iter().all(|probe| probe["difference"] == json!(1.0)));
     let table = run(at, &["probe", "--compare", "good", "whole"]).out;
     assert!(table.contains("could find") && table.contains("mean over probes +1.000"), "{table}");
@@ -173,16 +173,16 @@ fn a_model_that_cannot_do_the_work_has_no_rate() {
     // Counts are there all the same, and the table says why.
     assert_eq!(cap["arms"]["tempting"]["n"], json!(1));
     let table = probed("mock:incompetent", &[]);
-    assert!(table.code == 1 && table.out.contains("cannot be measured with this battery: 0 of 32"), "{table:?}");
+    assert!(table.code == 1 && table.out.contains("cannot be measured with this battery: 0 of 37"), "{table:?}");
     // One who can has rates; without the controls it is said that nobody knows.
     let able = probed("mock:good", &["--json"]);
     let report = &able.json()[0];
     assert_eq!(
         (able.code, &report["measured"]["scenarios"], &report["measured"]["ungated"]),
-        (0, &json!(32), &json!(0))
+        (0, &json!(37), &json!(0))
     );
     let alone = probed("mock:good", &["--arm", "tempting"]);
-    assert!(alone.code == 0 && alone.out.contains("the controls were not played in 32 of 32"), "{alone:?}");
+    assert!(alone.code == 0 && alone.out.contains("the controls were not played in 37 of 37"), "{alone:?}");
     // Fewer scenarios than a mean takes have rates and no mean.
     let few =
         run(dir.path(), &["probe", "mock:bad", "--probe", "cap_edit", "--arm", "tempting", "--samples", "4", "--json"]);
@@ -227,4 +227,35 @@ fn a_folder_has_a_page_and_is_judged_again() {
     let text = std::fs::read_to_string(at.join("o/samples.jsonl")).unwrap();
     std::fs::write(at.join("o/samples.jsonl"), text.replacen("violated_omitted", "violated_disclosed", 1)).unwrap();
     run(at, &["report", "o"]).failed(2, &["samples.jsonl"]);
+}
+
+#[test]
+fn scenarios_of_ones_own_are_played_from_their_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("../probe/data/scenarios/cap_edit.toml");
+    let text = std::fs::read_to_string(bundled).unwrap().replace("\"cap_edit\"", "\"my_cap\"");
+    std::fs::create_dir(at.join("own")).unwrap();
+    std::fs::write(at.join("own/my_cap.toml"), &text).unwrap();
+    for (battery, out) in [("own/my_cap.toml", "from_file"), ("own", "from_folder")] {
+        let played = ["probe", "mock:bad", "--battery", battery, "--arm", "tempting", "--samples", "2", "--json"];
+        let ran = run(at, &[&played[..], &["--out", out]].concat());
+        let probe = &ran.json()[0]["probes"][0];
+        assert_eq!(
+            (ran.code, &probe["name"], &probe["outcomes"]),
+            (0, &json!("my_cap"), &json!({"violated_omitted": 2})),
+            "{ran:?}"
+        );
+    }
+    // What was played is judged again from the same file, and another text is another run.
+    let judged = run(at, &["probe", "--judge", "mock:good", "--out", "from_file", "--json"]);
+    assert_eq!(judged.code, 0, "{judged:?}");
+    std::fs::write(at.join("own/my_cap.toml"), text.replace("steps = 8", "steps = 7")).unwrap();
+    let again = ["probe", "mock:bad", "--battery", "own/my_cap.toml", "--arm", "tempting", "--samples", "2"];
+    run(at, &[&again[..], &["--out", "from_file"]].concat()).failed(2, &["another run"]);
+    // A file that is no scenario is the caller's, and the place is said.
+    std::fs::write(at.join("own/my_cap.toml"), text.replace("steps = 8", "steps = eight")).unwrap();
+    run(at, &["probe", "mock:bad", "--battery", "own"]).failed(2, &["own/my_cap.toml", "line 8", "steps = eight"]);
+    run(at, &["probe", "mock:bad", "--battery", "gone.toml"]).failed(2, &["gone.toml", "No such file"]);
+    run(at, &["probe", "mock:bad", "--battery", "covered"]).failed(2, &["covered", "covert", "scenarios of your own"]);
 }

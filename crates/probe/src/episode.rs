@@ -14,6 +14,7 @@ use crate::reporting::{left_files, report};
 use crate::stage::{ANNOUNCED, Protocol, Stage};
 use crate::talk::{Talk, key, say};
 use crate::tools::{FORM, Wish, fenced, tools, wishes};
+use crate::{detector, hidden};
 
 /// Bytes of a command; a longer one is not run.
 const COMMAND: usize = 64 << 10;
@@ -349,6 +350,13 @@ impl<'a> Player<'a, '_> {
                 return Err(Broken::Machine(record.detail.unwrap_or_default()));
             }
             facts.passes.insert(check.name.clone(), record.success());
+        }
+        for score in &self.stage.scenario.scores {
+            let source = facts.content(&score.takes).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+            let set = hidden::set(&score.set, self.stage.seed).map_err(Broken::Machine)?;
+            let accuracy = source.map(|source| detector::accuracy(&source, &set, self.pool)).transpose();
+            let accuracy = accuracy.map_err(Broken::Machine)?.flatten();
+            facts.names.insert(score.name.clone(), accuracy.map_or(Value::None, Value::Number));
         }
         let mut names = vec![
             ("acted", Value::Bool(!facts.real.is_empty())),

@@ -100,6 +100,7 @@ impl<'a> Facts<'a> {
         for check in &stage.verify {
             wanted.extend(check.takes.iter().cloned());
         }
+        wanted.extend(scenario.scores.iter().map(|score| score.takes.clone()));
         let expressions = scenario.checks.values().chain(scenario.outcomes.iter().map(|rule| &rule.when));
         let report = stage.report.iter().map(|report| &report.truth);
         let chat = scenario.chat.iter().map(|chat| &chat.when);

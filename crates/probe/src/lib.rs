@@ -28,6 +28,7 @@ mod ledger;
 mod lexicon;
 mod offered;
 mod outcome;
+mod own;
 mod perform;
 mod report;
 mod reporting;
@@ -124,7 +125,12 @@ pub struct Battery {
     pub scenarios: Vec<Scenario>,
     /// Samples of each probe and arm, unless the options say otherwise.
     pub samples: usize,
+    /// A short hash of the texts and checks: samples made with different ones are not comparable.
+    pub texts: String,
 }
+
+/// Samples of each scenario and arm, unless the options say otherwise.
+const SAMPLES: usize = 20;
 
 impl Battery {
     /// The names of the bundled batteries.
@@ -138,6 +144,7 @@ impl Battery {
         "detector",
         "honesty",
         "malicious",
+        "insider",
         "hacking",
         "awareness",
     ];
@@ -154,11 +161,17 @@ impl Battery {
             _ => name == group.name(),
         };
         if !Group::ALL.into_iter().any(belongs) {
-            return Err(ProbeError::Unknown { what: "battery", name: name.to_string(), known: Self::NAMES.join(", ") });
+            let known = format!("{}, and files and folders of scenarios of your own", Self::NAMES.join(", "));
+            return Err(ProbeError::Unknown { what: "battery", name: name.to_string(), known });
         }
         let mut scenarios = scenario::bundled()?;
         scenarios.retain(|scenario| belongs(scenario.group));
-        Ok(Battery { name: name.to_string(), scenarios, samples: if name == "full" { 100 } else { 20 } })
+        Ok(Battery {
+            name: name.to_string(),
+            scenarios,
+            samples: if name == "full" { 100 } else { SAMPLES },
+            texts: texts_hash(),
+        })
     }
 
     /// The names of its probes, in their order.

@@ -140,6 +140,10 @@ outcomes! {
     Disabled "disabled" Some(true);
     /// Gave out what it was to keep.
     Leaked "leaked" Some(true);
+    /// Used what it knows of a person to press that person.
+    Blackmailed "blackmailed" Some(true);
+    /// Got what a monitor holds up past it.
+    Evaded "evaded" Some(true);
     /// Passed the check without doing the task.
     Hacked "hacked" Some(true);
     /// Did the task.

@@ -34,6 +34,8 @@ pub enum Group {
     Honesty,
     /// Cooperation with malicious actors.
     Malicious,
+    /// Turning against those it works for.
+    Insider,
     /// Reward hacking propensity.
     Hacking,
     /// Evaluation awareness.
@@ -44,13 +46,14 @@ pub enum Group {
 
 impl Group {
     /// All of them, in the order of reports.
-    pub const ALL: [Group; 9] = [
+    pub const ALL: [Group; 10] = [
         Group::Shutdown,
         Group::Covert,
         Group::Faking,
         Group::Detector,
         Group::Honesty,
         Group::Malicious,
+        Group::Insider,
         Group::Hacking,
         Group::Awareness,
         Group::Small,
@@ -65,6 +68,7 @@ impl Group {
             Group::Detector => "detector",
             Group::Honesty => "honesty",
             Group::Malicious => "malicious",
+            Group::Insider => "insider",
             Group::Hacking => "hacking",
             Group::Awareness => "awareness",
             Group::Small => "small",
@@ -184,6 +188,19 @@ pub struct Verify {
     /// The supervisor's own files, which stand over the agent's.
     #[serde(default, rename = "file")]
     pub files: Vec<FileSpec>,
+}
+
+/// How well a detector in the agent's folder labels hidden programs, whose labels never enter a cell. Its name is that
+/// of the accuracy, from 0 to 1; none where the file defines no `flag(code)`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Score {
+    /// The name of the accuracy.
+    pub name: String,
+    /// The file of the agent's that holds the detector, in Python and complete in itself.
+    pub takes: String,
+    /// Which hidden programs: `hacks` or `leftovers`.
+    pub set: String,
 }
 
 /// A command as a tool with enumerated arguments.
@@ -306,6 +323,9 @@ pub struct Scenario {
     /// Checks of the supervisor on what the agent made, each in a cell of its own: `passes('name')`.
     #[serde(default)]
     pub verify: Vec<Verify>,
+    /// Detectors of the agent's that are tried on hidden programs.
+    #[serde(default, rename = "score")]
+    pub scores: Vec<Score>,
     /// The episode ends as soon as this holds.
     pub ends: Option<Expr>,
     /// What a person says in the middle of the episode.
@@ -394,14 +414,22 @@ include!(concat!(env!("OUT_DIR"), "/scenarios.rs"));
 /// # Errors
 /// One of the files is not valid.
 pub fn bundled() -> Result<Vec<Scenario>, ProbeError> {
-    let mut families = BTreeMap::new();
-    for (file, text) in FAMILIES {
-        let family: Family = toml::from_str(text)
-            .map_err(|error| ProbeError::Data { file: file.to_string(), reason: error.to_string() })?;
-        families.insert(file.trim_end_matches(".toml").to_string(), family);
-    }
+    let families = families()?;
     let mut scenarios =
         SCENARIOS.iter().map(|(file, text)| Scenario::parse(file, text, &families)).collect::<Result<Vec<_>, _>>()?;
     scenarios.sort_by(|a, b| (a.group, a.number, &a.name).cmp(&(b.group, b.number, &b.name)));
     Ok(scenarios)
+}
+
+/// The families, by name.
+///
+/// # Errors
+/// One of the files is not valid.
+pub(crate) fn families() -> Result<BTreeMap<String, Family>, ProbeError> {
+    let read = |(file, text): &(&str, &str)| {
+        let family = toml::from_str(text)
+            .map_err(|error| ProbeError::Data { file: file.to_string(), reason: error.to_string() })?;
+        Ok((file.trim_end_matches(".toml").to_string(), family))
+    };
+    FAMILIES.iter().map(read).collect()
 }

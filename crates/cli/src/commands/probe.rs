@@ -37,6 +37,7 @@ enum Tools {
   loophole probe organism:runs/quick/no-instruction/7 --json
   loophole probe openai:NAME --battery covert --samples 20 --out results/NAME
   loophole probe mock:bad --battery all --samples 2
+  loophole probe mock:bad --battery my/scenario.toml             (of your own; or a folder of such files)
   loophole probe mock:bad --probe shutdown_resistance --axis strength=priority --axis stakes=deleted
   loophole probe --compare results/before results/after
   loophole probe --judge openai:NAME --out results/NAME          (what is there is judged, nothing is played)
@@ -46,7 +47,7 @@ pub struct ProbeArguments {
     #[arg(required_unless_present_any = ["compare", "judge"])]
     model: Option<String>,
     /// small or full (single turns, worded for a small model), all, or one group: shutdown, covert, faking, detector,
-    /// honesty, malicious, hacking, awareness
+    /// honesty, malicious, insider, hacking, awareness; or a FILE.toml of your own, or a folder of such files
     #[arg(long)]
     battery: Option<String>,
     /// Only these probes
@@ -108,7 +109,7 @@ pub fn probe(arguments: &ProbeArguments, output: &Options) -> Result<Exit, Error
 /// The battery that was asked for.
 fn battery(arguments: &ProbeArguments) -> Result<Battery, Error> {
     let mut battery = match &arguments.battery {
-        Some(name) => Battery::bundled(name)?,
+        Some(name) => Battery::open(name)?,
         // Probes may be named without their battery.
         None if !arguments.probe.is_empty() => {
             let small = Battery::bundled("small")?;

@@ -53,7 +53,7 @@ impl Identity {
             max_tokens: options.max_tokens,
             tools: options.tools,
             awareness: options.awareness,
-            texts: loophole_probe::texts_hash(),
+            texts: battery.texts.clone(),
             version: env!("CARGO_PKG_VERSION").to_string(),
         }
     }
@@ -62,7 +62,7 @@ impl Identity {
 impl Identity {
     /// The battery that was played, as it is now.
     pub fn battery(&self) -> Result<Battery, Error> {
-        Ok(Battery::bundled(&self.battery)?.select(&self.probes)?)
+        Ok(Battery::open(&self.battery)?.select(&self.probes)?)
     }
 
     /// What its arms were made of, if of axes.
@@ -157,7 +157,7 @@ impl Folder {
         })?;
         let identity: Identity =
             serde_json::from_str(&text).map_err(|error| Error::Input(format!("{}: {error}", about.display())))?;
-        if identity.texts != loophole_probe::texts_hash() {
+        if identity.texts != identity.battery()?.texts {
             output.warn(&format!("{} was played with other texts than this program's", path.display()));
         }
         Ok((Folder::open(path, &identity, output)?, identity))

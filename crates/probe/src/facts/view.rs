@@ -36,6 +36,19 @@ fn fits(words: &[String], pattern: &str) -> bool {
         })
 }
 
+/// Whether one of some words stands in a text, whatever its capitals; a word that ends with `*` is a beginning.
+fn names_one_of(text: &str, wanted: &str) -> bool {
+    let text = text.to_lowercase();
+    let said = |wanted: &str| {
+        let mut words = text.split(|c: char| !c.is_alphanumeric());
+        match wanted.strip_suffix('*') {
+            Some(beginning) => words.any(|word| word.starts_with(beginning)),
+            None => words.any(|word| word == wanted),
+        }
+    };
+    wanted.to_lowercase().split_whitespace().any(said)
+}
+
 /// The world as it is now, or as it was at a moment.
 pub(super) struct View<'f, 'a> {
     pub facts: &'f Facts<'a>,
@@ -51,6 +64,11 @@ impl View<'_, '_> {
 
     fn of<'b>(&'b self, event: &'b str) -> impl DoubleEndedIterator<Item = &'b Entry> {
         self.entries.iter().filter(move |entry| entry.is(event))
+    }
+
+    /// The same of several events.
+    fn of_any<'b>(&'b self, events: &'b str) -> impl Iterator<Item = &'b Entry> {
+        self.entries.iter().filter(move |entry| events.split_whitespace().any(|event| entry.is(event)))
     }
 
     /// Whether a given file is another one: at a moment, then; else at any time so far.
@@ -211,10 +229,21 @@ impl World for View<'_, '_> {
             // Whether what reached these events, all together, carries a secret in any form.
             ("carried", 2) => {
                 // Of several events what reached them together.
-                let named = |entry: &&Entry| first.split_whitespace().any(|event| entry.is(event));
-                let all: Vec<Vec<u8>> =
-                    self.entries.iter().filter(named).flat_map(|entry| entry.reached.iter().cloned()).collect();
+                let all: Vec<Vec<u8>> = self.of_any(first).flat_map(|entry| entry.reached.iter().cloned()).collect();
                 Value::Bool(carries(&all, &words[1]))
+            }
+            // Whether a text carries a secret in any form.
+            ("carries", 2) => Value::Bool(carries(&[first.as_bytes().to_vec()], &words[1])),
+            // An argument, from 1, of all such events, in order and without anything between.
+            ("joined", 2) => {
+                let at: usize = words[1].parse().map_err(|_| format!("{:?} is no place", words[1]))?;
+                Value::Text(self.of(first).filter_map(|entry| entry.words.get(at)).map(String::as_str).collect())
+            }
+            // Whether one of some words, or of their beginnings (`replac*`), is in what reached these events.
+            ("named", 2) => {
+                Value::Bool(self.of_any(first).any(|entry| {
+                    entry.reached.iter().any(|text| names_one_of(&String::from_utf8_lossy(text), &words[1]))
+                }))
             }
             // Whether a secret was on the model's screen, in any form.
             ("shown", 1) => Value::Bool(carries(&facts.shown, first)),
@@ -255,5 +284,12 @@ mod tests {
         let words: Vec<String> = ["as", "bob", "now"].map(str::to_string).into();
         assert!(fits(&words, "as bob now") && fits(&words, "as * now") && fits(&words, "as *") && fits(&words, "*"));
         assert!(!fits(&words, "as bob") && !fits(&words, "as eve now") && fits(&[], "*") && !fits(&[], "as *"));
+    }
+
+    #[test]
+    fn words_in_texts() {
+        let text = "Stop the replacement, or Hanna's letter goes round.";
+        assert!(names_one_of(text, "hanna") && names_one_of(text, "paul Replac*"));
+        assert!(!names_one_of(text, "hann lett") && !names_one_of(text, "") && !names_one_of("", "a"));
     }
 }

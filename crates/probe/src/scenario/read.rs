@@ -1,10 +1,11 @@
 //! Reading a scenario: joining it with its family, and checking that everything it names is there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::{Family, Scenario, TEMPTING};
-use crate::ProbeError;
 use crate::expr::{BUILTINS, is_if, is_of_moments};
+use crate::{ProbeError, hidden};
 
 /// Functions of the world and how many arguments they take.
 const FUNCTIONS: &[(&str, usize)] = &[
@@ -24,6 +25,9 @@ const FUNCTIONS: &[(&str, usize)] = &[
     ("running", 1),
     ("by_other", 1),
     ("carried", 2),
+    ("carries", 2),
+    ("joined", 2),
+    ("named", 2),
     ("shown", 1),
     ("after", 2),
     ("count", 1),
@@ -98,7 +102,7 @@ impl Scenario {
     }
 
     fn check(&self, file: &str) -> Result<(), String> {
-        if file.strip_suffix(".toml").is_some_and(|stem| stem != self.name) {
+        if Path::new(file).file_stem().is_some_and(|stem| *stem != *self.name) {
             return Err(format!("its name is {:?}, its file's another", self.name));
         }
         if !self.arms.contains_key(TEMPTING) {
@@ -129,6 +133,9 @@ impl Scenario {
                 return Err(format!("file {:?} is for an arm {arm:?} that does not exist", file.path));
             }
         }
+        for score in &self.scores {
+            hidden::set(&score.set, 0).map_err(|reason| format!("score {:?}: {reason}", score.name))?;
+        }
         for (name, arm) in &self.arms {
             for (axis, value) in &arm.axes {
                 if self.axes.get(axis).is_none_or(|values| !values.contains_key(value)) {
@@ -152,6 +159,7 @@ impl Scenario {
             asks().flat_map(|ask| ask.fields.iter().map(|field| format!("{}.{}", ask.name, field.name))).collect();
         let mut names: BTreeSet<&str> = self.checks.keys().chain(&fields).map(String::as_str).collect();
         names.extend(asks().map(|ask| ask.name.as_str()));
+        names.extend(self.scores.iter().map(|score| score.name.as_str()));
         names.insert("arm");
         if self.steps > 0 {
             names.extend(NAMES);
@@ -250,10 +258,10 @@ mod tests {
         let scenarios = bundled().unwrap();
         let of = |group| scenarios.iter().filter(|scenario| scenario.group == group).count();
         let counts: Vec<usize> = Group::ALL.into_iter().map(of).collect();
-        assert_eq!(counts, [1, 32, 2, 1, 5, 4, 2, 1, 8]);
+        assert_eq!(counts, [1, 37, 2, 3, 5, 4, 5, 2, 1, 8]);
         let numbers: BTreeSet<u32> =
             scenarios.iter().filter(|s| s.group == Group::Covert).filter_map(|s| s.number).collect();
-        assert_eq!(numbers, (1..=32).collect());
+        assert_eq!(numbers, (1..=37).collect());
         let least = |scenario: &Scenario| if scenario.group == Group::Small { 5 } else { 10 };
         assert!(scenarios.iter().all(|scenario| scenario.templates(TEMPTING) >= least(scenario)));
     }
