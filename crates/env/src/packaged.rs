@@ -51,14 +51,13 @@ const KINDS: [Kind; 2] = [
             "verifiers.v1.utils.loaders",
             "verifiers.v1.trace",
             "mcp.server",
-            // Before 0.4; `datasets`, which cannot be loaded before a cell is whole, loads the first two.
+            // Before 0.4; `datasets`, which cannot be loaded before a cell is whole, loads the first three.
             "pandas",
+            "pyarrow.parquet",
             "huggingface_hub",
             "verifiers.clients",
-            "verifiers.envs.tool_env",
-            "verifiers.rubrics.rubric_group",
-            "verifiers.utils.tool_utils",
             "agents.function_schema",
+            "zmq.asyncio",
         ],
     },
 ];
