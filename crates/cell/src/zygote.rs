@@ -27,8 +27,10 @@ pub(crate) mod wire;
 
 pub(crate) use run::Running;
 
-/// How long a zygote may take to start, and to answer.
+/// Seconds that a zygote may take to answer.
 const PATIENCE: f64 = 30.0;
+/// Seconds that an interpreter may take to come up: what is loaded beforehand may be large, and a machine busy.
+const COMING_UP: f64 = 180.0;
 
 /// Bits of what is to be made anew.
 const BOX: u8 = 1;
@@ -199,7 +201,7 @@ impl Zygote {
         };
         let mut buf = [0u8; 4096];
         let folders = zygote.wipe(BOX | TMP, wire::scratch_bytes(&Limits::default())).and_then(|()| zygote.made());
-        let ready = folders.and_then(|()| zygote.receive(&mut buf, PATIENCE, &mut Refused::default()));
+        let ready = folders.and_then(|()| zygote.receive(&mut buf, COMING_UP, &mut Refused::default()));
         if ready.is_err() || buf[0] != b'R' {
             let text = sys::read_at_most(&started.errors, 4096).unwrap_or_default();
             let text = String::from_utf8_lossy(&text);

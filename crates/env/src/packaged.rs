@@ -39,8 +39,9 @@ const KINDS: [Kind; 2] = [
             "inspect_ai.model._providers.mockllm",
             "inspect_ai.tool._sandbox_tools_utils.sandbox",
             "inspect_ai.util._sandbox.local",
-            // What data sets are made with, where it is there.
-            "datasets",
+            // What `datasets` loads, which itself cannot be loaded before a cell is whole.
+            "pandas",
+            "huggingface_hub",
         ],
     },
     Kind {
@@ -50,13 +51,13 @@ const KINDS: [Kind; 2] = [
             "verifiers.v1.utils.loaders",
             "verifiers.v1.trace",
             "mcp.server",
-            // Before 0.4.
-            "datasets",
+            // Before 0.4; `datasets`, which cannot be loaded before a cell is whole, loads the first three.
+            "pandas",
+            "pyarrow.parquet",
+            "huggingface_hub",
             "verifiers.clients",
-            "verifiers.envs.tool_env",
-            "verifiers.rubrics.rubric_group",
-            "verifiers.utils.tool_utils",
             "agents.function_schema",
+            "zmq.asyncio",
         ],
     },
 ];

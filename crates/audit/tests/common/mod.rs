@@ -1,7 +1,7 @@
 //! What the tests share.
 #![allow(dead_code)]
 
-use loophole_audit::{AuditError, Options, Report, audit};
+use loophole_audit::{AuditError, Options, Report, audit, audit_with, library};
 use loophole_cell::CellError;
 use loophole_env::{Settings, open};
 use std::path::{Path, PathBuf};
@@ -19,10 +19,21 @@ pub fn target(name: &str) -> String {
 
 /// Audits the first task of a target; nothing, with a line that says so, where this machine has no cells.
 pub fn try_audit(target: &str, settings: &Settings) -> Option<Result<Report, AuditError>> {
+    try_with(target, settings, &[])
+}
+
+/// The same with these exploits; with all where none is named.
+pub fn try_with(target: &str, settings: &Settings, only: &[&str]) -> Option<Result<Report, AuditError>> {
     // Proofs are made small, and run again, in the slow tests and in those of the program.
     let options = Options { minimise: false, repeats: 1, ..Options::default() };
     let opened = open(target, settings).map_err(AuditError::from);
-    let report = opened.and_then(|opened| audit(opened[0].as_ref(), &options, &|_| {}));
+    let report = opened.and_then(|opened| {
+        if only.is_empty() {
+            return audit(opened[0].as_ref(), &options, &|_| {});
+        }
+        let some: Vec<_> = library()?.iter().filter(|e| only.contains(&e.id.as_str())).cloned().collect();
+        audit_with(opened[0].as_ref(), &some, &options, &|_| {})
+    });
     match report {
         Err(AuditError::Cell(e @ (CellError::NoNamespaces { .. } | CellError::NoPython { .. }))) => {
             println!("SKIPPED: {e}");
