@@ -125,8 +125,8 @@ impl Row {
                     }
                     let is_text = row.surface == Surface::Text;
                     let handed_in = |text: &String| if is_text { text.clone() } else { unfenced(text).to_string() };
-                    row.reference = handed_in(text);
                     row.accepted = texts.iter().map(handed_in).collect();
+                    row.reference.clone_from(&row.accepted[0]);
                     row.read = format!("{}, its reference from `{name}`", named(row.surface));
                     if row.accepted.len() > 1 {
                         row.read.push_str(&format!(", which accepts {}", row.accepted.len()));

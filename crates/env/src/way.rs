@@ -215,7 +215,8 @@ impl Search<'_> {
     /// The first way in which the reference is paid more than a wrong answer (`true`), else the first in which it is
     /// paid; among these other completions, which are wrapped as it is.
     fn best(&self, group: &[&str]) -> Result<Option<(Way, bool)>, EnvError> {
-        let (mut right, mut paid_most): (Option<(f64, Way)>, Option<(f64, Way)>) = (None, None);
+        let mut right: Option<(f64, Way)> = None;
+        let mut paid_most: Option<(f64, Way)> = None;
         // Where a reward has parts, the first way in which one of them is paid need not be the one that is wanted.
         let enough = |paid: f64| self.row.package.most.is_none_or(|most| paid >= most - 1e-9);
         for &form in self.caller.forms(self.row) {
