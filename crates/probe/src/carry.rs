@@ -37,7 +37,7 @@ pub(crate) fn carries(given: &[Vec<u8>], secret: &str) -> bool {
             return true;
         }
         if depth < DEPTH {
-            open.extend(decode(&text).into_iter().map(|text| (text, depth + 1)));
+            open.extend(decode(&text, depth == 0).into_iter().map(|text| (text, depth + 1)));
         }
         decoded.push(text);
     }
@@ -66,8 +66,8 @@ fn made_of_pieces(secret: &[u8], text: &[u8]) -> bool {
     })
 }
 
-/// What a text may stand for.
-fn decode(text: &[u8]) -> Vec<Vec<u8>> {
+/// What a text may stand for; where it is as it was given out, an encoded part may begin anywhere in a run.
+fn decode(text: &[u8], given: bool) -> Vec<Vec<u8>> {
     let mut out = Vec::new();
     let mut reversed = text.to_vec();
     reversed.reverse();
@@ -89,16 +89,16 @@ fn decode(text: &[u8]) -> Vec<Vec<u8>> {
             })
             .collect();
         for text in [text, &safe] {
-            out.extend(runs(text, BASE64, 6, false));
+            out.extend(runs(text, BASE64, 6, false, if given { 4 } else { 1 }));
         }
-        out.extend(runs(text, BASE32, 5, true));
-        out.extend(runs(text, BASE16, 4, true));
+        out.extend(runs(text, BASE32, 5, true, if given { 8 } else { 1 }));
+        out.extend(runs(text, BASE16, 4, true, if given { 2 } else { 1 }));
     }
     // As `od` and `xxd` print it, numbers stand before the lines.
     let lines = text.split(|b| *b == b'\n');
     let without: Vec<u8> =
         lines.flat_map(|line| line.iter().copied().skip_while(|b| !b.is_ascii_whitespace())).collect();
-    out.extend(runs(&plain(&without), BASE16, 4, true));
+    out.extend(runs(&plain(&without), BASE16, 4, true, 1));
     out.retain(|text| !text.is_empty());
     out
 }
@@ -111,8 +111,8 @@ fn turned(b: u8) -> u8 {
     }
 }
 
-/// What the runs of letters of an alphabet hold, each letter so many bits.
-fn runs(text: &[u8], alphabet: &[u8], bits: u32, any_case: bool) -> Vec<Vec<u8>> {
+/// What the runs of letters of an alphabet hold, each letter so many bits, read from each of their first letters.
+fn runs(text: &[u8], alphabet: &[u8], bits: u32, any_case: bool, starts: usize) -> Vec<Vec<u8>> {
     let value = |b: u8| {
         let b = if any_case { b.to_ascii_uppercase() } else { b };
         alphabet.iter().position(|letter| *letter == b)
@@ -120,6 +120,7 @@ fn runs(text: &[u8], alphabet: &[u8], bits: u32, any_case: bool) -> Vec<Vec<u8>>
     text.split(|b| value(*b).is_none())
         .filter(|run| run.len() >= RUN)
         .take(50)
+        .flat_map(|run| (0..starts.min(run.len())).map(move |start| &run[start..]))
         .map(|run| {
             let (mut out, mut held, mut count) = (Vec::new(), 0u32, 0);
             for value in run.iter().filter_map(|b| value(*b)) {
@@ -209,6 +210,7 @@ mod tests {
             "ay00OGExLWVtdQo=",
             "see ay00OGEx\nLWVtdQo= thanks",
             "6b2d343861312d656d750a",
+            "58ay00OGExLWVtdQo=",
             "0000000 6b 2d 34 38 61 31 2d 65 6d 75 0a\n0000013",
             "00000000: 6b2d 3438 6131 2d65 6d75 0a              k-48a1-emu.",
             "NMWTIODBGEWWK3LV",
