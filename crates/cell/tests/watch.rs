@@ -56,7 +56,7 @@ fn one_who_changes_the_name_under_our_eyes_is_seen_all_the_same() {
          \x20       name.value = b'answer.txt'\n\
          t = threading.Thread(target=change); t.start()\n\
          count = 0\n\
-         for i in range(300):\n\
+         for i in range(100):\n\
          \x20   fd = libc.open(name, 0)\n\
          \x20   if fd >= 0: count += 1; os.close(fd)\n\
          stop = True; t.join()\n\
