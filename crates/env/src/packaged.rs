@@ -84,7 +84,8 @@ fn opened(target: &str, kind: &Kind, name: &str, settings: &Settings) -> Result<
     };
     let callable = Callable::with_shim(shim, settings.python.as_deref(), settings.foreign_seconds())?;
     let rows = callable.told("rows", kind.name, &json!({"of": name}))?;
-    let mut rows: Vec<Row> = rows.as_array().into_iter().flatten().filter_map(|told| row_of(told, &name)).collect();
+    let mut rows: Vec<Row> =
+        rows.as_array().into_iter().flatten().map(|told| row_of(told, &name)).collect::<Result<_, _>>()?;
     // What nothing deserves the full reward of cannot be audited.
     rows.retain(|row| !row.reference.is_empty());
     if rows.is_empty() {
@@ -93,17 +94,21 @@ fn opened(target: &str, kind: &Kind, name: &str, settings: &Settings) -> Result<
     Ok((callable, rows))
 }
 
-/// A row as the shim tells it: its fields, and what is known of the environment.
-fn row_of(told: &Value, name: &str) -> Option<Row> {
-    let mut fields: Map<String, Value> = told.get("fields")?.as_object()?.clone();
+/// A row as the shim tells it: its fields, and what is known of the environment. One that cannot be read is said: it
+/// would be missing from the audit without a word.
+fn row_of(told: &Value, name: &str) -> Result<Row, EnvError> {
+    let unread = |why: String| EnvError::Unusable(format!("a row of {name} cannot be read: {why}"));
+    let fields = told.get("fields").and_then(Value::as_object).ok_or_else(|| unread("it has no fields".into()))?;
+    let mut fields: Map<String, Value> = fields.clone();
     fields.insert("of".into(), json!(name));
-    let package: Package = serde_json::from_value(told.get("about")?.clone()).ok()?;
+    let about = told.get("about").cloned().unwrap_or_default();
+    let package: Package = serde_json::from_value(about).map_err(|error| unread(error.to_string()))?;
     let mut row = Row::of(fields, None);
     if let Some(says) = &package.says {
         row.read = format!("{}; {says}", row.read);
     }
     row.package = package;
-    Some(row)
+    Ok(row)
 }
 
 /// The files that come along, and the name by which the package finds it among them.
