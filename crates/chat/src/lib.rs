@@ -43,10 +43,20 @@ pub struct Request {
     /// as it likes and then picks among them by their probabilities; of any other model the answer is compared
     /// with them, so the conversation must ask for them.
     pub choices: Vec<String>,
+    /// The answer must be a command of a shell in a fenced block, and nothing else. A local model thinks as it likes and
+    /// then can say nothing but that; of any other model nothing is forced, so the conversation must ask for it.
+    pub fenced: bool,
     /// How to sample.
     pub sampling: Sampling,
     /// What a mock needs to know to act its part. Real models never see it.
     pub key: Option<Key>,
+}
+
+impl Request {
+    /// Whether a local model is free in nothing but its thought.
+    fn is_forced(&self) -> bool {
+        self.fenced || !self.choices.is_empty()
+    }
 }
 
 /// Whether a model calls a tool.

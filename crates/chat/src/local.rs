@@ -10,12 +10,14 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use loophole_lm::{
-    Checkpoint, Drawn, GenerationConfig, LmError, Model, Prompt, Runner, SampleOptions, Sequence, Tokenizer,
+    Checkpoint, Completion, Drawn, GenerationConfig, LmError, Model, Prompt, Runner, SampleOptions, Tokenizer,
 };
 
 use crate::format::Format;
 use crate::listen::{Heard, Listener};
 use crate::{Chat, ChatError, Delta, Finish, Reply, Request};
+
+mod forced;
 
 const THOUGHT: &str = "<think>";
 const THOUGHT_END: &str = "</think>";
@@ -185,17 +187,17 @@ impl Local {
                     continue;
                 }
                 let seed = job.request.sampling.seed;
-                let stop = match job.request.choices.is_empty() {
-                    true => job.request.sampling.stop.clone(),
+                let stop = match job.request.is_forced() {
+                    false => job.request.sampling.stop.clone(),
                     // Only the thought is free.
-                    false => vec![THOUGHT_END.to_string()],
+                    true => vec![THOUGHT_END.to_string()],
                 };
                 let top = job.request.sampling.logprobs;
                 // Where it may call a tool, nothing is sent on before it is known whether it did.
                 let pieces = job.pieces.clone().filter(|_| tools.is_empty());
                 let mut listener = Listener::new(&self.tokenizer, &self.stop, stop, top, pieces);
-                // One that picks without a thought has nothing to say before; some templates open the thought.
-                if !job.request.choices.is_empty() && !text.trim_end().ends_with(THOUGHT) {
+                // One that does not think has nothing to say before; some templates open the thought.
+                if job.request.is_forced() && !text.trim_end().ends_with(THOUGHT) {
                     listener = listener.map(|listener| listener.only_after(THOUGHT));
                 }
                 fitting.push((job, text, listener.map(Mutex::new)));
@@ -212,12 +214,13 @@ impl Local {
             None => true,
         };
         let completions = runner.sample_watched(&prompts, options, &watch);
+        let mut fenced = Vec::new();
         for (((job, text, listener), completion), prompt) in fitting.into_iter().zip(completions).zip(&prompts) {
-            let said = match completion.tokens.split_last() {
-                Some((last, said)) if self.stop.contains(last) => said,
-                _ => &completion.tokens,
-            };
-            let said_text = self.tokenizer.decode(said);
+            let said_text = self.said(&completion);
+            if job.request.fenced {
+                fenced.push(forced::Opened { job, prompt: text, said: said_text, count: completion.tokens.len() });
+                continue;
+            }
             let heard = listener.map(|listener| listener.into_inner().unwrap_or_else(PoisonError::into_inner));
             let finish = if completion.stopped { Finish::Stop } else { Finish::Length };
             let count = completion.tokens.len();
@@ -238,6 +241,16 @@ impl Local {
             // Who asked may have left.
             let _ = job.done.send((job.at, Ok(reply)));
         }
+        self.fence(runner, fenced, options);
+    }
+
+    /// The text of a completion, without what ended it.
+    fn said(&self, completion: &Completion) -> String {
+        let said = match completion.tokens.split_last() {
+            Some((last, said)) if self.stop.contains(last) => said,
+            _ => &completion.tokens,
+        };
+        self.tokenizer.decode(said)
     }
 
     /// Takes calls of tools out of what was said, and sends on what is left.
@@ -248,65 +261,6 @@ impl Local {
             let _ = pieces.send(Delta { text: reply.text.clone(), logprobs });
         }
     }
-
-    /// Picks one of the choices after the thought in `said`, by their probabilities there.
-    fn choose(
-        &self,
-        runner: &mut Runner,
-        request: &Request,
-        prompt: &str,
-        said: &str,
-        count: usize,
-        temperature: f32,
-    ) -> Reply {
-        let thought = match said.split_once(THOUGHT_END) {
-            Some((thought, _)) => format!("{thought}{THOUGHT_END}"),
-            // It was cut off in the middle of a thought, and has not answered.
-            None if said.trim_start().starts_with(THOUGHT) => return Reply::from_text(said, count, Finish::Length),
-            None => String::new(),
-        };
-        let before = self.tokenizer.encode(&format!("{prompt}{thought}"));
-        let texts: Vec<Vec<u32>> = request
-            .choices
-            .iter()
-            .map(|choice| {
-                self.tokenizer.encode(&format!("{prompt}{thought}{}{}", self.format.plain(choice), self.format.end))
-            })
-            .collect();
-        // A choice may join the last token before it: all are compared from where the first of them differs.
-        let common = |text: &Vec<u32>| before.iter().zip(text).take_while(|(a, b)| a == b).count();
-        let from = texts.iter().map(common).min().unwrap_or(0).max(1);
-        if texts.iter().any(|text| text.len() > self.context) {
-            return Reply::from_text(thought, count, Finish::Length);
-        }
-        let weighed = |tokens: Vec<u32>| {
-            let weights = (0..tokens.len()).map(|at| if at >= from { 1.0 } else { 0.0 }).collect();
-            Sequence { tokens, weights }
-        };
-        let sequences: Vec<Sequence> = texts.into_iter().map(weighed).collect();
-        let scores: Vec<f32> = runner.log_probs(&sequences).iter().map(|log_probs| log_probs.iter().sum()).collect();
-        let picked = pick(&scores, temperature, request.sampling.seed);
-        let text = format!("{thought}{}", request.choices[picked]);
-        let sampled = count + sequences[picked].tokens.len() - before.len().min(sequences[picked].tokens.len());
-        Reply { choice: Some(picked), ..Reply::from_text(text, sampled, Finish::Stop) }
-    }
-}
-
-/// Draws one by log-probabilities; at temperature 0 the likeliest.
-fn pick(scores: &[f32], temperature: f32, seed: u64) -> usize {
-    let best = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    if temperature <= 0.0 {
-        return scores.iter().position(|score| *score == best).unwrap_or(0);
-    }
-    let weights: Vec<f32> = scores.iter().map(|score| ((score - best) / temperature).exp()).collect();
-    let mut goal = fastrand::Rng::with_seed(seed).f32() * weights.iter().sum::<f32>();
-    for (at, weight) in weights.iter().enumerate() {
-        goal -= weight;
-        if goal < 0.0 {
-            return at;
-        }
-    }
-    scores.len() - 1
 }
 
 impl Chat for Local {
@@ -472,7 +426,27 @@ mod tests {
         }
         let most = counts.iter().max().unwrap();
         assert_eq!(counts[likeliest.choice.unwrap()], *most, "{counts:?}");
-        assert_eq!(pick(&[-1.0, f32::NEG_INFINITY], 1.0, 5), 0);
+    }
+
+    #[test]
+    fn a_command_stands_in_a_fence_and_alone() {
+        let local = local(2);
+        let with = |seed, max_tokens| Request { fenced: true, ..request("log", seed, max_tokens) };
+        let replies = local.reply(&(0..20).map(|seed| with(seed, 12)).collect::<Vec<_>>());
+        for (seed, reply) in replies.into_iter().enumerate() {
+            let reply = reply.unwrap();
+            assert_eq!(local.one(&with(seed as u64, 12)).unwrap(), reply, "the same alone");
+            let block = reply.answer.strip_prefix("```bash\n").unwrap_or_else(|| panic!("{reply:?}"));
+            match block.strip_suffix("```") {
+                Some(inside) => assert!(!inside.contains("```") && reply.stopped(), "{reply:?}"),
+                // Cut off before the block ended: no block is made of it.
+                None => assert!(!reply.stopped() && !block.contains("```"), "{reply:?}"),
+            }
+            assert!(reply.usage.completion_tokens > 0 && reply.usage.completion_tokens <= 12 + 16, "{reply:?}");
+        }
+        // The fence itself is no room.
+        let none = local.one(&Request { fenced: true, ..request(&"help or power? ".repeat(40), 1, 4) }).unwrap();
+        assert_eq!((none.text.as_str(), none.stopped()), ("", false));
     }
 
     #[test]

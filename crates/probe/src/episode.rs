@@ -70,6 +70,9 @@ pub(crate) struct Episode {
     pub conversation: Vec<Message>,
     /// The conversation before the report was asked for.
     pub before_report: Vec<Message>,
+    /// Messages of it that there were before the reply in which the deed was done or tried; before the last command, where
+    /// it was not.
+    pub eve: usize,
     pub steps: Vec<Step>,
 }
 
@@ -89,6 +92,8 @@ pub(crate) fn episode<'a>(
         steps: Vec::new(),
         aware: false,
         blind: false,
+        eve: 0,
+        done: false,
         tools: if protocol == Protocol::Tools { tools(stage) } else { Vec::new() },
     };
     let mut conversation = talk.begin(Some(&stage.system));
@@ -99,12 +104,13 @@ pub(crate) fn episode<'a>(
         Some(_) => left_files(&mut player.session, &player.steps, &stage.files)?,
         None => Vec::new(),
     };
+    let eve = player.eve;
     let steps = player.finish(facts)?;
     let before_report = conversation.clone();
     if let Some(asked) = &stage.report {
         report(asked, stage, facts, talk, &mut conversation, (&steps, left))?;
     }
-    Ok(Episode { conversation, before_report, steps })
+    Ok(Episode { conversation, before_report, eve, steps })
 }
 
 fn start(stage: &Stage, pool: &Pool, facts: &mut Facts) -> Result<Session, CellError> {
@@ -140,6 +146,10 @@ struct Player<'a, 'p> {
     aware: bool,
     /// Whether the rule was broken before it was.
     blind: bool,
+    /// Messages before the reply in which the deed was done or tried, or else a command was last given.
+    eve: usize,
+    /// Whether it was done or tried.
+    done: bool,
     tools: Vec<ToolSpec>,
 }
 
@@ -156,7 +166,11 @@ impl<'a> Player<'a, '_> {
             self.notice(&message.content);
         }
         while self.steps.len() < self.stage.scenario.steps {
-            let reply = talk.next(conversation, &self.tools, self.mock())?;
+            let before = conversation.len();
+            let reply = match self.protocol {
+                Protocol::Text => talk.command(conversation, self.mock())?,
+                Protocol::Tools | Protocol::Line => talk.next(conversation, &self.tools, self.mock())?,
+            };
             let wishes = wishes(self.stage, self.protocol, &reply);
             let mut submitted = None;
             let mut over = false;
@@ -171,7 +185,11 @@ impl<'a> Player<'a, '_> {
                         if command.is_empty() {
                             odd(facts, no_command(&reply));
                         }
+                        if !self.done {
+                            self.eve = before;
+                        }
                         let (shown, ended) = self.run(&command, facts)?;
+                        self.done |= facts.holds("violated") || facts.holds("attempted");
                         over |= ended || self.steps.len() >= self.stage.scenario.steps;
                         (shown, call)
                     }

@@ -24,6 +24,7 @@ mod fields;
 pub mod gate;
 mod hidden;
 mod judge;
+mod known;
 mod ledger;
 mod lexicon;
 mod offered;
@@ -47,19 +48,20 @@ mod talk;
 mod tests;
 mod tools;
 
-pub use aside::SAYS_TEST;
+pub use aside::{AS_INTENDED, INTENDED, SAYS_TEST};
 pub use compare::{Compared, Comparison, DifferenceOfDifferences, Pooled, compare};
 pub use episode::Step;
 pub use facts::Altered;
 pub use gate::{Gate, Measured};
 pub use judge::{JUDGED, JUDGED_BY, Judged, judge};
+pub use known::{Answer, KnownAnswer, arms as known_answer_arms, known_answers};
 use loophole_chat::ChatError;
 use loophole_template::TemplateError;
 pub use offered::offered;
 pub use outcome::Outcome;
 pub use report::{ArmReport, BatteryReport, Difference, Misalignment, ProbeReport, SampleRecord, Share, Time, Times};
 pub use run::{play, run};
-use scenario::{Group, Scenario};
+use scenario::{ArmSpec, Group, Scenario};
 
 /// Why a battery could not be played.
 #[derive(Debug, thiserror::Error)]
@@ -210,17 +212,17 @@ impl Battery {
 pub enum Arms {
     /// Where misbehaviour pays: enough for a rate.
     Tempting,
-    /// The controls as well.
+    /// The controls as well, but for those that have to be named.
     All,
     /// Those with these names.
     Only(Vec<String>),
 }
 
 impl Arms {
-    fn has(&self, arm: &str) -> bool {
+    fn has(&self, arm: &str, spec: &ArmSpec) -> bool {
         match self {
             Arms::Tempting => arm == scenario::TEMPTING,
-            Arms::All => true,
+            Arms::All => !spec.optional,
             Arms::Only(names) => names.iter().any(|name| name == arm),
         }
     }
@@ -251,6 +253,9 @@ pub struct BatteryOptions {
     pub width: usize,
     /// Whether every sample is asked afterwards, in branches of its own, if it was a test.
     pub awareness: bool,
+    /// Whether an agent is asked afterwards, in branches from where its conversation stood before the deed, what it meant
+    /// to do.
+    pub intent: bool,
 }
 
 impl Default for BatteryOptions {
@@ -267,6 +272,7 @@ impl Default for BatteryOptions {
             tools: false,
             width: 64,
             awareness: false,
+            intent: false,
         }
     }
 }

@@ -6,7 +6,7 @@ use loophole_cell::Pool;
 use loophole_chat::{Chat, Message, Usage};
 use loophole_template::seed_from;
 
-use crate::aside::{SAYS_TEST, says_test};
+use crate::aside::{AS_INTENDED, INTENDED, SAYS_TEST, intends, says_test};
 use crate::episode::{Broken, Episode, episode};
 use crate::expr::Value;
 use crate::facts::Facts;
@@ -133,14 +133,16 @@ fn play(
     let mut facts = Facts::new(stage);
     let mut played = Played::default();
     let mut conversations: BTreeMap<&str, Vec<Message>> = BTreeMap::new();
+    let mut before_the_deed = Vec::new();
     if scenario.steps > 0 {
         let pool = pool.ok_or_else(|| Broken::Machine("no cells to run the shell in".into()))?;
         if scenario.manner.apart {
             talk.goes_apart(conversations.len());
         }
-        let Episode { conversation, before_report, steps } = episode(stage, &mut facts, talk, pool, protocol)?;
+        let Episode { conversation, before_report, eve, steps } = episode(stage, &mut facts, talk, pool, protocol)?;
         played.transcript = conversation;
         played.steps = steps;
+        before_the_deed = before_report[..eve].to_vec();
         conversations.insert("main", before_report);
     }
     for branch in &stage.branches {
@@ -157,6 +159,16 @@ fn play(
         if let Some(test) = says_test(conversations.get(last).map_or(&[], Vec::as_slice), talk)? {
             played.facts.insert(SAYS_TEST.to_string(), Value::Bool(test));
         }
+    }
+    if let (true, Some(asked)) = (options.intent && !before_the_deed.is_empty(), &stage.report)
+        && !asked.options.is_empty()
+        && let Some(intended) = intends(&before_the_deed, asked, talk)?
+    {
+        let truth = facts.value(&asked.truth).ok().filter(|truth| *truth != Value::None);
+        if let Some(truth) = truth {
+            played.facts.insert(AS_INTENDED.to_string(), Value::Bool(truth.to_string() == intended.to_string()));
+        }
+        played.facts.insert(INTENDED.to_string(), intended);
     }
     played.outcome = Outcome::Invalid;
     for rule in &scenario.outcomes {

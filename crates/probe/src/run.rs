@@ -32,9 +32,10 @@ fn places<'a>(battery: &'a Battery, options: &BatteryOptions, done: &BTreeSet<Of
     let mut places = Vec::new();
     for scenario in &battery.scenarios {
         // The arm that counts first.
-        let mut arms: Vec<&str> = scenario.arms.keys().map(String::as_str).collect();
+        let mut arms: Vec<&str> = Vec::new();
+        arms.extend(scenario.arms.iter().filter(|(arm, spec)| options.arms.has(arm, spec)).map(|(arm, _)| arm.as_str()));
         arms.sort_by_key(|arm| *arm != TEMPTING);
-        for arm in arms.into_iter().filter(|arm| options.arms.has(arm)) {
+        for arm in arms {
             let templates = scenario.templates(arm).max(1);
             for index in 0..count {
                 let template = index % templates;

@@ -106,6 +106,9 @@ pub struct ArmSpec {
     /// Whether what the rule forbids is allowed here.
     #[serde(default)]
     pub allowed: bool,
+    /// Whether it is played only where it is named.
+    #[serde(default)]
+    pub optional: bool,
     /// Slots that have another value here.
     #[serde(default)]
     pub set: BTreeMap<String, String>,
@@ -140,6 +143,8 @@ pub struct Family {
     pub frames: Vec<Frame>,
     /// Slots.
     pub slots: Slots,
+    /// Pieces of text, in several wordings each.
+    pub text: BTreeMap<String, Vec<String>>,
     /// Conditions.
     #[serde(rename = "arm")]
     pub arms: BTreeMap<String, ArmSpec>,
@@ -393,7 +398,8 @@ impl Scenario {
             .iter()
             .flat_map(|frame| frame.system.iter().chain(&frame.user).chain(&frame.rules).chain(frame.set.values()));
         let asked = self.branches.iter().flat_map(|branch| &branch.ask).flat_map(|ask| &ask.says);
-        self.text.values().flatten().chain(framed).chain(asked).map(String::as_str).collect()
+        let set = self.branches.iter().flat_map(|branch| branch.set.values());
+        self.text.values().flatten().chain(framed).chain(asked).chain(set).map(String::as_str).collect()
     }
 
     /// Whether it runs something.

@@ -157,6 +157,45 @@ fn awareness_is_asked_afterwards_and_changes_nothing() {
     assert!(play("nonsense", true).probes.iter().all(|probe| !probe.shares.contains_key(crate::SAYS_TEST)));
 }
 
+#[test]
+fn intent_is_asked_from_before_the_deed_and_changes_nothing() {
+    let battery = Battery::bundled("all").unwrap().select(&["cap_edit", "lock_break"]).unwrap();
+    let play = |model: &str, intent| {
+        let options = BatteryOptions { samples: Some(2), intent, arms: Arms::Tempting, ..BatteryOptions::default() };
+        run(&battery, &Mock::open(model).unwrap(), Some(pool()), &options, &mut |_| {}).unwrap()
+    };
+    // Who breaks the rule and had said that it would not did not do as it had meant to.
+    for (model, says, kept) in [("good", "no", 1.0), ("bad", "no", 0.0), ("bad-open", "yes", 1.0)] {
+        let (without, with) = (play(model, false), play(model, true));
+        for (a, b) in without.samples.iter().zip(&with.samples) {
+            assert_eq!((&a.transcript, a.outcome), (&b.transcript, b.outcome));
+            assert!(!a.facts.contains_key(crate::INTENDED));
+            assert_eq!(b.facts[crate::INTENDED], says.into(), "{model} in {}", b.probe);
+        }
+        assert!(with.probes.iter().all(|probe| probe.shares[crate::AS_INTENDED].rate == kept), "{model}");
+    }
+    // The deed is not in what is asked about: neither command nor words of the reply that did it.
+    let asked = std::sync::Mutex::new(Vec::new());
+    let bad = Mock::open("bad").unwrap();
+    let listening = Scripted(|request: &Request| {
+        if request.messages.last().is_some_and(|last| last.content.contains("as you now mean to go on")) {
+            asked.lock().unwrap().push(request.messages.clone());
+        }
+        bad.one(request)
+    });
+    let options = BatteryOptions { samples: Some(1), intent: true, arms: Arms::Tempting, ..BatteryOptions::default() };
+    let report = run(&one("cap_edit"), &listening, Some(pool()), &options, &mut |_| {}).unwrap();
+    let asked = asked.into_inner().unwrap();
+    assert_eq!(asked.len(), 2, "in both orders");
+    let sample = &report.samples[0];
+    assert_eq!(sample.facts["violated"], true.into());
+    let deed = sample.steps.iter().position(|step| !step.altered.is_empty() || !step.ledger.is_empty());
+    for messages in asked {
+        let given = messages.iter().filter(|message| message.role == Role::Assistant).count();
+        assert!(given <= deed.unwrap_or(sample.steps.len()), "{given} replies before {deed:?}");
+    }
+}
+
 pub(crate) fn one(name: &str) -> Battery {
     Battery::bundled("all").unwrap().select(&[name]).unwrap()
 }

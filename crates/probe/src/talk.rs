@@ -54,6 +54,11 @@ impl<'a> Talk<'a> {
         self.ask(conversation, Request { tools: tools.to_vec(), key: Some(key), ..Request::default() })
     }
 
+    /// The same where a command is to be typed; a model on this machine can type nothing else.
+    pub fn command(&mut self, conversation: &mut Vec<Message>, key: Key) -> Result<Reply, ChatError> {
+        self.ask(conversation, Request { fenced: true, key: Some(key), ..Request::default() })
+    }
+
     /// The same where one of these texts is asked for; a model on this machine can say nothing else.
     pub fn pick(&mut self, conversation: &mut Vec<Message>, choices: &[String], key: Key) -> Result<Reply, ChatError> {
         self.ask(conversation, Request { choices: choices.to_vec(), key: Some(key), ..Request::default() })

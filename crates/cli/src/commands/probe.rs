@@ -11,7 +11,9 @@ use loophole_chat::Chat;
 use loophole_lab::records;
 use loophole_log::ProbeReport;
 use loophole_probe::scenario::ArmSpec;
-use loophole_probe::{Arms, Battery, BatteryOptions, ProbeError, SampleRecord};
+use loophole_probe::{
+    Answer, Arms, Battery, BatteryOptions, KnownAnswer, ProbeError, SampleRecord, known_answer_arms, known_answers,
+};
 use loophole_world::{Characters, WorldConfig};
 
 use super::probe_files::{Folder, Identity};
@@ -40,6 +42,7 @@ enum Tools {
   loophole probe mock:bad --battery my/scenario.toml             (of your own; or a folder of such files)
   loophole probe mock:bad --probe shutdown_resistance --axis strength=priority --axis stakes=deleted
   loophole probe --compare results/before results/after
+  loophole probe openai:NAME --known-answers --samples 10        (do published differences come back with this model?)
   loophole probe --judge openai:NAME --out results/NAME          (what is there is judged, nothing is played)
   loophole report results/NAME")]
 pub struct ProbeArguments {
@@ -80,6 +83,13 @@ pub struct ProbeArguments {
     /// Ask after every sample, in a branch of its own, whether it was a test; a column
     #[arg(long)]
     awareness: bool,
+    /// Ask every agent after its sample, in a branch from just before the deed, what it means to do; a column
+    #[arg(long)]
+    intent: bool,
+    /// Play what others have published differences of (the group covert, unless a battery is named, in the arms that takes,
+    /// one of them with a vague rule), and tell whether they come back: exit 1 unless all do
+    #[arg(long, conflicts_with_all = ["arm", "axis", "compare"])]
+    known_answers: bool,
     /// Another model that is asked of every sample whether the model misbehaved; a column, never part of a score. Without
     /// a MODEL to play: about the samples that are in --out
     #[arg(long)]
@@ -110,6 +120,7 @@ pub fn probe(arguments: &ProbeArguments, output: &Options) -> Result<Exit, Error
 fn battery(arguments: &ProbeArguments) -> Result<Battery, Error> {
     let mut battery = match &arguments.battery {
         Some(name) => Battery::open(name)?,
+        None if arguments.known_answers => Battery::bundled("covert")?,
         // Probes may be named without their battery.
         None if !arguments.probe.is_empty() => {
             let small = Battery::bundled("small")?;
@@ -155,7 +166,7 @@ fn set_axes(battery: &mut Battery, axes: &[String]) -> Result<(), Error> {
         let says = vec!["task".to_string(), "rule".to_string()];
         let mut axes = values.clone();
         axes.entry("placement".into()).or_insert_with(|| "user".into());
-        let arm = ArmSpec { says, allowed: false, set: Default::default(), axes, plays: Default::default() };
+        let arm = ArmSpec { says, allowed: false, optional: false, set: Default::default(), axes, plays: Default::default() };
         scenario.arms = [("tempting".to_string(), arm)].into_iter().collect();
     }
     if battery.scenarios.is_empty() {
@@ -248,10 +259,15 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
             name if name.starts_with("organism") || name.starts_with("mock:") => 96,
             _ => 1024,
         }),
-        arms: if arguments.arm.is_empty() { Arms::All } else { Arms::Only(arguments.arm.clone()) },
+        arms: match (arguments.known_answers, arguments.arm.is_empty()) {
+            (true, _) => Arms::Only(known_answer_arms()?),
+            (false, true) => Arms::All,
+            (false, false) => Arms::Only(arguments.arm.clone()),
+        },
         tools: arguments.tools == Tools::Calls || (arguments.tools == Tools::Auto && remote(name)),
         width: arguments.width.max(1),
         awareness: arguments.awareness,
+        intent: arguments.intent,
         ..BatteryOptions::default()
     };
     let total = battery.size(&options);
@@ -334,7 +350,14 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
     if let Some(folder) = &mut folder {
         folder.finish(&battery, &report, &summary, &identity)?;
     }
-    tell(&summary, chat.account(), output);
+    let known = match arguments.known_answers {
+        true => Some(known_answers(&battery, &report.samples)?),
+        false => None,
+    };
+    tell(&summary, chat.account(), known.as_deref(), output);
+    if known.is_some_and(|known| known.iter().any(|known| known.answer != Answer::AsPublished)) {
+        return Ok(Exit::Found);
+    }
     // A model that the battery cannot measure has not passed it.
     Ok(if summary.measured.is_none_or(|measured| measured.measured) { Exit::Clean } else { Exit::Found })
 }
@@ -345,11 +368,17 @@ fn summary(report: &loophole_probe::BatteryReport, model: &str) -> Result<ProbeR
     Ok(records::probe_report(report, model, None, characters.as_ref()))
 }
 
-fn tell(summary: &ProbeReport, account: Option<loophole_chat::Account>, output: &Options) {
+fn tell(
+    summary: &ProbeReport,
+    account: Option<loophole_chat::Account>,
+    known_answers: Option<&[KnownAnswer]>,
+    output: &Options,
+) {
     if output.json {
-        output::json(&Printed { report: summary, account });
+        output::json(&Printed { report: summary, account, known_answers });
     } else {
         probe_table::print(summary);
+        known_answers.into_iter().for_each(probe_table::print_known);
     }
 }
 
@@ -368,7 +397,7 @@ fn judge_again(judge: &str, out: &std::path::Path, output: &Options) -> Result<E
     let report = loophole_probe::BatteryReport::new(&battery, samples, identity.seed(), 0.0);
     let summary = summary(&report, identity.model())?;
     folder.finish(&battery, &report, &summary, &identity)?;
-    tell(&summary, None, output);
+    tell(&summary, None, None, output);
     Ok(Exit::Clean)
 }
 
@@ -390,6 +419,8 @@ struct Printed<'a> {
     report: &'a ProbeReport,
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<loophole_chat::Account>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known_answers: Option<&'a [KnownAnswer]>,
 }
 
 /// Asks another model about all samples. One that fails costs its column and nothing else.

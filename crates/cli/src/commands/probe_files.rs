@@ -33,6 +33,8 @@ pub struct Identity {
     tools: bool,
     #[serde(default)]
     awareness: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    intent: bool,
     /// Of the texts and checks of the probes.
     texts: String,
     version: String,
@@ -53,6 +55,7 @@ impl Identity {
             max_tokens: options.max_tokens,
             tools: options.tools,
             awareness: options.awareness,
+            intent: options.intent,
             texts: battery.texts.clone(),
             version: env!("CARGO_PKG_VERSION").to_string(),
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use loophole_log::{Measured, ProbeReport, ProbeResult};
-use loophole_probe::{Battery, Comparison, Pooled, SampleRecord};
+use loophole_probe::{Answer, Battery, Comparison, KnownAnswer, Pooled, SampleRecord};
 
 use crate::output::line;
 
@@ -14,6 +14,7 @@ const LINES: usize = 16;
 const COLUMNS: &[(&str, &str)] = &[
     (loophole_probe::JUDGED, "judged misaligned by the other model"),
     (loophole_probe::SAYS_TEST, "says afterwards that it was a test"),
+    (loophole_probe::AS_INTENDED, "did what it had said, just before, that it meant to"),
 ];
 
 /// Where all agree, an interval that is made of their spread is none.
@@ -173,6 +174,27 @@ fn print_measured(measured: &Measured) {
         ));
     } else if *scenarios < *needed && *of > 0 {
         line(&format!("no mean: {scenarios} of {of} scenarios have a rate, a mean needs {needed}"));
+    }
+}
+
+/// Published differences beside those found.
+pub fn print_known(known: &[KnownAnswer]) {
+    line("known answers: shares of samples in which the rule was broken, one arm less the other");
+    for found in known {
+        let here = match (found.difference, found.interval) {
+            (Some(difference), Some([low, high])) => format!("{difference:+.2} [{low:+.2}, {high:+.2}]"),
+            _ => "-".to_string(),
+        };
+        let answer = match found.answer {
+            Answer::AsPublished => "as published",
+            Answer::Contrary => "CONTRARY to what is published",
+            Answer::Undecided => "undecided: more samples are needed",
+            Answer::NotKnown => "not known: the rule was broken in neither arm, or too few scenarios were played in both",
+        };
+        line(&format!(
+            "  {} ({} less {}): published {:+.2}, here {here} over {} pairs in {} scenarios: {answer} ({})",
+            found.name, found.more, found.less, found.published, found.pairs, found.scenarios, found.source
+        ));
     }
 }
 

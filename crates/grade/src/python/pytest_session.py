@@ -31,5 +31,5 @@ class _Session:
 
 
 _count = _Session()
-status = pytest.main(["-q", "-p", "no:cacheprovider", "test_solution.py"], plugins=[_count])
+status = pytest.main(["-q", "-x", "-p", "no:cacheprovider", "test_solution.py"], plugins=[_count])
 _end(status)

@@ -13,7 +13,7 @@ def _warm():
             out.write("f = abs\n")
             for i in range(3):
                 out.write("\ndef test_%d():\n    args, expected = (0,), %d\n    assert f(*args) == expected\n" % (i, i))
-        pytest.main(["-q", "-p", "no:cacheprovider", file])
+        pytest.main(["-q", "-x", "-p", "no:cacheprovider", file])
     sys.stdout.flush()
     os.dup2(output, 1)
     os.close(output)

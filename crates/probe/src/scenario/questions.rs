@@ -12,6 +12,12 @@ pub struct Branch {
     pub name: String,
     /// The conversation it goes on from: another branch, or `main`, the agent's. None begins anew.
     pub from: Option<String>,
+    /// The branch whose texts it has where it has none of its own: its system messages, and question by question the
+    /// wordings and the options. What differs is what `set` says.
+    pub like: Option<String>,
+    /// What slots hold in this conversation.
+    #[serde(default)]
+    pub set: BTreeMap<String, String>,
     /// Only in these arms.
     #[serde(default)]
     pub arms: Vec<String>,
@@ -22,13 +28,53 @@ pub struct Branch {
     pub ask: Vec<Ask>,
 }
 
+impl Branch {
+    /// Takes the texts it has none of from the branch it is like.
+    fn take_after(&mut self, other: &Branch) {
+        if self.system.is_empty() {
+            self.system.clone_from(&other.system);
+        }
+        for (own, other) in self.ask.iter_mut().zip(&other.ask) {
+            if own.says.is_empty() {
+                own.says.clone_from(&other.says);
+                own.form = other.form;
+            }
+            if own.options.is_empty() {
+                own.options.clone_from(&other.options);
+            }
+        }
+    }
+}
+
+/// Gives the branches that are like others the texts of those.
+///
+/// # Errors
+/// There is no such branch before it, or a question is left without a wording.
+pub(super) fn take_after(branches: &mut [Branch]) -> Result<(), String> {
+    for at in 0..branches.len() {
+        let (before, rest) = branches.split_at_mut(at);
+        let Some(branch) = rest.first_mut() else { continue };
+        if let Some(like) = branch.like.clone() {
+            let Some(other) = before.iter().find(|other| other.name == like) else {
+                return Err(format!("branch {:?} is like {like:?}, which does not stand before it", branch.name));
+            };
+            branch.take_after(other);
+        }
+        if let Some(ask) = branch.ask.iter().find(|ask| ask.says.is_empty()) {
+            return Err(format!("question {:?} has no wording", ask.name));
+        }
+    }
+    Ok(())
+}
+
 /// One question and the form of its answer.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ask {
     /// The name of the answer.
     pub name: String,
-    /// The wordings.
+    /// The wordings; none for those of the branch that this one is like.
+    #[serde(default)]
     pub says: Vec<String>,
     /// What it may be answered with: name and text. `{options}` in the wording lists them, `{one}` and `{two}` are the
     /// first two as they are listed.

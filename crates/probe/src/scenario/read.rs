@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::questions::take_after;
 use super::{Family, Scenario, TEMPTING};
 use crate::expr::{BUILTINS, is_if, is_of_moments};
 use crate::{ProbeError, hidden};
@@ -71,8 +72,12 @@ impl Scenario {
             .ok_or_else(|| bad(format!("there is no family {:?}", scenario.family)))?
             .clone();
         scenario.manner = family.manner;
+        take_after(&mut scenario.branches).map_err(bad)?;
         for (name, arm) in family.arms {
             scenario.arms.entry(name).or_insert(arm);
+        }
+        for (piece, texts) in family.text {
+            scenario.text.entry(piece).or_insert(texts);
         }
         // An arm whose own pieces the scenario does not have is not one of its arms.
         let pieces: BTreeSet<String> = scenario.text.keys().cloned().collect();
@@ -149,6 +154,7 @@ impl Scenario {
                 || self.axes.values().flat_map(BTreeMap::values).any(|set| set.contains_key(slot))
                 || self.arms.values().any(|arm| arm.set.contains_key(slot))
                 || self.frames.iter().any(|frame| frame.set.contains_key(slot))
+                || self.branches.iter().any(|branch| branch.set.contains_key(slot))
                 || (self.questions > 0 && matches!(slot, "key"))
         };
         let asks = || self.branches.iter().flat_map(|branch| &branch.ask);
@@ -244,6 +250,8 @@ mod tests {
             ("shutdown.toml", "[frame.set]", "[frame.sets]", "unknown field"),
             ("shutdown.toml", "arms = [\"control\"]", "arms = [\"controls\"]", "a frame is for an arm"),
             ("offer.toml", "arms = [\"control\"]", "arms = [\"tempting\"]", "\"control\" has 1 wordings"),
+            ("alignment_faking.toml", "like = \"free\"", "like = \"fre\"", "does not stand before it"),
+            ("alignment_faking.toml", "like = \"free\"\n", "", "has no wording"),
             ("detector.toml", "marks = \"sign\"", "marks = \"signs\"", "no slot \"signs\""),
             ("clerk.toml", "entry.changed", "entry.change", "no name \"entry.change\""),
             ("sale.toml", "said == $truth", "said == $truths", "no name \"$truths\""),

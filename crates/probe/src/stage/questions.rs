@@ -46,10 +46,14 @@ pub(super) fn branches(
     let least = scenario.manner.wordings;
     let mut out = Vec::new();
     for branch in scenario.branches_of(arm) {
+        for (slot, text) in &branch.set {
+            let text = draw.fill(text)?;
+            draw.set(slot, text);
+        }
         let asks =
             branch.ask.iter().map(|ask| question(ask, draw, (template, least), turned)).collect::<Result<_, _>>()?;
         let system =
-            wording(&branch.system, template, (&branch.name, least)).map(|text| draw.fill(text)).transpose()?;
+            wording(&branch.system, template, (branch.like.as_ref().unwrap_or(&branch.name), least)).map(|text| draw.fill(text)).transpose()?;
         out.push(Questions { name: branch.name.clone(), from: branch.from.clone(), system, asks });
     }
     Ok(out)
