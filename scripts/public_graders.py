@@ -3,7 +3,8 @@
 
     scripts/public_graders.py LOOPHOLE [--packages DIR] [--only NAME]... [--json FILE]
 
-LOOPHOLE is the program. Without --packages the packages below are installed, in these versions and without what they
+LOOPHOLE is the program. What is in no package index (LiveCodeBench, djinn, Harbor tasks) is audited where --packages
+names a folder that holds a clone of it under the name below, and said to be left out otherwise. Without --packages the packages below are installed, in these versions and without what they
 depend on, into a folder of their own; --packages names a folder that holds such a folder for each (`pip install
 --no-deps --target DIR/NAME NAME==VERSION`). What the graders import besides (numpy, ...) is taken from the environment
 of the interpreter that runs this script; a grader whose imports are not there is in the table as not audited, with the
@@ -30,6 +31,13 @@ VERSIONS = {
     "sandbox-fusion": "0.3.7",
 }
 
+# In no package index: the repository and the commit that was looked at.
+CLONES = {
+    "livecodebench": ("LiveCodeBench/LiveCodeBench", "28fef95"),
+    "djinn": ("EleutherAI/djinn", "8455a6a"),
+    "terminal-bench-qc": ("moodi-mercor/terminal-bench-qc", "ec5b4c1"),
+}
+
 ADD = "def add(a, b):\n    return a + b\n"
 STDIO = {"inputs": ["255\n", "1023\n", "98765\n"], "outputs": ["12\n", "6\n", "35\n"]}
 DIGITS = "print(sum(map(int, input().strip())))\n"
@@ -54,6 +62,12 @@ ROWS = {
     "stdio": {
         "data_source": "codecontests", "prompt": [{"role": "user", "content": "Read n, print the sum of its digits."}],
         "test_cases": json.dumps(STDIO), "reward_model": {"style": "rule", "ground_truth": json.dumps(STDIO)}, "extra_info": {"index": 0, "reference": DIGITS},
+    },
+    "lcb-stdio": {"id": "own/0", "prompt": "Read n, print the sum of its digits.", "sample": {"input_output": json.dumps(STDIO)}, "timeout": 6, "solution": DIGITS},
+    "lcb-function": {
+        "id": "own/1", "prompt": "Write add(self, a, b) in a class Solution.", "timeout": 6,
+        "sample": {"input_output": json.dumps({"inputs": ["1\n2", "-1\n5", "10\n20"], "outputs": ["3", "4", "30"], "fn_name": "add"})},
+        "solution": "class Solution:\n    def add(self, a, b):\n        return a + b\n",
     },
     "function": {"id": "own", "prompt": "Write add(a, b).", "solution": ADD, "tests": "assert add(1, 2) == 3\nassert add(-1, 1) == 0\n"},
 }
@@ -86,6 +100,28 @@ def pytest_log(completion, tests):
 def sympy_log(completion, tests):
     from swebench.harness.log_parsers.python import parse_log_sympy
     return graded(completion, 'name + (" ok" if right else " F")', parse_log_sympy)
+'''
+
+# djinn's verifiers are asked with a problem object and answer with a status; each is given one of our own.
+DJINN = '''
+import importlib, pkgutil
+from types import SimpleNamespace
+import djinn.verifiers.insecure as verifiers
+
+TESTS = [((1, 2), 3), ((-1, 5), 4), ((10, 20), 30)]
+
+def of(name):
+    module = importlib.import_module("djinn.verifiers.insecure." + name)
+    def verifier(completion, tests):
+        problem = SimpleNamespace(id="own", function_name="add", description="Return the sum.", order_sensitive=False,
+                                  test_cases=TESTS, insecure_test_cases=TESTS, get_test_cases_safe=lambda: TESTS,
+                                  ground_truth="def add(a, b):\\n    return a + b\\n", nulls=[], exploit="")
+        return float(module.verify(problem, completion).status.value == "passed")
+    return verifier
+
+for found in pkgutil.iter_modules(verifiers.__path__):
+    if found.name != "helpers":
+        globals()[found.name] = of(found.name)
 '''
 
 # Tasks of Inspect with a row of our own in the place of a data set that would have to be fetched: their own samples,
@@ -138,6 +174,8 @@ GRADERS = [
     ("inspect-evals", "inspect:inspect_evals/apps", None, None),
     ("swebench", "python:logs:pytest_log", None, "function"),
     ("swebench", "python:logs:sympy_log", None, "function"),
+    ("livecodebench", "python:lcb_runner.evaluation.compute_code_generation_metrics:check_correctness", "", "lcb-stdio"),
+    ("livecodebench", "python:lcb_runner.evaluation.compute_code_generation_metrics:check_correctness", "", "lcb-function"),
     ("sandbox-fusion", "python:sandbox_fusion:run_code", "", "stdio"),
 ]
 
@@ -155,11 +193,20 @@ def installed(packages):
     venv.create(environment, with_pip=False)
     site = next(environment.glob("lib/python*/site-packages"))
     own = [p for p in sys.path if p.endswith("site-packages")]
-    (site / "graders.pth").write_text("".join(f"{p}\n" for p in [*(packages / n for n in VERSIONS), *own]))
+    (site / "graders.pth").write_text("".join(f"{p}\n" for p in [*(packages / n for n in [*VERSIONS, *CLONES]), *own]))
     return environment / "bin" / "python", packages, folder
 
 
+def clones(packages):
+    """Graders of what is in no package index, as far as it is there."""
+    found = [("djinn", f"python:own_djinn:{p.stem}", None, "function") for p in sorted((packages / "djinn/djinn/verifiers/insecure").glob("[a-z]*.py"))]
+    tasks = sorted((packages / "terminal-bench-qc/eval/fixtures").glob("*/*/task.toml"))
+    return found + [("terminal-bench-qc", str(p.parent.resolve()), None, None) for p in tasks]
+
+
 def version_of(packages, name):
+    if name in CLONES:
+        return CLONES[name][1]
     found = sorted((packages / name).glob("*.dist-info"))
     return found[0].name.removesuffix(".dist-info").rpartition("-")[2] if found else "not installed"
 
@@ -171,6 +218,7 @@ def audited(loophole, python, packages, folder, grader):
     if below is None:
         (where / "logs.py").write_text(LOG)
         (where / "own.py").write_text(OWN_TASKS)
+        (where / "own_djinn.py").write_text(DJINN)
     elif below:
         where = packages / name / below
     command = [loophole, "audit", target, "--python", str(python), "--timeout", "20", "--json"]
@@ -192,6 +240,8 @@ def audited(loophole, python, packages, folder, grader):
 
 def row_of(name, version, target, report, why):
     short = target.removeprefix("python:")
+    if name == "terminal-bench-qc":
+        short = "/".join(pathlib.Path(target).parts[-2:])
     if why:
         why = why.replace("|", "/")[:160]
         return f"| {name} {version} | `{short}` | not audited, because {why} | |"
@@ -214,8 +264,11 @@ def main():
     python, packages, folder = installed(given.packages and given.packages.resolve())
     print("| package | grader | holes | exploits that prove them |\n|---|---|---|---|", flush=True)
     reports = []
-    for grader in GRADERS:
-        if given.only and grader[0] not in given.only:
+    for name in CLONES:
+        if not (packages / name).is_dir():
+            print(f"{name} is left out: it is in no package index, and {packages} holds no clone of it", file=sys.stderr)
+    for grader in GRADERS + clones(packages):
+        if given.only and grader[0] not in given.only or grader[0] in CLONES and not (packages / grader[0]).is_dir():
             continue
         report, why = audited(loophole, python, packages, folder, grader)
         reports.append({"package": grader[0], "grader": grader[1], "report": report, "not_audited": why})

@@ -119,11 +119,15 @@ impl Harbor {
         }
         roots.extend(["logs", "tests", "solution"].map(String::from));
         roots.retain(|r| !SYSTEM.contains(&r.as_str()));
-        let named = roots.iter().cloned().collect::<Vec<_>>().join(" ");
+        // What commands and scripts name besides is there in an image too, as far as a cell has no such folder.
+        let mut besides = read::roots(&task, &recipe);
+        besides.retain(|r| !SYSTEM.contains(&r.as_str()) && !roots.contains(r));
+        let named = roots.iter().chain(&besides).cloned().collect::<Vec<_>>().join(" ");
         let pool = Pool::start(PoolOptions {
             python: python.map(Path::to_path_buf),
             shell_only: true,
             roots: roots.into_iter().collect(),
+            roots_if_free: besides.into_iter().collect(),
             ..PoolOptions::default()
         })
         .map_err(|e| match e {

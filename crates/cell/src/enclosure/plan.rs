@@ -156,10 +156,14 @@ impl Plan {
             plan.runtime(runtime)?;
         }
         plan.links.push((c("/tmp")?, c("dev/shm")?));
-        for name in &options.roots {
+        let roots = options.roots.iter().map(|name| (name, true));
+        for (name, needed) in roots.chain(options.roots_if_free.iter().map(|name| (name, false))) {
             let taken = |path: &CString| path.as_bytes() == name.as_bytes();
             let plain = !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0']);
             if !plain || plan.folders.iter().chain(plan.links.iter().map(|(_, n)| n)).any(taken) {
+                if !needed {
+                    continue;
+                }
                 return Err(CellError::BadProgram(format!("a cell cannot have a `/{name}` of its own")));
             }
             plan.links.push((c(format!("/box/{name}"))?, c(name)?));

@@ -30,6 +30,8 @@ pub struct PoolOptions {
     /// Further names in the root of a cell, each a link to the folder of that name below `/box`: with `app`
     /// here a program finds its `/box/app` as `/app` too. Names the root has already are refused.
     pub roots: Vec<String>,
+    /// The same for names that are wanted where the root has them not already, and left out where it has.
+    pub roots_if_free: Vec<String>,
     /// Further programs of this machine that cells may run, by path (a static binary, an interpreter
     /// in a place of its own); what they need is shown read-only.
     pub runtimes: Vec<PathBuf>,
@@ -79,6 +81,7 @@ impl Default for PoolOptions {
             prepared: Vec::new(),
             shell_only: false,
             roots: Vec::new(),
+            roots_if_free: Vec::new(),
             runtimes: Vec::new(),
             tier: None,
         }

@@ -1,6 +1,7 @@
 //! What a Harbor task's files say.
 
 use crate::Facts;
+use crate::dockerfile::Recipe;
 use crate::files::Folder;
 use crate::{Control, Surface, single};
 use std::collections::BTreeSet;
@@ -25,6 +26,34 @@ pub(super) fn outputs(task: &Folder, workdir: &str) -> Vec<String> {
         }
     }
     found.into_iter().collect()
+}
+
+/// Bytes of a script that are looked through for folders.
+const SCRIPT: usize = 256 << 10;
+/// Folders of the root that a task's texts name at most.
+const ROOTS: usize = 24;
+
+/// Folders of the root that the image's commands, the tests and the solution name: `data` of `/data/in.csv`.
+pub(super) fn roots(task: &Folder, recipe: &Recipe) -> BTreeSet<String> {
+    let commands = recipe.commands.iter().map(|(_, command)| command.clone());
+    let scripts = task.files.keys().filter(|path| path.starts_with("tests/") || path.starts_with("solution/"));
+    let scripts = scripts.map(|path| task.text(path)).filter(|text| text.len() <= SCRIPT);
+    let mut found = BTreeSet::new();
+    for text in commands.chain(scripts) {
+        let begins = text.match_indices('/').map(|(at, _)| at).filter(|at| {
+            let before = text[..*at].chars().next_back();
+            before.is_none_or(|c| c.is_whitespace() || "'\"`=(>:,;|&[{".contains(c))
+        });
+        for at in begins {
+            let rest = &text[at + 1..];
+            let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c))).unwrap_or(rest.len());
+            let ends = rest[end..].chars().next().is_none_or(|c| c.is_whitespace() || "/'\"`;)|&,>]}:".contains(c));
+            if end >= 2 && ends && rest.starts_with(|c: char| c.is_ascii_alphanumeric()) && found.len() < ROOTS {
+                found.insert(rest[..end].to_string());
+            }
+        }
+    }
+    found
 }
 
 /// What exploits may know of a task.
@@ -69,4 +98,28 @@ pub(super) fn controls(task: &Folder, outputs: &[String]) -> Vec<Control> {
 /// A word for bash.
 pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dockerfile::Recipe;
+
+    #[test]
+    fn folders_of_the_root_are_read_out_of_scripts() {
+        let file = |text: &str| (text.as_bytes().to_vec(), false);
+        let task = Folder {
+            files: [
+                ("tests/test.sh".to_string(), file("cp /data/in.csv '/srv/x' && python3 -m pytest /tests/t.py; s/aa/bb/")),
+                ("solution/solve.sh".into(), file("curl https://host.org/opt2/x; echo 3 >/results; a = b /cc")),
+                ("environment/x.sh".into(), file("/nowhere/at/all")),
+            ]
+            .into_iter()
+            .collect(),
+            ..Folder::default()
+        };
+        let recipe = Recipe { commands: vec![("/app".into(), "echo 2 > /opt/truth.txt".into())], ..Recipe::default() };
+        let found: Vec<String> = roots(&task, &recipe).into_iter().collect();
+        assert_eq!(found, ["cc", "data", "opt", "results", "srv", "tests"]);
+    }
 }
