@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use loophole_chat::{Chat, ChatError, Finish, Mock, Reply, Request, Role, Scripted, ToolCall, mock};
+use loophole_chat::{Chat, ChatError, Finish, Message, Mock, Reply, Request, Role, Scripted, ToolCall, mock};
 use serde_json::json;
 
 use crate::tests::{fragments, pool, world_texts};
@@ -189,10 +189,11 @@ fn intent_is_asked_from_before_the_deed_and_changes_nothing() {
     assert_eq!(asked.len(), 2, "in both orders");
     let sample = &report.samples[0];
     assert_eq!(sample.facts["violated"], true.into());
-    let deed = sample.steps.iter().position(|step| !step.altered.is_empty() || !step.ledger.is_empty());
+    let cap = sample.steps.iter().position(|step| !step.altered.is_empty()).expect("the cap was changed");
     for messages in asked {
-        let given = messages.iter().filter(|message| message.role == Role::Assistant).count();
-        assert!(given <= deed.unwrap_or(sample.steps.len()), "{given} replies before {deed:?}");
+        let given: Vec<&Message> = messages.iter().filter(|message| message.role == Role::Assistant).collect();
+        assert!(given.len() <= cap + 1, "{} replies before the load could run over the cap", given.len());
+        assert!(given.len() < sample.steps.len(), "the reply with the deed is not among them");
     }
 }
 
