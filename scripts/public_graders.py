@@ -104,8 +104,14 @@ def sympy_log(completion, tests):
 
 # djinn's verifiers are asked with a problem object and answer with a status; each is given one of our own.
 DJINN = '''
-import importlib, pkgutil
-from types import SimpleNamespace
+import importlib, importlib.machinery, pkgutil, sys
+from types import ModuleType, SimpleNamespace
+
+# The package itself imports what its generator needs; its verifiers do not.
+package = sys.modules["djinn"] = ModuleType("djinn")
+package.__path__ = list(importlib.machinery.PathFinder.find_spec("djinn").submodule_search_locations)
+core = sys.modules["djinn.core"] = ModuleType("djinn.core")
+core.__path__ = [package.__path__[0] + "/core"]
 import djinn.verifiers.insecure as verifiers
 
 TESTS = [((1, 2), 3), ((-1, 5), 4), ((10, 20), 30)]

@@ -162,6 +162,14 @@ impl Suite<'_> {
             }
             Err(why) => Found::Skipped(why.clone()),
         });
+        let chromium = fetched.chromium.wait();
+        table.check("Inspect's viewer", || match (&ready, &chromium) {
+            (Ok(python), Ok(())) => {
+                let script = Path::new("crates/log/tests/foreign/check_viewer.py");
+                passed(runner, &python.to_string_lossy(), &[script, &battery, Path::new("chromium")], 180)
+            }
+            (Err(why), _) | (_, Err(why)) => Found::Skipped(why.clone()),
+        });
     }
 
     /// `loophole serve`, spoken to by the official clients, by Inspect and by trainers; and three of them, one killed.

@@ -62,6 +62,64 @@ def signature_of(function):
     return "plain" if len(needed) == 2 else None
 
 
+# Characters of sources that are read for their words.
+MOST = 400_000
+
+
+def used_by(function):
+    """What a function's code names or holds: modules, functions, classes."""
+    function = inspect.unwrap(getattr(function, "__func__", function))
+    if inspect.isclass(function):
+        return [v for v in vars(function).values() if inspect.isfunction(v)]
+    code, names, found = getattr(function, "__code__", None), set(), []
+    codes = [code] if code else []
+    while codes:
+        code = codes.pop()
+        names |= set(code.co_names)
+        codes += [c for c in code.co_consts if inspect.iscode(c)]
+    for cell in getattr(function, "__closure__", None) or ():
+        try:
+            found.append(cell.cell_contents)
+        except ValueError:
+            pass
+    scope = getattr(function, "__globals__", {})
+    for name in sorted(names):
+        # A module may be imported where it is used; then it is known by its name alone.
+        found += [thing for thing in (scope.get(name), sys.modules.get(name)) if thing is not None]
+    for module in [m for m in found if inspect.ismodule(m)]:
+        found += [vars(module)[name] for name in sorted(names) if name in vars(module)]
+    return found
+
+
+def sources_reached(target, module):
+    """Sources of the modules that a grader hands its work to: those it names or holds itself, and from there on those of
+    the same packages. A switch for the debugger is as good there as in the grader's own file."""
+    seen, packages, size = {module.__name__}, {module.__name__.split(".")[0]}, 0
+    todo, known = [(target, 0)] if target is not module else [], set()
+    while todo and size < MOST:
+        thing, depth = todo.pop(0)
+        for used in used_by(thing):
+            home = used if inspect.ismodule(used) else sys.modules.get(getattr(used, "__module__", None) or "")
+            package = home.__name__.split(".")[0] if home else ""
+            file = getattr(home, "__file__", None) or ""
+            if not file.endswith(".py") or package in sys.stdlib_module_names or (depth and package not in packages):
+                continue
+            if (inspect.isfunction(used) or inspect.isclass(used)) and id(used) not in known:
+                known.add(id(used))
+                todo.append((used, depth + 1))
+            if home.__name__ not in seen:
+                seen.add(home.__name__)
+                packages.add(package)
+                try:
+                    text = inspect.getsource(home)
+                except (OSError, TypeError):
+                    continue
+                # A large library is no grader.
+                if len(text) < 100_000 and size + len(text) < MOST:
+                    size += len(text)
+                    yield text
+
+
 def describe():
     module = load()
     found = []
@@ -83,13 +141,14 @@ def describe():
         source = inspect.getsource(module)
     except (OSError, TypeError):
         source = ""
+    source = "\n".join([source, *sources_reached(target, module)])
     return {
         "functions": found,
         "signature": signature_of(target) if target is not module else None,
         "callable": callable(target),
         "line": line,
         "path": inspect.getsourcefile(target) if target is not module and callable(target) else None,
-        "source": source[:400_000],
+        "source": source[:2 * MOST],
     }
 
 

@@ -459,3 +459,41 @@ pub(crate) fn limits(seconds: f64) -> Limits {
         ..Limits::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn the_source_of_what_a_grader_hands_its_work_to_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("elsewhere/kept.py", "import deeper.switch\ndef check(text):\n    return deeper.switch.of(text, 'held')\n");
+        write("elsewhere/deeper/switch.py", "def of(text, word):\n    return 'of another package'\n");
+        write("elsewhere/unused.py", "WORD = 'never asked for'\n");
+        write(
+            "grader/own.py",
+            "import importlib, sys, unused\ndef of(name):\n    module = importlib.import_module(name)\n    def verifier(completion, tests):\n        return module.check(completion)\n    return verifier\nverify = of('kept')\n",
+        );
+        let request = json!({"describe": true, "nonce": "@", "file": "own.py", "module": "", "function": "verify", "python": ""});
+        let mut asked = Command::new("python3")
+            .args(["-c", CALL])
+            .current_dir(dir.path().join("grader"))
+            .env("PYTHONPATH", dir.path().join("elsewhere"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        asked.stdin.take().unwrap().write_all(request.to_string().as_bytes()).unwrap();
+        let said = String::from_utf8(asked.wait_with_output().unwrap().stdout).unwrap();
+        let found: Described = serde_json::from_str(said.trim().strip_prefix('@').unwrap()).unwrap();
+        let has = |word: &str| found.source.contains(word);
+        assert_eq!((has("held"), has("of another package"), has("never asked for")), (true, false, false), "{said}");
+    }
+}
