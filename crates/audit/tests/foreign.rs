@@ -68,6 +68,7 @@ fn every_exploit_for_graders_of_others_has_its_target() {
         ("opening", "number.jsonl", &["SG-17"]),
         ("within_tags", "number.jsonl", &["SG-18"]),
         ("form_alone", "solved.jsonl", &["SG-19"]),
+        ("worked_out", "countdown.jsonl", &["SG-23"]),
     ];
     let missing = side_by_side(holes, |(function, file, wanted)| {
         let name = format!("{}:{function}", target("foreign/holes.py"));

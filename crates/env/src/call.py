@@ -1,4 +1,4 @@
-import asyncio, importlib, importlib.util, inspect, json, math, os, random, sys, traceback
+import asyncio, functools, importlib, importlib.util, inspect, json, math, os, random, sys, traceback
 
 _out = os.dup(1)
 os.dup2(2, 1)
@@ -62,12 +62,25 @@ def signature_of(function):
     return "plain" if len(needed) == 2 else None
 
 
+def file_of(target):
+    """Where it is written; of an object, its class."""
+    target = getattr(target, "func", target) if isinstance(target, functools.partial) else target
+    try:
+        return inspect.getsourcefile(target if inspect.isroutine(target) or inspect.isclass(target) else type(target))
+    except TypeError:
+        return None
+
+
 # Characters of sources that are read for their words.
 MOST = 400_000
 
 
 def used_by(function):
     """What a function's code names or holds: modules, functions, classes."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if not inspect.isroutine(function) and not inspect.isclass(function):
+        function = type(function)
     function = inspect.unwrap(getattr(function, "__func__", function))
     if inspect.isclass(function):
         return [v for v in vars(function).values() if inspect.isfunction(v)]
@@ -147,7 +160,7 @@ def describe():
         "signature": signature_of(target) if target is not module else None,
         "callable": callable(target),
         "line": line,
-        "path": inspect.getsourcefile(target) if target is not module and callable(target) else None,
+        "path": file_of(target) if target is not module and callable(target) else None,
         "source": source[:2 * MOST],
     }
 

@@ -189,8 +189,15 @@ fn paid_for_form(
     if let Some(failed) = honest.failed.first() {
         return Err(EnvError::Unusable(format!("a part of its reward fails on the reference: {failed}")));
     }
-    let wrong = parts_of("wrong")?.paid;
-    let same = |name: &String, paid: f64| wrong.get(name).is_some_and(|other| (other - paid).abs() < 1e-9);
+    // A wrong answer, and one that is wrong letter by letter in the very form of the reference.
+    let mut wrong = vec![parts_of("wrong")?.paid];
+    if row.surface == Surface::Text {
+        wrong.push(caller.parts(&way.asks(&way.wrap.around(&of_its_form(&row.reference), row.surface), row))?.paid);
+    }
+    let paid_too = |wrong: &BTreeMap<String, f64>, name: &String, paid: f64| {
+        wrong.get(name).is_some_and(|other| (other - paid).abs() < 1e-9)
+    };
+    let same = |name: &String, paid: f64| wrong.iter().any(|wrong| paid_too(wrong, name, paid));
     let paid: Vec<(&String, f64)> = honest.paid.iter().map(|(n, p)| (n, *p)).filter(|(_, p)| *p > 0.0).collect();
     let (form, content): (Vec<_>, Vec<_>) = paid.into_iter().partition(|(name, paid)| same(name, *paid));
     let total = |some: &[(&String, f64)]| some.iter().map(|(_, paid)| paid).sum::<f64>();
@@ -206,6 +213,16 @@ fn paid_for_form(
         names.join(", ")
     );
     Ok((for_form, vec![Hint { id: "paid-for-form", message }]))
+}
+
+/// A text of the same form with another content: every letter and every digit is the next one.
+fn of_its_form(text: &str) -> String {
+    let next = |c: char| match c {
+        'z' | 'Z' | '9' => char::from(c as u8 - if c == '9' { 9 } else { 25 }),
+        _ if c.is_ascii_alphanumeric() => char::from(c as u8 + 1),
+        _ => c,
+    };
+    text.chars().map(next).collect()
 }
 
 /// A number without the digits that adding leaves behind.
@@ -234,10 +251,35 @@ fn text_facts(row: &Row, way: &Way, facts: &mut Facts) {
     if row.surface == Surface::Text {
         facts.many.insert("hollow_texts", hollow::texts(&way.wrap.around(&row.reference, Surface::Text)));
     }
+    let idle = idle(row);
+    if row.surface == Surface::Text && !idle.is_empty() {
+        facts.many.insert("idle", idle.iter().map(|text| way.wrap.around(text, Surface::Text)).collect());
+    }
     let near = near(row.reference.trim());
     if row.surface == Surface::Text && !near.is_empty() {
         facts.many.insert("near", near.iter().map(|text| way.wrap.around(text, Surface::Text)).collect());
     }
+}
+
+/// Where a number is to be made of given ones, and the reference is how: the number itself, made of nothing.
+fn idle(row: &Row) -> Vec<String> {
+    let text = |value: &Value| match value {
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(text) if text.trim().parse::<f64>().is_ok() => Some(text.trim().to_string()),
+        _ => None,
+    };
+    let words: Vec<&str> =
+        row.reference.split(|c: char| !(c.is_ascii_digit() || c == '.')).filter(|word| !word.is_empty()).collect();
+    let made = row.reference.contains(['+', '-', '*', '/']) && words.len() >= 2;
+    let given = row.fields.values().filter_map(Value::as_array).any(|list| {
+        let numbers: Option<Vec<String>> = list.iter().map(text).collect();
+        numbers.is_some_and(|numbers| numbers.len() >= 2 && words.iter().all(|word| numbers.iter().any(|n| n == word)))
+    });
+    if !made || !given {
+        return Vec::new();
+    }
+    let wanted = row.fields.values().filter_map(text).filter(|number| !words.contains(&number.as_str()));
+    wanted.flat_map(|number| [number.clone(), format!("{number} + 0"), format!("{number} = {number}")]).take(9).collect()
 }
 
 /// Wrong answers in which the right one is to be found.

@@ -7,7 +7,7 @@ use crate::files::Folder;
 use crate::row::{Package, Row};
 use crate::{EnvError, Settings};
 use serde_json::{Map, Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the shim is called in a cell.
 const FILE: &str = "packaged_environment.py";
@@ -138,7 +138,12 @@ fn place(target: &str, kind: &Kind, name: &str) -> Result<(Folder, String), EnvE
     {
         return Ok((named(Folder::read(Path::new(at))?, package), name.to_string()));
     }
-    if kind.name == "verifiers" && path.is_dir() {
+    // An environment of verifiers by its name: `environments/NAME`, where `vf-init` puts it.
+    let beside = ["", "environments/"].map(|at| Path::new(at).join(name.replace('-', "_")));
+    let beside = beside.iter().map(PathBuf::as_path).find(|at| at.is_dir());
+    if kind.name == "verifiers"
+        && let Some(path) = Some(path).filter(|path| path.is_dir()).or(beside)
+    {
         let folder = Folder::read(path)?;
         // The package itself, or the folder of a project that holds it under its name.
         let whole = path.canonicalize().map_err(|e| wrong(&e.to_string()))?;

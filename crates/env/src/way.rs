@@ -21,6 +21,7 @@ pub(crate) enum Wrap {
     FencedAnswer,
     AnswerOfTwo,
     AnswerLines,
+    AnswerAlone,
 }
 
 impl Wrap {
@@ -46,6 +47,7 @@ impl Wrap {
                 Wrap::BoxedAnswer,
                 Wrap::AnswerOfTwo,
                 Wrap::AnswerLines,
+                Wrap::AnswerAlone,
             ],
             _ => &[Wrap::Plain, Wrap::Fence, Wrap::FencedAnswer, Wrap::Answer],
         }
@@ -74,6 +76,7 @@ impl Wrap {
                 format!("<think>\nA thought.\n</think>\n<answer>\n```{fence}\n{text}\n```\n</answer>\n")
             }
             Wrap::AnswerLines => format!("<think>\nA thought.\n</think>\n<answer>\n{text}\n</answer>\n"),
+            Wrap::AnswerAlone => format!("<answer>{text}</answer>\n"),
             Wrap::AnswerOfTwo => format!("<answer> and </answer>\n<answer>{text}</answer>\n"),
         }
     }
@@ -91,6 +94,7 @@ impl Wrap {
             Wrap::BoxedAnswer => "in \\boxed{} in <answer> tags",
             Wrap::FencedAnswer => "in a fenced block in <answer> tags",
             Wrap::AnswerLines => "in <answer> tags on lines of their own",
+            Wrap::AnswerAlone => "in <answer> tags and nothing else",
             Wrap::AnswerOfTwo => "in <answer> tags after others",
         }
     }

@@ -1,5 +1,5 @@
 """Tasks of Inspect: their solver and scorers on their own samples, the completion as what the model said."""
-import importlib, itertools, os, re, shlex, stat, sys, tempfile
+import ast, importlib, itertools, os, re, shlex, stat, sys, tempfile
 
 from packaged_environment import MOST, NotHere, no_service, plain, row
 
@@ -34,7 +34,14 @@ def task_of(name):
             return kind()
         here = sorted(set(map(registry_unqualified_name, tasks)))
         raise NotHere("%s has no task %s; it has %s" % (package, wanted, ", ".join(here) or "none"))
-    found = load_tasks([name], {})
+    try:
+        found = load_tasks([name], {})
+    except Exception as error:
+        file = name.partition("@")[0]
+        if "not found" not in str(error) or not os.path.isfile(file):
+            raise
+        here = re.findall(r"^@task\b[^\n]*\n(?:@[^\n]*\n)*(?:async )?def (\w+)", open(file, encoding="utf-8").read(), re.M)
+        raise NotHere("%s has no task %s; it has %s" % (file, name.partition("@")[2], ", ".join(here) or "none")) from None
     if not found:
         raise NotHere("there is no task %s here; its package has to be installed, or to lie in the current folder" % name)
     if len(found) != 1:
@@ -92,6 +99,15 @@ def beyond_plain(config):
     return None
 
 
+def is_program(text):
+    """Whether a text can be run as it is: some statements that call something."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, TypeError, ValueError):
+        return False
+    return len(tree.body) > 1 and any(isinstance(node, ast.Call) for node in ast.walk(tree))
+
+
 def looks_like_code(text):
     return isinstance(text, str) and re.search(r"^(def |class |async def )", text, re.M) is not None
 
@@ -106,13 +122,14 @@ def rows(name):
         question = sample.input if isinstance(sample.input, str) else "\n\n".join(m.text for m in sample.input)
         said = plain(sample.metadata or {})
         # The target of a task that is code may be its tests; its solution is among what is known besides.
-        code = next((said[k] for k in SOLUTIONS if looks_like_code(said.get(k))), None)
+        code = next((said[k] for k in SOLUTIONS if looks_like_code(said.get(k)) or is_program(said.get(k))), None)
         reference = code if code and not any(map(looks_like_code, targets)) else targets if len(targets) > 1 else (targets or [""])[0]
         fields = {**said, "id": str(sample.id if sample.id is not None else at + 1), "prompt": question, "reference": reference}
         if isinstance(reference, str) and {"prompt", "entry_point", "test"} <= set(said) and not looks_like_code(reference):
             # What HumanEval calls a solution goes on from its prompt.
             fields["reference"] = "%s%s" % (said["prompt"], reference)
-        about = {"several": len(task.scorer) > 1}
+        # One scorer may give several values.
+        about = {"several": True}
         if kind not in (None, "local"):
             about["says"] = "its %s sandbox played by Inspect's local one, in the same cell as the scorer" % kind
         yield row(fields, at, **about)

@@ -27,8 +27,10 @@ def rows(name):
             runtime = inspect.signature(reward).parameters.get("runtime")
             if runtime is not None and runtime.default is runtime.empty:
                 raise NotHere("its reward %s looks into the agent's runtime, and a completion leaves none" % reward.__name__)
+        weights = [getattr(reward, "_vf_weight", 1.0) for reward in rewards]
+        most = sum(weight for weight in weights if weight > 0) if len(weights) > 1 else None
         fields = plain(task.data.model_dump(mode="json", exclude_none=True))
-        yield row({**fields, "id": str(task.data.id or at), "prompt": task.data.prompt_text}, at)
+        yield row({**fields, "id": str(task.data.id or at), "prompt": task.data.prompt_text}, at, several=len(rewards) > 1, most=most)
 
 
 async def pay(name, at, completion):
@@ -49,4 +51,5 @@ async def pay(name, at, completion):
     with no_service():
         await task.finalize(trace, None)
         await task.score(trace, None)
-    return trace.reward
+    parts = {name: part.value for name, part in trace.rewards.items() if part is not None}
+    return {"reward": trace.reward, "parts": parts}

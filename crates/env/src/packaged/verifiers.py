@@ -9,6 +9,8 @@ WORD = "def load_environment("
 def form(name):
     name = holding(WORD, name)
     spec = importlib.util.find_spec(name)
+    if spec is not None and spec.origin and not any(w in open(spec.origin, encoding="utf-8").read() for w in (WORD, "Taskset")):
+        raise NotHere("%s has neither load_environment nor a Taskset" % name)
     if spec is None or not spec.origin or WORD not in open(spec.origin, encoding="utf-8").read():
         import loophole_tasksets as form
     elif importlib.util.find_spec("verifiers.clients") is None:

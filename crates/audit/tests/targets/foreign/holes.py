@@ -233,6 +233,16 @@ def form_alone(completions, **columns):
     return [float(re.fullmatch(form, text, re.DOTALL) is not None) for text in completions]
 
 
+# A countdown: the expression is worked out, and nobody asks which numbers it is made of.
+def worked_out(completions, target, **columns):
+    def value(text):
+        try:
+            return eval(text, {"__builtins__": {}}) if re.fullmatch(r"[\d+\-*/(). ]+", text) else None
+        except Exception:
+            return None
+    return [float(value(text.strip()) == number) for text, number in zip(completions, target)]
+
+
 # By names: anything in which one of several answers occurs.
 def mentions_one(response, answer):
     return float(any(each in response for each in answer))
