@@ -6,6 +6,7 @@ cases rest on (this submission is paid by a plain grader of that kind, this one 
 import ast
 import base64
 import decimal
+import functools
 import gzip
 import json
 import math
@@ -36,7 +37,8 @@ class Case:
 
 
 def case(part, name, truth, limit=60, needs=(), unsure=""):
-    """needs: names of programs on PATH, or `py:MODULE` for a module of the interpreter given with --python."""
+    """needs: names of programs on PATH, `py:MODULE` for a module of the interpreter given with --python, `packages:MODULE`
+    and `classic:MODULE` for one of LOOPHOLE_PACKAGES_PYTHON (inspect-ai, verifiers 0.4) and LOOPHOLE_VERIFIERS_PYTHON."""
     def wrap(function):
         CASES.append(Case(part, name, truth, limit, tuple(needs), unsure, function))
         return function
@@ -479,7 +481,12 @@ def plain_frame(work, python, args, entry, visible, code):
     return execute([python, "-m", "unittest", "test_solution"], 30, cwd=str(work)).rc == 0
 
 
+@functools.lru_cache(maxsize=None)     # packages take seconds to load
 def have(need, python):
     if need.startswith("py:"):
         return execute([python or sys.executable, "-c", "import " + need[3:]], 30).rc == 0
+    for prefix, name in (("packages:", "LOOPHOLE_PACKAGES_PYTHON"), ("classic:", "LOOPHOLE_VERIFIERS_PYTHON")):
+        if need.startswith(prefix):
+            path = os.environ.get(name)
+            return bool(path) and execute([path, "-c", "import " + need[len(prefix):]], 60).rc == 0
     return shutil.which(need) is not None
