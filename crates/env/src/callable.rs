@@ -241,8 +241,11 @@ impl Callable {
         }
         let errors = record.stderr_text();
         let last = errors.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it said nothing");
-        let why = last.split_once(".NotHere: ").map_or(last, |(_, why)| why);
         let says = self.says.as_deref().unwrap_or(&self.file);
+        if let Some((_, why)) = last.split_once(".Wrong: ") {
+            return Err(EnvError::Input(format!("{says}: {why}")));
+        }
+        let why = last.split_once(".NotHere: ").map_or(last, |(_, why)| why);
         Err(EnvError::Unusable(format!(
             "of the {says}: {why} ({}); packages are those of --python or VIRTUAL_ENV, and a cell has no network",
             how_ended(&record)

@@ -95,3 +95,5 @@ def hardened(*args, **named):
 
 
 hardened.__module__ = __name__
+# The name it had, so that it can be put in the original's place.
+globals().setdefault(FUNCTION.rpartition(".")[2], hardened)

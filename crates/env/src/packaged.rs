@@ -153,6 +153,10 @@ fn place(target: &str, kind: &Kind, name: &str) -> Result<(Folder, String), EnvE
         }
         return Ok((named(folder, &name), name));
     }
+    let first = name.split_once('/').map(|(first, _)| Path::new(first));
+    if kind.name == "verifiers" && first.is_some_and(Path::is_dir) {
+        return Err(wrong("there is no such folder"));
+    }
     Ok((Folder::default(), name.to_string()))
 }
 

@@ -116,7 +116,6 @@ mod tests {
             ]
             .into_iter()
             .collect(),
-            ..Folder::default()
         };
         let recipe = Recipe { commands: vec![("/app".into(), "echo 2 > /opt/truth.txt".into())], ..Recipe::default() };
         let found: Vec<String> = roots(&task, &recipe).into_iter().collect();

@@ -14,6 +14,10 @@ class NotHere(Exception):
     """What cannot be driven with one completion."""
 
 
+class Wrong(Exception):
+    """What was named is not there: a mistake of whoever asks."""
+
+
 def plain(value):
     return json.loads(json.dumps(value, default=str))
 
@@ -71,9 +75,12 @@ def of(kind):
 def rows(kind, task):
     try:
         return list(of(kind).rows(task["of"]))
-    except NotHere:
+    except (NotHere, Wrong):
         raise
     except Exception as error:
+        # A loader may say that a package is not installed where something is missing that it imports.
+        while error.__cause__ is not None:
+            error = error.__cause__
         said = re.sub(r"\[/?[a-z]+\]", "", " ".join(str(error).split()))
         raise NotHere("%s: %s" % (type(error).__name__, said[:600])) from error
 

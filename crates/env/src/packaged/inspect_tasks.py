@@ -1,7 +1,7 @@
 """Tasks of Inspect: their solver and scorers on their own samples, the completion as what the model said."""
 import ast, importlib, itertools, os, re, shlex, stat, sys, tempfile
 
-from packaged_environment import MOST, NotHere, no_service, plain, row
+from packaged_environment import MOST, NotHere, Wrong, no_service, plain, row
 
 # Sandboxes in whose place Inspect's local one can stand, within a cell.
 CONTAINERS = {"docker", "podman"}
@@ -11,6 +11,12 @@ PLAIN = re.compile(r"(docker\.io/)?(library/)?(python|debian|ubuntu|aisiuk/inspe
 HARMLESS = {"image", "command", "init", "network_mode", "networks", "mem_limit", "cpus", "deploy", "stop_grace_period"}
 BUILT = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml", "Dockerfile")
 SOLUTIONS = ("canonical_solution", "reference_solution", "solution", "code")
+
+
+def named_in(file):
+    """The tasks that a file defines, by their decorator."""
+    text = open(file, encoding="utf-8").read()
+    return re.findall(r"^@task\b[^\n]*\n(?:@[^\n]*\n)*(?:async )?def (\w+)", text, re.M)
 
 
 def task_of(name):
@@ -33,19 +39,19 @@ def task_of(name):
             kind = next(t for t in tasks if registry_unqualified_name(t) == wanted)
             return kind()
         here = sorted(set(map(registry_unqualified_name, tasks)))
-        raise NotHere("%s has no task %s; it has %s" % (package, wanted, ", ".join(here) or "none"))
+        raise Wrong("%s has no task %s; it has %s" % (package, wanted, ", ".join(here) or "none"))
     try:
         found = load_tasks([name], {})
     except Exception as error:
         file = name.partition("@")[0]
         if "not found" not in str(error) or not os.path.isfile(file):
             raise
-        here = re.findall(r"^@task\b[^\n]*\n(?:@[^\n]*\n)*(?:async )?def (\w+)", open(file, encoding="utf-8").read(), re.M)
-        raise NotHere("%s has no task %s; it has %s" % (file, name.partition("@")[2], ", ".join(here) or "none")) from None
+        here = named_in(file)
+        raise Wrong("%s has no task %s; it has %s" % (file, name.partition("@")[2], ", ".join(here) or "none")) from None
     if not found:
         raise NotHere("there is no task %s here; its package has to be installed, or to lie in the current folder" % name)
     if len(found) != 1:
-        raise NotHere("%s is %d tasks; name one (FILE.py@TASK, PACKAGE/TASK)" % (name, len(found)))
+        raise Wrong("%s is %d tasks; name one (FILE.py@TASK, PACKAGE/TASK): %s" % (name, len(found), ", ".join(t.name for t in found)))
     return found[0]
 
 
