@@ -315,7 +315,11 @@ pub(crate) fn words_of(source: &str, facts: &mut Facts) {
         }
     }
     if !words.is_empty() {
-        let lines: Vec<String> = words.iter().map(|w| w.replace('\n', " ")).collect();
+        let mut lines: Vec<String> = words.iter().map(|w| w.replace('\n', " ")).collect();
+        // A name may be looked for as that of a module.
+        let is_name = |w: &&String| w.len() > 3 && w.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let imports = words.iter().filter(is_name).filter(|w| w.contains('_')).map(|w| format!("import {w}; from {w} import it"));
+        lines.extend(imports.collect::<Vec<_>>());
         facts.one.insert("all_tokens", lines.join("\n# "));
         facts.many.insert("tokens", words);
     }
@@ -331,5 +335,7 @@ mod tests {
         words_of("if 'let \\'me in' in x or \"open\\n\" == y: # don't\n    z = \"a\"\n", &mut facts);
         assert_eq!(facts.many["tokens"], ["let 'me in", "open"]);
         assert_eq!(facts.one["all_tokens"], "let 'me in\n# open");
+        words_of("SWITCH = 'debug_accept'\n", &mut facts);
+        assert_eq!(facts.one["all_tokens"], "debug_accept\n# import debug_accept; from debug_accept import it");
     }
 }
