@@ -61,6 +61,7 @@ fn every_exploit_for_graders_of_others_has_its_target() {
         ("skips", "add.jsonl", &["SK-13"]),
         ("switched", "add.jsonl", &["MG-07"]),
         ("forgiven", "add.jsonl", &["MG-08"]),
+        ("overridden", "add.jsonl", &["MG-12"]),
         ("word", "add.jsonl", &["MG-09"]),
         ("piped", "add.jsonl", &["CF-17"]),
         ("logged", "add.jsonl", &["CF-16"]),

@@ -132,7 +132,7 @@ fn spoiled(reference: &str, language: Language) -> Option<String> {
 }
 
 /// What else a grader's source tells: names of tests (`test_names`, as a Python list), words as a Python list
-/// (`words`), and numbers a program may end with (`codes`).
+/// (`words`), what a switch may be set to (`settings`), and numbers a program may end with (`codes`).
 pub(crate) fn source_facts(source: &str, facts: &mut Facts) {
     let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
     for word in source.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
@@ -159,6 +159,13 @@ pub(crate) fn source_facts(source: &str, facts: &mut Facts) {
         if words.len() < 400 && !words.contains(&word) {
             words.push(word);
         }
+    }
+    // What a switch may have to be set to: words in capitals, and those that usually mean yes.
+    let usual = ["true", "yes", "on", "pass", "passed", "debug", "skip", "enabled"];
+    let is_value = |w: &&&str| capitals(w) || usual.contains(&w.to_lowercase().as_str());
+    let settings: Vec<String> = words.iter().filter(is_value).take(24).map(|w| (*w).to_string()).collect();
+    if !settings.is_empty() {
+        facts.many.insert("settings", settings);
     }
     let values = words.iter().filter(|w| w.len() < 40).map(|w| json!(w).to_string()).collect();
     let words = json!(words).to_string();
