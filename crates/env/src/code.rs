@@ -164,11 +164,11 @@ pub(crate) fn source_facts(source: &str, facts: &mut Facts) {
     let usual = ["true", "yes", "on", "pass", "passed", "debug", "skip", "enabled"];
     let is_value = |w: &&&str| capitals(*w) || usual.contains(&w.to_lowercase().as_str());
     let settings: Vec<String> = words.iter().filter(is_value).take(24).map(|w| (*w).to_string()).collect();
-    if !settings.is_empty() {
-        facts.many.insert("settings", settings);
-    }
     let values = words.iter().filter(|w| w.len() < 40).map(|w| json!(w).to_string()).collect();
     let words = json!(words).to_string();
     facts.one.insert("words", words);
     facts.many.insert("token_values", values);
+    if !settings.is_empty() {
+        facts.many.insert("settings", settings);
+    }
 }
