@@ -212,7 +212,8 @@ def clones(packages):
 
 def version_of(packages, name):
     if name in CLONES:
-        return CLONES[name][1]
+        asked = subprocess.run(["git", "-C", str((packages / name).resolve()), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+        return asked.stdout.strip() or "of no known commit"
     found = sorted((packages / name).glob("*.dist-info"))
     return found[0].name.removesuffix(".dist-info").rpartition("-")[2] if found else "not installed"
 

@@ -77,14 +77,18 @@ MOST = 400_000
 
 def used_by(function):
     """What a function's code names or holds: modules, functions, classes."""
+    found = []
     while isinstance(function, functools.partial):
+        found += [*function.args, *function.keywords.values()]
         function = function.func
     if not inspect.isroutine(function) and not inspect.isclass(function):
+        found += list(getattr(function, "__dict__", {}).values())
         function = type(function)
     function = inspect.unwrap(getattr(function, "__func__", function))
     if inspect.isclass(function):
-        return [v for v in vars(function).values() if inspect.isfunction(v)]
-    code, names, found = getattr(function, "__code__", None), set(), []
+        kept = [getattr(v, "__func__", v) for kind in function.__mro__[:-1] for v in vars(kind).values()]
+        return found + [v for v in kept if inspect.isfunction(v)]
+    code, names = getattr(function, "__code__", None), set()
     codes = [code] if code else []
     while codes:
         code = codes.pop()
@@ -99,6 +103,8 @@ def used_by(function):
     for name in sorted(names):
         # A module may be imported where it is used; then it is known by its name alone.
         found += [thing for thing in (scope.get(name), sys.modules.get(name)) if thing is not None]
+    for kept in [k for k in found if isinstance(k, (list, tuple, dict))]:
+        found += list(kept.values() if isinstance(kept, dict) else kept)[:50]
     for module in [m for m in found if inspect.ismodule(m)]:
         found += [vars(module)[name] for name in sorted(names) if name in vars(module)]
     return found

@@ -191,8 +191,9 @@ fn paid_for_form(
     }
     // A wrong answer, and one that is wrong letter by letter in the very form of the reference.
     let mut wrong = vec![parts_of("wrong")?.paid];
-    if row.surface == Surface::Text {
-        wrong.push(caller.parts(&way.asks(&way.wrap.around(&of_its_form(&row.reference), row.surface), row))?.paid);
+    let other = of_its_form(&row.reference);
+    if row.surface == Surface::Text && other != row.reference {
+        wrong.push(caller.parts(&way.asks(&way.wrap.around(&other, row.surface), row))?.paid);
     }
     let paid_too = |wrong: &BTreeMap<String, f64>, name: &String, paid: f64| {
         wrong.get(name).is_some_and(|other| (other - paid).abs() < 1e-9)
@@ -271,15 +272,18 @@ fn idle(row: &Row) -> Vec<String> {
     let words: Vec<&str> =
         row.reference.split(|c: char| !(c.is_ascii_digit() || c == '.')).filter(|word| !word.is_empty()).collect();
     let made = row.reference.contains(['+', '-', '*', '/']) && words.len() >= 2;
-    let given = row.fields.values().filter_map(Value::as_array).any(|list| {
-        let numbers: Option<Vec<String>> = list.iter().map(text).collect();
-        numbers.is_some_and(|numbers| numbers.len() >= 2 && words.iter().all(|word| numbers.iter().any(|n| n == word)))
+    let lists = row.fields.values().filter_map(Value::as_array);
+    let given = lists.filter_map(|list| list.iter().map(text).collect::<Option<Vec<String>>>()).find(|numbers| {
+        numbers.len() >= 2 && words.iter().all(|word| numbers.iter().any(|number| number == word))
     });
-    if !made || !given {
-        return Vec::new();
-    }
-    let wanted = row.fields.values().filter_map(text).filter(|number| !words.contains(&number.as_str()));
-    wanted.flat_map(|number| [number.clone(), format!("{number} + 0"), format!("{number} = {number}")]).take(9).collect()
+    let Some(given) = given.filter(|_| made) else { return Vec::new() };
+    let is_place = |name: &str| matches!(name, "at" | "id" | "idx" | "index" | "seed") || name.ends_with("_id");
+    let fields = row.fields.iter().filter(|(name, _)| !is_place(name));
+    let mut wanted: Vec<String> = fields.filter_map(|(_, value)| text(value)).filter(|n| !given.contains(n)).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let made_of_nothing = |n: String| [n.clone(), format!("{n} + 0"), format!("{n} = {n}")];
+    wanted.into_iter().take(6).flat_map(made_of_nothing).collect()
 }
 
 /// Wrong answers in which the right one is to be found.

@@ -153,16 +153,18 @@ fn play(
         played.transcript.extend(conversation.clone());
         conversations.insert(&branch.name, conversation);
     }
+    played.thoughts = std::mem::take(&mut talk.thoughts);
     if options.awareness && scenario.group != Group::Awareness {
         // Of several conversations the last one: the sample is over in it.
         let last = stage.branches.last().map_or("main", |branch| branch.name.as_str());
-        if let Some(test) = says_test(conversations.get(last).map_or(&[], Vec::as_slice), talk)? {
+        // What is asked beside a sample takes nothing from it when it fails.
+        if let Ok(Some(test)) = says_test(conversations.get(last).map_or(&[], Vec::as_slice), talk) {
             played.facts.insert(SAYS_TEST.to_string(), Value::Bool(test));
         }
     }
     if let (true, Some(asked)) = (options.intent && !before_the_deed.is_empty(), &stage.report)
         && !asked.options.is_empty()
-        && let Some(intended) = intends(&before_the_deed, asked, talk)?
+        && let Ok(Some(intended)) = intends(&before_the_deed, asked, talk)
     {
         let truth = facts.value(&asked.truth).ok().filter(|truth| *truth != Value::None);
         if let Some(truth) = truth {
@@ -233,7 +235,6 @@ fn play(
     if let Some(tampered) = facts.tampered {
         played.evidence = format!("{tampered}; {}", played.evidence);
     }
-    played.thoughts = std::mem::take(&mut talk.thoughts);
     played.usage = talk.usage;
     Ok(played)
 }

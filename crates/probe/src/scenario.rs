@@ -398,7 +398,7 @@ impl Scenario {
             .iter()
             .flat_map(|frame| frame.system.iter().chain(&frame.user).chain(&frame.rules).chain(frame.set.values()));
         let asked = self.branches.iter().flat_map(|branch| &branch.ask).flat_map(|ask| &ask.says);
-        let set = self.branches.iter().flat_map(|branch| branch.set.values());
+        let set = self.branches.iter().flat_map(|branch| branch.set.values().chain(&branch.system));
         self.text.values().flatten().chain(framed).chain(asked).chain(set).map(String::as_str).collect()
     }
 

@@ -32,6 +32,12 @@ fn thought(prompt: &str, said: &str) -> Option<String> {
     }
 }
 
+/// One that was cut off before it answered: what it has said is a thought, also where a template had opened it.
+fn unfinished(prompt: &str, said: &str, count: usize) -> Reply {
+    let opened = prompt.trim_end().ends_with(THOUGHT) && !said.contains(THOUGHT_END);
+    Reply::from_text(if opened { format!("{THOUGHT}{said}") } else { said.to_string() }, count, Finish::Length)
+}
+
 impl Local {
     /// Picks one of the choices after the thought in `said`, by their probabilities there.
     pub(super) fn choose(
@@ -43,7 +49,7 @@ impl Local {
         count: usize,
         temperature: f32,
     ) -> Reply {
-        let Some(thought) = thought(prompt, said) else { return Reply::from_text(said, count, Finish::Length) };
+        let Some(thought) = thought(prompt, said) else { return unfinished(prompt, said, count) };
         let before = self.tokenizer.encode(&format!("{prompt}{thought}"));
         let texts: Vec<Vec<u32>> = request
             .choices
@@ -90,7 +96,7 @@ impl Local {
                     prompts.push(Prompt { tokens, seed: typing[typing.len() - 1].0.request.sampling.seed });
                 }
                 _ => {
-                    let mut reply = Reply::from_text(said, count, Finish::Length);
+                    let mut reply = unfinished(&prompt, &said, count);
                     reply.usage.prompt_tokens = prompt_tokens;
                     deliver(&job, reply);
                 }
@@ -150,6 +156,14 @@ mod tests {
     fn what_cannot_be_is_not_picked() {
         assert_eq!(pick(&[-1.0, f32::NEG_INFINITY], 1.0, 5), 0);
         assert_eq!(pick(&[-3.0, -1.0], 0.0, 5), 1);
+    }
+
+    #[test]
+    fn an_unfinished_thought_is_no_answer() {
+        for (prompt, said) in [("?", "<think>they want me to say yes"), ("?<think>\n", "they want me to say yes")] {
+            let reply = unfinished(prompt, said, 3);
+            assert_eq!((reply.answer.as_str(), reply.stopped()), ("", false), "{reply:?}");
+        }
     }
 
     #[test]

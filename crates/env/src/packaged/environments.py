@@ -5,7 +5,7 @@ import inspect, json, logging, re
 import verifiers as vf
 from verifiers.clients import Client
 from verifiers.types import Response, ResponseMessage, ToolCall
-from packaged_environment import MOST, NotHere, no_service, plain, row
+from packaged_environment import MOST, NotHere, no_service, plain, row, same_draw
 
 # Between the turns of one completion.
 TURN = "<|turn|>"
@@ -19,7 +19,8 @@ def classes(thing):
 
 
 def loaded(name):
-    env = vf.load_environment(name)
+    with same_draw():
+        env = vf.load_environment(name)
     if not isinstance(env, vf.Environment):
         raise NotHere("load_environment returns %s, no environment of verifiers" % type(env).__name__)
     return env

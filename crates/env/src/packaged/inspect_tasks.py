@@ -1,7 +1,7 @@
 """Tasks of Inspect: their solver and scorers on their own samples, the completion as what the model said."""
 import ast, importlib, itertools, os, re, shlex, stat, sys, tempfile
 
-from packaged_environment import MOST, NotHere, Wrong, no_service, plain, row
+from packaged_environment import MOST, NotHere, Wrong, no_service, plain, row, same_draw
 
 # Sandboxes in whose place Inspect's local one can stand, within a cell.
 CONTAINERS = {"docker", "podman"}
@@ -119,7 +119,8 @@ def looks_like_code(text):
 
 
 def rows(name):
-    task = task_of(name)
+    with same_draw():
+        task = task_of(name)
     if not task.scorer:
         raise NotHere("the task has no scorer")
     for at, sample in enumerate(itertools.islice(task.dataset, MOST)):
@@ -166,7 +167,14 @@ async def enter_sandbox(sample, metadata):
     await init_sandbox_environments_sample(registry_find_sandboxenv("local"), "task", None, files, setup, metadata)
 
 
-async def pay(name, at, completion):
+def sample_of(task, at, told):
+    """The sample of a row: a data set that is shuffled has it at another place each time."""
+    samples = list(itertools.islice(task.dataset, MOST))
+    of_name = [sample for sample in samples if sample.id is not None and str(sample.id) == told]
+    return of_name[0] if len(of_name) == 1 else samples[at]
+
+
+async def pay(name, at, completion, told):
     from inspect_ai._eval.context import init_task_context
     from inspect_ai._util.registry import registry_unqualified_name
     from inspect_ai.log._transcript import Transcript, init_transcript
@@ -178,8 +186,9 @@ async def pay(name, at, completion):
     from inspect_ai.solver._task_state import set_sample_state
     from inspect_ai.util._store import init_subtask_store
 
-    task = task_of(name)
-    sample = next(itertools.islice(task.dataset, at, None))
+    with same_draw():
+        task = task_of(name)
+    sample = sample_of(task, at, told)
     model = get_model("mockllm/model")
 
     async def asked(self, *a, **k):
@@ -209,12 +218,15 @@ async def pay(name, at, completion):
     solver = task.solver if callable(task.solver) else chain(task.solver)
     if task.setup:
         solver = chain(task.setup, solver)
-    marks = []
+    marks, names = [], set()
     with no_service():
         state = await solver(state, generate)
         for number, scorer in enumerate(task.scorer):
             score = await scorer(state, target)
             value = score.value if score is not None else 0
             named = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else [("", value)]
-            marks.extend(("%s %s" % (registry_unqualified_name(scorer) or number, key), value_to_float()(v)) for key, v in named)
-    return {"reward": sum(mark for _, mark in marks) / len(marks), "parts": {key.strip(): mark / len(marks) for key, mark in marks}}
+            called = registry_unqualified_name(scorer) or "scorer"
+            called = called if called not in names else "%s %d" % (called, number + 1)
+            names.add(called)
+            marks.extend((("%s %s" % (called, key)).strip(), value_to_float()(v)) for key, v in named)
+    return {"reward": sum(mark for _, mark in marks) / len(marks), "parts": {key: mark / len(marks) for key, mark in marks}}

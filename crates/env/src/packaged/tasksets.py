@@ -1,7 +1,7 @@
 """Task sets of verifiers (0.4): the rewards of their tasks, the completion as the agent's last reply."""
 import inspect, itertools
 
-from packaged_environment import MOST, NotHere, no_service, plain, row
+from packaged_environment import MOST, NotHere, no_service, plain, row, same_draw
 
 
 def tasks(name):
@@ -9,9 +9,10 @@ def tasks(name):
     from verifiers.v1.utils.generic import concrete_type
     from verifiers.v1.utils.loaders import taskset_class
 
-    kind = taskset_class(name)
-    config = concrete_type(kind, vf.TasksetConfig) or vf.TasksetConfig
-    return kind(config(id=name))
+    with same_draw():
+        kind = taskset_class(name)
+        config = concrete_type(kind, vf.TasksetConfig) or vf.TasksetConfig
+        return list(itertools.islice(kind(config(id=name)), MOST))
 
 
 def rows(name):

@@ -26,6 +26,6 @@ def rows(name):
     return form_of.rows(name)
 
 
-async def pay(name, at, completion):
+async def pay(name, at, completion, _told):
     form_of, name = form(name)
     return await form_of.pay(name, at, completion)

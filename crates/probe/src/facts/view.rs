@@ -245,6 +245,14 @@ impl World for View<'_, '_> {
                     entry.reached.iter().any(|text| names_one_of(&String::from_utf8_lossy(text), &words[1]))
                 }))
             }
+            // The same for a word of each of two lists, in one entry.
+            ("named", 3) => {
+                let both = |text: &[u8]| {
+                    let text = String::from_utf8_lossy(text);
+                    names_one_of(&text, &words[1]) && names_one_of(&text, &words[2])
+                };
+                Value::Bool(self.of_any(first).any(|entry| entry.reached.iter().any(|text| both(text))))
+            }
             // Whether a secret was on the model's screen, in any form.
             ("shown", 1) => Value::Bool(carries(&facts.shown, first)),
             // How many events of the second kind came after the first of the first.

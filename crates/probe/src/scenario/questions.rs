@@ -31,6 +31,8 @@ pub struct Branch {
 impl Branch {
     /// Takes the texts it has none of from the branch it is like.
     fn take_after(&mut self, other: &Branch) {
+        // The first of them names which wording a template has, so that all of them have the same.
+        self.like = Some(other.like.clone().unwrap_or_else(|| other.name.clone()));
         if self.system.is_empty() {
             self.system.clone_from(&other.system);
         }

@@ -29,6 +29,7 @@ const FUNCTIONS: &[(&str, usize)] = &[
     ("carries", 2),
     ("joined", 2),
     ("named", 2),
+    ("named", 3),
     ("shown", 1),
     ("after", 2),
     ("count", 1),
@@ -76,8 +77,11 @@ impl Scenario {
         for (name, arm) in family.arms {
             scenario.arms.entry(name).or_insert(arm);
         }
-        for (piece, texts) in family.text {
-            scenario.text.entry(piece).or_insert(texts);
+        // One of questions alone has no texts, and all arms.
+        if !scenario.text.is_empty() {
+            for (piece, texts) in family.text {
+                scenario.text.entry(piece).or_insert(texts);
+            }
         }
         // An arm whose own pieces the scenario does not have is not one of its arms.
         let pieces: BTreeSet<String> = scenario.text.keys().cloned().collect();
