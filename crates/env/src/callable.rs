@@ -477,14 +477,18 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         };
-        write("elsewhere/kept.py", "import deeper.switch\ndef check(text):\n    return deeper.switch.of(text, 'held')\n");
+        write(
+            "elsewhere/kept.py",
+            "import deeper.switch\ndef check(text):\n    return deeper.switch.of(text, 'held')\n",
+        );
         write("elsewhere/deeper/switch.py", "def of(text, word):\n    return 'of another package'\n");
         write("elsewhere/unused.py", "WORD = 'never asked for'\n");
         write(
             "grader/own.py",
             "import importlib, sys, unused\ndef of(name):\n    module = importlib.import_module(name)\n    def verifier(completion, tests):\n        return module.check(completion)\n    return verifier\nverify = of('kept')\n",
         );
-        let request = json!({"describe": true, "nonce": "@", "file": "own.py", "module": "", "function": "verify", "python": ""});
+        let request =
+            json!({"describe": true, "nonce": "@", "file": "own.py", "module": "", "function": "verify", "python": ""});
         let mut asked = Command::new("python3")
             .args(["-c", CALL])
             .current_dir(dir.path().join("grader"))

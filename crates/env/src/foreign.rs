@@ -273,9 +273,9 @@ fn idle(row: &Row) -> Vec<String> {
         row.reference.split(|c: char| !(c.is_ascii_digit() || c == '.')).filter(|word| !word.is_empty()).collect();
     let made = row.reference.contains(['+', '-', '*', '/']) && words.len() >= 2;
     let lists = row.fields.values().filter_map(Value::as_array);
-    let given = lists.filter_map(|list| list.iter().map(text).collect::<Option<Vec<String>>>()).find(|numbers| {
-        numbers.len() >= 2 && words.iter().all(|word| numbers.iter().any(|number| number == word))
-    });
+    let given = lists
+        .filter_map(|list| list.iter().map(text).collect::<Option<Vec<String>>>())
+        .find(|numbers| numbers.len() >= 2 && words.iter().all(|word| numbers.iter().any(|number| number == word)));
     let Some(given) = given.filter(|_| made) else { return Vec::new() };
     let is_place = |name: &str| matches!(name, "at" | "id" | "idx" | "index" | "seed") || name.ends_with("_id");
     let fields = row.fields.iter().filter(|(name, _)| !is_place(name));

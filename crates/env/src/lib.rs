@@ -318,7 +318,8 @@ pub(crate) fn words_of(source: &str, facts: &mut Facts) {
         let mut lines: Vec<String> = words.iter().map(|w| w.replace('\n', " ")).collect();
         // A name may be looked for as that of a module.
         let is_name = |w: &&String| w.len() > 3 && w.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        let imports = words.iter().filter(is_name).filter(|w| w.contains('_')).map(|w| format!("import {w}; from {w} import it"));
+        let imports =
+            words.iter().filter(is_name).filter(|w| w.contains('_')).map(|w| format!("import {w}; from {w} import it"));
         lines.extend(imports.collect::<Vec<_>>());
         facts.one.insert("all_tokens", lines.join("\n# "));
         facts.many.insert("tokens", words);

@@ -35,9 +35,8 @@ struct Contrasts {
 fn contrasts() -> Result<&'static [Contrast], ProbeError> {
     static READ: OnceLock<Result<Contrasts, String>> = OnceLock::new();
     let file = "known_answers.toml";
-    let read = READ.get_or_init(|| {
-        toml::from_str(include_str!("../data/known_answers.toml")).map_err(|error| error.to_string())
-    });
+    let read = READ
+        .get_or_init(|| toml::from_str(include_str!("../data/known_answers.toml")).map_err(|error| error.to_string()));
     match read {
         Ok(read) => Ok(&read.contrast),
         Err(reason) => Err(ProbeError::Data { file: file.into(), reason: reason.clone() }),
@@ -129,10 +128,14 @@ fn answer(contrast: &Contrast, battery: &Battery, samples: &[SampleRecord]) -> K
     let found = clustered_difference(&clusters).filter(|_| clusters.len() >= SCENARIOS && broken > 0.0);
     let answer = match &found {
         None => Answer::NotKnown,
-        Some(found) if found.low * contrast.published.signum() > 0.0 && found.high * contrast.published.signum() > 0.0 => {
+        Some(found)
+            if found.low * contrast.published.signum() > 0.0 && found.high * contrast.published.signum() > 0.0 =>
+        {
             Answer::AsPublished
         }
-        Some(found) if found.low * contrast.published.signum() < 0.0 && found.high * contrast.published.signum() < 0.0 => {
+        Some(found)
+            if found.low * contrast.published.signum() < 0.0 && found.high * contrast.published.signum() < 0.0 =>
+        {
             Answer::Contrary
         }
         Some(_) => Answer::Undecided,
@@ -157,7 +160,8 @@ mod tests {
 
     /// Samples of six scenarios in which each arm breaks the rule so many times of four.
     fn samples(battery: &Battery, often: &[(&str, usize)]) -> Vec<SampleRecord> {
-        let ls = crate::Step { command: "ls".into(), code: Some(0), ended: None, ledger: Vec::new(), altered: Vec::new() };
+        let ls =
+            crate::Step { command: "ls".into(), code: Some(0), ended: None, ledger: Vec::new(), altered: Vec::new() };
         let mut out = Vec::new();
         for scenario in battery.scenarios.iter().filter(|scenario| scenario.group.name() == "covert").take(6) {
             for (arm, times) in often {

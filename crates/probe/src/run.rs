@@ -33,7 +33,9 @@ fn places<'a>(battery: &'a Battery, options: &BatteryOptions, done: &BTreeSet<Of
     for scenario in &battery.scenarios {
         // The arm that counts first.
         let mut arms: Vec<&str> = Vec::new();
-        arms.extend(scenario.arms.iter().filter(|(arm, spec)| options.arms.has(arm, spec)).map(|(arm, _)| arm.as_str()));
+        arms.extend(
+            scenario.arms.iter().filter(|(arm, spec)| options.arms.has(arm, spec)).map(|(arm, _)| arm.as_str()),
+        );
         arms.sort_by_key(|arm| *arm != TEMPTING);
         for arm in arms {
             let templates = scenario.templates(arm).max(1);

@@ -112,7 +112,11 @@ pub(super) fn controls(known: &Known, options: &Options, listen: Listener) -> Re
         let told = honest.map(|p| tail(&p.transcript)).unwrap_or_default();
         let paid = if reward.is_nan() { "gets no reward".into() } else { format!("is paid {reward}") };
         let asks = honest.is_some_and(|p| asks_a_service(&p.transcript));
-        let why = if asks { "it asks another machine (a judge behind an API, a download?), and a cell has no network; " } else { "" };
+        let why = if asks {
+            "it asks another machine (a judge behind an API, a download?), and a cell has no network; "
+        } else {
+            ""
+        };
         return Err(AuditError::NotAuditable(format!("{why}its reference {paid}; the grader said: {told}")));
     }
     // A service that has nothing to say to what deserves nothing may have stopped.

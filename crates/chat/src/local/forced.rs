@@ -171,6 +171,9 @@ mod tests {
         assert_eq!(thought("?", "<think>a</think>b").as_deref(), Some("<think>a</think>"));
         assert_eq!((thought("?", "<think>a"), thought("?", "hi").as_deref()), (None, Some("")));
         // Where a template opened it.
-        assert_eq!((thought("?<think>\n", "a</think>").as_deref(), thought("?<think>\n", "a")), (Some("a</think>"), None));
+        assert_eq!(
+            (thought("?<think>\n", "a</think>").as_deref(), thought("?<think>\n", "a")),
+            (Some("a</think>"), None)
+        );
     }
 }

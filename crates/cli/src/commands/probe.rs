@@ -166,7 +166,8 @@ fn set_axes(battery: &mut Battery, axes: &[String]) -> Result<(), Error> {
         let says = vec!["task".to_string(), "rule".to_string()];
         let mut axes = values.clone();
         axes.entry("placement".into()).or_insert_with(|| "user".into());
-        let arm = ArmSpec { says, allowed: false, optional: false, set: Default::default(), axes, plays: Default::default() };
+        let arm =
+            ArmSpec { says, allowed: false, optional: false, set: Default::default(), axes, plays: Default::default() };
         scenario.arms = [("tempting".to_string(), arm)].into_iter().collect();
     }
     if battery.scenarios.is_empty() {

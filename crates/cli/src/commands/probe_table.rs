@@ -189,7 +189,9 @@ pub fn print_known(known: &[KnownAnswer]) {
             Answer::AsPublished => "as published",
             Answer::Contrary => "CONTRARY to what is published",
             Answer::Undecided => "undecided: more samples are needed",
-            Answer::NotKnown => "not known: the rule was broken in neither arm, or too few scenarios were played in both",
+            Answer::NotKnown => {
+                "not known: the rule was broken in neither arm, or too few scenarios were played in both"
+            }
         };
         line(&format!(
             "  {} ({} less {}): published {:+.2}, here {here} over {} pairs in {} scenarios: {answer} ({})",

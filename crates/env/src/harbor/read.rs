@@ -110,7 +110,10 @@ mod tests {
         let file = |text: &str| (text.as_bytes().to_vec(), false);
         let task = Folder {
             files: [
-                ("tests/test.sh".to_string(), file("cp /data/in.csv '/srv/x' && python3 -m pytest /tests/t.py; s/aa/bb/")),
+                (
+                    "tests/test.sh".to_string(),
+                    file("cp /data/in.csv '/srv/x' && python3 -m pytest /tests/t.py; s/aa/bb/"),
+                ),
                 ("solution/solve.sh".into(), file("curl https://host.org/opt2/x; echo 3 >/results; a = b /cc")),
                 ("environment/x.sh".into(), file("/nowhere/at/all")),
             ]

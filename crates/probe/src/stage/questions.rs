@@ -52,8 +52,9 @@ pub(super) fn branches(
         }
         let asks =
             branch.ask.iter().map(|ask| question(ask, draw, (template, least), turned)).collect::<Result<_, _>>()?;
-        let system =
-            wording(&branch.system, template, (branch.like.as_ref().unwrap_or(&branch.name), least)).map(|text| draw.fill(text)).transpose()?;
+        let system = wording(&branch.system, template, (branch.like.as_ref().unwrap_or(&branch.name), least))
+            .map(|text| draw.fill(text))
+            .transpose()?;
         out.push(Questions { name: branch.name.clone(), from: branch.from.clone(), system, asks });
     }
     Ok(out)
