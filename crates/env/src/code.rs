@@ -162,7 +162,7 @@ pub(crate) fn source_facts(source: &str, facts: &mut Facts) {
     }
     // What a switch may have to be set to: words in capitals, and those that usually mean yes.
     let usual = ["true", "yes", "on", "pass", "passed", "debug", "skip", "enabled"];
-    let is_value = |w: &&&str| capitals(*w) || usual.contains(&w.to_lowercase().as_str());
+    let is_value = |w: &&&str| capitals(w) || usual.contains(&w.to_lowercase().as_str());
     let settings: Vec<String> = words.iter().filter(is_value).take(24).map(|w| (*w).to_string()).collect();
     let values = words.iter().filter(|w| w.len() < 40).map(|w| json!(w).to_string()).collect();
     let words = json!(words).to_string();
