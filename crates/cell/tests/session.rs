@@ -109,7 +109,7 @@ fn sessions_side_by_side_and_one_after_another_see_nothing_of_each_other() {
 fn changes_are_told_while_it_lives_and_nothing_is_changed_by_looking() {
     let mut s = session(10.0);
     assert_eq!(s.changes().unwrap(), Changes::default());
-    s.run("(while :; do echo x >> ticks; sleep 0.01; done) & echo more >> notes.txt; chmod 000 sub; mkdir -m 300 in; echo y > in/y; chmod 000 in/y").unwrap();
+    s.run("(while :; do echo x >> ticks; sleep 0.01; done) & echo more >> notes.txt; chmod 000 sub; mkdir -m 300 in; echo y > in/y; chmod 000 in/y; while [ ! -s ticks ]; do sleep 0.01; done").unwrap();
     let told = |changes: &Changes| -> Vec<(String, Change, u32)> {
         let row = |f: &FileChange| (String::from_utf8_lossy(&f.path).into_owned(), f.change, f.mode);
         changes.files.iter().map(row).collect()
