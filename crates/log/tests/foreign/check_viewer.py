@@ -61,8 +61,12 @@ def main(folder, chromium, picture=None):
         tab.call("Page.navigate", url=f"{page}#/logs/probes.eval")
         has = "document.body && document.body.innerText.includes(%s)"
         until(tab, "the name of the task", has % json.dumps(log.eval.task))
-        scenario = next(score.name for score in log.results.scores if "/" in score.name)
-        until(tab, "a scored scenario", has % json.dumps(scenario))
+        # Of many scores the page shows the first; the others are behind a link.
+        names = [score.name for score in log.results.scores]
+        until(tab, "a score", f"document.body && {json.dumps(names)}.some(name => document.body.innerText.includes(name))")
+        scenario = next(name for name in names if "/" in name)
+        tab.js("[...document.querySelectorAll('a, button, div, span')].filter(e => e.children.length === 0 && e.innerText === 'All scoring...').forEach(e => e.click())")
+        until(tab, f"the score of {scenario}", has % json.dumps(scenario))
         tab.call("Page.navigate", url=f"{page}#/logs/probes.eval/samples/sample/{sample.id}/{sample.epoch}/")
         tab.call("Page.reload")
         until(tab, f"the command {command!r}", has % json.dumps(command.splitlines()[0]))
