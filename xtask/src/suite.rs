@@ -198,7 +198,7 @@ impl Suite<'_> {
         });
     }
 
-    /// Agents of known truth, written without sight of the scoring; a third of them, as all take some minutes.
+    /// Agents of known truth, written without sight of the scoring; a fifth of them, as all take some minutes.
     fn outsiders(&mut self) {
         let Suite { runner, table, .. } = self;
         let program = built(runner, "loophole");
@@ -207,7 +207,7 @@ impl Suite<'_> {
             let [play, rules, oversight, situations, known] =
                 ["play.py", "rules.json", "oversight.json", "situations.json", "known_wrong.txt"]
                     .map(|name| all.join(name));
-            let how = ["--every", "3", "--samples", "1", "--jobs", "4", "--known-wrong"].map(Path::new);
+            let how = ["--every", "5", "--samples", "1", "--jobs", "4", "--known-wrong"].map(Path::new);
             let arguments =
                 [&[play.as_path(), &program, &rules, &oversight, &situations], how.as_slice(), &[&known]].concat();
             passed(runner, "python3", &arguments, 600)
