@@ -160,7 +160,12 @@ def describe():
         source = inspect.getsource(module)
     except (OSError, TypeError):
         source = ""
-    source = "\n".join([source, *sources_reached(target, module)])
+    try:
+        for text in sources_reached(target, module):
+            source = "\n".join([source, text])
+    except Exception:
+        # Proxies and lazy modules may fail when they are looked at. That costs words, and is no reason not to audit.
+        traceback.print_exc()
     return {
         "functions": found,
         "signature": signature_of(target) if target is not module else None,
