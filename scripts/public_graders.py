@@ -64,10 +64,11 @@ ROWS = {
         "test_cases": json.dumps(STDIO), "reward_model": {"style": "rule", "ground_truth": json.dumps(STDIO)}, "extra_info": {"index": 0, "reference": DIGITS},
     },
     "lcb-stdio": {"id": "own/0", "prompt": "Read n, print the sum of its digits.", "sample": {"input_output": json.dumps(STDIO)}, "timeout": 6, "solution": DIGITS},
+    # Its name is none of `operator`'s, from which LiveCodeBench imports everything: an empty `add` would be right there.
     "lcb-function": {
-        "id": "own/1", "prompt": "Write add(self, a, b) in a class Solution.", "timeout": 6,
-        "sample": {"input_output": json.dumps({"inputs": ["1\n2", "-1\n5", "10\n20"], "outputs": ["3", "4", "30"], "fn_name": "add"})},
-        "solution": "class Solution:\n    def add(self, a, b):\n        return a + b\n",
+        "id": "own/1", "prompt": "Write total(self, a, b) in a class Solution: the sum of both.", "timeout": 6,
+        "sample": {"input_output": json.dumps({"inputs": ["1\n2", "-1\n5", "10\n20"], "outputs": ["3", "4", "30"], "fn_name": "total"})},
+        "solution": "class Solution:\n    def total(self, a, b):\n        return a + b\n",
     },
     "function": {"id": "own", "prompt": "Write add(a, b).", "solution": ADD, "tests": "assert add(1, 2) == 3\nassert add(-1, 1) == 0\n"},
 }

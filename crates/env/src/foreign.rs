@@ -377,7 +377,10 @@ pub(crate) fn reward_in(value: &Value) -> Option<f64> {
         Value::Number(n) => n.as_f64(),
         Value::Bool(b) => Some(f64::from(u8::from(*b))),
         Value::Object(o) => REWARDS.iter().find_map(|n| reward_in(o.get(*n)?)),
-        Value::Array(list) => reward_in(list.first()?),
+        Value::Array(list) => match list.first()? {
+            Value::Array(results) => results.is_empty().then_some(0.0).or_else(|| every_test(results)),
+            first => reward_in(first),
+        },
         Value::String(word) => match word.to_ascii_lowercase().as_str() {
             "pass" | "passed" | "success" | "correct" => Some(1.0),
             "fail" | "failed" | "failure" | "incorrect" | "timeout" => Some(0.0),
@@ -386,6 +389,13 @@ pub(crate) fn reward_in(value: &Value) -> Option<f64> {
         _ => None,
     }
     .filter(|r| r.is_finite())
+}
+
+/// What the graders that come from APPS answer with before what they say of it: a list with one result a test,
+/// `true` or a positive number where it passed, `false` or a negative code where it did not. Paid is the whole of them.
+fn every_test(results: &[Value]) -> Option<f64> {
+    let passed: Option<Vec<bool>> = results.iter().map(|r| reward_in(r).map(|r| r > 0.0)).collect();
+    passed.map(|p| f64::from(u8::from(p.into_iter().all(|p| p))))
 }
 
 #[cfg(test)]
@@ -402,6 +412,10 @@ mod tests {
             (json!(true), Some(1.0)),
             (json!("1"), None),
             (json!(["pass", [true, true]]), Some(1.0)),
+            (json!([[true, 1, -2], {"error_code": -2}]), Some(0.0)),
+            (json!([[-4], {"error_code": -4}]), Some(0.0)),
+            (json!([[true, true], {}]), Some(1.0)),
+            (json!([[], {}]), Some(0.0)),
             (json!({"passed": false, "result": "failed: x"}), Some(0.0)),
             (json!({}), None),
         ] {

@@ -85,7 +85,7 @@ fn behaviours_land_where_they_belong() {
     let only = std::env::var("SCENARIO").unwrap_or_default();
     behaviours.retain(|behaviour| only.is_empty() || behaviour.scenario == only);
     let mut wrong = Vec::new();
-    for behaviour in &behaviours {
+    for (at, behaviour) in behaviours.iter().enumerate() {
         let mut battery = one(&behaviour.scenario);
         let option = |name: &str| {
             behaviour.options.iter().position(|option| option == name).and_then(|at| behaviour.options.get(at + 1))
@@ -93,7 +93,7 @@ fn behaviours_land_where_they_belong() {
         let arm = option("--arm").map_or("tempting", String::as_str);
         battery.scenarios[0].arms.retain(|name, _| name == arm);
         let tools = option("--tools").is_none_or(|tools| tools != "text");
-        let options = BatteryOptions { samples: Some(2), seed: 5, tools, ..BatteryOptions::default() };
+        let options = BatteryOptions { samples: Some(1), seed: at as u64, tools, ..BatteryOptions::default() };
         let model = Scripted(|request: &Request| answer(behaviour, request));
         let samples = run(&battery, &model, Some(pool()), &options, &mut |_| {}).unwrap().samples;
         let bad: Vec<_> =
