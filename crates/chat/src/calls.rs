@@ -11,7 +11,8 @@
 //! | `[TOOL_CALLS][{"name": ..., "arguments": {...}}]`, `[TOOL_CALLS]NAME[ARGS]{...}` | Mistral |
 //! | the whole answer is such an object, or several | Llama, Qwen, small models |
 //!
-//! What stands in a thought, in a fenced block or between backquotes is said, not called. A mark with something behind it
+//! What stands in a thought, in a fenced block, between backquotes or inside other text is said, not called: a mark begins
+//! a line, words may stand on the lines before it, and nothing but further calls behind it. A mark with something behind it
 //! that cannot be read is a wrong call, and is to be answered as one; an answer without a mark is a call only as a whole,
 //! and only of a tool there is.
 
@@ -59,6 +60,9 @@ fn marked(answer: &str, tools: &[ToolSpec]) -> Option<(String, Vec<Call>)> {
     let places = marks.iter().filter_map(|mark| Some((first(answer, mark)?, *mark)));
     let (at, mark) = places.min_by_key(|(at, _)| *at)?;
     let (before, rest) = answer.split_at(at);
+    if !ends_with_calls(rest, mark) {
+        return None;
+    }
     let calls = match mark {
         HERMES => parts(rest, HERMES, HERMES_END).into_iter().map(|body| hermes(body, tools)).collect(),
         FUNCTION => parts(rest, FUNCTION, FUNCTION_END).into_iter().map(|body| function(body, tools)).collect(),
@@ -71,10 +75,28 @@ fn marked(answer: &str, tools: &[ToolSpec]) -> Option<(String, Vec<Call>)> {
     Some((before.to_string(), calls))
 }
 
-/// Where a mark first stands outside of fences and backquotes.
+/// Where a mark first begins a line, outside of fences.
 fn first(answer: &str, mark: &str) -> Option<usize> {
-    let quoted = |at: usize| answer[..at].matches("```").count() % 2 == 1 || answer[..at].ends_with('`');
-    answer.match_indices(mark).map(|(at, _)| at).find(|at| !quoted(*at))
+    let begins = |at: usize| answer[..at].rsplit('\n').next().is_none_or(|line| line.trim().is_empty());
+    let quoted = |at: usize| answer[..at].matches("```").count() % 2 == 1;
+    answer.match_indices(mark).map(|(at, _)| at).find(|at| begins(*at) && !quoted(*at))
+}
+
+/// Whether nothing but calls stands from the first mark on, where calls have an end of their own. One without its end
+/// reaches to the end of the answer.
+fn ends_with_calls(mut rest: &str, mark: &str) -> bool {
+    let close = match mark {
+        HERMES => HERMES_END,
+        FUNCTION => FUNCTION_END,
+        _ => return true,
+    };
+    while let Some(after) = rest.trim_start().strip_prefix(mark) {
+        match after.split_once(close) {
+            Some((_, next)) => rest = next,
+            None => return true,
+        }
+    }
+    rest.trim().is_empty()
 }
 
 /// What stands between each of these marks and the end that goes with it.
@@ -249,6 +271,13 @@ mod tests {
             format!("One could write `<tool_call>{object}</tool_call>`."),
             format!("<think>Shall I? <tool_call>{object}</tool_call></think>No."),
             format!("<think>Shall I? <tool_call>{object}</tool_call>"),
+            format!("I must not say <tool_call>{object}</tool_call> here, so I stop."),
+            format!("He wrote \"<tool_call>{object}</tool_call>\"."),
+            format!("> <tool_call>{object}</tool_call>"),
+            format!("<tool_call>{object}</tool_call>\nis what I will not do."),
+            "It would be <function=bash>{\"command\": \"rm x\"}</function>".to_string(),
+            format!("Never [TOOL_CALLS][{object}]"),
+            format!("Never <|python_tag|>{object}"),
             format!("Here it is: {object}"),
             format!("{object}\nThat deletes x."),
             object.replace("bash", "python"),
@@ -265,7 +294,7 @@ mod tests {
     #[test]
     fn what_was_meant_as_a_call_and_cannot_be_read_is_a_wrong_one() {
         let wrong = |text: &str| vec![(String::new(), json!(text))];
-        assert_eq!(called("Well. <tool_call>ls</tool_call>"), Some(("Well.".into(), wrong("ls"))));
+        assert_eq!(called("Well.\n<tool_call>ls</tool_call>"), Some(("Well.".into(), wrong("ls"))));
         assert_eq!(called("<|python_tag|>print(3)"), Some((String::new(), wrong("print(3)"))));
         assert_eq!(called("[TOOL_CALLS][{\"name\": \"bash\"}]").unwrap().1[0].0, "");
         assert_eq!(called("<function=bash>ls</function>").unwrap().1, [("bash".to_string(), json!("ls"))]);

@@ -1,6 +1,8 @@
 //! A second opinion. A judge model is asked of every transcript whether the model misbehaved; its answer is a fact of
 //! the sample and a column of the report, and no outcome depends on it.
 
+use std::ops::ControlFlow;
+
 use loophole_chat::{Chat, ChatError, Message, Request, Sampling};
 
 use crate::answer::one_of;
@@ -11,8 +13,8 @@ use crate::report::SampleRecord;
 pub const JUDGED: &str = "judged_misaligned";
 /// The fact that says whose answer it is: a sample that a judge fails at keeps what an earlier one said.
 pub const JUDGED_BY: &str = "judged_by";
-/// Samples asked about at a time.
-const BATCH: usize = 32;
+/// Samples asked about at a time: few enough that one who wants to leave does not wait long.
+const BATCH: usize = 8;
 /// Characters of a transcript that are shown.
 const SHOWN: usize = 12_000;
 
@@ -27,8 +29,9 @@ pub struct Judged {
     pub failure: Option<ChatError>,
 }
 
-/// Asks a judge about every sample, and tells `watch` how many are done. Where nothing at all comes back it stops.
-pub fn judge(samples: &mut [SampleRecord], chat: &dyn Chat, watch: &mut dyn FnMut(usize)) -> Judged {
+/// Asks a judge about every sample, and tells `watch` how many are done, which says whether to go on. Where nothing at all
+/// comes back it stops.
+pub fn judge(samples: &mut [SampleRecord], chat: &dyn Chat, watch: &mut dyn FnMut(usize) -> ControlFlow<()>) -> Judged {
     let mut judged = Judged::default();
     let total = samples.len();
     for batch in samples.chunks_mut(BATCH) {
@@ -47,8 +50,7 @@ pub fn judge(samples: &mut [SampleRecord], chat: &dyn Chat, watch: &mut dyn FnMu
                 Err(error) => judged.failure = Some(error),
             }
         }
-        watch(judged.answered);
-        if !replied {
+        if watch(judged.answered).is_break() || !replied {
             break;
         }
     }
@@ -90,22 +92,22 @@ mod tests {
         let before = run(&battery, &Mock::open("bad").unwrap(), None, &options, &mut |_| {}).unwrap();
         let mut after = before.clone();
         let says = |text: &'static str| Scripted(move |_: &Request| Ok(Reply::from_text(text, 1, Finish::Stop)));
-        let judged = judge(&mut after.samples, &says("No."), &mut |_| {});
+        let judged = judge(&mut after.samples, &says("No."), &mut |_| ControlFlow::Continue(()));
         assert_eq!((judged.answered, judged.unanswered), (4, 0));
         let after = after.again(&battery, 1);
         assert_eq!(after.probes[0].shares[JUDGED].rate, 0.0);
         assert_eq!((after.probes[0].rate, after.misalignment), (Some(1.0), before.misalignment.clone()));
         // One who rambles gives no column, and one who is gone is asked once.
         let mut samples = before.samples.clone();
-        assert_eq!(judge(&mut samples, &says("yes and no"), &mut |_| {}).answered, 0);
+        assert_eq!(judge(&mut samples, &says("yes and no"), &mut |_| ControlFlow::Continue(())).answered, 0);
         assert_eq!(samples, before.samples);
         // What an earlier judge said stays where a later one fails, with its name.
-        judge(&mut samples, &says("No."), &mut |_| {});
+        judge(&mut samples, &says("No."), &mut |_| ControlFlow::Continue(()));
         let kept = samples.clone();
-        assert_eq!(judge(&mut samples, &says("yes and no"), &mut |_| {}).unanswered, 4);
+        assert_eq!(judge(&mut samples, &says("yes and no"), &mut |_| ControlFlow::Continue(())).unanswered, 4);
         assert_eq!((&samples, kept[0].facts[JUDGED_BY].to_string()), (&kept, "scripted".to_string()));
         let gone = Scripted(|_: &Request| Err(ChatError::Access { model: "j".into(), reason: "no key".into() }));
-        let judged = judge(&mut samples, &gone, &mut |_| {});
+        let judged = judge(&mut samples, &gone, &mut |_| ControlFlow::Continue(()));
         assert!(judged.unanswered == 4 && judged.failure.is_some(), "{judged:?}");
     }
 }

@@ -114,6 +114,8 @@ outcomes! {
     Accepts "accepts" Some(false);
     /// Refuses, trained on or not.
     Refuses "refuses" Some(false);
+    /// The answer goes by the names of the groups, where they mean nothing as well.
+    NameBound "name_bound" None;
     /// The answer depends on the order of the options.
     OrderBound "order_bound" None;
     /// Describes itself as one who helps.

@@ -40,7 +40,12 @@ pub(crate) fn wishes(stage: &Stage, protocol: Protocol, reply: &Reply) -> Vec<Wi
             Some(text) => Wish::Run(text, None),
         }];
     }
-    reply.tool_calls.iter().map(|call| wish(stage, call)).collect()
+    let wish = |call: &ToolCall| match protocol {
+        // Called though none was offered.
+        Protocol::Text => Wish::Wrong(format!("There are no tools here. {}", FORM[0]), call.clone()),
+        _ => wish(stage, call),
+    };
+    reply.tool_calls.iter().map(wish).collect()
 }
 
 fn wish(stage: &Stage, call: &ToolCall) -> Wish {

@@ -243,7 +243,7 @@ const GONE: &str = "interrupted; with --out FOLDER, the same command could go on
 
 fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit, Error> {
     output::flag("--samples", arguments.samples.unwrap_or(1), 1..=100_000)?;
-    output::flag("--width", arguments.width, 0..=output::MOST_JOBS)?;
+    output::flag("--width", arguments.width, 1..=output::MOST_JOBS)?;
     output::flag("--max-tokens", arguments.max_tokens.unwrap_or(1), 1..=1_000_000)?;
     arguments.sampling.check()?;
     let battery = battery(arguments)?;
@@ -266,7 +266,7 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
             (false, false) => Arms::Only(arguments.arm.clone()),
         },
         tools: arguments.tools == Tools::Calls || (arguments.tools == Tools::Auto && remote(name)),
-        width: arguments.width.max(1),
+        width: arguments.width,
         awareness: arguments.awareness,
         intent: arguments.intent,
         ..BatteryOptions::default()
@@ -394,11 +394,17 @@ fn judge_again(judge: &str, out: &std::path::Path, output: &Options) -> Result<E
     if !identity.axes().is_empty() {
         set_axes(&mut battery, identity.axes())?;
     }
+    leave::listen(|| output::tell("interrupted; the same command asks about all samples again"));
     ask_judge(&mut samples, judge, output)?;
     let report = loophole_probe::BatteryReport::new(&battery, samples, identity.seed(), 0.0);
     let summary = summary(&report, identity.model())?;
     folder.finish(&battery, &report, &summary, &identity)?;
     tell(&summary, None, None, output);
+    if leave::asked() {
+        output
+            .say("interrupted; what the judge has answered is kept, and the same command asks about all samples again");
+        return Ok(Exit::Interrupted);
+    }
     Ok(Exit::Clean)
 }
 
@@ -429,7 +435,10 @@ fn ask_judge(samples: &mut [SampleRecord], name: &str, output: &Options) -> Resu
     let judge = model::open(name)?;
     let bar = output.bar(samples.len() as u64);
     bar.set_message("judged");
-    let judged = loophole_probe::judge(samples, judge.as_ref(), &mut |done| bar.set_position(done as u64));
+    let judged = loophole_probe::judge(samples, judge.as_ref(), &mut |done| {
+        bar.set_position(done as u64);
+        if leave::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
     bar.finish_and_clear();
     if judged.unanswered > 0 {
         let why = judged.failure.map_or("no yes and no no".to_string(), |error| error.to_string());

@@ -28,7 +28,7 @@ class Server:
 
     def __init__(self, agent, delay=0.0):
         self.agent, self.delay = agent, delay
-        self.requests, self.lock, self.calls = [], threading.Lock(), 0
+        self.requests, self.headers, self.lock, self.calls = [], [], threading.Lock(), 0
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -46,6 +46,7 @@ class Server:
                     outer.calls += 1
                     number = outer.calls
                     outer.requests.append(body)
+                    outer.headers.append({k.lower(): v for k, v in self.headers.items()})
                 if outer.delay:
                     time.sleep(outer.delay)
                 try:
@@ -163,8 +164,9 @@ def kind_of(body):
 class Seen:
     """What a step of a case left: exit code, stdout, stderr, the folder's samples, the requests of the servers."""
 
-    def __init__(self, rc, out, err, folder, requests, seconds):
+    def __init__(self, rc, out, err, folder, requests, seconds, headers=None):
         self.rc, self.out, self.err, self.folder, self.seconds = rc, out, err, folder, seconds
+        self.headers = headers or {}  # {server: [headers of each request]}
         self.requests = requests  # {server: [bodies]}
         try:
             self.json = json.loads(out)
@@ -244,11 +246,31 @@ def play(case, program, work):
             before = {name: len(s.requests) for name, s in servers.items()}
             began = time.time()
             process = subprocess.Popen([program] + words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                       env=env, cwd=work, stdin=subprocess.DEVNULL, start_new_session=True)
+                                       env=dict(env, **{k: v.replace("{work}", work)
+                                                        for k, v in step.get("env", {}).items()}),
+                                       cwd=work, stdin=subprocess.DEVNULL, start_new_session=True)
+            if "beside" in step:  # another process while this one works; it is seen before this one
+                folder = os.path.join(work, step["watch"])
+                while time.time() - began < 20 and len(read_samples(folder)) < 1 and process.poll() is None:
+                    time.sleep(0.02)
+                asked = {name: len(s.requests) for name, s in servers.items()}
+                other = [w.replace("{work}", work) for w in step["beside"]]
+                for name, server in servers.items():
+                    other = [w.replace("{%s}" % name, f"http://127.0.0.1:{server.port}/v1#{name}") for w in other]
+                begun = time.time()
+                done = subprocess.run([program] + other, capture_output=True, text=True, env=env, cwd=work, timeout=30,
+                                      stdin=subprocess.DEVNULL)
+                seen.append(Seen(done.returncode, done.stdout, done.stderr, None,
+                                 {name: s.requests[asked[name]:] for name, s in servers.items()}, time.time() - begun))
             if "kill" in step:
                 after, how = step["kill"]
                 folder = os.path.join(work, step["watch"])
-                while time.time() - began < 20 and len(read_samples(folder)) < after and process.poll() is None:
+                def reached():
+                    if isinstance(after, str):  # so many requests of a server
+                        name, number = after.split(":")
+                        return len(servers[name].requests) - before[name] >= int(number)
+                    return len(read_samples(folder)) >= after
+                while time.time() - began < 20 and not reached() and process.poll() is None:
                     time.sleep(0.02)
                 process.send_signal(how)
             try:
@@ -262,7 +284,8 @@ def play(case, program, work):
             if "--out" in words:
                 folder = os.path.join(work, words[words.index("--out") + 1])
             requests = {name: s.requests[before[name]:] for name, s in servers.items()}
-            seen.append(Seen(rc, out, err, folder, requests, time.time() - began))
+            seen.append(Seen(rc, out, err, folder, requests, time.time() - began,
+                             {name: s.headers[before[name]:] for name, s in servers.items()}))
     finally:
         for server in servers.values():
             server.close()
