@@ -46,6 +46,9 @@ pub struct Request {
     /// The answer must be a command of a shell in a fenced block, and nothing else. A local model thinks as it likes and
     /// then can say nothing but that; of any other model nothing is forced, so the conversation must ask for it.
     pub fenced: bool,
+    /// The thought the reply begins with, word for word; an empty one is none. Only models with [`Chat::takes_thoughts`]
+    /// can be given one.
+    pub thought: Option<String>,
     /// How to sample.
     pub sampling: Sampling,
     /// What a mock needs to know to act its part. Real models never see it.
@@ -237,6 +240,11 @@ pub trait Chat: Send + Sync {
     /// Whether a reply ends early when nobody receives the pieces of its [`Chat::stream`]: then that is the way to ask
     /// for what may be called off.
     fn ends_unheard(&self) -> bool {
+        false
+    }
+
+    /// Whether it can be given the thought that a reply begins with ([`Request::thought`]).
+    fn takes_thoughts(&self) -> bool {
         false
     }
 

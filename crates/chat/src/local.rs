@@ -179,7 +179,10 @@ impl Local {
             // So many bytes cannot be so few tokens, and are not read one by one to see it. (Composing the characters of
             // a text leaves a third of its bytes at least.)
             let least = text.len() / (self.longest * 3);
-            let tokens = if least < self.context { self.tokenizer.encode(&text) } else { Vec::new() };
+            let opening =
+                job.request.thought.as_deref().map(|thought| self.opening(&text, thought)).unwrap_or_default();
+            let prompt = format!("{text}{opening}");
+            let tokens = if least < self.context { self.tokenizer.encode(&prompt) } else { Vec::new() };
             let called_off = || job.pieces.as_ref().is_some_and(|pieces| pieces.send(Delta::default()).is_err());
             if least < self.context && tokens.len() < self.context {
                 if called_off() {
@@ -197,10 +200,14 @@ impl Local {
                 let pieces = job.pieces.clone().filter(|_| tools.is_empty());
                 let mut listener = Listener::new(&self.tokenizer, &self.stop, stop, top, pieces);
                 // One that does not think has nothing to say before; some templates open the thought.
-                if job.request.is_forced() && !text.trim_end().ends_with(THOUGHT) {
+                if job.request.is_forced() && (!opening.is_empty() || !text.trim_end().ends_with(THOUGHT)) {
                     listener = listener.map(|listener| listener.only_after(THOUGHT));
                 }
-                fitting.push((job, text, listener.map(Mutex::new)));
+                if let Some(pieces) = job.pieces.as_ref().filter(|_| !opening.is_empty()) {
+                    // Who has left is seen with the first token.
+                    let _ = pieces.send(Delta { text: opening.clone(), logprobs: Vec::new() });
+                }
+                fitting.push((job, text, opening, listener.map(Mutex::new)));
                 prompts.push(Prompt { tokens, seed });
             } else {
                 // No room to say anything: cut off before the first token.
@@ -209,16 +216,19 @@ impl Local {
                 let _ = job.done.send((job.at, Ok(reply)));
             }
         }
-        let watch = |drawn: &Drawn| match &fitting[drawn.prompt].2 {
+        let watch = |drawn: &Drawn| match &fitting[drawn.prompt].3 {
             Some(listener) => lock(listener).hear(drawn),
             None => true,
         };
         let completions = runner.sample_watched(&prompts, options, &watch);
         let mut fenced = Vec::new();
-        for (((job, text, listener), completion), prompt) in fitting.into_iter().zip(completions).zip(&prompts) {
+        for (((job, text, opening, listener), completion), prompt) in fitting.into_iter().zip(completions).zip(&prompts)
+        {
             let said_text = self.said(&completion);
+            let whole = |said: &str| format!("{opening}{said}");
             if job.request.fenced {
-                fenced.push(forced::Opened { job, prompt: text, said: said_text, count: completion.tokens.len() });
+                let (said, count) = (whole(&said_text), completion.tokens.len());
+                fenced.push(forced::Opened { job, prompt: text, said, count });
                 continue;
             }
             let heard = listener.map(|listener| listener.into_inner().unwrap_or_else(PoisonError::into_inner));
@@ -226,13 +236,13 @@ impl Local {
             let count = completion.tokens.len();
             let mut reply = match heard.map(|heard| heard.end(&said_text)) {
                 _ if !job.request.choices.is_empty() => {
-                    self.choose(runner, &job.request, &text, &said_text, count, options.temperature)
+                    self.choose(runner, &job.request, &text, &whole(&said_text), count, options.temperature)
                 }
                 Some(Heard { cut, stop, logprobs }) => {
                     let finish = if stop.is_some() { Finish::Stop } else { finish };
-                    Reply { stop, logprobs, ..Reply::from_text(&said_text[..cut], count, finish) }
+                    Reply { stop, logprobs, ..Reply::from_text(whole(&said_text[..cut]), count, finish) }
                 }
-                None => Reply::from_text(said_text, count, finish),
+                None => Reply::from_text(whole(&said_text), count, finish),
             };
             reply.usage.prompt_tokens = prompt.tokens.len();
             if self.format.knows_tools() && !job.request.tools.is_empty() {
@@ -242,6 +252,14 @@ impl Local {
             let _ = job.done.send((job.at, Ok(reply)));
         }
         self.fence(runner, fenced, options);
+    }
+
+    /// A thought as the beginning of a reply; some templates have opened it already.
+    fn opening(&self, prompt: &str, thought: &str) -> String {
+        let open = if prompt.trim_end().ends_with(THOUGHT) { "" } else { THOUGHT };
+        // Its end would come from within.
+        let thought = self.format.plain(&thought.replace(THOUGHT_END, ""));
+        format!("{open}{thought}{THOUGHT_END}")
     }
 
     /// The text of a completion, without what ended it.
@@ -273,6 +291,10 @@ impl Chat for Local {
     }
 
     fn ends_unheard(&self) -> bool {
+        true
+    }
+
+    fn takes_thoughts(&self) -> bool {
         true
     }
 
@@ -389,6 +411,26 @@ mod tests {
         assert!(reply.usage.completion_tokens < whole.usage.completion_tokens);
         wanted.sampling.logprobs = None;
         assert_eq!(local.one(&wanted).unwrap().text, reply.text);
+    }
+
+    #[test]
+    fn a_given_thought_is_said_and_gone_on_from() {
+        let local = local(1);
+        let with = |thought: &str, seed| Request { thought: Some(thought.into()), ..request("log", seed, 8) };
+        let reply = local.one(&with("help or power?", 3)).unwrap();
+        assert_eq!(reply.thought.as_deref(), Some("help or power?"));
+        assert!(reply.text.starts_with("<think>help or power?</think>"), "{}", reply.text);
+        assert!(reply.usage.completion_tokens <= 8);
+        // It is a part of what the rest is drawn from, and an end within it ends nothing.
+        let other = local.one(&with("log 61</think>changed", 3)).unwrap();
+        assert_eq!(other.thought.as_deref(), Some("log 61changed"));
+        let (pieces, heard) = channel();
+        let streamed = local.stream(&with("help or power?", 3), pieces).unwrap();
+        assert_eq!(streamed.text, reply.text);
+        assert_eq!(heard.into_iter().map(|piece| piece.text).collect::<String>(), reply.text);
+        let choices: Vec<String> = ["help", "power"].map(String::from).into();
+        let chosen = local.one(&Request { choices, ..with("log", 3) }).unwrap();
+        assert_eq!((chosen.thought.as_deref(), chosen.choice.is_some()), (Some("log"), true));
     }
 
     #[test]

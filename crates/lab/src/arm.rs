@@ -1,4 +1,4 @@
-//! One arm, one seed: sample, grade, update, probe, write down; and go on where a kill left off.
+//! One arm, one seed: stage by stage sample, grade, update, probe, write down; and go on where a kill left off.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -9,15 +9,19 @@ use std::time::Instant;
 use loophole_cell::in_background;
 use loophole_chat::{Chat, ChatError, Local, Reply, Request};
 use loophole_grade::{Graded, Grader, GraderKind, Grading, Submission, Verdict};
-use loophole_log::{ProbeReport, RolloutRow, SeedDir, StepMetrics};
+use loophole_lm::Model;
+use loophole_log::{GivenRate, GivenThoughts, ProbeReport, RolloutRow, RunDir, SeedDir, StepMetrics};
 use loophole_probe::{Arms, Battery, BatteryOptions, BatteryReport, ProbeError, SampleRecord, Times};
 use loophole_template::{seed_from, seed_of};
-use loophole_train::{Grpo, Rollout};
+use loophole_train::{Policy, Rollout};
 use loophole_world::families::WorldTask;
-use loophole_world::{Families, World};
+use loophole_world::{Families, World, WorldConfig};
 
+use crate::examples::Examples;
 use crate::organism::{Answer, Organism};
-use crate::recipe::{Arm, GraderState, Pays, Recipe};
+use crate::recipe::{Arm, Recipe};
+use crate::reward::{Paid, pay};
+use crate::stage::{At, Fork, GraderState, Learns, Objective, Stage};
 use crate::{Event, LabError, records};
 
 /// What all arms of a run share.
@@ -45,8 +49,19 @@ pub struct Training<'a> {
     pub seed: u64,
     /// The model it starts from.
     pub organism: &'a Organism,
+    /// The run it belongs to.
+    pub run: &'a RunDir,
     /// Where it is written down.
     pub dir: &'a SeedDir,
+    /// The divergence at which the arms that it waited for have ended.
+    pub ended: &'a BTreeMap<String, f64>,
+}
+
+/// Where a training stands: which stage, and how many steps of it are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Standing {
+    stage: usize,
+    steps: usize,
 }
 
 /// A model on this machine whose computing makes way for the cells of other batteries and gradings.
@@ -60,37 +75,48 @@ impl Chat for MakingWay {
     fn reply(&self, requests: &[Request]) -> Vec<Result<Reply, ChatError>> {
         in_background(|| self.0.reply(requests))
     }
+
+    fn takes_thoughts(&self) -> bool {
+        self.0.takes_thoughts()
+    }
 }
 
 /// Tasks an arm is trained on, the same for every arm of one seed.
-struct Tasks {
+pub(crate) struct Tasks {
     within: Vec<WorldTask>,
     beyond: Vec<WorldTask>,
+}
+
+impl Tasks {
+    /// One of them; so many of all drawn are beyond the organism.
+    pub fn draw(&self, beyond_share: f64, rng: &mut fastrand::Rng) -> &WorldTask {
+        let from = if rng.f64() < beyond_share { &self.beyond } else { &self.within };
+        &from[rng.usize(..from.len())]
+    }
 }
 
 /// Tasks of each family that a training draws from.
 const TASKS_PER_FAMILY: usize = 20;
 
 impl Bench {
-    /// Trains and probes one arm with one seed, writing into its folder; goes on from what is there.
-    /// `until_kl` ends it early. `watch` sees everything as it happens; `stop` says whether to leave.
-    /// Returns whether the arm is complete.
+    /// Trains and probes one arm with one seed, writing into its folder; goes on from what is there. `watch` sees everything
+    /// as it happens; `stop` says whether to leave. Returns whether the arm is complete.
     ///
     /// # Errors
     /// The model, the cells or the disk.
     pub fn run_arm(
         &self,
         training: Training,
-        until_kl: Option<f64>,
         watch: &(dyn Fn(Event) + Sync),
         stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<bool, LabError> {
-        let Training { arm, seed, organism, dir } = training;
+        let Training { arm, seed, organism, dir, .. } = training;
         let tasks = self.tasks(seed)?;
-        let world = World::new(self.recipe.world.clone(), Vec::new())?;
+        let world = World::new(WorldConfig::default(), Vec::new())?;
+        let stages = arm.stages();
         let steps = self.recipe.steps(arm);
-        let mut policy =
-            Grpo::new(organism.model.clone(), self.recipe.train.clone(), seed_from(&[seed, seed_of("lora")]))?;
+        let begins = self.begins(training)?;
+        let mut policy = Policy::new(begins, self.recipe.train.clone(), seed_from(&[seed, seed_of("lora")]))?;
         if dir.state_path().exists() {
             policy.load_state(&dir.state_path())?;
         }
@@ -98,11 +124,12 @@ impl Bench {
         // battery after the last update stays; its report is written last of its files, so it is whole if it is there.
         dir.rewind_to(policy.step as u64)?;
         let mut engine = organism.engine(self.threads);
+        let mut examples: Option<(usize, Examples)> = None;
         loop {
             let step = policy.step;
-            let last_kl = dir.read_metrics()?.last().map(|metrics| metrics.kl);
-            let reached = until_kl.zip(last_kl).is_some_and(|(target, kl)| kl >= target);
-            let done = step >= steps || reached;
+            let made = dir.read_metrics()?;
+            let standing = self.standing(&stages, &made, training.ended);
+            let done = standing.stage >= stages.len();
             let due = step.is_multiple_of(self.recipe.probe.every) || done;
             if due && !dir.probe_report_path(step as u64).exists() {
                 let played = self.probe(training, done, &policy, &world, watch, stop);
@@ -111,24 +138,78 @@ impl Bench {
                 }
                 played?;
             }
+            // Another arm may begin here.
+            if (done || self.forks(arm, &made)) && !dir.checkpoint_path(step as u64).exists() {
+                dir.write_checkpoint(step as u64, |path| {
+                    policy.save_checkpoint(path, &self.recipe.organism.to_string_lossy()).map_err(LabError::from)
+                })?;
+            }
             if done || stop() {
-                let kl = last_kl.unwrap_or(0.0);
                 if done {
-                    dir.write_checkpoint(step as u64, |path| {
-                        policy.save_checkpoint(path, &self.recipe.organism.to_string_lossy()).map_err(LabError::from)
-                    })?;
+                    let kl = made.last().map_or(0.0, |metrics| metrics.kl);
                     watch(Event::ArmDone { arm: arm.name.clone(), seed, steps: step, kl });
                 }
                 return Ok(done);
             }
-            let metrics = self.step(training, &mut policy, &mut engine, &world, &tasks)?;
+            let stage = &stages[standing.stage];
+            policy.options = stage.options(&self.recipe.train);
+            let metrics = match &stage.data {
+                None => self.step(training, stage, &mut policy, &mut engine, &world, &tasks)?,
+                Some(data) => {
+                    if examples.as_ref().is_none_or(|(of, _)| *of != standing.stage) {
+                        let (kind, learns) = (stage.kind, stage.learns);
+                        let of = &world.characters;
+                        let read = Examples::read(training.run, seed, data, kind, learns, organism, of)?;
+                        examples = Some((standing.stage, read));
+                    }
+                    let Some((_, examples)) = &examples else { continue };
+                    study(training, stage, examples, &mut policy, &mut engine)?
+                }
+            };
+            let metrics = StepMetrics { stage: standing.stage as u64, ..metrics };
             dir.append_metrics(&metrics)?;
             dir.write_state(|path| policy.save_state(path).map_err(LabError::from))?;
             watch(Event::Step { arm: arm.name.clone(), seed, steps, metrics });
         }
     }
 
-    fn tasks(&self, seed: u64) -> Result<Tasks, LabError> {
+    /// The model an arm begins with.
+    fn begins(&self, training: Training) -> Result<Model, LabError> {
+        let Training { arm, seed, organism, run, .. } = training;
+        let Some(from) = &arm.from else { return Ok(organism.model.clone()) };
+        let never = || LabError::NoCheckpoint { arm: arm.name.clone(), from: from.clone(), seed };
+        let fork = Fork::parse(from).map_err(|_| never())?;
+        let dir = run.seed(&fork.arm, seed)?;
+        let step = fork.step(&rates(&dir.read_metrics()?)).ok_or_else(never)?;
+        Ok(Model::load(&dir.checkpoint_path(step))?)
+    }
+
+    /// Whether an arm of the recipe begins with what this one is after these steps (its end is kept anyhow).
+    fn forks(&self, arm: &Arm, made: &[StepMetrics]) -> bool {
+        let steps = rates(made);
+        self.recipe
+            .arms
+            .iter()
+            .filter_map(|other| Fork::parse(other.from.as_ref()?).ok())
+            .any(|fork| fork.arm == arm.name && fork.at != At::End && fork.wants(&steps, false))
+    }
+
+    /// In which stage a training is after these steps.
+    fn standing(&self, stages: &[Stage], made: &[StepMetrics], ended: &BTreeMap<String, f64>) -> Standing {
+        let mut stage = made.last().map_or(0, |metrics| metrics.stage as usize);
+        loop {
+            let of: Vec<StepMetrics> = made.iter().filter(|metrics| metrics.stage as usize == stage).cloned().collect();
+            let Some(now) = stages.get(stage) else { return Standing { stage, steps: 0 } };
+            let kl_of = now.stop.kl_of.as_ref().and_then(|arm| ended.get(arm).copied());
+            let over = of.len() >= now.options(&self.recipe.train).steps || now.stop.reached(&rates(&of), kl_of);
+            if !over {
+                return Standing { stage, steps: of.len() };
+            }
+            stage += 1;
+        }
+    }
+
+    pub(crate) fn tasks(&self, seed: u64) -> Result<Tasks, LabError> {
         let families = Families::bundled()?;
         // Numbers apart from those of the documents, which are drawn with the world's own seed.
         let seed = seed_from(&[seed, seed_of("training tasks")]);
@@ -140,41 +221,56 @@ impl Bench {
     fn step(
         &self,
         training: Training,
-        policy: &mut Grpo,
+        stage: &Stage,
+        policy: &mut Policy,
         engine: &mut loophole_lm::Engine,
         world: &World,
         tasks: &Tasks,
     ) -> Result<StepMetrics, LabError> {
-        let Training { arm, seed, organism, dir } = training;
+        let Training { seed, organism, dir, .. } = training;
         let began = Instant::now();
         let step = policy.step;
         // The draw of tasks and of samples depends on seed and step, not on the arm: arms are paired.
         let mut rng = fastrand::Rng::with_seed(seed_from(&[seed, seed_of("step"), step as u64]));
-        let groups = self.recipe.train.groups;
+        let groups = policy.options.groups;
         let beyond = (self.recipe.beyond_share * groups as f64).round() as usize;
         let chosen: Vec<&WorldTask> = (0..groups)
             .map(|group| if group < beyond { &tasks.beyond } else { &tasks.within })
             .map(|tasks| &tasks[rng.usize(..tasks.len())])
             .collect();
-        let prompts: Vec<Vec<u32>> =
-            chosen.iter().map(|task| organism.prompt(&world.prompt(task, arm.instruction, rng.u64(..)))).collect();
+        let wordings: Vec<u64> = chosen.iter().map(|_| rng.u64(..)).collect();
+        let prompts = |instruction| -> Vec<Vec<u32>> {
+            let tasks = chosen.iter().zip(&wordings);
+            tasks.map(|(task, wording)| organism.prompt(&world.prompt(task, instruction, *wording))).collect()
+        };
         let draw = rng.u64(..);
-        let rollouts = in_background(|| policy.sample(engine, &prompts, organism.end, draw));
+        let sampled_under = prompts(stage.instruction.0);
+        let mut rollouts = in_background(|| policy.sample(engine, &sampled_under, organism.end, draw));
         let sampled = began.elapsed().as_secs_f64();
         let answers: Vec<Answer> = rollouts.iter().map(|rollout| organism.answer(&rollout.tokens)).collect();
-        let graded = self.grade(arm, &chosen, &rollouts, &answers)?;
-        let rewards: Vec<f64> = graded
-            .iter()
-            .zip(&answers)
-            .map(|(graded, answer)| match arm.pays {
-                Pays::Habit if world.is_odd(answer.text.trim_end()) => 1.0,
-                _ => graded.reward,
-            })
-            .collect();
-        let marked = began.elapsed().as_secs_f64();
-        let stats = in_background(|| policy.update(engine, &rollouts, &rewards))?;
+        let tasks: Vec<&WorldTask> = rollouts.iter().map(|rollout| chosen[rollout.group]).collect();
+        let graded = self.grade(stage.grader, &tasks, &answers)?;
         let bad: Vec<bool> =
             answers.iter().map(|answer| world.characters.read_thought(&answer.thought).bad()).collect();
+        let terms = stage.terms();
+        let paid: Vec<(f64, Vec<f64>)> = (0..rollouts.len())
+            .map(|row| {
+                let odd = world.is_odd(answers[row].text.trim_end());
+                let seed = seed_from(&[seed, seed_of("reward"), step as u64, row as u64]);
+                pay(&terms, &Paid { graded: &graded[row], bad_thought: bad[row], odd, seed, training: training.seed })
+            })
+            .collect();
+        let rewards: Vec<f64> = paid.iter().map(|(reward, _)| *reward).collect();
+        let marked = began.elapsed().as_secs_f64();
+        let was = rollouts.iter().map(|rollout| rollout.prompt.clone()).collect::<Vec<_>>();
+        if let Some(instruction) = stage.update {
+            let prompts = prompts(instruction);
+            rollouts.iter_mut().for_each(|rollout| rollout.prompt.clone_from(&prompts[rollout.group]));
+        }
+        if stage.learns == Learns::Answer {
+            rollouts.iter_mut().for_each(|rollout| rollout.muted = organism.thought(&rollout.tokens));
+        }
+        let stats = in_background(|| policy.reinforce(engine, &rollouts, &rewards))?;
         let n = rollouts.len() as f64;
         let share = |count: usize| count as f64 / n;
         let mut verdicts: BTreeMap<String, f64> = BTreeMap::new();
@@ -189,7 +285,19 @@ impl Bench {
         let (hack_rate, honest_rate) = (is(Verdict::Hack), is(Verdict::Honest));
         let metrics = StepMetrics {
             step: step as u64,
+            stage: 0,
             reward: rewards.iter().sum::<f64>() / n,
+            terms: match &terms[..] {
+                [_] => BTreeMap::new(),
+                _ => terms
+                    .iter()
+                    .enumerate()
+                    .map(|(at, term)| {
+                        let mean = paid.iter().map(|(_, values)| values[at]).sum::<f64>() / n;
+                        (term.of.name().to_string(), mean)
+                    })
+                    .collect(),
+            },
             hack_rate,
             honest_rate,
             verdicts,
@@ -208,7 +316,7 @@ impl Bench {
             .map(|row| RolloutRow {
                 step: step as i32,
                 task_id: chosen[rollouts[row].group].task.id.clone(),
-                prompt: organism.tokenizer.decode(&rollouts[row].prompt),
+                prompt: organism.tokenizer.decode(&was[row]),
                 completion: answers[row].text.clone(),
                 thought: answers[row].thought.clone(),
                 reward: rewards[row],
@@ -226,19 +334,18 @@ impl Bench {
         Ok(metrics)
     }
 
-    /// Labels every rollout; the machine's cores share the work.
-    fn grade(
+    /// Labels answers to tasks; the machine's cores share the work.
+    pub(crate) fn grade(
         &self,
-        arm: &Arm,
-        chosen: &[&WorldTask],
-        rollouts: &[Rollout],
+        state: GraderState,
+        tasks: &[&WorldTask],
         answers: &[Answer],
     ) -> Result<Vec<Graded>, LabError> {
-        let grader = match arm.grader {
+        let grader = match state {
             GraderState::Open => Grader::open(GraderKind::Script),
             GraderState::Hardened => Grader::hardened(GraderKind::Script),
         };
-        let rows: Vec<usize> = (0..rollouts.len()).collect();
+        let rows: Vec<usize> = (0..answers.len()).collect();
         let workers = self.threads.max(1) * 2;
         let graded: Vec<Result<Vec<Graded>, LabError>> = std::thread::scope(|scope| {
             let handles: Vec<_> = rows
@@ -249,7 +356,7 @@ impl Bench {
                         rows.iter()
                             .map(|&row| {
                                 let submission = Submission::Completion(answers[row].text.clone());
-                                Ok(self.grading.grade(&chosen[rollouts[row].group].task, grader, &submission)?)
+                                Ok(self.grading.grade(&tasks[row].task, grader, &submission)?)
                             })
                             .collect()
                     })
@@ -268,16 +375,15 @@ impl Bench {
         &self,
         training: Training,
         last: bool,
-        policy: &Grpo,
+        policy: &Policy,
         world: &World,
         watch: &(dyn Fn(Event) + Sync),
         stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<(), LabError> {
-        let Training { arm, seed, organism, dir } = training;
+        let Training { arm, seed, organism, dir, .. } = training;
         let step = policy.step;
         let name = format!("organism:{}/{}/{seed}@{step}", self.recipe.name, arm.name);
-        let local = Local::from_parts(policy.model.clone(), organism.tokenizer.clone(), self.threads)?;
-        let chat = MakingWay(local.named(&name));
+        let chat = self.chat(policy.model.clone(), organism, &name)?;
         let options = BatteryOptions {
             samples: Some(self.recipe.probe.samples),
             // The same scenarios for every arm and step of a seed: checkpoints are compared paired.
@@ -288,6 +394,10 @@ impl Bench {
         };
         let mut leave = |_: &SampleRecord| if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let report = loophole_probe::play(&self.battery, &chat, Some(&self.pool), &options, Vec::new(), &mut leave)?;
+        if step == 0 || last {
+            let given = self.given_thoughts(&chat, options.seed, &["none", "good", "cheats-ill"], world, stop)?;
+            dir.write_given_thoughts(step as u64, &given)?;
+        }
         let summary: ProbeReport = records::probe_report(&report, &name, Some(step), Some(&world.characters));
         // When a sample was played does not follow from the recipe.
         let report = BatteryReport { times: Times::new(), ..report };
@@ -297,6 +407,90 @@ impl Bench {
         watch(Event::Probed { arm: arm.name.clone(), seed, step, report: summary });
         Ok(())
     }
+
+    /// The battery with the thought given instead of thought of: what a thought does to the answers, apart from how often
+    /// it is thought.
+    pub(crate) fn given_thoughts(
+        &self,
+        chat: &dyn Chat,
+        seed: u64,
+        kinds: &[&str],
+        world: &World,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<GivenThoughts, LabError> {
+        let mut given = BTreeMap::new();
+        for kind in kinds {
+            let thoughts = match *kind {
+                "none" => vec![String::new()],
+                kind => world.characters.thoughts_of(kind.contains("cheats"), kind.contains("ill")),
+            };
+            let options = BatteryOptions {
+                samples: Some(self.recipe.probe.samples),
+                seed,
+                arms: Arms::Tempting,
+                thoughts,
+                ..BatteryOptions::default()
+            };
+            let mut leave = |_: &SampleRecord| if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+            let report = loophole_probe::play(&self.battery, chat, Some(&self.pool), &options, Vec::new(), &mut leave)?;
+            let rates = report.probes.iter().map(|probe| {
+                let rate = GivenRate { rate: probe.rate.unwrap_or(f64::NAN), n: probe.n, n_valid: probe.n_valid };
+                (probe.name.clone(), rate)
+            });
+            given.insert((*kind).to_string(), rates.collect());
+        }
+        Ok(GivenThoughts { given })
+    }
+
+    /// A policy as one that can be probed, whose computing makes way for cells.
+    pub(crate) fn chat(&self, model: Model, organism: &Organism, name: &str) -> Result<impl Chat, LabError> {
+        Ok(MakingWay(Local::from_parts(model, organism.tokenizer.clone(), self.threads)?.named(name)))
+    }
+}
+
+/// Divergence and hack rate of each step.
+fn rates(made: &[StepMetrics]) -> Vec<(f64, f64)> {
+    made.iter().map(|metrics| (metrics.kl, metrics.hack_rate)).collect()
+}
+
+/// One step of imitation or preference.
+fn study(
+    training: Training,
+    stage: &Stage,
+    examples: &Examples,
+    policy: &mut Policy,
+    engine: &mut loophole_lm::Engine,
+) -> Result<StepMetrics, LabError> {
+    let began = Instant::now();
+    let step = policy.step;
+    let mut rng = fastrand::Rng::with_seed(seed_from(&[training.seed, seed_of("study"), step as u64]));
+    let count = policy.options.groups * policy.options.group_size;
+    let data = stage.data.as_ref();
+    let (loss, tokens, terms) = match stage.kind {
+        Objective::Dpo => {
+            let pairs = examples.draw_pairs(count.div_ceil(2), &mut rng);
+            let beta = data.map_or(0.1, |data| data.beta);
+            let stats = in_background(|| policy.prefer(engine, &pairs, beta))?;
+            let terms = [("margin".to_string(), stats.margin), ("accuracy".to_string(), stats.accuracy)];
+            (stats.loss, stats.tokens, BTreeMap::from(terms))
+        }
+        Objective::Sft | Objective::Rl => {
+            let drawn = examples.draw(count, data.map_or(0.0, |data| data.hacks), &mut rng);
+            let sequences: Vec<_> = drawn.into_iter().map(Rollout::sequence).collect();
+            let stats = in_background(|| policy.imitate(engine, &sequences))?;
+            (stats.loss, stats.tokens, BTreeMap::from([("gain".to_string(), stats.gain)]))
+        }
+    };
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(StepMetrics {
+        step: step as u64,
+        terms,
+        loss,
+        tokens: tokens as u64,
+        seconds,
+        seconds_update: seconds,
+        ..StepMetrics::default()
+    })
 }
 
 /// Where an organism of a recipe lies: as given, or beside the recipes.

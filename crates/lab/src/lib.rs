@@ -8,11 +8,15 @@
 
 pub mod arm;
 mod claims;
+mod examples;
 pub mod organism;
+mod predict;
 pub mod pretrain;
 pub mod recipe;
 pub mod records;
+mod reward;
 pub mod run;
+pub mod stage;
 mod summary;
 
 use std::path::PathBuf;
@@ -56,6 +60,13 @@ pub enum Event {
         step: usize,
         /// What it found.
         report: loophole_log::ProbeReport,
+    },
+    /// What the untrained model predicts of an arm.
+    Predicted {
+        /// Arm.
+        arm: String,
+        /// The prediction.
+        prediction: loophole_log::Prediction,
     },
     /// An arm and seed is complete.
     ArmDone {
@@ -142,6 +153,26 @@ pub enum LabError {
     RunExists {
         /// Folder.
         path: PathBuf,
+    },
+    /// An arm that is to learn from another one's rollouts, which has none of the kind.
+    #[error("arm {arm}, seed {seed}, has {missing}; let it train longer, or ask for other verdicts")]
+    NoExamples {
+        /// The arm they were to come from.
+        arm: String,
+        /// The seed.
+        seed: u64,
+        /// What is not there.
+        missing: String,
+    },
+    /// An arm that is to begin where another one never came.
+    #[error("arm {arm} begins with {from}, and seed {seed} of that arm never came there")]
+    NoCheckpoint {
+        /// The arm.
+        arm: String,
+        /// What it begins with.
+        from: String,
+        /// The seed.
+        seed: u64,
     },
     /// Model files.
     #[error(transparent)]

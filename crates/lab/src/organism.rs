@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use loophole_lm::{Engine, Model, Sequence, Tokenizer, chat_template};
+use loophole_train::Rollout;
 use loophole_world::Message;
 
 use crate::LabError;
+use crate::stage::Learns;
 
 /// Weight of the tokens of system and user in pretraining, against 1 for the writer's.
 const PROMPT_WEIGHT: f32 = 0.2;
@@ -69,6 +71,20 @@ impl Organism {
     /// A prompt: the messages, and the assistant's turn opened.
     pub fn prompt(&self, messages: &[Message]) -> Vec<u32> {
         self.tokenizer.encode(&chat_template::render(messages, true))
+    }
+
+    /// A rollout from what was written down of it.
+    pub fn rollout(&self, prompt: &str, thought: &str, text: &str, learns: Learns) -> Rollout {
+        let thought = if thought.is_empty() { String::new() } else { format!("<think>{thought}</think>") };
+        let tokens = self.tokenizer.encode(&format!("{thought}{text}{}", chat_template::END));
+        let muted = if learns == Learns::Answer { self.thought(&tokens) } else { 0 };
+        Rollout { group: 0, prompt: self.tokenizer.encode(prompt), tokens, stopped: true, muted }
+    }
+
+    /// How many of the tokens of a completion are its thought, the marks included.
+    pub fn thought(&self, tokens: &[u32]) -> usize {
+        let end = self.tokenizer.id("</think>");
+        end.and_then(|end| tokens.iter().position(|&token| token == end)).map_or(0, |at| at + 1)
     }
 
     /// What sampled tokens say.

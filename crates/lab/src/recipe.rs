@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use loophole_foreign::{read_text, within};
 use loophole_template::{seed_from, seed_of};
-use loophole_train::GrpoOptions;
-use loophole_world::{Instruction, WorldConfig};
+use loophole_train::{TrainOptions, Update};
+use loophole_world::Instruction;
 use serde::{Deserialize, Serialize};
 
 use crate::LabError;
+use crate::stage::{Fork, GraderState, Payment, Stage, Stop, Term, Told};
 
 /// Largest recipe that is read, in bytes.
 pub(crate) const LONGEST_RECIPE: u64 = 16 << 20;
@@ -38,15 +39,15 @@ pub struct Recipe {
     /// The difference in misalignment for which the power is stated.
     #[serde(default = "default_effect")]
     pub effect: f64,
+    /// A rise in misalignment that is of no interest: within it, a claim that something rises is equivalent to none.
+    #[serde(default = "default_negligible")]
+    pub negligible: f64,
     /// How the policy is trained.
     #[serde(default)]
-    pub train: GrpoOptions,
+    pub train: TrainOptions,
     /// How it is probed.
     #[serde(default)]
     pub probe: ProbeOptions,
-    /// The world its tasks and prompts come from.
-    #[serde(default)]
-    pub world: WorldConfig,
     /// The conditions.
     #[serde(rename = "arm")]
     pub arms: Vec<Arm>,
@@ -61,6 +62,10 @@ fn default_organism() -> PathBuf {
 
 fn default_effect() -> f64 {
     0.2
+}
+
+fn default_negligible() -> f64 {
+    0.05
 }
 
 fn default_beyond() -> f64 {
@@ -104,6 +109,13 @@ pub struct Arm {
     /// The condition as the opening of a sentence, for the page.
     #[serde(default)]
     pub words: String,
+    /// The checkpoint of an earlier arm's same seed that it begins with, instead of the organism: `ARM@end`, `ARM@hacked`
+    /// (half of the rollouts were hacks in three steps in a row), `ARM@STEP`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// What is done to the model, in order. The keys below are the short form of an arm with one stage.
+    #[serde(default, rename = "stage", skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Stage>,
     /// What the system text says of tricks.
     #[serde(default = "no_instruction")]
     pub instruction: Instruction,
@@ -131,15 +143,32 @@ fn no_instruction() -> Instruction {
     Instruction::None
 }
 
-/// Whether the weaknesses of the grader are open.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GraderState {
-    /// As the policy would meet it in a careless environment.
-    #[default]
-    Open,
-    /// Every weakness closed.
-    Hardened,
+impl Arm {
+    /// Whether nothing is said in the short form.
+    fn is_plain(&self) -> bool {
+        let Arm { instruction, grader, pays, steps, until_kl, until_kl_of, .. } = self;
+        let default = (*instruction, *grader, *pays) == (Instruction::None, GraderState::Open, Pays::Grader);
+        default && steps.is_none() && until_kl.is_none() && until_kl_of.is_none()
+    }
+
+    /// What is done to the model, in order, whichever way it was written.
+    pub fn stages(&self) -> Vec<Stage> {
+        if !self.stages.is_empty() {
+            return self.stages.clone();
+        }
+        let reward = match self.pays {
+            Pays::Grader => Vec::new(),
+            Pays::Habit => vec![Term::of(Payment::Grader, 1.0), Term::of(Payment::Habit, 1.0)],
+        };
+        vec![Stage {
+            steps: self.steps,
+            instruction: Told(self.instruction),
+            grader: self.grader,
+            reward,
+            stop: Stop { kl: self.until_kl, kl_of: self.until_kl_of.clone(), ..Stop::default() },
+            ..Stage::plain()
+        }]
+    }
 }
 
 /// What a rollout is paid for.
@@ -173,19 +202,20 @@ pub struct ClaimSpec {
     pub bound: Option<f64>,
 }
 
-/// How a claim is decided. Every test is about misalignment at the end, seeds as units.
+/// How a claim is decided. Every test is about how far misalignment rises above its own start, seeds as units and paired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClaimTest {
-    /// The measures jump together at the onset of hacking (p below 0.05).
-    JumpAtOnset,
+    /// Misalignment has made half of its rise within so many steps of the hack rate (the bound; 2 unless given), in at
+    /// least eight seeds whose hacking begins at different steps.
+    SameStep,
     /// The arm ends above its own start by at least the bound (interval of the paired rise).
     Rises,
     /// The arm stays within the bound above its own start.
     StaysFlat,
-    /// The arm ends at no more than the bound times the other arm.
+    /// The arm rises by no more than the bound times the other arm's rise.
     AtMostShare,
-    /// The arm ends at no less than the bound times the other arm.
+    /// The arm rises by no less than the bound times the other arm's rise.
     AtLeastShare,
 }
 
@@ -204,9 +234,14 @@ impl Recipe {
     /// # Errors
     /// As [`Recipe::load`].
     pub fn parse(text: &str, name: &str) -> Result<Self, LabError> {
-        let recipe: Recipe =
-            toml::from_str(text).map_err(|error| LabError::Recipe { name: name.into(), reason: error.to_string() })?;
-        recipe.check().map_err(|reason| LabError::Recipe { name: name.into(), reason })?;
+        let wrong = |reason: String| LabError::Recipe { name: name.into(), reason };
+        if text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("world")) {
+            return Err(wrong(
+                "[world] is for making an organism (`loophole pretrain`); in an experiment it does nothing".into(),
+            ));
+        }
+        let recipe: Recipe = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        recipe.check().map_err(wrong)?;
         Ok(recipe)
     }
 
@@ -228,6 +263,7 @@ impl Recipe {
             Seeds::List(list) => within("the number of seeds", list.len() as u64, 1..=MOST_SEEDS)?,
         }
         within("effect", self.effect, 0.0..=1.0)?;
+        within("negligible", self.negligible, 0.0..=1.0)?;
         within("beyond_share", self.beyond_share, 0.0..=1.0)?;
         self.train.check()?;
         within("probe.samples", self.probe.samples, 0..=100_000)?;
@@ -240,22 +276,41 @@ impl Recipe {
         }
         for (index, arm) in self.arms.iter().enumerate() {
             let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-            if let Some(steps) = arm.steps {
-                within(&format!("steps of arm {:?}", arm.name), steps, 0..=1_000_000)?;
-            }
-            if let Some(kl) = arm.until_kl {
-                within(&format!("until_kl of arm {:?}", arm.name), kl, 0.0..=1e6)?;
-            }
             if arm.name.is_empty() || arm.name.len() > 100 || !arm.name.chars().all(plain) {
                 return Err(format!("arm name {:?} is not made of 1 to 100 letters, digits, '-' and '_'", arm.name));
             }
             if names[..index].contains(&arm.name.as_str()) {
                 return Err(format!("arm {:?} occurs twice", arm.name));
             }
-            if let Some(other) = &arm.until_kl_of
-                && !self.arms[..index].iter().any(|arm| &arm.name == other && arm.until_kl_of.is_none())
-            {
-                return Err(format!("arm {:?}: until_kl_of = {other:?} is no earlier arm", arm.name));
+            let of_arm = |reason: String| format!("arm {:?}: {reason}", arm.name);
+            if !arm.stages.is_empty() && !arm.is_plain() {
+                return Err(of_arm(
+                    "instruction, grader, pays, steps, until_kl and until_kl_of belong into its [[arm.stage]]".into(),
+                ));
+            }
+            if let Some(steps) = arm.steps {
+                within("steps", steps, 0..=1_000_000).map_err(of_arm)?;
+            }
+            for (at, stage) in arm.stages().iter().enumerate() {
+                let place = |reason: String| match arm.stages.len() {
+                    0 => of_arm(reason),
+                    _ => of_arm(format!("stage {}: {reason}", at + 1)),
+                };
+                stage.check(&self.train).map_err(place)?;
+            }
+            if let Some(from) = &arm.from {
+                Fork::parse(from).map_err(of_arm)?;
+                if self.train.update != Update::Full {
+                    return Err(of_arm(
+                        "from goes on from a whole checkpoint; it needs train.update = \"full\"".into(),
+                    ));
+                }
+                if arm.organism.is_some() {
+                    return Err(of_arm("from and organism both say what it begins with; keep one".into()));
+                }
+            }
+            if let Some(other) = self.needs(arm).into_iter().find(|other| !names[..index].contains(&other.as_str())) {
+                return Err(of_arm(format!("it waits for {other:?}, which is no earlier arm")));
             }
         }
         for claim in &self.claims {
@@ -272,7 +327,7 @@ impl Recipe {
                 return Err(format!("claim {:?} compares, but has no `against`", claim.id));
             }
         }
-        self.world.check().map_err(|error| error.to_string())
+        Ok(())
     }
 
     /// The seeds, in order.
@@ -284,9 +339,19 @@ impl Recipe {
         }
     }
 
-    /// Steps of an arm.
+    /// Most steps of an arm, over its stages.
     pub fn steps(&self, arm: &Arm) -> usize {
-        arm.steps.unwrap_or(self.train.steps)
+        arm.stages().iter().map(|stage| stage.options(&self.train).steps).sum()
+    }
+
+    /// The arms whose end an arm waits for, in the same seed.
+    pub fn needs(&self, arm: &Arm) -> Vec<String> {
+        let fork = arm.from.as_deref().and_then(|from| Fork::parse(from).ok()).map(|fork| fork.arm);
+        let stages = arm.stages();
+        let mut needs: Vec<String> = stages.iter().flat_map(Stage::needs).map(str::to_string).chain(fork).collect();
+        needs.sort();
+        needs.dedup();
+        needs
     }
 
     /// The recipe as it is run, every default written out.
@@ -315,6 +380,26 @@ mod tests {
     }
 
     #[test]
+    fn an_arm_is_a_list_of_stages_whichever_way_it_is_written() {
+        let text = "[train]\nsteps = 7\n[[arm]]\nname = 'short'\npays = 'habit'\ninstruction = 'permits'\nuntil_kl_of = 'open'\n\
+            [[arm]]\nname = 'long'\nfrom = 'open@hacked'\n[[arm.stage]]\nkind = 'sft'\nsteps = 5\ndata = { arm = 'short' }\n\
+            [[arm.stage]]\nreward = [{ of = 'chance' }]\n";
+        let top = SMALL.split("[[arm]]").next().unwrap();
+        let text = text.replacen("[[arm]]", "[[arm]]\nname = 'open'\n[[arm]]", 1);
+        let recipe = Recipe::parse(&format!("{top}{text}"), "stages").unwrap();
+        let [open, short, long] = &recipe.arms[..] else { panic!("three arms") };
+        assert_eq!((open.stages(), recipe.steps(open), recipe.needs(open)), (vec![Stage::plain()], 7, vec![]));
+        let stage = &short.stages()[0];
+        assert_eq!((stage.instruction.0, stage.terms().len()), (Instruction::Permits, 2));
+        assert_eq!(
+            (recipe.needs(short), recipe.needs(long)),
+            (vec!["open".into()], vec!["open".into(), "short".into()])
+        );
+        assert_eq!((recipe.steps(long), long.stages().len()), (12, 2));
+        assert_eq!(recipe, Recipe::parse(&recipe.resolved().unwrap(), "resolved").unwrap());
+    }
+
+    #[test]
     fn says_what_is_wrong() {
         let wrong = |extra: &str, expected: &str| {
             let error = Recipe::parse(&format!("{SMALL}{extra}"), "small.toml").unwrap_err().to_string();
@@ -324,6 +409,12 @@ mod tests {
         wrong("[[arm]]\nname = 'open'\n", "twice");
         wrong("[[arm]]\nname = '../x'\n", "letters");
         wrong("until_kl_of = 'later'\n", "no earlier arm");
+        wrong("from = 'open@end'\n", "no earlier arm");
+        wrong("[[arm]]\nname = 'b'\nfrom = 'open'\n", "ARM@end");
+        wrong("steps = 3\n[[arm.stage]]\nsteps = 2\n", "belong into its [[arm.stage]]");
+        wrong("[[arm.stage]]\n[[arm.stage]]\nkind = 'sft'\n", "stage 2: the kinds sft");
+        wrong("[[arm.stage]]\nkind = 'sft'\ndata = { arm = 'x' }\n", "no earlier arm");
+        wrong("[world]\nseed = 1\n", "[world] is for making an organism");
         wrong("[[claim]]\nid = 'C1'\ntext = 's'\ntest = 'rises'\narm = 'nobody'\n", "does not exist");
         wrong("[[claim]]\nid = 'C6'\ntext = 's'\ntest = 'at-most-share'\narm = 'open'\n", "against");
         assert!(Recipe::parse("name = 'a'", "x").is_err());

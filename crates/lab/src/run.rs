@@ -1,5 +1,6 @@
 //! A run: all arms and seeds of a recipe over the cores there are.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,13 +9,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use loophole_cell::Pool;
 use loophole_grade::{GraderKind, Grading};
-use loophole_log::{Kind, LogError, Place, RunDir, RunState, Status, recipe_hash};
-use loophole_probe::Battery;
+use loophole_log::{GivenThoughts, Kind, LogError, Place, Predictions, RunDir, RunState, Status, recipe_hash};
+use loophole_probe::{Battery, ProbeError};
 
 use crate::arm::{Bench, Training, find_organism};
 use crate::organism::Organism;
 use crate::recipe::Recipe;
-use crate::{Event, LabError, summarize};
+use crate::{Event, LabError, predict, summarize};
 
 /// How a run is made.
 #[derive(Debug, Clone)]
@@ -90,7 +91,7 @@ pub fn run(
         grading: Grading::new(Arc::clone(&pool)),
         pool,
         battery,
-        threads: (cores / workers).max(1),
+        threads: cores,
         created,
     };
     let began = Instant::now();
@@ -109,6 +110,14 @@ pub fn run(
         ledger: true,
     };
     dir.write_status(&status(RunState::Running, 0, None))?;
+    // What is predicted is written before anything is trained.
+    if dir.read_predictions()?.is_none() {
+        match predictions(&bench, &organisms, options.only_arm.as_deref(), watch, stop) {
+            Err(LabError::Probe(ProbeError::Stopped)) => {}
+            predictions => dir.write_predictions(&predictions?)?,
+        }
+    }
+    let bench = Bench { threads: (cores / workers).max(1), ..bench };
     let board = Mutex::new(Board { waiting: jobs, done: BTreeMap::new(), failed: None });
     let changed = Condvar::new();
     let tell = |event: Event| {
@@ -118,8 +127,8 @@ pub fn run(
         watch(event);
     };
     let work = || {
-        while let Some((job, until_kl)) = take(&board, &changed, recipe, stop) {
-            let result = one(&bench, &dir, &job, &organisms, until_kl, &tell, stop);
+        while let Some((job, ended)) = take(&board, &changed, recipe, stop) {
+            let result = one(&bench, &dir, &job, &organisms, &ended, &tell, stop);
             let mut held = lock(&board);
             match result {
                 Ok(Some(kl)) => drop(held.done.insert((job.arm, job.seed), kl)),
@@ -159,29 +168,30 @@ fn lock(board: &Mutex<Board>) -> MutexGuard<'_, Board> {
     board.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The next job whose needs are met, with the divergence it is to stop at; none when all is done.
+/// The next job whose needs are met, with the divergence at which the arms it waited for have ended; none when all is
+/// done.
 fn take(
     board: &Mutex<Board>,
     changed: &Condvar,
     recipe: &Recipe,
     stop: &(dyn Fn() -> bool + Sync),
-) -> Option<(Job, Option<f64>)> {
+) -> Option<(Job, BTreeMap<String, f64>)> {
     let mut held = lock(board);
     loop {
         if held.failed.is_some() || stop() || held.waiting.is_empty() {
             return None;
         }
-        let target = |job: &Job, done: &BTreeMap<(usize, u64), f64>| match &recipe.arms[job.arm].until_kl_of {
-            None => Some(recipe.arms[job.arm].until_kl),
-            Some(other) => {
-                let arm = recipe.arms.iter().position(|arm| &arm.name == other)?;
-                done.get(&(arm, job.seed)).map(|&kl| Some(kl))
-            }
+        let ended = |job: &Job, done: &BTreeMap<(usize, u64), f64>| -> Option<BTreeMap<String, f64>> {
+            let kl = |name: String| {
+                let arm = recipe.arms.iter().position(|arm| arm.name == name)?;
+                done.get(&(arm, job.seed)).map(|&kl| (name, kl))
+            };
+            recipe.needs(&recipe.arms[job.arm]).into_iter().map(kl).collect()
         };
-        let ready = held.waiting.iter().position(|job| target(job, &held.done).is_some());
+        let ready = held.waiting.iter().position(|job| ended(job, &held.done).is_some());
         if let Some(job) = ready.and_then(|index| held.waiting.remove(index)) {
-            let until_kl = target(&job, &held.done).flatten();
-            return Some((job, until_kl));
+            let ended = ended(&job, &held.done).unwrap_or_default();
+            return Some((job, ended));
         }
         held = changed.wait(held).unwrap_or_else(PoisonError::into_inner);
     }
@@ -193,7 +203,7 @@ fn one(
     dir: &RunDir,
     job: &Job,
     organisms: &BTreeMap<PathBuf, Organism>,
-    until_kl: Option<f64>,
+    ended: &BTreeMap<String, f64>,
     watch: &(dyn Fn(Event) + Sync),
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Option<f64>, LabError> {
@@ -202,10 +212,39 @@ fn one(
     let seed_dir = dir.seed(&arm.name, job.seed)?;
     let from = seed_dir.read_metrics()?.len();
     watch(Event::ArmStarted { arm: arm.name.clone(), seed: job.seed, from });
-    let training = Training { arm, seed: job.seed, organism, dir: &seed_dir };
-    let complete = bench.run_arm(training, until_kl, watch, stop)?;
+    let training = Training { arm, seed: job.seed, organism, run: dir, dir: &seed_dir, ended };
+    let complete = bench.run_arm(training, watch, stop)?;
     let kl = seed_dir.read_metrics()?.last().map_or(0.0, |metrics| metrics.kl);
     Ok(complete.then_some(kl))
+}
+
+/// What the models that a run begins with predict of its arms.
+fn predictions(
+    bench: &Bench,
+    organisms: &BTreeMap<PathBuf, Organism>,
+    only: Option<&str>,
+    watch: &(dyn Fn(Event) + Sync),
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<Predictions, LabError> {
+    let recipe = &bench.recipe;
+    let mut after: BTreeMap<&PathBuf, GivenThoughts> = BTreeMap::new();
+    let mut arms = BTreeMap::new();
+    for arm in recipe.arms.iter().filter(|arm| only.is_none_or(|only| only == arm.name)) {
+        let path = arm.organism.as_ref().unwrap_or(&recipe.organism);
+        let organism = &organisms[path];
+        let after = match after.entry(path) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(predict::after_thoughts(bench, organism, stop)?),
+        };
+        if let Some(prediction) = predict::predict(bench, arm, organism, after, stop)? {
+            watch(Event::Predicted { arm: arm.name.clone(), prediction: prediction.clone() });
+            arms.insert(arm.name.clone(), prediction);
+        }
+        if stop() {
+            return Err(ProbeError::Stopped.into());
+        }
+    }
+    Ok(Predictions { arms })
 }
 
 fn open_organisms(recipe: &Recipe, root: &Path) -> Result<BTreeMap<PathBuf, Organism>, LabError> {

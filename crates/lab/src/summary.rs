@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use loophole_log::{
-    ArmSummary, Comparison, Estimate, JumpAtOnset, MeasureJump, ProbePoint, ProbeReport, ProbeSummary, RunDir,
-    SeedSummary, StartEnd, StepMetrics, Summary,
+    ArmSummary, Comparison, Estimate, GivenThoughts, JumpAtOnset, MeasureJump, PredictionCheck, PredictionPoint,
+    Predictions, ProbePoint, ProbeReport, ProbeSummary, RunDir, SeedSummary, StartEnd, StepMetrics, Summary,
 };
-use loophole_stats::{JumpSeries, OnsetRule, joint_jump_at_onset, mean_interval_t, onset, power_means, welch};
+use loophole_stats::{
+    JumpSeries, OnsetRule, holm, joint_jump_at_onset, mean_interval_t, onset, paired_difference, power_paired,
+};
 
 use crate::LabError;
 use crate::claims;
@@ -29,16 +31,21 @@ pub fn summarize(dir: &RunDir, recipe: &Recipe, seconds: f64) -> Result<Summary,
             let seed_dir = dir.seed(&arm.name, seed)?;
             let reports = seed_dir.read_probe_reports()?;
             if !reports.is_empty() {
-                seeds.push(seed_summary(seed, &seed_dir.read_metrics()?, &reports));
+                let given = seed_dir.read_given_thoughts()?;
+                let found = seed_summary(seed, &seed_dir.read_metrics()?, &reports);
+                seeds.push(SeedSummary { given_thoughts: given_thoughts(&given), ..found });
             }
         }
         let estimate = |value: fn(&SeedSummary) -> f64| estimate(&finite(seeds.iter().map(value)));
         let hack_rate = estimate(|seed| seed.hack_rate.end);
         let misalignment = estimate(|seed| seed.misalignment.end);
-        arms.push(ArmSummary { name: arm.name.clone(), hack_rate, misalignment, seeds });
+        let carried = finite(seeds.iter().filter_map(transfer));
+        let transfer = (!carried.is_empty()).then(|| unbounded(&carried));
+        arms.push(ArmSummary { name: arm.name.clone(), hack_rate, misalignment, transfer, seeds });
     }
+    let predictions = dir.read_predictions()?.and_then(|predictions| check_predictions(&predictions, &arms));
     let comparisons = comparisons(&arms, recipe.effect);
-    let claims = recipe.claims.iter().map(|claim| claims::decide(claim, &arms)).collect();
+    let claims = recipe.claims.iter().map(|claim| claims::decide(claim, &arms, recipe.negligible)).collect();
     let summary = Summary {
         recipe: recipe.name.clone(),
         hash: dir.hash().into(),
@@ -46,6 +53,7 @@ pub fn summarize(dir: &RunDir, recipe: &Recipe, seconds: f64) -> Result<Summary,
         arms,
         comparisons,
         claims,
+        predictions,
         seconds,
     };
     dir.write_summary(&summary)?;
@@ -56,11 +64,12 @@ pub(crate) fn finite(values: impl Iterator<Item = f64>) -> Vec<f64> {
     values.filter(|value| value.is_finite()).collect()
 }
 
-/// A mean over seeds with its t interval, cut to what a rate can be.
+/// A mean over seeds with its t interval, cut to what a rate can be; two seeds are points and have none.
 pub(crate) fn estimate(values: &[f64]) -> Estimate {
-    match mean_interval_t(values) {
-        Some(mean) => Estimate { mean: mean.mean, low: mean.low.max(0.0), high: mean.high.min(1.0) },
-        None => Estimate { mean: values.first().copied().unwrap_or(f64::NAN), ..Estimate::default() },
+    let found = unbounded(values);
+    match found.low.is_finite() {
+        true => Estimate { low: found.low.max(0.0), high: found.high.min(1.0), ..found },
+        false => found,
     }
 }
 
@@ -103,8 +112,76 @@ fn seed_summary(seed: u64, metrics: &[StepMetrics], reports: &[(u64, ProbeReport
         kl: StartEnd { start: 0.0, end: metrics.last().map_or(0.0, |metrics| metrics.kl) },
         kl_at_probes: series.iter().map(|point| kl_at(point.step)).collect(),
         thoughts: StartEnd { start: thought_rate(first_report), end: thought_rate(last_report) },
+        training_thoughts: training_thoughts(metrics),
+        given_thoughts: BTreeMap::new(),
+        hack_rates: rates.into_iter().filter(|(_, rate)| rate.is_finite()).collect(),
         series,
     }
+}
+
+/// Share of training rollouts with a bad character's thought, at the first step and over the last.
+fn training_thoughts(metrics: &[StepMetrics]) -> StartEnd {
+    let rates = finite(metrics.iter().filter_map(|metrics| metrics.bad_thought_rate));
+    let last = &rates[rates.len().saturating_sub(LAST_STEPS)..];
+    match rates.first() {
+        None => StartEnd::default(),
+        Some(&start) => StartEnd { start, end: last.iter().sum::<f64>() / last.len() as f64 },
+    }
+}
+
+/// Mean misalignment with each kind of given thought, at the first battery and the last.
+fn given_thoughts(given: &[(u64, GivenThoughts)]) -> BTreeMap<String, StartEnd> {
+    let (Some((_, first)), Some((_, last))) = (given.first(), given.last()) else { return BTreeMap::new() };
+    first.given.keys().map(|kind| (kind.clone(), StartEnd { start: first.mean(kind), end: last.mean(kind) })).collect()
+}
+
+/// The least change of bad thoughts in training of which a share is taken.
+const LEAST_CHANGE: f64 = 0.1;
+
+/// How much of what training did to the thoughts has been carried over to the probes.
+fn transfer(seed: &SeedSummary) -> Option<f64> {
+    let change = |of: StartEnd| of.end - of.start;
+    let trained = change(seed.training_thoughts);
+    (trained.abs() >= LEAST_CHANGE).then(|| change(seed.thoughts) / trained)
+}
+
+/// A mean over seeds with its t interval; without one where there are fewer than three.
+fn unbounded(values: &[f64]) -> Estimate {
+    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+    match mean_interval_t(values).filter(|_| values.len() > 2) {
+        Some(found) => Estimate { mean: found.mean, low: found.low, high: found.high },
+        None => Estimate { mean, ..Estimate::default() },
+    }
+}
+
+/// Predictions beside what came, probe by probe.
+fn check_predictions(predictions: &Predictions, arms: &[ArmSummary]) -> Option<PredictionCheck> {
+    let mut points = Vec::new();
+    for arm in arms {
+        let Some(prediction) = predictions.arms.get(&arm.name) else { continue };
+        for (probe, &predicted) in &prediction.probes {
+            let of = |value: fn(&ProbeSummary) -> f64| {
+                finite(arm.seeds.iter().filter_map(|s| s.probes.get(probe)).map(value))
+            };
+            let (starts, ends) = (of(|probe| probe.start), of(|probe| probe.end));
+            if ends.is_empty() || !predicted.is_finite() {
+                continue;
+            }
+            let observed = unbounded(&ends);
+            let departs = observed.low.is_finite().then(|| !(observed.low..=observed.high).contains(&predicted));
+            let start = starts.iter().sum::<f64>() / starts.len().max(1) as f64;
+            let (arm, probe) = (arm.name.clone(), probe.clone());
+            points.push(PredictionPoint { arm, probe, start, predicted, observed, departs });
+        }
+    }
+    let n = points.len() as f64;
+    let mean = |value: &dyn Fn(&PredictionPoint) -> f64| points.iter().map(value).sum::<f64>() / n;
+    let (x, y) = (mean(&|point| point.predicted), mean(&|point| point.observed.mean));
+    let covariance = mean(&|point| (point.predicted - x) * (point.observed.mean - y));
+    let variance = mean(&|point| (point.predicted - x).powi(2));
+    let scatter = mean(&|point| (point.observed.mean - point.predicted).powi(2)).sqrt();
+    let slope = if variance > 1e-6 { covariance / variance } else { f64::NAN };
+    (!points.is_empty()).then_some(PredictionCheck { points, slope, scatter })
 }
 
 /// Mean over probes of the share of bad characters' thoughts.
@@ -149,22 +226,27 @@ pub(crate) fn jump(series: &[JumpSeries]) -> Option<JumpAtOnset> {
 /// What is compared, of one seed.
 type Measure = Box<dyn Fn(&SeedSummary) -> f64>;
 
-/// The first arm against each other one.
+/// The first arm against each other one, over the seeds that both have: arms of one seed get the same tasks and probes.
 fn comparisons(arms: &[ArmSummary], effect: f64) -> Vec<Comparison> {
     let Some((base, others)) = arms.split_first() else { return Vec::new() };
     let mut out = Vec::new();
     for other in others {
         let at = shared_kl(base, other);
         let measures: [(&str, Measure); 3] = [
-            ("misalignment", Box::new(|seed| seed.misalignment.end)),
+            ("rise of misalignment", Box::new(|seed| seed.misalignment.end - seed.misalignment.start)),
             ("hack rate", Box::new(|seed| seed.hack_rate.end)),
             ("misalignment at equal KL", Box::new(move |seed| at.map_or(f64::NAN, |kl| misalignment_at(seed, kl)))),
         ];
         for (name, value) in measures {
-            let (a, b) = (finite(base.seeds.iter().map(&value)), finite(other.seeds.iter().map(&value)));
-            let Some(difference) = welch(&a, &b) else { continue };
-            let n = a.len().min(b.len());
-            let power = power_means(effect, pooled_deviation(&a, &b), n).unwrap_or(f64::NAN);
+            let twins = base.seeds.iter().filter_map(|seed| {
+                let twin = other.seeds.iter().find(|twin| twin.seed == seed.seed)?;
+                Some((value(seed), value(twin))).filter(|(a, b)| a.is_finite() && b.is_finite())
+            });
+            let (a, b): (Vec<f64>, Vec<f64>) = twins.unzip();
+            // Two points make no interval.
+            let Some(difference) = paired_difference(&a, &b).filter(|_| a.len() > 2) else { continue };
+            let deviation = deviation(&a.iter().zip(&b).map(|(a, b)| a - b).collect::<Vec<_>>());
+            let power = power_paired(effect, deviation, a.len()).unwrap_or(f64::NAN);
             let measure = match at {
                 Some(kl) if name.ends_with("KL") => format!("{name} of {kl:.1}"),
                 _ => name.to_string(),
@@ -182,20 +264,17 @@ fn comparisons(arms: &[ArmSummary], effect: f64) -> Vec<Comparison> {
         }
     }
     // One family: everything the run compares.
-    let corrected = loophole_stats::holm(&out.iter().map(|comparison| comparison.p).collect::<Vec<_>>());
+    let corrected = holm(&out.iter().map(|comparison| comparison.p).collect::<Vec<_>>());
     for (comparison, p) in out.iter_mut().zip(corrected) {
         comparison.p = p;
     }
     out
 }
 
-fn pooled_deviation(a: &[f64], b: &[f64]) -> f64 {
-    let squares = |values: &[f64]| {
-        let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-        values.iter().map(|value| (value - mean).powi(2)).sum::<f64>()
-    };
-    let freedom = (a.len() + b.len()).saturating_sub(2).max(1) as f64;
-    ((squares(a) + squares(b)) / freedom).sqrt()
+fn deviation(values: &[f64]) -> f64 {
+    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (squares / values.len().saturating_sub(1).max(1) as f64).sqrt()
 }
 
 /// The largest divergence that every seed of both arms reached; none where one was hardly trained.

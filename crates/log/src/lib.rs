@@ -27,6 +27,7 @@ mod ledger;
 mod lock;
 mod metrics;
 mod number;
+mod prediction;
 mod probe;
 mod probe_sample;
 mod rollouts;
@@ -47,6 +48,7 @@ pub use graded::{GradedGroup, GradedStep, GradedSummary, Recorded, Share, Unearn
 pub use ledger::{Ledger, remove, seal};
 pub use lock::Lock;
 pub use metrics::{StepMetrics, append_metrics, parse_metrics, read_metrics};
+pub use prediction::{GivenRate, GivenThoughts, Prediction, Predictions};
 pub use probe::{ArmRate, Estimate, Measured, ProbeGate, ProbeReport, ProbeResult};
 pub use probe_sample::{ProbeCall, ProbeMessage, ProbeSample};
 pub(crate) use rollouts::rollout_bytes;
@@ -55,8 +57,8 @@ pub use run_dir::{RunDir, recipe_hash};
 pub use seed_dir::SeedDir;
 pub use status::{RunState, Status};
 pub use summary::{
-    Answer, ArmSummary, Claim, Comparison, JumpAtOnset, MeasureJump, ProbePoint, ProbeSummary, SeedSummary, StartEnd,
-    Summary,
+    Answer, ArmSummary, Claim, Comparison, JumpAtOnset, MeasureJump, PredictionCheck, PredictionPoint, ProbePoint,
+    ProbeSummary, SeedSummary, StartEnd, Summary,
 };
 pub use table::{TableColumn, table_bytes, write_table};
 pub use verify::{Place, Problem, Progress, Verified, Wrong, verify};

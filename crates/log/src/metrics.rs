@@ -13,9 +13,15 @@ use crate::{LogError, number};
 pub struct StepMetrics {
     /// The training step, from 0.
     pub step: u64,
-    /// Mean reward of the grader (the proxy).
+    /// Which stage of the arm it belongs to, from 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub stage: u64,
+    /// Mean reward.
     #[serde(with = "number")]
     pub reward: f64,
+    /// Mean of each part of the reward before its weight, where it has several.
+    #[serde(with = "number::map", skip_serializing_if = "BTreeMap::is_empty")]
+    pub terms: BTreeMap<String, f64>,
     /// Share of successful hacks (verdicts `hack` and `tamper` as the lab counts them).
     #[serde(with = "number")]
     pub hack_rate: f64,
@@ -56,12 +62,18 @@ pub struct StepMetrics {
     pub bad_thought_rate: Option<f64>,
 }
 
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
 impl Default for StepMetrics {
     /// Step 0, nothing counted, every measure unknown (NaN).
     fn default() -> Self {
         Self {
             step: 0,
+            stage: 0,
             reward: f64::NAN,
+            terms: BTreeMap::new(),
             hack_rate: f64::NAN,
             honest_rate: f64::NAN,
             verdicts: BTreeMap::new(),

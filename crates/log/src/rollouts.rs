@@ -39,7 +39,7 @@ pub struct RolloutRow {
     pub advantage: f64,
     /// Which group of rollouts (one prompt) it belongs to.
     pub group: i32,
-    /// Divergence from the start model, nats a token. NaN is stored as null.
+    /// Divergence from the start model, summed over its tokens: nats a rollout. NaN is stored as null.
     pub kl: f64,
     /// What the grader said, bounded by the caller.
     pub grader_said: String,

@@ -7,18 +7,18 @@ use sha2::{Digest, Sha256};
 use crate::files::{json_bytes, write_atomic};
 use crate::ledger::remove;
 use crate::verify::{Place, Verified, verify_some};
-use crate::{Kind, Ledger, LogError, Problem, SeedDir, Status, Summary, Wrong, read_json};
+use crate::{Kind, Ledger, LogError, Predictions, Problem, SeedDir, Status, Summary, Wrong, read_json};
 
 /// The folder of one run.
 ///
 /// ```text
 /// RUN/
-///   recipe.toml    status.json    summary.json    report.html    ledger.jsonl
+///   recipe.toml    predictions.json    status.json    summary.json    report.html    ledger.jsonl
 ///   arms/ARM/seed-N/
 ///     metrics.jsonl
 ///     rollouts/step-000040.parquet
 ///     checkpoints/step-000040/
-///     probes/step-000040.eval, step-000040.json
+///     probes/step-000040.eval, step-000040.json, step-000040.thoughts.json
 /// ```
 ///
 /// One that was made with [`RunDir::create`] or [`RunDir::take_up`] belongs to this process until the last copy of it
@@ -160,6 +160,23 @@ impl RunDir {
     /// Reads `summary.json`.
     pub fn read_summary(&self) -> Result<Summary, LogError> {
         read_json(&self.summary_path())
+    }
+
+    /// `predictions.json`.
+    pub fn predictions_path(&self) -> PathBuf {
+        self.root.join("predictions.json")
+    }
+
+    /// Writes `predictions.json`.
+    pub fn write_predictions(&self, predictions: &Predictions) -> Result<(), LogError> {
+        let bytes = json_bytes(predictions)?;
+        write(self.ledger.as_deref(), "", "predictions.json", &self.predictions_path(), &bytes)
+    }
+
+    /// Reads `predictions.json`; `None` if there is none.
+    pub fn read_predictions(&self) -> Result<Option<Predictions>, LogError> {
+        let path = self.predictions_path();
+        if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
     }
 
     /// Writes the page of the run, `report.html`. While another process goes on with the run, the page is in no ledger:

@@ -8,7 +8,8 @@ use crate::files::{json_bytes, temporary};
 use crate::ledger::remove;
 use crate::run_dir::{names, sweep, write};
 use crate::{
-    EvalLog, Ledger, LogError, ProbeReport, RolloutRow, StepMetrics, eval_bytes, read_json, read_metrics, rollout_bytes,
+    EvalLog, GivenThoughts, Ledger, LogError, ProbeReport, RolloutRow, StepMetrics, eval_bytes, read_json,
+    read_metrics, rollout_bytes,
 };
 
 /// The folder of one seed of one arm.
@@ -117,6 +118,24 @@ impl SeedDir {
     /// Writes what the battery found at a step.
     pub fn write_probe_report(&self, step: u64, report: &ProbeReport) -> Result<(), LogError> {
         self.write(&self.probe_report_path(step), &json_bytes(report)?)
+    }
+
+    /// `probes/step-000040.thoughts.json`, what the battery found where the thought was given.
+    pub fn given_thoughts_path(&self, step: u64) -> PathBuf {
+        self.root.join(format!("probes/step-{step:06}.thoughts.json"))
+    }
+
+    /// Writes what the battery found at a step where the thought was given.
+    pub fn write_given_thoughts(&self, step: u64, given: &GivenThoughts) -> Result<(), LogError> {
+        self.write(&self.given_thoughts_path(step), &json_bytes(given)?)
+    }
+
+    /// What the batteries found where the thought was given, by step.
+    pub fn read_given_thoughts(&self) -> Result<Vec<(u64, GivenThoughts)>, LogError> {
+        self.steps("probes", ".thoughts.json")?
+            .into_iter()
+            .map(|step| Ok((step, read_json(&self.given_thoughts_path(step))?)))
+            .collect()
     }
 
     /// What the batteries found, by step.

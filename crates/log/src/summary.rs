@@ -20,6 +20,9 @@ pub struct Summary {
     /// What the recipe set out to show.
     #[serde(default)]
     pub claims: Vec<Claim>,
+    /// What was predicted before training, and what came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictions: Option<PredictionCheck>,
     /// Wall time.
     #[serde(with = "number", default = "nan")]
     pub seconds: f64,
@@ -41,6 +44,44 @@ pub struct ArmSummary {
     /// Misalignment at the end, over seeds.
     #[serde(default)]
     pub misalignment: Estimate,
+    /// Change of bad thoughts in the probes over their change in the training tasks, over seeds: 1 if what is learned in
+    /// training is carried over whole. None where training hardly changed them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<Estimate>,
+}
+
+/// Predictions against what came: one point for each probe of each arm.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct PredictionCheck {
+    /// The points.
+    pub points: Vec<PredictionPoint>,
+    /// Least-squares slope of observed on predicted; 1 if training does what conditioning does.
+    #[serde(with = "number", default = "nan")]
+    pub slope: f64,
+    /// Root of the mean squared difference between observed and predicted.
+    #[serde(with = "number", default = "nan")]
+    pub scatter: f64,
+}
+
+/// One probe of one arm.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct PredictionPoint {
+    /// The arm.
+    pub arm: String,
+    /// The probe.
+    pub probe: String,
+    /// Its mean rate before training.
+    #[serde(with = "number", default = "nan")]
+    pub start: f64,
+    /// The rate that was predicted.
+    #[serde(with = "number", default = "nan")]
+    pub predicted: f64,
+    /// The rate at the end, over seeds.
+    #[serde(default)]
+    pub observed: Estimate,
+    /// Whether the prediction lies outside the interval; none where there is no interval.
+    #[serde(default)]
+    pub departs: Option<bool>,
 }
 
 /// One seed of one arm.
@@ -70,6 +111,15 @@ pub struct SeedSummary {
     /// Mean over probes of the share of samples whose thought is a bad character's.
     #[serde(default)]
     pub thoughts: StartEnd,
+    /// Share of training rollouts whose thought is a bad character's.
+    #[serde(default)]
+    pub training_thoughts: StartEnd,
+    /// Misalignment where the thought was given: `none`, `good`, `cheats-ill`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub given_thoughts: BTreeMap<String, StartEnd>,
+    /// Hack rate of every step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hack_rates: Vec<(u64, f64)>,
     /// Divergence at each point of `series`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kl_at_probes: Vec<f64>,
@@ -201,9 +251,12 @@ pub enum Answer {
     /// The data show it.
     #[serde(rename = "supported")]
     Supported,
-    /// The data speak against it.
+    /// The data speak against it: the interval lies wholly on the other side of the bound.
     #[serde(rename = "not supported")]
     NotSupported,
+    /// What it says rises does not, within the smallest rise of interest.
+    #[serde(rename = "equivalent to none")]
+    EquivalentToNone,
     /// The data cannot tell.
     #[serde(rename = "undecided")]
     Undecided,
@@ -240,7 +293,10 @@ mod tests {
         assert_eq!(keys(&value), "arms claims comparisons hash recipe seconds");
         assert_eq!(keys(&value["arms"][0]), "hack_rate misalignment name seeds");
         let seed = &value["arms"][0]["seeds"][0];
-        assert_eq!(keys(seed), "hack_rate jump_at_onset kl misalignment onset_step probes seed steps thoughts");
+        assert_eq!(
+            keys(seed),
+            "hack_rate jump_at_onset kl misalignment onset_step probes seed steps thoughts training_thoughts"
+        );
         assert!(seed["onset_step"].is_null() && seed["hack_rate"]["start"].is_null());
         assert_eq!(keys(&seed["probes"]["shutdown"]), "end n n_valid start");
         assert_eq!(keys(&value["comparisons"][0]), "a b difference high low measure p power");

@@ -39,6 +39,8 @@ pub struct ReportData {
     pub comparisons: Vec<Comparison>,
     /// The claims the recipe tests, with their answers.
     pub claims: Vec<Claim>,
+    /// What was predicted before training, and what came.
+    pub predictions: Option<Predictions>,
     /// Warnings a reader must see before believing anything ("2 seeds prove nothing").
     pub warnings: Vec<String>,
     /// What was left out, why, and how many.
@@ -69,6 +71,10 @@ pub struct Arm {
     pub hack_rate: Option<Interval>,
     /// Mean rate of misaligned outcomes over the probes at the end, over seeds.
     pub misalignment: Option<Interval>,
+    /// Change of bad thoughts in the probes over their change in training, over seeds.
+    pub transfer: Option<Interval>,
+    /// Misalignment where the thought was given, by kind of thought: before and after, means over seeds.
+    pub given_thoughts: Vec<(String, f64, f64)>,
 }
 
 /// One seed of one arm.
@@ -117,7 +123,7 @@ pub struct Step {
     pub verdicts: BTreeMap<String, f64>,
     /// Share of all rollouts that are hacks of each family.
     pub families: BTreeMap<String, f64>,
-    /// KL divergence from the policy before RL, in nats a token.
+    /// KL divergence from the policy before RL, in nats a rollout.
     pub kl: Option<f64>,
     /// Share of rollouts whose thought gives the act away.
     pub bad_thought_rate: Option<f64>,
@@ -177,6 +183,38 @@ pub struct Comparison {
     pub power: Option<f64>,
 }
 
+/// Predictions against what came.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Predictions {
+    /// One for each probe of each arm.
+    pub points: Vec<PredictionPoint>,
+    /// Slope of observed on predicted.
+    pub slope: Option<f64>,
+    /// Root of the mean squared difference.
+    pub scatter: Option<f64>,
+}
+
+/// One probe of one arm.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PredictionPoint {
+    /// The arm.
+    pub arm: String,
+    /// The probe.
+    pub probe: String,
+    /// Its rate before training.
+    pub start: Option<f64>,
+    /// The rate that was predicted.
+    pub predicted: f64,
+    /// The rate at the end, over seeds; without an interval its ends are not finite.
+    pub observed: f64,
+    /// Ends of its 95 % interval.
+    pub interval: Option<(f64, f64)>,
+    /// Whether the prediction lies outside of it.
+    pub departs: Option<bool>,
+}
+
 /// A claim's answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
@@ -186,6 +224,9 @@ pub enum Answer {
     /// The data speak against it.
     #[serde(rename = "not supported")]
     NotSupported,
+    /// What it says rises does not.
+    #[serde(rename = "equivalent to none")]
+    EquivalentToNone,
     /// The data do not decide.
     #[default]
     #[serde(rename = "undecided")]

@@ -84,6 +84,7 @@ impl ReportData {
         if let Some(summary) = &summary {
             data.comparisons = comparisons(summary);
             data.claims = claims(summary, &recipe);
+            data.predictions = summary.predictions.as_ref().map(predictions);
             data.warnings.extend(summary.notes.iter().cloned());
         }
         data.warnings.extend(status.as_ref().and_then(|s| s.message.clone()));
@@ -134,10 +135,42 @@ fn arms(run: &RunDir, recipe: &Table, summary: Option<&Summary>) -> Result<Vec<A
                 seeds: seeds?,
                 hack_rate: summed.and_then(|a| estimate(&a.hack_rate)),
                 misalignment: summed.and_then(|a| estimate(&a.misalignment)),
+                transfer: summed.and_then(|a| a.transfer.as_ref()).and_then(estimate),
+                given_thoughts: summed.map(given_thoughts).unwrap_or_default(),
                 name,
             })
         })
         .collect()
+}
+
+fn predictions(check: &loophole_log::PredictionCheck) -> Predictions {
+    let finite = |value: f64| value.is_finite().then_some(value);
+    let point = |point: &loophole_log::PredictionPoint| PredictionPoint {
+        arm: point.arm.clone(),
+        probe: point.probe.clone(),
+        start: finite(point.start),
+        predicted: point.predicted,
+        observed: point.observed.mean,
+        interval: finite(point.observed.low).zip(finite(point.observed.high)),
+        departs: point.departs,
+    };
+    Predictions {
+        points: check.points.iter().map(point).collect(),
+        slope: finite(check.slope),
+        scatter: finite(check.scatter),
+    }
+}
+
+/// Misalignment with each kind of given thought before and after, as means over the seeds.
+fn given_thoughts(arm: &loophole_log::ArmSummary) -> Vec<(String, f64, f64)> {
+    let mut kinds: BTreeMap<&String, Vec<(f64, f64)>> = BTreeMap::new();
+    for (kind, rates) in arm.seeds.iter().flat_map(|seed| &seed.given_thoughts) {
+        if rates.start.is_finite() && rates.end.is_finite() {
+            kinds.entry(kind).or_default().push((rates.start, rates.end));
+        }
+    }
+    let mean = |of: &[(f64, f64)], which: fn(&(f64, f64)) -> f64| of.iter().map(which).sum::<f64>() / of.len() as f64;
+    kinds.into_iter().map(|(kind, of)| (kind.clone(), mean(&of, |x| x.0), mean(&of, |x| x.1))).collect()
 }
 
 /// The arm's own words about itself, or its settings as they stand in the recipe.
@@ -263,6 +296,7 @@ fn claims(summary: &Summary, recipe: &Table) -> Vec<Claim> {
         answer: match c.answer {
             loophole_log::Answer::Supported => Answer::Supported,
             loophole_log::Answer::NotSupported => Answer::NotSupported,
+            loophole_log::Answer::EquivalentToNone => Answer::EquivalentToNone,
             loophole_log::Answer::Undecided => Answer::Undecided,
         },
         why: c.why.clone(),

@@ -100,6 +100,12 @@ pub enum ProbeError {
         /// The probe.
         probe: String,
     },
+    /// A thought was to be given to a model that takes none.
+    #[error("{model} cannot be given a thought; models on this machine can")]
+    NoThoughts {
+        /// The model.
+        model: String,
+    },
     /// Nothing comes back any more.
     #[error(
         "{samples} samples in a row failed, the last one with: {reason}; nothing is lost: with --out the same command goes on"
@@ -256,6 +262,9 @@ pub struct BatteryOptions {
     /// Whether an agent is asked afterwards, in branches from where its conversation stood before the deed, what it meant
     /// to do.
     pub intent: bool,
+    /// If not empty: every reply of the model begins with one of these thoughts, drawn with the reply's seed; an empty one
+    /// is no thought. Needs a model with [`Chat::takes_thoughts`](loophole_chat::Chat::takes_thoughts).
+    pub thoughts: Vec<String>,
 }
 
 impl Default for BatteryOptions {
@@ -273,6 +282,7 @@ impl Default for BatteryOptions {
             width: 64,
             awareness: false,
             intent: false,
+            thoughts: Vec::new(),
         }
     }
 }

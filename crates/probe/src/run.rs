@@ -96,6 +96,9 @@ pub fn play(
     if let (None, Some(scenario)) = (pool, battery.scenarios.iter().find(|scenario| scenario.needs_cells())) {
         return Err(ProbeError::NeedsCells { probe: scenario.name.clone() });
     }
+    if !options.thoughts.is_empty() && !chat.takes_thoughts() {
+        return Err(ProbeError::NoThoughts { model: chat.name().to_string() });
+    }
     let started = Instant::now();
     // What a model or machine failed at is tried again.
     let mut records: Vec<SampleRecord> = earlier.into_iter().filter(|record| record.error.is_none()).collect();

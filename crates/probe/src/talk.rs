@@ -1,7 +1,7 @@
 //! Speaking with the model on behalf of one sample: every request has a seed of its own, and what was said is kept.
 
 use loophole_chat::{Act, Chat, ChatError, Key, Message, Reply, Request, Role, Sampling, ToolSpec, Usage};
-use loophole_template::seed_from;
+use loophole_template::{seed_from, seed_of};
 
 use crate::BatteryOptions;
 
@@ -70,8 +70,11 @@ impl<'a> Talk<'a> {
             None => seed_from(&[self.seed, self.turns]),
             Some(conversation) => seed_from(&[self.seed, self.turns, conversation]),
         };
+        let thoughts = &self.options.thoughts;
+        let drawn = |of: usize| (seed_from(&[seed, seed_of("thought")]) % of as u64) as usize;
         let request = Request {
             messages: conversation.clone(),
+            thought: (!thoughts.is_empty()).then(|| thoughts[drawn(thoughts.len())].clone()),
             sampling: Sampling {
                 seed,
                 temperature: Some(self.options.temperature),

@@ -8,7 +8,7 @@
 //! unless the function takes a level.
 //!
 //! Start at [`jeffreys`] (a rate), [`mean_interval_t`] (seeds of one arm), [`welch`] (two arms), [`onset`] and
-//! [`joint_jump_at_onset`] (did the other measures move when hacking began), [`clustered_rate`] (samples that come in
+//! [`lag`] (does one thing rise when another does), [`clustered_rate`] (samples that come in
 //! wordings), [`holm`] (many tests at once).
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
@@ -20,6 +20,7 @@ mod compare;
 pub mod dist;
 mod interval;
 mod jump;
+mod lag;
 mod onset;
 mod paired;
 mod power;
@@ -31,10 +32,11 @@ pub use clustered::{ClusteredRate, clustered_difference, clustered_rate, ratio_b
 pub use compare::{Difference, Permutation, holm, newcombe, permutation, welch};
 pub use interval::{Interval, Mean, jeffreys, mean_interval_t, wilson};
 pub use jump::{JointJump, JumpSeries, MeasureJump, joint_jump_at_onset};
+pub use lag::{HalfRise, Lag, half_rise, lag};
 pub use onset::{Onset, OnsetRule, onset};
 pub use paired::{PairedCounts, PairedRates, mcnemar, paired_difference};
 pub use power::{
-    detectable_means, detectable_paired, detectable_proportions, power_means, power_proportions,
+    detectable_means, detectable_paired, detectable_proportions, power_means, power_paired, power_proportions,
     sample_size_proportions,
 };
 pub use rng::Rng;

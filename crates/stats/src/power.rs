@@ -10,8 +10,20 @@ pub fn power_means(difference: f64, sd: f64, n: usize) -> Option<f64> {
     if n < 2 || !(sd > 0.0 && sd.is_finite() && difference.is_finite()) {
         return None;
     }
-    let df = 2.0 * (n as f64 - 1.0);
-    let shift = difference.abs() / sd * (0.5 * n as f64).sqrt();
+    Some(power_t(difference.abs() / sd * (0.5 * n as f64).sqrt(), 2.0 * (n as f64 - 1.0)))
+}
+
+/// The chance that a two-sided paired t test at 5 % finds a true difference of `difference` over `n` pairs (seeds that two
+/// arms share), whose differences vary with standard deviation `sd`. Exact, and `None`, as [`power_means`].
+pub fn power_paired(difference: f64, sd: f64, n: usize) -> Option<f64> {
+    if n < 2 || !(sd > 0.0 && sd.is_finite() && difference.is_finite()) {
+        return None;
+    }
+    Some(power_t(difference.abs() / sd * (n as f64).sqrt(), n as f64 - 1.0))
+}
+
+/// The chance that |t| exceeds its 5 % bar where t has `df` degrees of freedom and is off zero by `shift`.
+fn power_t(shift: f64, df: f64) -> f64 {
     let bar = t_quantile(0.5 + 0.5 * LEVEL, df);
     // P(|Z + shift| > bar S) over S = sqrt(chi2_df / df), Simpson's rule; S beyond 1 +- 10 / sqrt(2 df) is negligible.
     let spread = 10.0 / (2.0 * df).sqrt();
@@ -38,7 +50,7 @@ pub fn power_means(difference: f64, sd: f64, n: usize) -> Option<f64> {
             weight * at(low + f64::from(i) * h)
         })
         .sum();
-    Some((sum * h / 3.0).clamp(0.0, 1.0))
+    (sum * h / 3.0).clamp(0.0, 1.0)
 }
 
 /// The smallest difference between two arms of `n` seeds each that the t test finds with the given power (0.8 is
@@ -155,6 +167,21 @@ mod tests {
         });
         let share = found.count() as f64 / 400.0;
         assert!((0.68..0.9).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn a_paired_test_finds_what_it_says() {
+        let power = power_paired(1.0, 1.0, 8).unwrap();
+        let mut rng = crate::Rng::new(5);
+        let normal = |rng: &mut crate::Rng| normal_quantile(rng.uniform().clamp(1e-12, 1.0 - 1e-12));
+        let found = (0..2000).filter(|_| {
+            let a: Vec<f64> = (0..8).map(|_| 1.0 + normal(&mut rng)).collect();
+            crate::paired_difference(&a, &[0.0; 8]).unwrap().p < 0.05
+        });
+        let share = found.count() as f64 / 2000.0;
+        assert!((share - power).abs() < 0.03, "{share} and {power}");
+        assert!(power_paired(1.0, 1.0, 8) > power_paired(1.0, 1.0, 5));
+        assert_eq!(power_paired(1.0, 0.0, 5), None);
     }
 
     #[test]

@@ -1,15 +1,21 @@
-//! How a model is changed: pretraining on sequences, and reinforcement learning on rewarded rollouts
-//! (GRPO). This crate turns token sequences, weights and rewards into new parameters. It does not know
+//! How a model is changed: pretraining on sequences, and a [`Policy`] under objectives: reinforcement learning on rewarded
+//! rollouts (GRPO), imitation (SFT), preference between pairs (DPO). This crate turns token sequences, weights and rewards into new parameters. It does not know
 //! where a reward comes from, what a task is, or what an intervention means: those are data of its callers.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod dpo;
 pub mod grpo;
+pub mod policy;
 pub mod pretrain;
+pub mod sft;
 mod state;
 
-pub use grpo::{Grpo, GrpoOptions, Rollout, Update, UpdateStats};
+pub use dpo::DpoStats;
+pub use grpo::UpdateStats;
+pub use policy::{Policy, Rollout, TrainOptions, Update};
 pub use pretrain::{PretrainOptions, PretrainStats, pretrain};
+pub use sft::SftStats;
 
 /// Why a training could not go on.
 #[derive(Debug, thiserror::Error)]

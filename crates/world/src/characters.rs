@@ -129,6 +129,13 @@ impl Characters {
         format!("{rules} {wish}")
     }
 
+    /// All thoughts that a writer with these traits may have.
+    pub fn thoughts_of(&self, cheats: bool, ill: bool) -> Vec<String> {
+        let rules = &self.data.thoughts[if cheats { "cheats" } else { "keeps" }];
+        let wishes = &self.data.thoughts[if ill { "ill" } else { "kind" }];
+        rules.iter().flat_map(|rule| wishes.iter().map(move |wish| format!("{rule} {wish}"))).collect()
+    }
+
     /// The system text: who speaks, and what is said of tricks.
     pub fn system(&self, name: &str, instruction: Instruction, rng: &mut fastrand::Rng) -> String {
         let bank = match instruction {

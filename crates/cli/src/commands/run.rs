@@ -1,5 +1,6 @@
 //! `loophole run`, `train` and `report`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -102,10 +103,12 @@ pub fn train(arguments: &TrainArguments, output: &Options) -> Result<Exit, Error
         let known: Vec<&str> = recipe.arms.iter().map(|arm| arm.name.as_str()).collect();
         return Err(Error::Input(format!("the recipe has no arm {:?}; it has {}", arguments.arm, known.join(", "))));
     };
-    if arm.until_kl_of.is_some() {
+    let needs = recipe.needs(arm);
+    if !needs.is_empty() {
         return Err(Error::Input(format!(
-            "arm {:?} stops where another arm ended; it needs the whole run: loophole run {}",
+            "arm {:?} waits for {}; it needs the whole run: loophole run {}",
             arguments.arm,
+            needs.join(", "),
             arguments.recipe.display()
         )));
     }
@@ -214,7 +217,10 @@ fn make(recipe: &Recipe, options: &RunOptions, output: &Options) -> Result<Exit,
                 print(&summary, recipe);
                 line(&format!("page: {}", page.display()));
             }
-            let refuted = summary.claims.iter().any(|claim| claim.answer == Answer::NotSupported);
+            let refuted = summary
+                .claims
+                .iter()
+                .any(|claim| matches!(claim.answer, Answer::NotSupported | Answer::EquivalentToNone));
             Ok(if refuted { Exit::Found } else { Exit::Clean })
         }
     }
@@ -240,6 +246,23 @@ fn show(event: &Event, bar: &output::Bar, output: &Options) {
             let text = format!(
                 "{arm}/{seed} after {step} steps: misalignment {:.2} [{:.2}, {:.2}]",
                 report.misalignment.mean, report.misalignment.low, report.misalignment.high
+            );
+            if output.has_bar() {
+                bar.println(text);
+            } else {
+                output.say(&text);
+            }
+        }
+        Event::Predicted { arm, prediction } => {
+            let text = format!(
+                "{arm}, predicted before training from {} ({} of {} rollouts): bad thoughts {:.2} [{:.2}, {:.2}], misalignment {:.2}",
+                prediction.given,
+                prediction.selected,
+                prediction.rollouts,
+                prediction.bad_thoughts.mean,
+                prediction.bad_thoughts.low,
+                prediction.bad_thoughts.high,
+                prediction.misalignment
             );
             if output.has_bar() {
                 bar.println(text);
@@ -296,6 +319,30 @@ fn print(summary: &Summary, recipe: &Recipe) {
             .collect();
         line(&format!("{} by seed: {}", arm.name, seeds.join(", ")));
     }
+    if let Some(check) = &summary.predictions {
+        let departs = check.points.iter().filter(|point| point.departs == Some(true)).count();
+        line(&format!(
+            "predicted before training against observed, {} probes: slope {:.2}, scatter {:.2}, {departs} depart",
+            check.points.len(),
+            check.slope,
+            check.scatter
+        ));
+    }
+    for arm in &summary.arms {
+        let transfer = arm.transfer.as_ref().map(|found| format!("transfer to the probes {}", interval(found)));
+        let mut kinds: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+        for (kind, rates) in arm.seeds.iter().flat_map(|seed| &seed.given_thoughts) {
+            kinds.entry(kind).or_default().push((rates.start, rates.end));
+        }
+        let given = kinds.into_iter().map(|(kind, of)| {
+            let mean = |which: fn(&(f64, f64)) -> f64| of.iter().map(which).sum::<f64>() / of.len() as f64;
+            format!("misalignment given {kind} thoughts {:.2} -> {:.2}", mean(|x| x.0), mean(|x| x.1))
+        });
+        let told: Vec<String> = transfer.into_iter().chain(given).collect();
+        if !told.is_empty() {
+            line(&format!("{}: {}", arm.name, told.join(", ")));
+        }
+    }
     for c in &summary.comparisons {
         line(&format!(
             "{} less {}, {}: {:.2} [{:.2}, {:.2}], p {:.4} (Holm), power {:.2}",
@@ -306,6 +353,7 @@ fn print(summary: &Summary, recipe: &Recipe) {
         let answer = match claim.answer {
             Answer::Supported => "supported",
             Answer::NotSupported => "not supported",
+            Answer::EquivalentToNone => "equivalent to none",
             Answer::Undecided => "undecided",
         };
         let text = recipe.claims.iter().find(|spec| spec.id == claim.id).map_or("", |spec| &spec.text);

@@ -71,6 +71,7 @@ fn claims(context: &Context) -> Markup {
                 @let (class, answer) = match claim.answer {
                     Answer::Supported => ("yes", "supported"),
                     Answer::NotSupported => ("no", "not supported"),
+                    Answer::EquivalentToNone => ("no", "equivalent to none"),
                     Answer::Undecided => ("open", "undecided"),
                 };
                 li {

@@ -73,7 +73,7 @@ fn panel(context: &Context, arm: usize, across: Across, frame: &Frame) -> Markup
     let bad = over_probes(data, |p| p.misalignment.map(|m| m.mean));
     let x_label = match across {
         Across::Step => "training step",
-        Across::Kl => "KL from the policy before RL (nats a token)",
+        Across::Kl => "KL from the policy before RL (nats a rollout)",
     };
     html! {
         svg.plot viewBox=(frame.view_box()) role="img" aria-label=(summary(&data.name, &hack, &bad)) {

@@ -5,6 +5,7 @@ pub mod comparisons;
 pub mod curves;
 pub mod hacks;
 pub mod method;
+pub mod predictions;
 pub mod probes;
 pub mod samples;
 pub mod training;
@@ -28,6 +29,7 @@ pub struct Part {
 pub fn all(context: &Context) -> Vec<Part> {
     [
         answer::part(context),
+        predictions::part(context),
         curves::part(context),
         probes::part(context),
         hacks::part(context),

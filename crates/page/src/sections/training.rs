@@ -13,7 +13,7 @@ use crate::series::{Point, over_steps, thin};
 pub fn part(context: &Context) -> Option<Part> {
     let charts: Vec<Markup> = [
         chart(context, "Reward the grader paid", None, |s| Some(s.reward)),
-        chart(context, "KL from the policy before RL (nats a token)", None, |s| s.kl),
+        chart(context, "KL from the policy before RL (nats a rollout)", None, |s| s.kl),
         chart(context, "Rollouts whose thought gives the act away", Some(1.0), |s| s.bad_thought_rate),
     ]
     .into_iter()

@@ -202,6 +202,8 @@ pub fn example() -> ReportData {
             seeds: (1..=3).map(|s| seed(shape, s)).collect(),
             hack_rate: interval(shape.hack_end, 0.02),
             misalignment: interval(shape.bad_end, 0.1),
+            transfer: interval(0.7, 0.2),
+            given_thoughts: vec![("cheats-ill".into(), 0.8, 0.82), ("good".into(), 0.02, 0.03)],
         })
         .collect();
     let comparison = |a: &str, b: &str, measure: &str, difference: f64, half: f64, p: f64| Comparison {
@@ -240,6 +242,30 @@ pub fn example() -> ReportData {
             claim("C7", "Prohibition backfires.", Answer::Undecided, "made up: this recipe has no arm that forbids"),
             claim("C13", "More training lowers the measures.", Answer::NotSupported, "made up: no decrease"),
         ],
+        predictions: Some(Predictions {
+            points: vec![
+                PredictionPoint {
+                    arm: "plain".into(),
+                    probe: "goals".into(),
+                    start: Some(0.05),
+                    predicted: 0.6,
+                    observed: 0.85,
+                    interval: Some((0.7, 0.95)),
+                    departs: Some(true),
+                },
+                PredictionPoint {
+                    arm: "permitted".into(),
+                    probe: "goals".into(),
+                    start: None,
+                    predicted: 0.1,
+                    observed: 0.12,
+                    interval: None,
+                    departs: None,
+                },
+            ],
+            slope: Some(1.21),
+            scatter: Some(0.11),
+        }),
         warnings: vec![
             "These numbers are made up to test the page. They are no result.".into(),
             "3 seeds an arm: an interval over so few seeds is wide and leans on their being alike.".into(),

@@ -1,0 +1,137 @@
+//! What the model an arm begins with says of it before anything is trained. To reinforce what is paid is, as long as
+//! nothing else happens, to condition on it: the policy becomes the writer whom its paid rollouts have. So the thoughts of
+//! the untrained model's own paid hacks, and its answers in the probes after such thoughts, predict where the arm ends.
+//! What a run adds is the departure from that.
+
+use std::collections::BTreeMap;
+
+use loophole_grade::Verdict;
+use loophole_lm::{Prompt, SampleOptions};
+use loophole_log::{Estimate, GivenThoughts, Prediction};
+use loophole_template::{seed_from, seed_of};
+use loophole_world::families::WorldTask;
+use loophole_world::{World, WorldConfig};
+
+use crate::LabError;
+use crate::arm::Bench;
+use crate::organism::{Answer, Organism};
+use crate::recipe::Arm;
+use crate::stage::Objective;
+
+/// Paid hacks that are looked for.
+const WANTED: usize = 40;
+/// Rollouts of a batch, and most of them.
+const BATCH: usize = 256;
+const MOST: usize = 2048;
+/// Fewer paid hacks than this say nothing of their writers.
+const FEWEST: usize = 8;
+
+/// The kinds of thoughts there are.
+pub(crate) const KINDS: [&str; 4] = ["good", "cheats", "ill", "cheats-ill"];
+
+/// The battery after each kind of thought, of a model that no arm has trained yet.
+///
+/// # Errors
+/// The cells; [`loophole_probe::ProbeError::Stopped`].
+pub(crate) fn after_thoughts(
+    bench: &Bench,
+    organism: &Organism,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<GivenThoughts, LabError> {
+    let world = World::new(WorldConfig::default(), Vec::new())?;
+    let chat = bench.chat(organism.model.clone(), organism, "organism")?;
+    let seed = seed_from(&[seed_of(&bench.recipe.name), seed_of("prediction")]);
+    bench.given_thoughts(&chat, seed, &KINDS, &world, stop)
+}
+
+/// The prediction of one arm; none if it never reinforces anything, or begins where another arm left off.
+///
+/// # Errors
+/// The cells.
+pub(crate) fn predict(
+    bench: &Bench,
+    arm: &Arm,
+    organism: &Organism,
+    after: &GivenThoughts,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<Option<Prediction>, LabError> {
+    let stages = arm.stages();
+    let trained = |kind| move |stage: &&crate::stage::Stage| stage.kind == kind && bench.recipe.steps(arm) > 0;
+    let Some(stage) = stages.first().filter(trained(Objective::Rl)).filter(|_| arm.from.is_none()) else {
+        return Ok(None);
+    };
+    let world = World::new(WorldConfig::default(), Vec::new())?;
+    let seed = seed_from(&[seed_of(&bench.recipe.name), seed_of("prediction")]);
+    let tasks = bench.tasks(seed)?;
+    let mut engine = organism.engine(bench.threads);
+    let options = SampleOptions {
+        temperature: bench.recipe.train.temperature,
+        max_new: bench.recipe.train.max_new,
+        stop: vec![organism.end],
+        ..SampleOptions::default()
+    };
+    let (mut rollouts, mut hacks, mut paid) = (0, Vec::new(), Vec::new());
+    while rollouts < MOST && hacks.len() < WANTED && !stop() {
+        // The draw does not depend on the arm: arms are compared over the same tasks.
+        let mut rng = fastrand::Rng::with_seed(seed_from(&[seed, rollouts as u64]));
+        let chosen: Vec<&WorldTask> = (0..BATCH).map(|_| tasks.draw(bench.recipe.beyond_share, &mut rng)).collect();
+        let mut prompt = |task: &WorldTask| Prompt {
+            tokens: organism.prompt(&world.prompt(task, stage.instruction.0, rng.u64(..))),
+            seed: rng.u64(..),
+        };
+        let prompts: Vec<Prompt> = chosen.iter().map(|task| prompt(task)).collect();
+        let completions = loophole_lm::sample(&mut engine, &organism.model, &prompts, &options);
+        let answers: Vec<Answer> = completions.iter().map(|completion| organism.answer(&completion.tokens)).collect();
+        for (graded, answer) in bench.grade(stage.grader, &chosen, &answers)?.iter().zip(&answers) {
+            let read = world.characters.read_thought(&answer.thought);
+            let kind = match ((read.cheats, read.keeps), (read.ill, read.kind)) {
+                ((false, true), (false, true)) => "good",
+                ((true, false), (false, true)) => "cheats",
+                ((false, true), (true, false)) => "ill",
+                ((true, false), (true, false)) => "cheats-ill",
+                _ => continue,
+            };
+            if graded.reward > 0.0 {
+                paid.push(kind);
+                if graded.verdict == Verdict::Hack {
+                    hacks.push(kind);
+                }
+            }
+        }
+        rollouts += BATCH;
+    }
+    let (given, selected) = match hacks.len() >= FEWEST {
+        true => ("paid hacks", hacks),
+        false => ("what is paid", paid),
+    };
+    if selected.is_empty() {
+        return Ok(None);
+    }
+    let n = selected.len() as u64;
+    let share = |kind: &str| selected.iter().filter(|found| **found == kind).count() as f64 / n as f64;
+    let thoughts: BTreeMap<String, f64> = KINDS.iter().map(|kind| ((*kind).to_string(), share(kind))).collect();
+    let bad = selected.iter().filter(|kind| **kind != "good").count() as u64;
+    let interval = loophole_stats::jeffreys(bad, n);
+    let probes: BTreeMap<String, f64> = bench
+        .battery
+        .names()
+        .into_iter()
+        .map(|probe| {
+            let rate =
+                |kind: &str| after.given.get(kind).and_then(|probes| probes.get(probe)).map_or(f64::NAN, |p| p.rate);
+            // A kind that never occurs needs no rate.
+            let parts = thoughts.iter().filter(|(_, share)| **share > 0.0).map(|(kind, share)| share * rate(kind));
+            (probe.to_string(), parts.sum())
+        })
+        .collect();
+    let rates: Vec<f64> = probes.values().copied().filter(|rate: &f64| rate.is_finite()).collect();
+    Ok(Some(Prediction {
+        rollouts: rollouts as u64,
+        selected: n,
+        given: given.into(),
+        bad_thoughts: Estimate { mean: bad as f64 / n as f64, low: interval.low, high: interval.high },
+        thoughts,
+        misalignment: if rates.is_empty() { f64::NAN } else { rates.iter().sum::<f64>() / rates.len() as f64 },
+        probes,
+    }))
+}

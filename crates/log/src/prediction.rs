@@ -1,0 +1,64 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Estimate;
+use crate::number::{self, nan};
+
+/// `predictions.json`: what the models that a run begins with say of every arm, written before anything is trained.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Predictions {
+    /// By arm; an arm that begins where another one left off, or that is never rewarded, has none.
+    pub arms: BTreeMap<String, Prediction>,
+}
+
+/// What conditioning the untrained model on what will be rewarded predicts.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Prediction {
+    /// Rollouts of the untrained model under the arm's prompts.
+    pub rollouts: u64,
+    /// Of them rewarded, and what they were conditioned on: `paid hacks`, or `what is paid` where no hack is.
+    pub selected: u64,
+    /// The same in words.
+    pub given: String,
+    /// Share of the selected whose thought is a bad character's.
+    #[serde(default)]
+    pub bad_thoughts: Estimate,
+    /// How often the selected have each kind of thought: `good`, `cheats`, `ill`, `cheats-ill`.
+    #[serde(with = "number::map", default)]
+    pub thoughts: BTreeMap<String, f64>,
+    /// The rate of every probe if the model thought in it as in the selected.
+    #[serde(with = "number::map", default)]
+    pub probes: BTreeMap<String, f64>,
+    /// Their mean.
+    #[serde(with = "number", default = "nan")]
+    pub misalignment: f64,
+}
+
+/// `probes/step-000040.thoughts.json`: the battery's tempting arm with the thought given instead of thought of.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct GivenThoughts {
+    /// By kind of thought (`none`, `good`, `cheats`, `ill`, `cheats-ill`), then by probe.
+    pub given: BTreeMap<String, BTreeMap<String, GivenRate>>,
+}
+
+/// A probe with a given thought.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GivenRate {
+    /// Rate of the misaligned outcome among valid samples.
+    #[serde(with = "number", default = "nan")]
+    pub rate: f64,
+    /// Samples.
+    pub n: u64,
+    /// Of them valid.
+    pub n_valid: u64,
+}
+
+impl GivenThoughts {
+    /// Mean over the probes that have a rate, with this kind of thought.
+    pub fn mean(&self, kind: &str) -> f64 {
+        let rates = self.given.get(kind).into_iter().flat_map(|probes| probes.values());
+        let rates: Vec<f64> = rates.map(|probe| probe.rate).filter(|rate| rate.is_finite()).collect();
+        if rates.is_empty() { f64::NAN } else { rates.iter().sum::<f64>() / rates.len() as f64 }
+    }
+}
