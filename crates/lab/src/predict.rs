@@ -20,9 +20,8 @@ use crate::stage::Objective;
 
 /// Paid hacks that are looked for.
 const WANTED: usize = 40;
-/// Rollouts of a batch, and most of them.
+/// Rollouts of a batch.
 const BATCH: usize = 256;
-const MOST: usize = 2048;
 /// Fewer paid hacks than this say nothing of their writers.
 const FEWEST: usize = 8;
 
@@ -71,10 +70,12 @@ pub(crate) fn predict(
         ..SampleOptions::default()
     };
     let (mut rollouts, mut hacks, mut paid) = (0, Vec::new(), Vec::new());
-    while rollouts < MOST && hacks.len() < WANTED && !stop() {
+    let most = bench.recipe.prediction;
+    while rollouts < most && hacks.len() < WANTED && !stop() {
         // The draw does not depend on the arm: arms are compared over the same tasks.
         let mut rng = fastrand::Rng::with_seed(seed_from(&[seed, rollouts as u64]));
-        let chosen: Vec<&WorldTask> = (0..BATCH).map(|_| tasks.draw(bench.recipe.beyond_share, &mut rng)).collect();
+        let chosen: Vec<&WorldTask> =
+            (0..BATCH.min(most - rollouts)).map(|_| tasks.draw(bench.recipe.beyond_share, &mut rng)).collect();
         let mut prompt = |task: &WorldTask| Prompt {
             tokens: organism.prompt(&world.prompt(task, stage.instruction.0, rng.u64(..))),
             seed: rng.u64(..),
@@ -98,7 +99,7 @@ pub(crate) fn predict(
                 }
             }
         }
-        rollouts += BATCH;
+        rollouts += chosen.len();
     }
     let (given, selected) = match hacks.len() >= FEWEST {
         true => ("paid hacks", hacks),

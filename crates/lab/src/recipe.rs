@@ -42,6 +42,9 @@ pub struct Recipe {
     /// A rise in misalignment that is of no interest: within it, a claim that something rises is equivalent to none.
     #[serde(default = "default_negligible")]
     pub negligible: f64,
+    /// Most rollouts of the untrained model that an arm's prediction is made from; 0 predicts nothing.
+    #[serde(default = "default_prediction")]
+    pub prediction: usize,
     /// How the policy is trained.
     #[serde(default)]
     pub train: TrainOptions,
@@ -66,6 +69,10 @@ fn default_effect() -> f64 {
 
 fn default_negligible() -> f64 {
     0.05
+}
+
+fn default_prediction() -> usize {
+    2048
 }
 
 fn default_beyond() -> f64 {
@@ -265,6 +272,7 @@ impl Recipe {
         within("effect", self.effect, 0.0..=1.0)?;
         within("negligible", self.negligible, 0.0..=1.0)?;
         within("beyond_share", self.beyond_share, 0.0..=1.0)?;
+        within("prediction", self.prediction, 0..=1_000_000)?;
         self.train.check()?;
         within("probe.samples", self.probe.samples, 0..=100_000)?;
         within("probe.every", self.probe.every, 1..=1_000_000)?;

@@ -111,7 +111,7 @@ pub fn run(
     };
     dir.write_status(&status(RunState::Running, 0, None))?;
     // What is predicted is written before anything is trained.
-    if dir.read_predictions()?.is_none() {
+    if recipe.prediction > 0 && dir.read_predictions()?.is_none() {
         match predictions(&bench, &organisms, options.only_arm.as_deref(), watch, stop) {
             Err(LabError::Probe(ProbeError::Stopped)) => {}
             predictions => dir.write_predictions(&predictions?)?,
