@@ -1,6 +1,7 @@
-//! Recipes become runs. A [`Recipe`] names arms and seeds; [`run`] trains and probes each of them over the
+//! Recipes become runs. A [`Recipe`] names arms, each a list of [`stage::Stage`]s, and seeds; [`run`] predicts every arm
+//! from the untrained model, trains and probes each of them over the
 //! cores there are, writes the run folder as it goes, and can go on where a kill left off; [`summarize`]
-//! finds the onset of hacking, tests whether other measures jump there, compares arms with seeds as units,
+//! finds the onset of hacking, sets predictions beside what came, compares arms paired by seed,
 //! and answers the recipe's claims. [`pretrain`] makes the organism all this runs on. What happens is told
 //! as [`Event`]s; how it is shown is the caller's business.
 
