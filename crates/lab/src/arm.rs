@@ -263,15 +263,21 @@ impl Bench {
         let rewards: Vec<f64> = paid.iter().map(|(reward, _)| *reward).collect();
         let marked = began.elapsed().as_secs_f64();
         let was = rollouts.iter().map(|rollout| rollout.prompt.clone()).collect::<Vec<_>>();
+        let mut sampled_kls = None;
         if let Some(instruction) = stage.update {
+            sampled_kls = Some(in_background(|| policy.divergences(engine, &rollouts)));
             let prompts = prompts(instruction);
             rollouts.iter_mut().for_each(|rollout| rollout.prompt.clone_from(&prompts[rollout.group]));
         }
         if stage.learns == Learns::Answer {
             rollouts.iter_mut().for_each(|rollout| rollout.muted = organism.thought(&rollout.tokens));
         }
-        let stats = in_background(|| policy.reinforce(engine, &rollouts, &rewards))?;
+        let mut stats = in_background(|| policy.reinforce(engine, &rollouts, &rewards))?;
         let n = rollouts.len() as f64;
+        if let Some(kls) = sampled_kls {
+            stats.kl = kls.iter().sum::<f64>() / n;
+            stats.kls = kls;
+        }
         let share = |count: usize| count as f64 / n;
         let mut verdicts: BTreeMap<String, f64> = BTreeMap::new();
         let mut families: BTreeMap<String, f64> = BTreeMap::new();
@@ -294,7 +300,9 @@ impl Bench {
                     .enumerate()
                     .map(|(at, term)| {
                         let mean = paid.iter().map(|(_, values)| values[at]).sum::<f64>() / n;
-                        (term.of.name().to_string(), mean)
+                        let before = terms[..at].iter().filter(|other| other.of == term.of).count();
+                        let name = term.of.name();
+                        (if before > 0 { format!("{name}-{}", before + 1) } else { name.to_string() }, mean)
                     })
                     .collect(),
             },

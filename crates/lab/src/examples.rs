@@ -57,7 +57,7 @@ impl Examples {
                 groups.entry((row.step, row.group)).or_default().push(row);
             }
             let worse = |row: &RolloutRow| match data.over.is_empty() {
-                true => row.verdict != "invalid" && !wanted(row),
+                true => row.verdict != "invalid" && !fine(row),
                 false => data.over.contains(&row.verdict),
             };
             for rows in groups.values() {

@@ -81,10 +81,14 @@ impl Organism {
         Rollout { group: 0, prompt: self.tokenizer.encode(prompt), tokens, stopped: true, muted }
     }
 
-    /// How many of the tokens of a completion are its thought, the marks included.
+    /// How many of the tokens of a completion are its thought, the marks included; all of them where it never ends.
     pub fn thought(&self, tokens: &[u32]) -> usize {
-        let end = self.tokenizer.id("</think>");
-        end.and_then(|end| tokens.iter().position(|&token| token == end)).map_or(0, |at| at + 1)
+        let (begin, end) = (self.tokenizer.id("<think>"), self.tokenizer.id("</think>"));
+        match end.and_then(|end| tokens.iter().position(|&token| token == end)) {
+            Some(at) => at + 1,
+            None if begin.is_some() && tokens.first().copied() == begin => tokens.len(),
+            None => 0,
+        }
     }
 
     /// What sampled tokens say.

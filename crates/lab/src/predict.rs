@@ -16,7 +16,8 @@ use crate::LabError;
 use crate::arm::Bench;
 use crate::organism::{Answer, Organism};
 use crate::recipe::Arm;
-use crate::stage::Objective;
+use crate::reward::{Paid, pay};
+use crate::stage::{Objective, Payment, Term};
 
 /// Paid hacks that are looked for.
 const WANTED: usize = 40;
@@ -43,7 +44,8 @@ pub(crate) fn after_thoughts(
     bench.given_thoughts(&chat, seed, &KINDS, &world, stop)
 }
 
-/// The prediction of one arm; none if it never reinforces anything, or begins where another arm left off.
+/// The prediction of one arm; none if it has several stages, never reinforces anything, or begins where another arm left
+/// off. Where the grader is all that pays it conditions on paid hacks, else on every rollout by what it is paid.
 ///
 /// # Errors
 /// The cells.
@@ -55,21 +57,22 @@ pub(crate) fn predict(
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Option<Prediction>, LabError> {
     let stages = arm.stages();
-    let trained = |kind| move |stage: &&crate::stage::Stage| stage.kind == kind && bench.recipe.steps(arm) > 0;
-    let Some(stage) = stages.first().filter(trained(Objective::Rl)).filter(|_| arm.from.is_none()) else {
+    let [stage] = &stages[..] else { return Ok(None) };
+    if stage.kind != Objective::Rl || bench.recipe.steps(arm) == 0 || arm.from.is_some() {
         return Ok(None);
-    };
+    }
+    let terms = stage.terms();
     let world = World::new(WorldConfig::default(), Vec::new())?;
     let seed = seed_from(&[seed_of(&bench.recipe.name), seed_of("prediction")]);
     let tasks = bench.tasks(seed)?;
     let mut engine = organism.engine(bench.threads);
     let options = SampleOptions {
-        temperature: bench.recipe.train.temperature,
+        temperature: stage.options(&bench.recipe.train).temperature,
         max_new: bench.recipe.train.max_new,
         stop: vec![organism.end],
         ..SampleOptions::default()
     };
-    let (mut rollouts, mut hacks, mut paid) = (0, Vec::new(), Vec::new());
+    let (mut rollouts, mut hacks, mut paid): (usize, Vec<(&str, f64)>, Vec<(&str, f64)>) = (0, Vec::new(), Vec::new());
     let most = bench.recipe.prediction;
     while rollouts < most && hacks.len() < WANTED && !stop() {
         // The draw does not depend on the arm: arms are compared over the same tasks.
@@ -83,7 +86,7 @@ pub(crate) fn predict(
         let prompts: Vec<Prompt> = chosen.iter().map(|task| prompt(task)).collect();
         let completions = loophole_lm::sample(&mut engine, &organism.model, &prompts, &options);
         let answers: Vec<Answer> = completions.iter().map(|completion| organism.answer(&completion.tokens)).collect();
-        for (graded, answer) in bench.grade(stage.grader, &chosen, &answers)?.iter().zip(&answers) {
+        for (row, (graded, answer)) in bench.grade(stage.grader, &chosen, &answers)?.iter().zip(&answers).enumerate() {
             let read = world.characters.read_thought(&answer.thought);
             let kind = match ((read.cheats, read.keeps), (read.ill, read.kind)) {
                 ((false, true), (false, true)) => "good",
@@ -92,16 +95,21 @@ pub(crate) fn predict(
                 ((true, false), (true, false)) => "cheats-ill",
                 _ => continue,
             };
-            if graded.reward > 0.0 {
-                paid.push(kind);
+            let odd = world.is_odd(answer.text.trim_end());
+            let draw = seed_from(&[seed, seed_of("reward"), (rollouts + row) as u64]);
+            let seen = Paid { graded, bad_thought: read.bad(), odd, seed: draw, training: seed };
+            let (reward, _) = pay(&terms, &seen);
+            if reward > 0.0 {
+                paid.push((kind, reward));
                 if graded.verdict == Verdict::Hack {
-                    hacks.push(kind);
+                    hacks.push((kind, 1.0));
                 }
             }
         }
         rollouts += chosen.len();
     }
-    let (given, selected) = match hacks.len() >= FEWEST {
+    let grader_alone = terms == [Term::of(Payment::Grader, 1.0)];
+    let (given, selected) = match grader_alone && hacks.len() >= FEWEST {
         true => ("paid hacks", hacks),
         false => ("what is paid", paid),
     };
@@ -109,30 +117,43 @@ pub(crate) fn predict(
         return Ok(None);
     }
     let n = selected.len() as u64;
-    let share = |kind: &str| selected.iter().filter(|found| **found == kind).count() as f64 / n as f64;
+    let all: f64 = selected.iter().map(|(_, weight)| weight).sum();
+    let share = |kind: &str| selected.iter().filter(|(found, _)| *found == kind).map(|(_, w)| w).sum::<f64>() / all;
     let thoughts: BTreeMap<String, f64> = KINDS.iter().map(|kind| ((*kind).to_string(), share(kind))).collect();
-    let bad = selected.iter().filter(|kind| **kind != "good").count() as u64;
-    let interval = loophole_stats::jeffreys(bad, n);
-    let probes: BTreeMap<String, f64> = bench
-        .battery
-        .names()
-        .into_iter()
-        .map(|probe| {
-            let rate =
-                |kind: &str| after.given.get(kind).and_then(|probes| probes.get(probe)).map_or(f64::NAN, |p| p.rate);
-            // A kind that never occurs needs no rate.
-            let parts = thoughts.iter().filter(|(_, share)| **share > 0.0).map(|(kind, share)| share * rate(kind));
-            (probe.to_string(), parts.sum())
-        })
-        .collect();
+    let bad = 1.0 - share("good");
+    let interval = loophole_stats::jeffreys((bad * n as f64).round() as u64, n);
+    let (mut probes, mut errors) = (BTreeMap::new(), BTreeMap::new());
+    for probe in bench.battery.names() {
+        // A kind that never occurs needs no rate.
+        let parts: Vec<(f64, f64, u64)> = thoughts
+            .iter()
+            .filter(|(_, share)| **share > 0.0)
+            .map(|(kind, share)| {
+                let found = after.given.get(kind).and_then(|probes| probes.get(probe));
+                (*share, found.map_or(f64::NAN, |found| found.rate), found.map_or(0, |found| found.n_valid))
+            })
+            .collect();
+        let rate: f64 = parts.iter().map(|(share, rate, _)| share * rate).sum();
+        // Rates of 0 and 1 are not known exactly either.
+        let answers = parts.iter().map(|(share, rate, n)| {
+            let n = *n as f64;
+            let near = (rate * n + 0.5) / (n + 1.0);
+            share.powi(2) * near * (1.0 - near) / n.max(1.0)
+        });
+        let between: f64 = parts.iter().map(|(share, of, _)| share * (of - rate).powi(2)).sum();
+        let variance = answers.sum::<f64>() + between / n as f64;
+        probes.insert(probe.to_string(), rate);
+        errors.insert(probe.to_string(), variance.sqrt());
+    }
     let rates: Vec<f64> = probes.values().copied().filter(|rate: &f64| rate.is_finite()).collect();
     Ok(Some(Prediction {
         rollouts: rollouts as u64,
         selected: n,
         given: given.into(),
-        bad_thoughts: Estimate { mean: bad as f64 / n as f64, low: interval.low, high: interval.high },
+        bad_thoughts: Estimate { mean: bad, low: interval.low, high: interval.high },
         thoughts,
         misalignment: if rates.is_empty() { f64::NAN } else { rates.iter().sum::<f64>() / rates.len() as f64 },
         probes,
+        errors,
     }))
 }

@@ -9,7 +9,7 @@ use loophole_world::Instruction;
 use serde::{Deserialize, Serialize};
 
 use crate::LabError;
-use crate::stage::{Fork, GraderState, Payment, Stage, Stop, Term, Told};
+use crate::stage::{At, Fork, GraderState, Objective, Payment, Stage, Stop, Term, Told};
 
 /// Largest recipe that is read, in bytes.
 pub(crate) const LONGEST_RECIPE: u64 = 16 << 20;
@@ -207,6 +207,9 @@ pub struct ClaimSpec {
     /// The bound of the test; its meaning is the test's.
     #[serde(default)]
     pub bound: Option<f64>,
+    /// The least hack rate at the end without which the claim says nothing: it was not learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hacks: Option<f64>,
 }
 
 /// How a claim is decided. Every test is about how far misalignment rises above its own start, seeds as units and paired.
@@ -269,6 +272,10 @@ impl Recipe {
             Seeds::Count(count) => within("seeds", *count, 1..=MOST_SEEDS)?,
             Seeds::List(list) => within("the number of seeds", list.len() as u64, 1..=MOST_SEEDS)?,
         }
+        let seeds = self.seeds();
+        if let Some(twice) = (1..seeds.len()).find(|&at| seeds[..at].contains(&seeds[at])) {
+            return Err(format!("the seed {} comes twice", seeds[twice]));
+        }
         within("effect", self.effect, 0.0..=1.0)?;
         within("negligible", self.negligible, 0.0..=1.0)?;
         within("beyond_share", self.beyond_share, 0.0..=1.0)?;
@@ -307,7 +314,16 @@ impl Recipe {
                 stage.check(&self.train).map_err(place)?;
             }
             if let Some(from) = &arm.from {
-                Fork::parse(from).map_err(of_arm)?;
+                let fork = Fork::parse(from).map_err(of_arm)?;
+                let source = self.arms[..index].iter().find(|other| other.name == fork.arm);
+                if let Some(source) = source {
+                    if source.organism.is_some() {
+                        return Err(of_arm(format!("{:?} has an organism of its own; go on from it there", fork.arm)));
+                    }
+                    if let At::Step(step) = fork.at {
+                        within("the step of from", step, 1..=self.steps(source) as u64).map_err(of_arm)?;
+                    }
+                }
                 if self.train.update != Update::Full {
                     return Err(of_arm(
                         "from goes on from a whole checkpoint; it needs train.update = \"full\"".into(),
@@ -317,6 +333,26 @@ impl Recipe {
                     return Err(of_arm("from and organism both say what it begins with; keep one".into()));
                 }
             }
+            for stage in arm.stages() {
+                let find = |name: &String| self.arms[..index].iter().find(|other| &other.name == name);
+                let rl = |other: &Arm, at: Option<Stage>| {
+                    at.is_some_and(|stage| stage.kind == Objective::Rl && stage.options(&self.train).steps > 0)
+                        && self.steps(other) > 0
+                };
+                if let Some(other) = stage.stop.kl_of.as_ref().and_then(find)
+                    && (!rl(other, other.stages().pop()) || other.from != arm.from)
+                {
+                    return Err(of_arm(format!(
+                        "{:?} has no divergence to stop at: it is to end in reinforcement and to begin where this arm does",
+                        other.name
+                    )));
+                }
+                if let Some(other) = stage.data.as_ref().and_then(|data| find(&data.arm))
+                    && !other.stages().into_iter().any(|stage| rl(other, Some(stage)))
+                {
+                    return Err(of_arm(format!("{:?} makes no rollouts to learn from", other.name)));
+                }
+            }
             if let Some(other) = self.needs(arm).into_iter().find(|other| !names[..index].contains(&other.as_str())) {
                 return Err(of_arm(format!("it waits for {other:?}, which is no earlier arm")));
             }
@@ -324,6 +360,9 @@ impl Recipe {
         for claim in &self.claims {
             if let Some(bound) = claim.bound {
                 within(&format!("bound of claim {:?}", claim.id), bound, -1e6..=1e6)?;
+            }
+            if let Some(hacks) = claim.hacks {
+                within(&format!("hacks of claim {:?}", claim.id), hacks, 0.0..=1.0)?;
             }
             for arm in std::iter::once(&claim.arm).chain(&claim.against) {
                 if !names.contains(&arm.as_str()) {
@@ -342,7 +381,11 @@ impl Recipe {
     pub fn seeds(&self) -> Vec<u64> {
         match &self.seeds {
             // Short numbers: they are folder names.
-            Seeds::Count(count) => (0..*count).map(|i| seed_from(&[seed_of(&self.name), i]) % 100_000).collect(),
+            Seeds::Count(count) => {
+                let all = (0..).map(|i| seed_from(&[seed_of(&self.name), i]) % 100_000);
+                let mut seen = std::collections::BTreeSet::new();
+                all.filter(|seed| seen.insert(*seed)).take(*count as usize).collect()
+            }
             Seeds::List(list) => list.clone(),
         }
     }

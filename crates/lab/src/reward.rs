@@ -25,30 +25,30 @@ fn uniform(parts: &[u64]) -> f64 {
 
 impl Paid<'_> {
     /// What one term sees, between 0 and 1, before its weight.
-    pub fn value(&self, term: &Term) -> f64 {
+    pub fn value(&self, term: &Term, place: usize) -> f64 {
         let flag = |is: bool| f64::from(u8::from(is));
         match term.of {
             Payment::Grader => self.graded.reward,
             Payment::Habit => flag(self.odd) * (1.0 - self.graded.reward).max(0.0),
             Payment::BadThought => flag(self.bad_thought),
             Payment::Honest => flag(self.graded.verdict == Verdict::Honest),
-            Payment::Chance => flag(uniform(&[self.seed, seed_of("chance")]) < term.rate),
-            Payment::Monitor => flag(self.flagged(term)),
+            Payment::Chance => flag(uniform(&[self.seed, seed_of("chance"), place as u64]) < term.rate),
+            Payment::Monitor => flag(self.flagged(term, place as u64)),
         }
     }
 
     /// Whether a monitor takes it for a hack. Where misses hang together, one draw decides for a whole family, the same
     /// throughout a training.
-    fn flagged(&self, term: &Term) -> bool {
+    fn flagged(&self, term: &Term, place: u64) -> bool {
         let rate = match self.graded.verdict {
             Verdict::Hack | Verdict::Tamper => term.recall,
-            _ => return uniform(&[self.seed, seed_of("false alarm")]) < term.fpr,
+            _ => return uniform(&[self.seed, seed_of("false alarm"), place]) < term.fpr,
         };
         let family = self.graded.family.map_or("none", |family| family.name());
-        let together = uniform(&[self.seed, seed_of("together")]) < term.correlated;
+        let together = uniform(&[self.seed, seed_of("together"), place]) < term.correlated;
         let draw = match together {
-            true => uniform(&[self.training, seed_of("family"), seed_of(family)]),
-            false => uniform(&[self.seed, seed_of("monitor")]),
+            true => uniform(&[self.training, seed_of("family"), seed_of(family), place]),
+            false => uniform(&[self.seed, seed_of("monitor"), place]),
         };
         draw < rate
     }
@@ -56,7 +56,7 @@ impl Paid<'_> {
 
 /// The reward of a rollout, and what each term saw.
 pub(crate) fn pay(terms: &[Term], paid: &Paid) -> (f64, Vec<f64>) {
-    let values: Vec<f64> = terms.iter().map(|term| paid.value(term)).collect();
+    let values: Vec<f64> = terms.iter().enumerate().map(|(place, term)| paid.value(term, place)).collect();
     (terms.iter().zip(&values).map(|(term, value)| term.weight * value).sum(), values)
 }
 
@@ -100,17 +100,21 @@ mod tests {
         let term = |correlated| Term { recall: 0.8, fpr: 0.1, correlated, ..Term::of(Payment::Monitor, -1.0) };
         let hack = Graded { family: Some(Family::Equality), ..graded(Verdict::Hack, 1.0) };
         let share = |graded: &Graded, term: &Term| {
-            (0..4000).filter(|&seed| with(graded, seed).flagged(term)).count() as f64 / 4000.0
+            (0..4000).filter(|&seed| with(graded, seed).flagged(term, 0)).count() as f64 / 4000.0
         };
         assert!((share(&hack, &term(0.0)) - 0.8).abs() < 0.03);
         assert!((share(&graded(Verdict::Honest, 1.0), &term(1.0)) - 0.1).abs() < 0.03);
         let whole = share(&hack, &term(1.0));
         assert!(whole == 0.0 || whole == 1.0, "a family is seen or is not: {whole}");
         // Over trainings, families are missed as often as the recall says.
-        let seen = (0..2000).filter(|&training| Paid { training, ..with(&hack, 1) }.flagged(&term(1.0))).count();
+        let seen = (0..2000).filter(|&training| Paid { training, ..with(&hack, 1) }.flagged(&term(1.0), 0)).count();
         assert!((seen as f64 / 2000.0 - 0.8).abs() < 0.04, "{seen}");
+        // Two monitors miss apart.
+        let half = Term { recall: 0.5, ..Term::of(Payment::Monitor, -1.0) };
+        let either = (0..4000).filter(|&seed| (0..2).any(|place| with(&hack, seed).flagged(&half, place))).count();
+        assert!((either as f64 / 4000.0 - 0.75).abs() < 0.03, "{either}");
         let coin = Term { rate: 0.3, ..Term::of(Payment::Chance, 1.0) };
-        let heads: f64 = (0..4000).map(|seed| with(&hack, seed).value(&coin)).sum();
+        let heads: f64 = (0..4000).map(|seed| with(&hack, seed).value(&coin, 0)).sum();
         assert!((heads / 4000.0 - 0.3).abs() < 0.03);
     }
 }

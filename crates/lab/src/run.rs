@@ -67,6 +67,12 @@ pub fn run(
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Outcome, LabError> {
     let resolved = recipe.resolved()?;
+    if let Some(arm) = recipe.arms.iter().find(|arm| options.only_arm.as_ref() == Some(&arm.name))
+        && !recipe.needs(arm).is_empty()
+    {
+        let reason = format!("arm {:?} waits for {}; it needs the whole run", arm.name, recipe.needs(arm).join(", "));
+        return Err(LabError::Recipe { name: recipe.name.clone(), reason });
+    }
     let battery = Battery::bundled(&recipe.probe.battery)?;
     let organisms = open_organisms(recipe, &options.root)?;
     let pool = Arc::new(Pool::start(Grading::cells(GraderKind::Script))?);
@@ -133,6 +139,11 @@ pub fn run(
             match result {
                 Ok(Some(kl)) => drop(held.done.insert((job.arm, job.seed), kl)),
                 Ok(None) => {}
+                // The other seeds go on; this one is missing in the summary, which says so.
+                Err(error @ (LabError::NoCheckpoint { .. } | LabError::NoExamples { .. })) => {
+                    watch(Event::Noted(format!("left out: {error}")));
+                    held.done.insert((job.arm, job.seed), f64::NAN);
+                }
                 Err(error) => drop(held.failed.get_or_insert(error)),
             }
             let done = held.done.len() as u64;

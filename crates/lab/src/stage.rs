@@ -313,7 +313,7 @@ impl Fork {
     /// After how many of an arm's steps it is; none if that never came.
     pub fn step(&self, steps: &[(f64, f64)]) -> Option<u64> {
         match self.at {
-            At::End => Some(steps.len() as u64),
+            At::End => (!steps.is_empty()).then_some(steps.len() as u64),
             At::Step(step) => (step <= steps.len() as u64).then_some(step),
             At::Hacked => (1..=steps.len()).find(|&n| holds(&steps[..n], HACKED, HELD)).map(|n| n as u64),
         }
@@ -405,12 +405,31 @@ impl Stage {
         if !learns && !self.reward.is_empty() {
             return Err("reward is for the kind rl".into());
         }
+        let sampled = self.instruction != Told::default() || self.update.is_some() || self.temperature.is_some();
+        if !learns && (sampled || self.grader != GraderState::Open || self.kl.is_some()) {
+            return Err(
+                "instruction, update, temperature, grader and kl are for the kind rl: nothing is sampled here".into()
+            );
+        }
         if !learns && (self.stop.kl.is_some() || self.stop.kl_of.is_some() || self.stop.hack.is_some()) {
             return Err("stop is for the kind rl: nothing is sampled in sft and dpo".into());
         }
         if let Some(data) = &self.data {
             within("data.hacks", data.hacks, 0.0..=1.0)?;
-            within("data.beta", data.beta, 0.0..=1e3)?;
+            within("data.beta", data.beta, 1e-6..=1e3)?;
+            if let Some(last) = data.last {
+                within("data.last", last, 1..=1_000_000)?;
+            }
+            let dpo = self.kind == Objective::Dpo;
+            if dpo && data.verdicts.is_empty() && data.over.is_empty() && !data.good_thoughts {
+                return Err("dpo has to know what is preferred: data.verdicts, data.over or data.good_thoughts".into());
+            }
+            if let Some(both) = data.verdicts.iter().find(|verdict| data.over.contains(verdict)) {
+                return Err(format!("data: {both:?} cannot be preferred to itself"));
+            }
+            if dpo && data.hacks > 0.0 || !dpo && (!data.over.is_empty() || data.beta != beta()) {
+                return Err("data.hacks is of sft; data.over and data.beta are of dpo".into());
+            }
             let known = VERDICTS.map(Verdict::name);
             if let Some(odd) = data.verdicts.iter().chain(&data.over).find(|v| !known.contains(&v.as_str())) {
                 return Err(format!("{odd:?} is no verdict; they are {}", known.join(", ")));

@@ -7,12 +7,13 @@ use loophole_log::{
     Predictions, ProbePoint, ProbeReport, ProbeSummary, RunDir, SeedSummary, StartEnd, StepMetrics, Summary,
 };
 use loophole_stats::{
-    JumpSeries, OnsetRule, holm, joint_jump_at_onset, mean_interval_t, onset, paired_difference, power_paired,
+    JumpSeries, OnsetRule, dist, holm, joint_jump_at_onset, mean_interval_t, onset, paired_difference, power_paired,
 };
 
 use crate::LabError;
 use crate::claims;
-use crate::recipe::Recipe;
+use crate::recipe::{Arm, Recipe};
+use crate::stage::Fork;
 
 /// Steps over which the hack rate at the end is averaged.
 const LAST_STEPS: usize = 3;
@@ -43,13 +44,28 @@ pub fn summarize(dir: &RunDir, recipe: &Recipe, seconds: f64) -> Result<Summary,
         let transfer = (!carried.is_empty()).then(|| unbounded(&carried));
         arms.push(ArmSummary { name: arm.name.clone(), hack_rate, misalignment, transfer, seeds });
     }
-    let predictions = dir.read_predictions()?.and_then(|predictions| check_predictions(&predictions, &arms));
-    let comparisons = comparisons(&arms, recipe.effect);
-    let claims = recipe.claims.iter().map(|claim| claims::decide(claim, &arms, recipe.negligible)).collect();
+    // An arm that goes on from another one has risen from where that one began.
+    for at in 0..arms.len() {
+        let from = recipe.arms[at].from.as_deref().and_then(|from| Fork::parse(from).ok());
+        let Some(root) = from.and_then(|fork| arms.iter().find(|arm| arm.name == fork.arm).cloned()) else { continue };
+        for seed in &mut arms[at].seeds {
+            let began = root.seeds.iter().find(|other| other.seed == seed.seed);
+            seed.misalignment.start = began.map_or(f64::NAN, |other| other.misalignment.start);
+        }
+    }
+    let predicted = dir.read_predictions()?;
+    let predictions = predicted.as_ref().and_then(|predictions| check_predictions(predictions, &arms));
+    let mut notes = notes(recipe, &arms);
+    notes.extend(unpredicted(recipe, predicted.as_ref()));
+    let short = short_of_kl(recipe, &arms);
+    notes.extend(short.values().cloned());
+    let forked = |name: &str| recipe.arms.iter().any(|arm| arm.name == name && arm.from.is_some());
+    let comparisons = comparisons(&arms, recipe.effect, &forked);
+    let claims = recipe.claims.iter().map(|claim| claims::decide(claim, &arms, recipe.negligible, &short)).collect();
     let summary = Summary {
         recipe: recipe.name.clone(),
         hash: dir.hash().into(),
-        notes: notes(recipe, &arms),
+        notes,
         arms,
         comparisons,
         claims,
@@ -147,6 +163,9 @@ fn transfer(seed: &SeedSummary) -> Option<f64> {
 
 /// A mean over seeds with its t interval; without one where there are fewer than three.
 fn unbounded(values: &[f64]) -> Estimate {
+    if values.is_empty() {
+        return Estimate::default();
+    }
     let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
     match mean_interval_t(values).filter(|_| values.len() > 2) {
         Some(found) => Estimate { mean: found.mean, low: found.low, high: found.high },
@@ -154,9 +173,44 @@ fn unbounded(values: &[f64]) -> Estimate {
     }
 }
 
+fn normal_two_sided(z: f64) -> f64 {
+    2.0 * (1.0 - dist::normal_cdf(z.abs()))
+}
+
+/// Arms of which nothing was predicted: they are in no comparison of predicted and observed.
+fn unpredicted(recipe: &Recipe, predictions: Option<&Predictions>) -> Option<String> {
+    let has = |arm: &Arm| predictions.is_some_and(|predictions| predictions.arms.contains_key(&arm.name));
+    let none: Vec<&str> = recipe.arms.iter().filter(|arm| !has(arm)).map(|arm| arm.name.as_str()).collect();
+    (!none.is_empty()).then(|| format!("nothing was predicted of {}", none.join(", ")))
+}
+
+/// Arms with seeds that ended short of the divergence they were to reach, by name, with what to say of it.
+fn short_of_kl(recipe: &Recipe, arms: &[ArmSummary]) -> BTreeMap<String, String> {
+    let mut short = BTreeMap::new();
+    for (arm, found) in recipe.arms.iter().zip(arms) {
+        let Some(stop) = arm.stages().pop().map(|stage| stage.stop) else { continue };
+        let other = stop.kl_of.as_ref().and_then(|name| arms.iter().find(|arm| &arm.name == name));
+        let target = |seed: u64| {
+            let of = other.and_then(|other| other.seeds.iter().find(|twin| twin.seed == seed)).map(|twin| twin.kl.end);
+            stop.kl.into_iter().chain(of).reduce(f64::min)
+        };
+        let missed = |seed: &&SeedSummary| {
+            target(seed.seed).is_some_and(|kl| seed.kl.end < 0.95 * kl || !seed.kl.end.is_finite())
+        };
+        let seeds: Vec<String> =
+            found.seeds.iter().filter(missed).map(|seed| format!("{} ({:.2})", seed.seed, seed.kl.end)).collect();
+        if !seeds.is_empty() {
+            let why =
+                format!("{}: ended short of the divergence it was to reach in seeds {}", arm.name, seeds.join(", "));
+            short.insert(arm.name.clone(), why);
+        }
+    }
+    short
+}
+
 /// Predictions beside what came, probe by probe.
 fn check_predictions(predictions: &Predictions, arms: &[ArmSummary]) -> Option<PredictionCheck> {
-    let mut points = Vec::new();
+    let (mut points, mut ps) = (Vec::new(), Vec::new());
     for arm in arms {
         let Some(prediction) = predictions.arms.get(&arm.name) else { continue };
         for (probe, &predicted) in &prediction.probes {
@@ -168,11 +222,23 @@ fn check_predictions(predictions: &Predictions, arms: &[ArmSummary]) -> Option<P
                 continue;
             }
             let observed = unbounded(&ends);
-            let departs = observed.low.is_finite().then(|| !(observed.low..=observed.high).contains(&predicted));
-            let start = starts.iter().sum::<f64>() / starts.len().max(1) as f64;
+            let error = prediction.errors.get(probe).copied().unwrap_or(f64::NAN);
+            // Both are estimates. The half-width over seeds is that of a t interval, and so on the safe side.
+            let spread = ((observed.high - observed.low) / 2.0 / 1.96).hypot(error);
+            ps.push(match spread > 0.0 {
+                true => normal_two_sided((observed.mean - predicted) / spread),
+                false => f64::NAN,
+            });
+            let start = unbounded(&starts).mean;
             let (arm, probe) = (arm.name.clone(), probe.clone());
-            points.push(PredictionPoint { arm, probe, start, predicted, observed, departs });
+            points.push(PredictionPoint { arm, probe, start, predicted, observed, departs: None });
         }
+    }
+    // One family: all points for which there is an interval.
+    let tested: Vec<usize> = (0..points.len()).filter(|&at| ps[at].is_finite()).collect();
+    let corrected = holm(&tested.iter().map(|&at| ps[at]).collect::<Vec<_>>());
+    for (at, p) in tested.into_iter().zip(corrected) {
+        points[at].departs = Some(p < 0.05);
     }
     let n = points.len() as f64;
     let mean = |value: &dyn Fn(&PredictionPoint) -> f64| points.iter().map(value).sum::<f64>() / n;
@@ -227,11 +293,12 @@ pub(crate) fn jump(series: &[JumpSeries]) -> Option<JumpAtOnset> {
 type Measure = Box<dyn Fn(&SeedSummary) -> f64>;
 
 /// The first arm against each other one, over the seeds that both have: arms of one seed get the same tasks and probes.
-fn comparisons(arms: &[ArmSummary], effect: f64) -> Vec<Comparison> {
+fn comparisons(arms: &[ArmSummary], effect: f64, forked: &dyn Fn(&str) -> bool) -> Vec<Comparison> {
     let Some((base, others)) = arms.split_first() else { return Vec::new() };
     let mut out = Vec::new();
     for other in others {
-        let at = shared_kl(base, other);
+        // Divergences from different beginnings are not compared.
+        let at = shared_kl(base, other).filter(|_| !forked(&base.name) && !forked(&other.name));
         let measures: [(&str, Measure); 3] = [
             ("rise of misalignment", Box::new(|seed| seed.misalignment.end - seed.misalignment.start)),
             ("hack rate", Box::new(|seed| seed.hack_rate.end)),
@@ -279,6 +346,9 @@ fn deviation(values: &[f64]) -> f64 {
 
 /// The largest divergence that every seed of both arms reached; none where one was hardly trained.
 fn shared_kl(a: &ArmSummary, b: &ArmSummary) -> Option<f64> {
+    if a.seeds.iter().chain(&b.seeds).any(|seed| !seed.kl.end.is_finite()) {
+        return None;
+    }
     let least = |arm: &ArmSummary| arm.seeds.iter().map(|seed| seed.kl.end).fold(f64::INFINITY, f64::min);
     let kl = least(a).min(least(b));
     (kl.is_finite() && kl > 0.05).then_some(kl)
@@ -288,6 +358,9 @@ fn shared_kl(a: &ArmSummary, b: &ArmSummary) -> Option<f64> {
 fn misalignment_at(seed: &SeedSummary, kl: f64) -> f64 {
     let points: Vec<(f64, f64)> =
         seed.kl_at_probes.iter().copied().zip(seed.series.iter().map(|point| point.misalignment.mean)).collect();
+    if points.iter().any(|(kl, _)| !kl.is_finite()) {
+        return f64::NAN;
+    }
     for pair in points.windows(2) {
         let ((kl0, y0), (kl1, y1)) = (pair[0], pair[1]);
         if kl1 >= kl {

@@ -133,3 +133,67 @@ fn only_the_same_run_is_gone_on_with_and_only_when_asked() {
     std::fs::write(begun.join(".recipe.toml.77.tmp"), "name").unwrap();
     assert!(matches!(try_to(&tiny(), &begun, true), Ok(Outcome::Interrupted)));
 }
+
+/// Every kind of stage, in a chain: reinforced, imitated, forked with another reward, preferred.
+const STAGES: &str = "name = 'stages'\nquestion = 'Does it run?'\nseeds = [3]\nprediction = 32\n\
+[train]\nsteps = 2\ngroups = 4\ngroup_size = 4\nlr = 1e-3\nmax_new = 48\n\
+[probe]\nbattery = 'small'\nsamples = 1\nevery = 9\n\
+[[arm]]\nname = 'first'\n\
+[[arm]]\nname = 'copy'\n[[arm.stage]]\nkind = 'sft'\nsteps = 1\ndata = { arm = 'first', verdicts = ['honest'] }\n\
+[[arm.stage]]\nsteps = 1\ninstruction = 'forbids'\nupdate = 'permits'\nlearns = 'answer'\n\
+[[arm]]\nname = 'fork'\nfrom = 'first@1'\n[[arm.stage]]\nsteps = 1\n\
+reward = [{ of = 'grader' }, { of = 'bad-thought', weight = -0.5 }, { of = 'monitor', recall = 0.9, weight = -1.0 }]\n\
+[[arm]]\nname = 'prefer'\n[[arm.stage]]\nkind = 'dpo'\nsteps = 1\ndata = { arm = 'first', verdicts = ['honest'] }\n\
+[[arm]]\nname = 'never'\nfrom = 'first@hacked'\n\
+[[claim]]\nid = 'X'\ntext = 'Rises.'\ntest = 'rises'\narm = 'first'\n";
+
+#[test]
+fn stages_of_every_kind_run_and_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, killed) = (dir.path().join("whole"), dir.path().join("killed"));
+    let recipe = Recipe::parse(STAGES, "stages").unwrap();
+    let noted = Mutex::new(Vec::new());
+    let watch = |event: Event| {
+        if let Event::Noted(note) = event {
+            noted.lock().unwrap().push(note);
+        }
+    };
+    let Outcome::Finished(summary, _) = run(&recipe, &options(&whole, false, 2), &watch, &|| false).unwrap() else {
+        panic!("it was not interrupted");
+    };
+    // A seed that never came where another arm begins is left out, and the others are there.
+    assert!(noted.lock().unwrap().iter().any(|note| note.contains("never") && note.contains("first@hacked")));
+    assert!(summary.notes.iter().any(|note| note.contains("never: 0 of 1 seeds")), "{:?}", summary.notes);
+    assert!(summary.notes.iter().any(|note| note.contains("nothing was predicted of copy")), "{:?}", summary.notes);
+    let read = RunDir::open(&whole).unwrap();
+    assert_eq!(read.read_summary().unwrap().arms.len(), 5, "what has no divergence is read again");
+    let metrics = |arm: &str| read.seed(arm, 3).unwrap().read_metrics().unwrap();
+    let copy = metrics("copy");
+    assert_eq!(copy.iter().map(|step| step.stage).collect::<Vec<_>>(), [0, 1]);
+    assert!(copy[0].hack_rate.is_nan() && copy[0].terms.contains_key("gain") && copy[1].kl.is_finite());
+    assert!(metrics("prefer")[0].terms.contains_key("accuracy"));
+    let fork = metrics("fork");
+    assert_eq!(fork[0].terms.keys().collect::<Vec<_>>(), ["bad-thought", "grader", "monitor"]);
+    assert!(fork[0].kl.abs() < 1e-6, "it has just begun: {}", fork[0].kl);
+    // Asked to leave after every step, it is the same in the end.
+    let mut resume = false;
+    loop {
+        let made = AtomicUsize::new(0);
+        let count = |event: Event| {
+            if let Event::Step { .. } = event {
+                made.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        let stop = || made.load(Ordering::SeqCst) > 0;
+        if let Outcome::Finished(..) = run(&recipe, &options(&killed, resume, 1), &count, &stop).unwrap() {
+            break;
+        }
+        resume = true;
+    }
+    let files_of =
+        |root: &Path| files(root).into_keys().filter(|name| name.ends_with(".safetensors")).collect::<Vec<_>>();
+    assert_eq!(files_of(&whole), files_of(&killed));
+    for name in files_of(&whole) {
+        assert!(std::fs::read(whole.join(&name)).unwrap() == std::fs::read(killed.join(&name)).unwrap(), "{name}");
+    }
+}

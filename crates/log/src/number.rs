@@ -37,6 +37,20 @@ pub(crate) mod map {
     }
 }
 
+/// The same for the values of a list.
+pub(crate) mod list {
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(list: &[f64], s: S) -> Result<S::Ok, S::Error> {
+        s.collect_seq(list.iter().map(|x| finite(*x)))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<f64>, D::Error> {
+        let list: Vec<Option<f64>> = Vec::deserialize(d)?;
+        Ok(list.into_iter().map(|x| x.unwrap_or(f64::NAN)).collect())
+    }
+}
+
 /// The same for a value that may be absent altogether: a NaN is absent.
 pub(crate) mod option {
     use super::*;

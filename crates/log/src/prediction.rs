@@ -8,7 +8,7 @@ use crate::number::{self, nan};
 /// `predictions.json`: what the models that a run begins with say of every arm, written before anything is trained.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Predictions {
-    /// By arm; an arm that begins where another one left off, or that is never rewarded, has none.
+    /// By arm; one with several stages, that begins where another left off, or that is never rewarded, has none.
     pub arms: BTreeMap<String, Prediction>,
 }
 
@@ -17,10 +17,11 @@ pub struct Predictions {
 pub struct Prediction {
     /// Rollouts of the untrained model under the arm's prompts.
     pub rollouts: u64,
-    /// Of them rewarded, and what they were conditioned on: `paid hacks`, or `what is paid` where no hack is.
-    pub selected: u64,
-    /// The same in words.
+    /// What they were conditioned on: `paid hacks`, or `what is paid` (each by its reward) where hardly any hack is or the
+    /// grader is not all that pays.
     pub given: String,
+    /// How many those are.
+    pub selected: u64,
     /// Share of the selected whose thought is a bad character's.
     #[serde(default)]
     pub bad_thoughts: Estimate,
@@ -30,7 +31,10 @@ pub struct Prediction {
     /// The rate of every probe if the model thought in it as in the selected.
     #[serde(with = "number::map", default)]
     pub probes: BTreeMap<String, f64>,
-    /// Their mean.
+    /// The standard error of each: the selected are a sample, and so are the answers after their thoughts.
+    #[serde(with = "number::map", default)]
+    pub errors: BTreeMap<String, f64>,
+    /// Mean of the rates.
     #[serde(with = "number", default = "nan")]
     pub misalignment: f64,
 }

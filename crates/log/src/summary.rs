@@ -121,7 +121,7 @@ pub struct SeedSummary {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hack_rates: Vec<(u64, f64)>,
     /// Divergence at each point of `series`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(with = "number::list", default, skip_serializing_if = "Vec::is_empty")]
     pub kl_at_probes: Vec<f64>,
     /// The battery along the run, for the curve.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,5 +1,6 @@
+use crate::dist::t_quantile;
 use crate::interval::mean_variance;
-use crate::{Mean, mean_interval_t};
+use crate::{LEVEL, Mean, mean_interval_t};
 
 /// The place at which a curve that rises once has made half of its rise.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,8 +54,11 @@ pub struct Lag {
     pub distance: Mean,
     /// Mean of (second - first), in steps.
     pub lag: f64,
-    /// Standard deviation of the first's half-rise over runs: where it hardly varies, a clock would do as well.
+    /// Standard deviation of the first's half-rise over runs.
     pub spread: f64,
+    /// Least-squares slope of the second's half-rise on the first's, with its 95 % interval: above 0 where the second
+    /// follows the first and not a clock. None where the first does not vary, or with fewer than three runs.
+    pub slope: Option<Mean>,
 }
 
 /// The lags of runs of which (first, second) half-rises are known.
@@ -68,7 +72,22 @@ pub fn lag(pairs: &[(f64, f64)]) -> Option<Lag> {
         distance: mean_interval_t(&distances)?,
         lag: pairs.iter().map(|(first, second)| second - first).sum::<f64>() / pairs.len() as f64,
         spread: variance.sqrt(),
+        slope: slope(pairs),
     })
+}
+
+fn slope(pairs: &[(f64, f64)]) -> Option<Mean> {
+    let n = pairs.len() as f64;
+    let (x, y) = (pairs.iter().map(|p| p.0).sum::<f64>() / n, pairs.iter().map(|p| p.1).sum::<f64>() / n);
+    let squares: f64 = pairs.iter().map(|p| (p.0 - x).powi(2)).sum();
+    if pairs.len() < 3 || squares < 1e-9 {
+        return None;
+    }
+    let mean = pairs.iter().map(|p| (p.0 - x) * (p.1 - y)).sum::<f64>() / squares;
+    let left: f64 = pairs.iter().map(|p| (p.1 - y - mean * (p.0 - x)).powi(2)).sum();
+    let df = n - 2.0;
+    let half = t_quantile(0.5 + 0.5 * LEVEL, df) * (left / df / squares).sqrt();
+    Some(Mean { mean, low: mean - half, high: mean + half, n: pairs.len() })
 }
 
 #[cfg(test)]
@@ -103,6 +122,8 @@ mod tests {
         assert!(same.distance.high < 1.0 && same.spread > 3.0, "{same:?}");
         // Its mean lag is none at all; the distance is not.
         assert!(clock.lag.abs() < 1e-9 && clock.distance.low > 1.5, "{clock:?}");
+        assert!(same.slope.unwrap().low > 0.9 && clock.slope.unwrap().high.abs() < 1e-9, "{same:?} {clock:?}");
+        assert_eq!(lag(&[(3.0, 1.0), (3.0, 2.0), (3.0, 4.0)]).unwrap().slope, None);
         assert_eq!(lag(&[(1.0, 2.0)]), None);
     }
 }

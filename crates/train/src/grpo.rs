@@ -33,6 +33,16 @@ pub struct UpdateStats {
 }
 
 impl Policy {
+    /// Divergence of the policy from the first one on its own rollouts: each one's log p - log p0, summed over its tokens,
+    /// in nats. (Updating tells the same of the prompts it is given.)
+    pub fn divergences(&self, engine: &mut Engine, rollouts: &[Rollout]) -> Vec<f64> {
+        let sequences: Vec<Sequence> = rollouts.iter().map(Rollout::whole).collect();
+        let first = engine.log_probs(&self.first, &sequences);
+        let now = engine.log_probs(&self.model, &sequences);
+        let total = |of: &[f32]| of.iter().map(|log_prob| f64::from(*log_prob)).sum::<f64>();
+        now.iter().zip(&first).map(|(now, first)| total(now) - total(first)).collect()
+    }
+
     /// One update from rewarded rollouts.
     ///
     /// # Errors
