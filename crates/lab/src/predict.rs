@@ -72,7 +72,10 @@ pub(crate) fn predict(
         stop: vec![organism.end],
         ..SampleOptions::default()
     };
-    let (mut rollouts, mut hacks, mut paid): (usize, Vec<(&str, f64)>, Vec<(&str, f64)>) = (0, Vec::new(), Vec::new());
+    let mut rollouts = 0;
+    // Kinds of thoughts, and what each weighs.
+    let mut hacks: Vec<(&str, f64)> = Vec::new();
+    let mut paid: Vec<(&str, f64)> = Vec::new();
     let most = bench.recipe.prediction;
     while rollouts < most && hacks.len() < WANTED && !stop() {
         // The draw does not depend on the arm: arms are compared over the same tasks.
