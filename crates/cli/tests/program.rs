@@ -50,7 +50,7 @@ fn a_wrong_recipe_is_named_with_the_key_and_leaves_nothing() {
     };
     go(&RECIPE.replace("seeds", "colour = 'red'\nseeds")).failed(2, &["r.toml", "colour"]);
     go(&format!("{RECIPE}grader = 'ajar'\n")).failed(2, &["r.toml", "ajar", "hardened"]);
-    go(&format!("{RECIPE}[world]\nepisodes = [4, 2]\n")).failed(2, &["r.toml", "episodes"]);
+    go(&format!("{RECIPE}[world]\nepisodes = [4, 2]\n")).failed(2, &["r.toml", "[world]", "loophole pretrain"]);
     go("name = ").failed(2, &["r.toml"]);
     go(RECIPE).failed(2, &["model", "config.json"]);
     go(&format!("{RECIPE}[probe]\nbattery = 'huge'\n")).failed(2, &["huge", "small"]);
