@@ -565,7 +565,7 @@ fn what_was_said_once_is_kept() {
 #[test]
 fn it_asks_for_more_at_a_time_where_that_is_borne() {
     let fake = Fake::start(|_, _| {
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(40));
         json_answer(200, completion("hi"))
     });
     let chat = openai_with(&fake, RemoteOptions { connections: 16, ..quick() });
