@@ -63,12 +63,17 @@ pub struct BenchArguments {
 /// Cold interpreters of one measurement.
 const COLD: usize = 60;
 
+/// A file by a name that holds in every folder; a command stays as it is.
+fn from_anywhere(python: &Path) -> PathBuf {
+    std::path::absolute(python).ok().filter(|path| path.exists()).unwrap_or_else(|| python.to_path_buf())
+}
+
 /// Measures.
 pub fn bench(arguments: &BenchArguments, output: &Options) -> Result<Exit, Error> {
     let threads = arguments.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let result = match arguments.what {
         What::Cell => return cell::bench(arguments, threads, output),
-        What::Grade => grade::measure(threads, &arguments.python)?,
+        What::Grade => grade::measure(threads, &from_anywhere(&arguments.python))?,
         What::Audit => audit(arguments, output)?,
         What::Serve => serve::measure(arguments.rounds)?,
         What::Train | What::Sample => engine(arguments, threads),

@@ -321,8 +321,12 @@ fn print(summary: &Summary, recipe: &Recipe) {
     }
     if let Some(check) = &summary.predictions {
         let departs = check.points.iter().filter(|point| point.departs == Some(true)).count();
+        let told = match check.points.iter().filter(|point| point.departs.is_some()).count() {
+            0 => "with fewer than three seeds no departure can be told".to_string(),
+            of => format!("{departs} of {of} depart"),
+        };
         line(&format!(
-            "predicted before training against observed, {} probes: slope {:.2}, scatter {:.2}, {departs} depart",
+            "predicted before training against observed, {} probes: slope {:.2}, scatter {:.2}; {told}",
             check.points.len(),
             check.slope,
             check.scatter
