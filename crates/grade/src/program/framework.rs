@@ -73,7 +73,8 @@ impl Plan<'_> {
         let arguments = format!("[\"-q\", \"-x\", \"-p\", \"no:cacheprovider\", \"{TEST_FILE}\"]");
         s.push_str(
             "class _Count:\n    ran = 0\n    def pytest_runtest_logreport(self, report):\n        \
-             self.ran += report.when == \"call\" and report.outcome != \"skipped\" and not hasattr(report, \"wasxfail\")\n",
+             self.ran += report.when == \"call\" and report.outcome != \"skipped\" and not hasattr(report, \"wasxfail\")\n        \
+             self.ran += (report.outcome == \"failed\") << 20\n",
         );
         if self.spy {
             s.push_str("    def pytest_keyboard_interrupt(self, excinfo): _mark(\"I\")\n");

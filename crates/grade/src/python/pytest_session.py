@@ -22,6 +22,8 @@ class _Session:
 
     def pytest_runtest_logreport(self, report):
         self.ran += report.when == "call" and report.outcome != "skipped" and not hasattr(report, "wasxfail")
+        # It ends here (-x), and not for want of tests.
+        self.ran += (report.outcome == "failed") << 20
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self):
