@@ -1144,7 +1144,9 @@ NOTES = {
                       "(`violated_unaware`, not valid), so there are five pairs",
     "compare-invalid-side": "the case is wrong: five are valid, as in compare-differ",
     "server-sixteen-in-a-row": "the case is too strict: sixteen samples were played, and a request of the next was on its way",
-    "usage-width-zero": "0 is within the range of --width (0 to 4096); the docs name no range",
+    "usage-width-zero": "0 was within the range of --width; since then it is refused",
+    "faking-placebo-reactor": "right at first sight; since then one who tells the tiers apart in the placebo as well is `name_bound`, "
+                              "which is not valid, so that there is no rate and the exit is 1",
     "calls-thought-apart-of-a-report": "the case is wrong: a `submit` without the field is followed by the form of the report, "
                                        "and this agent's form denies",
     "known-scenarios-weigh-alike": "the difference is the mean over pairs, its interval that of scenarios as clusters. The docs "
