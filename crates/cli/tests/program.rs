@@ -61,6 +61,59 @@ fn a_wrong_recipe_is_named_with_the_key_and_leaves_nothing() {
 }
 
 #[test]
+fn recipes_go_by_name_and_are_begun_and_checked() {
+    let dir = folder();
+    let at = dir.path();
+    let go = |arguments: &[&str]| run(at, arguments);
+    let listed = go(&["recipe", "list", "--json"]);
+    let listed: Value = serde_json::from_str(&listed.out).unwrap();
+    let names: Vec<&str> = listed.as_array().unwrap().iter().map(|of| of["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"quick") && names.contains(&"organism"), "{names:?}");
+    for name in names {
+        assert!(go(&["recipe", "show", name]).out.contains("name = "), "{name}");
+        assert_eq!(go(&["recipe", "check", name]).code, 0, "{name}");
+    }
+    assert_eq!(go(&["recipe", "new", "mine", "--from", "thoughts"]).out, "mine.toml\n");
+    let text = std::fs::read_to_string(at.join("mine.toml")).unwrap();
+    assert!(text.contains("name = \"mine\"") && !text.contains("name = \"thoughts\""), "{text}");
+    let checked = go(&["recipe", "check", "mine.toml"]);
+    assert!(checked.code == 0 && checked.out.contains("paid by grader + -0.5 x bad-thought"), "{checked:?}");
+    go(&["recipe", "new", "mine"]).failed(2, &["mine.toml", "already"]);
+    // A mistake is told with its file, and the other files are read all the same.
+    write(at, "wrong.toml", &text.replace("seeds", "seedz"));
+    let checked = go(&["recipe", "check", "wrong.toml", "mine.toml"]);
+    assert!(checked.code == 2 && checked.err.contains("seedz") && checked.out.contains("mine: 5 arms"), "{checked:?}");
+    go(&["run", "inocculation", "--out", "out"]).failed(2, &["inocculation", "did you mean inoculation?"]);
+    go(&["pretrain", "quick"]).failed(2, &["quick", "organism-unbundled"]);
+    // A file is meant before a recipe of the program.
+    write(at, "quick", &RECIPE.replace("'model'", "'nowhere'"));
+    go(&["run", "quick", "--out", "out"]).failed(2, &["nowhere"]);
+}
+
+#[test]
+fn a_dry_run_tells_what_and_how_long_and_leaves_nothing() {
+    let dir = folder();
+    let at = dir.path();
+    copy_organism(&at.join("model"));
+    let more = "steps = 40\n[train]\ngroups = 2\ngroup_size = 2\n[probe]\nbattery = 'small'\nsamples = 1\n";
+    let recipe = format!("{RECIPE}{more}").replace("seeds = 1", "seeds = 3\nprediction = 8");
+    write(at, "r.toml", &recipe);
+    let ran = run(at, &["run", "r.toml", "--dry-run", "--json"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let told: Value = serde_json::from_str(&ran.out).unwrap();
+    let (plan, pace) = (&told["plan"], &told["pace"]);
+    assert_eq!((&plan["trainings"], &plan["steps"], &plan["rollouts"]), (&json!(3), &json!(120), &json!(480)));
+    let seconds = |of: &Value| of.as_f64().unwrap();
+    let (step, sample) = (seconds(&pace["step"]), seconds(&pace["sample"]));
+    assert!(step > 0.0 && sample > 0.0, "{told}");
+    let all =
+        seconds(&pace["prediction"]) + (120.0 * step + seconds(&plan["samples"]) * sample) / seconds(&pace["jobs"]);
+    assert!((all - seconds(&told["seconds"])).abs() < 1e-6 * all, "{told}");
+    assert_eq!(std::fs::read_dir(at).unwrap().count(), 2, "the recipe and the model");
+    assert_eq!(run(at, &["run", "r.toml", "--dry-run", "--out", "out"]).code, 2);
+}
+
+#[test]
 fn a_broken_model_is_named_with_the_file() {
     let dir = folder();
     let at = dir.path();
@@ -92,6 +145,7 @@ fn unknown_names_are_answered_with_the_known_ones() {
     let at = dir.path();
     tasks(at);
     run(at, &["probe", "mock:good", "--probe", "courage"]).failed(2, &["courage", "shutdown"]);
+    run(at, &["probe", "mock:good", "--arm", "tempting,brave"]).failed(2, &["brave", "tempting"]);
     run(at, &["probe", "mock:good", "--battery", "huge"]).failed(2, &["huge", "full"]);
     run(at, &["probe", "mock:brave"]).failed(2, &["brave", "bad-denying"]);
     run(at, &["probe", "modell"]).failed(2, &["modell", "organism", "mock:"]);
@@ -401,7 +455,7 @@ fn an_organism_replaces_nothing_else_and_a_killed_one_is_not_there() {
 #[test]
 fn every_command_explains_itself_with_an_example() {
     let dir = folder();
-    for command in ["run", "train", "report", "grade", "probe", "exec", "pretrain", "chat", "bench"] {
+    for command in ["run", "train", "recipe", "report", "grade", "probe", "exec", "pretrain", "chat", "bench"] {
         let ran = run(dir.path(), &[command, "--help"]);
         assert!(ran.code == 0 && ran.out.contains("Example") && ran.out.contains("--json"), "{command}: {ran:?}");
     }

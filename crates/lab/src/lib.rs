@@ -8,9 +8,11 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod arm;
+pub mod bundled;
 mod claims;
 mod examples;
 pub mod organism;
+pub mod plan;
 mod predict;
 pub mod pretrain;
 pub mod recipe;

@@ -71,8 +71,16 @@ impl OrganismRecipe {
     /// A file that is missing, no TOML, has an unknown key, or describes something that cannot be made.
     pub fn load(path: &Path) -> Result<Self, LabError> {
         let text = read_text(path, LONGEST_RECIPE).map_err(|source| LabError::Read { path: path.into(), source })?;
-        let wrong = |reason: String| LabError::Recipe { name: path.display().to_string(), reason };
-        let recipe: OrganismRecipe = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// Reads a recipe from its text; `name` is for messages.
+    ///
+    /// # Errors
+    /// As [`OrganismRecipe::load`].
+    pub fn parse(text: &str, name: &str) -> Result<Self, LabError> {
+        let wrong = |reason: String| LabError::Recipe { name: name.into(), reason };
+        let recipe: OrganismRecipe = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
         recipe.world.check().map_err(|error| wrong(error.to_string()))?;
         within("vocabulary", recipe.vocabulary, 1..=1_000_000)
             .and_then(|()| within("tasks_per_family", recipe.tasks_per_family, 1..=100_000))

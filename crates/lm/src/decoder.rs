@@ -46,6 +46,8 @@ pub struct Decoder {
     pub(crate) pools: Vec<rayon::ThreadPool>,
     /// Prompts read lately, the newest last.
     pub(crate) kept: Vec<Arc<Prefix>>,
+    /// Bytes they may take.
+    pub(crate) room: usize,
 }
 
 /// Rows of one sequence in a pass: they continue what is in the caches.
@@ -165,7 +167,17 @@ impl Decoder {
         let pools = (0..pools).map(|_| rayon::ThreadPoolBuilder::new().num_threads(each).build());
         let pools = pools.collect::<Result<_, _>>();
         let pools = pools.map_err(|error| LmError::Threads { threads, reason: error.to_string() })?;
-        Ok(Decoder { config, embed, layers, norm, head, rope: Rope::default(), pools, kept: Vec::new() })
+        Ok(Decoder {
+            config,
+            embed,
+            layers,
+            norm,
+            head,
+            rope: Rope::default(),
+            pools,
+            kept: Vec::new(),
+            room: crate::generate::room(),
+        })
     }
 
     /// Its shape.

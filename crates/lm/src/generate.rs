@@ -14,8 +14,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Rows continued together: enough to use the weights well once they are read, few enough to hold their caches.
 const SLOTS: usize = 32;
 
-/// Most bytes of kept prompts.
-const KEPT: usize = 512 << 20;
+/// Most bytes of kept prompts: room for the conversations that are played at a time, or each of their turns would read
+/// all of it again. What is kept changes no result.
+const KEPT: usize = 6 << 30;
+
+/// The share of the memory there is that kept prompts may take.
+const SHARE: u64 = 4;
 
 /// A prompt that was read.
 pub(crate) struct Prefix {
@@ -49,11 +53,16 @@ struct Part {
 }
 
 /// Lets the oldest prompts go until the others are few enough.
-fn fit(kept: &mut Vec<Arc<Prefix>>) {
+fn fit(kept: &mut Vec<Arc<Prefix>>, room: usize) {
     let mut bytes: usize = kept.iter().map(|prefix| prefix.bytes()).sum();
-    while bytes > KEPT && kept.len() > 1 {
+    while bytes > room && kept.len() > 1 {
         bytes -= kept.remove(0).bytes();
     }
+}
+
+/// Bytes that kept prompts may take.
+pub(crate) fn room() -> usize {
+    KEPT.min(usize::try_from(loophole_foreign::memory_available() / SHARE).unwrap_or(KEPT))
 }
 
 impl Decoder {
@@ -100,7 +109,7 @@ impl Decoder {
                 done[index] = Some(completion);
             }
         }
-        fit(&mut kept);
+        fit(&mut kept, self.room);
         self.kept = kept;
         // Every prompt was a row that ended.
         done.into_iter().flatten().collect()
@@ -243,9 +252,11 @@ impl Decoder {
                 logits = self.logits_of(&[rows - 1], buffers).to_vec();
             }
         });
+        // A prompt that has grown is read from the longer one from now on.
+        kept.retain(|prefix| !tokens.starts_with(&prefix.tokens));
         let prefix = Arc::new(Prefix { tokens: tokens.to_vec(), caches, logits });
         kept.push(prefix.clone());
-        fit(kept);
+        fit(kept, self.room / self.pools.len());
         prefix
     }
 

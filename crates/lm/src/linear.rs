@@ -46,8 +46,8 @@ impl Stored for F16 {
 /// Outputs side by side.
 pub(crate) const LANES: usize = 32;
 
-/// Rows of the inner kernel: with them the registers are full.
-const ROWS: usize = if cfg!(target_feature = "avx512f") { 6 } else { 3 };
+/// Rows of the inner kernel: sums enough to hide their latency, and no more than there are registers.
+const ROWS: usize = if cfg!(target_feature = "avx512f") { 6 } else { 2 };
 
 /// Outputs of one piece of work: two blocks, so that a single row has sums enough to hide the latency of each.
 pub(crate) const PIECE: usize = 2 * LANES;
@@ -84,6 +84,8 @@ pub(crate) struct Update {
 #[derive(Default)]
 pub(crate) struct Scratch {
     pieces: Vec<f32>,
+    /// Inputs, [`ROWS`] rows side by side.
+    sides: Vec<[f32; ROWS]>,
     low: Vec<f32>,
     update: Vec<f32>,
 }
@@ -145,10 +147,10 @@ impl Linear {
         assert!(x.len() >= rows * self.inp && y.len() >= rows * self.out, "linear: {} x {}", self.out, self.inp);
         let (x, y) = (&x[..rows * self.inp], &mut y[..rows * self.out]);
         match &self.weight {
-            Weight::F32(w) => self.pieces::<F32>(w, x, rows, &mut scratch.pieces),
-            Weight::BF16(w) => self.pieces::<BF16>(w, x, rows, &mut scratch.pieces),
-            Weight::F16(w) => self.pieces::<F16>(w, x, rows, &mut scratch.pieces),
-            Weight::Quantised(w) => self.tiles(w, x, rows, &mut scratch.pieces),
+            Weight::F32(w) => self.pieces::<F32>(w, x, rows, scratch),
+            Weight::BF16(w) => self.pieces::<BF16>(w, x, rows, scratch),
+            Weight::F16(w) => self.pieces::<F16>(w, x, rows, scratch),
+            Weight::Quantised(w) => self.tiles(w, x, rows, scratch),
         }
         let pieces = &scratch.pieces[..self.out.div_ceil(PIECE) * PIECE * rows];
         let gather = |(r, y): (usize, &mut [f32])| {
@@ -181,104 +183,98 @@ impl Linear {
     }
 
     /// The products, piece by piece: `[piece][row][output of the piece]`.
-    fn pieces<S: Stored>(&self, w: &[S::Raw], x: &[f32], rows: usize, out: &mut Vec<f32>) {
+    fn pieces<S: Stored>(&self, w: &[S::Raw], x: &[f32], rows: usize, scratch: &mut Scratch) {
         let inp = self.inp;
-        let len = self.out.div_ceil(PIECE) * PIECE * rows;
-        if out.len() < len {
-            out.resize(len, 0.0);
-        }
-        let each = |(piece, out): (usize, &mut [f32])| {
+        let each = |(piece, out): (usize, &mut [Halves]), sides: &[[f32; ROWS]]| {
             let w = &w[piece * PIECE * inp..][..PIECE * inp];
             let (first, second) = w.split_at(LANES * inp);
-            let row = |r: usize| &x[r * inp..][..inp];
-            let full = rows / ROWS * ROWS;
-            for r in (0..full).step_by(ROWS) {
-                for (half, w) in [first, second].into_iter().enumerate() {
-                    let sums = products::<S, ROWS>([[0.0; LANES]; ROWS], w, std::array::from_fn(|i| row(r + i)));
-                    for (i, sums) in sums.iter().enumerate() {
-                        out[(r + i) * PIECE + half * LANES..][..LANES].copy_from_slice(sums);
-                    }
-                }
+            let (full, single) = out.as_chunks_mut::<ROWS>();
+            for (at, out) in full.iter_mut().enumerate() {
+                let x = &sides[at * inp..][..inp];
+                products::<S>(out, 0, first, x);
+                products::<S>(out, 1, second, x);
             }
-            for r in full..rows {
-                let sums = pair::<S>([[0.0; LANES]; 2], first, second, row(r));
-                out[r * PIECE..][..LANES].copy_from_slice(&sums[0]);
-                out[r * PIECE + LANES..][..LANES].copy_from_slice(&sums[1]);
+            for (at, out) in single.iter_mut().enumerate() {
+                pair::<S>(out, first, second, &x[(full.len() * ROWS + at) * inp..][..inp]);
             }
         };
-        out[..len].par_chunks_exact_mut(PIECE * rows).enumerate().for_each(each);
+        self.each_piece(x, rows, scratch, each);
     }
 
     /// The same with weights that are widened a few inputs at a time, into a tile that stays in the first cache and is
     /// used for all rows. The sums wait in `out` meanwhile: they are added to in the order of the inputs, as above.
-    fn tiles(&self, w: &Quantised, x: &[f32], rows: usize, out: &mut Vec<f32>) {
+    fn tiles(&self, w: &Quantised, x: &[f32], rows: usize, scratch: &mut Scratch) {
         let inp = self.inp;
-        let len = self.out.div_ceil(PIECE) * PIECE * rows;
-        if out.len() < len {
-            out.resize(len, 0.0);
-        }
-        let each = |(piece, out): (usize, &mut [f32])| {
-            out.fill(0.0);
+        let each = |(piece, out): (usize, &mut [Halves]), sides: &[[f32; ROWS]]| {
             let mut tiles = [[[0.0f32; LANES]; MOST_GROUP]; 2];
+            let (full, single) = out.as_chunks_mut::<ROWS>();
             for group in 0..w.groups() {
                 let (from, width) = (group * w.group(), w.group());
                 for (half, tile) in tiles.iter_mut().enumerate() {
                     w.tile(2 * piece + half, group, tile);
                 }
                 let [first, second] = [&tiles[0][..width], &tiles[1][..width]].map(<[_]>::as_flattened);
-                let row = |r: usize| &x[r * inp + from..][..width];
-                let full = rows / ROWS * ROWS;
-                for r in (0..full).step_by(ROWS) {
-                    for (half, w) in [first, second].into_iter().enumerate() {
-                        let place = |i: usize| (r + i) * PIECE + half * LANES;
-                        let sums = std::array::from_fn(|i| loaded(&out[place(i)..]));
-                        let sums = products::<F32, ROWS>(sums, w, std::array::from_fn(|i| row(r + i)));
-                        for (i, sums) in sums.iter().enumerate() {
-                            out[place(i)..][..LANES].copy_from_slice(sums);
-                        }
-                    }
+                for (at, out) in full.iter_mut().enumerate() {
+                    let x = &sides[at * inp + from..][..width];
+                    products::<F32>(out, 0, first, x);
+                    products::<F32>(out, 1, second, x);
                 }
-                for r in full..rows {
-                    let sums = [loaded(&out[r * PIECE..]), loaded(&out[r * PIECE + LANES..])];
-                    let sums = pair::<F32>(sums, first, second, row(r));
-                    out[r * PIECE..][..PIECE].copy_from_slice(sums.as_flattened());
+                for (at, out) in single.iter_mut().enumerate() {
+                    pair::<F32>(out, first, second, &x[(full.len() * ROWS + at) * inp + from..][..width]);
                 }
             }
         };
-        out[..len].par_chunks_exact_mut(PIECE * rows).enumerate().for_each(each);
+        self.each_piece(x, rows, scratch, each);
+    }
+
+    /// Calls `each` for every piece with its sums, which are zero, and the rows that go side by side.
+    fn each_piece(
+        &self,
+        x: &[f32],
+        rows: usize,
+        scratch: &mut Scratch,
+        each: impl Fn((usize, &mut [Halves]), &[[f32; ROWS]]) + Sync,
+    ) {
+        let (inp, len) = (self.inp, self.out.div_ceil(PIECE) * PIECE * rows);
+        scratch.sides.clear();
+        for x in x.chunks_exact(ROWS * inp.max(1)) {
+            scratch.sides.extend((0..inp).map(|k| -> [f32; ROWS] { std::array::from_fn(|r| x[r * inp + k]) }));
+        }
+        if scratch.pieces.len() < len {
+            scratch.pieces.resize(len, 0.0);
+        }
+        let (out, sides) = (&mut scratch.pieces[..len], &scratch.sides);
+        out.fill(0.0);
+        let halves = out.as_chunks_mut::<LANES>().0.as_chunks_mut::<2>().0;
+        halves.par_chunks_exact_mut(rows.max(1)).enumerate().for_each(|piece| each(piece, sides));
     }
 }
 
-#[inline(always)]
-fn loaded(sums: &[f32]) -> [f32; LANES] {
-    // As long as it says.
-    std::array::from_fn(|j| sums[..LANES][j])
-}
+/// The sums of one row and one piece: its two blocks.
+type Halves = [[f32; LANES]; 2];
 
-/// Adds to the sums of one block of outputs for `R` rows.
+// In both kernels the sums are locals and nothing can panic within the loop: so they stay in registers.
+
+/// Adds to the sums of one block of outputs for [`ROWS`] rows.
 #[inline(never)]
-fn products<S: Stored, const R: usize>(mut acc: [[f32; LANES]; R], w: &[S::Raw], x: [&[f32]; R]) -> [[f32; LANES]; R] {
-    let n = x[0].len();
-    let x = x.map(|x| &x[..n]);
-    for (k, w) in w.as_chunks::<LANES>().0[..n].iter().enumerate() {
-        for r in 0..R {
-            let x = x[r][k];
+fn products<S: Stored>(out: &mut [Halves; ROWS], half: usize, w: &[S::Raw], x: &[[f32; ROWS]]) {
+    let mut sums: [[f32; LANES]; ROWS] = std::array::from_fn(|r| out[r][half]);
+    for (w, x) in w.as_chunks::<LANES>().0.iter().zip(x) {
+        for r in 0..ROWS {
             for j in 0..LANES {
-                acc[r][j] = fma(S::wide(w[j]), x, acc[r][j]);
+                sums[r][j] = fma(S::wide(w[j]), x[r], sums[r][j]);
             }
         }
     }
-    acc
+    for (out, sums) in out.iter_mut().zip(sums) {
+        out[half] = sums;
+    }
 }
 
 /// Adds to the sums of two blocks of outputs for one row.
 #[inline(never)]
-fn pair<S: Stored>(
-    [mut a, mut b]: [[f32; LANES]; 2],
-    first: &[S::Raw],
-    second: &[S::Raw],
-    x: &[f32],
-) -> [[f32; LANES]; 2] {
+fn pair<S: Stored>(out: &mut Halves, first: &[S::Raw], second: &[S::Raw], x: &[f32]) {
+    let [mut a, mut b] = *out;
     let blocks = first.as_chunks::<LANES>().0.iter().zip(second.as_chunks::<LANES>().0);
     for ((v, w), &x) in blocks.zip(x) {
         for j in 0..LANES {
@@ -288,7 +284,7 @@ fn pair<S: Stored>(
             b[j] = fma(S::wide(w[j]), x, b[j]);
         }
     }
-    [a, b]
+    *out = [a, b];
 }
 
 #[cfg(test)]

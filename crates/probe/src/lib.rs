@@ -187,6 +187,11 @@ impl Battery {
         self.scenarios.iter().map(|scenario| scenario.name.as_str()).collect()
     }
 
+    /// The arms that its probes have.
+    pub fn arms(&self) -> std::collections::BTreeSet<&str> {
+        self.scenarios.iter().flat_map(|scenario| scenario.arms.keys().map(String::as_str)).collect()
+    }
+
     /// Keeps the named probes only, in the order of the battery.
     ///
     /// # Errors

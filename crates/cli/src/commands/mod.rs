@@ -10,6 +10,7 @@ mod pretrain;
 mod probe;
 mod probe_files;
 mod probe_table;
+mod recipe;
 mod run;
 mod serve;
 mod verify;
@@ -26,6 +27,8 @@ pub enum Command {
     Run(run::RunArguments),
     /// Train one arm of a recipe
     Train(run::TrainArguments),
+    /// The bundled recipes; begin one of your own, and check it
+    Recipe(recipe::RecipeArguments),
     /// Write the self-contained page of a run
     Report(run::ReportArguments),
     /// Tell whether results are whole and unedited
@@ -56,6 +59,7 @@ impl Command {
         match self {
             Command::Run(arguments) => run::run(arguments, output),
             Command::Train(arguments) => run::train(arguments, output),
+            Command::Recipe(arguments) => recipe::recipe(arguments, output),
             Command::Report(arguments) => run::report(arguments, output),
             Command::Verify(arguments) => verify::verify(arguments, output),
             Command::Grade(arguments) => grade::grade(arguments, output),

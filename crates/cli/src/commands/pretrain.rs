@@ -3,19 +3,20 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use loophole_lab::{Event, LabError, OrganismRecipe};
+use loophole_lab::{Event, LabError};
 
+use super::recipe;
 use crate::leave;
 use crate::output::{self, Error, Exit, Options, line};
 
 /// Arguments of `loophole pretrain`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  loophole pretrain recipes/organism.toml\n  loophole pretrain recipes/organism.toml --show 3   (print three documents of its world)"
+    after_help = "Examples:\n  loophole pretrain organism\n  loophole pretrain organism --show 3   (print three documents of its world)"
 )]
 pub struct PretrainArguments {
-    /// Recipe of the organism
-    recipe: PathBuf,
+    /// Recipe of the organism: a file, or the name of a bundled one
+    recipe: String,
     /// Folder to write, instead of the recipe's
     #[arg(long)]
     out: Option<PathBuf>,
@@ -31,7 +32,7 @@ pub struct PretrainArguments {
 pub fn pretrain(arguments: &PretrainArguments, output: &Options) -> Result<Exit, Error> {
     output::flag("--threads", arguments.threads.unwrap_or(1), 1..=output::MOST_JOBS)?;
     output::flag("--show", arguments.show.unwrap_or(0), 0..=1_000_000)?;
-    let recipe = OrganismRecipe::load(&arguments.recipe)?;
+    let recipe = recipe::organism(&arguments.recipe)?;
     if let Some(count) = arguments.show {
         line(loophole_lab::pretrain::sample_documents(&recipe, count)?.trim_end());
         return Ok(Exit::Clean);

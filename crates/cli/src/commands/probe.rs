@@ -53,11 +53,11 @@ pub struct ProbeArguments {
     /// honesty, malicious, insider, hacking, awareness; or a FILE.toml of your own, or a folder of such files
     #[arg(long)]
     battery: Option<String>,
-    /// Only these probes
-    #[arg(long)]
+    /// Only these probes; several with commas, or the flag again
+    #[arg(long, value_delimiter = ',')]
     probe: Vec<String>,
     /// Only these arms, such as tempting, honest_path, permitted, no_rule, instructed; all unless told otherwise
-    #[arg(long)]
+    #[arg(long, value_delimiter = ',')]
     arm: Vec<String>,
     /// An arm of its own for scenarios with axes, made of these values: NAME=VALUE
     #[arg(long)]
@@ -272,6 +272,14 @@ fn play(arguments: &ProbeArguments, name: &str, output: &Options) -> Result<Exit
         ..BatteryOptions::default()
     };
     let total = battery.size(&options);
+    let arms = battery.arms();
+    if let Some(unknown) = arguments.arm.iter().find(|arm| !arms.contains(arm.as_str())) {
+        let arms: Vec<&str> = arms.into_iter().collect();
+        return Err(Error::Input(format!(
+            "no probe of the battery has an arm {unknown:?}; there are {}",
+            arms.join(", ")
+        )));
+    }
     if total == 0 {
         return Err(Error::Input("nothing to play: no probe of the battery has such an arm".into()));
     }

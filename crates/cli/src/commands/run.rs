@@ -11,20 +11,25 @@ use loophole_lab::{Event, Recipe};
 use loophole_log::{Answer, Kind, Place, RunDir, RunState, Status, Summary};
 
 use super::probe_files;
+use super::recipe::{self, Found};
 use crate::leave;
 use crate::output::{self, Error, Exit, Options, line};
 
 /// The bundled recipe that runs when none is named.
-const QUICK: &str = include_str!("../../../../recipes/quick.toml");
+const QUICK: &str = "quick";
 
 /// Arguments of `loophole run`.
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  loophole run                                   (quick: baseline and inoculated, 2 seeds)\n  loophole run recipes/inoculation.toml --out runs/inoculation\n  loophole run recipes/inoculation.toml --out runs/inoculation --resume"
-)]
+#[command(after_help = "Examples:
+  loophole run                                   (quick: baseline and inoculated, 2 seeds)
+  loophole run inoculation --dry-run             (what it does, and how long that takes here)
+  loophole run inoculation                       (a bundled recipe; `loophole recipe list` tells which there are)
+  loophole run my/recipe.toml --out runs/mine
+  loophole run my/recipe.toml --out runs/mine --resume")]
 pub struct RunArguments {
-    /// Recipe of the experiment; the bundled quick one unless named
-    recipe: Option<PathBuf>,
+    /// Recipe of the experiment: a file, or the name of a bundled one; quick unless named
+    #[arg(default_value = QUICK)]
+    recipe: String,
     /// Folder of the run; runs/NAME unless named
     #[arg(long)]
     out: Option<PathBuf>,
@@ -37,14 +42,17 @@ pub struct RunArguments {
     /// Trainings at a time; one a core unless told otherwise
     #[arg(long, default_value_t = 0)]
     jobs: usize,
+    /// Say what would be done, make one step of it to tell how long the whole takes here, and leave nothing
+    #[arg(long, conflicts_with_all = ["out", "resume"])]
+    dry_run: bool,
 }
 
 /// Arguments of `loophole train`.
 #[derive(Args)]
-#[command(after_help = "Example:\n  loophole train recipes/inoculation.toml --arm permitted --seed 7")]
+#[command(after_help = "Example:\n  loophole train inoculation --arm permitted --seed 7")]
 pub struct TrainArguments {
-    /// Recipe of the experiment
-    recipe: PathBuf,
+    /// Recipe of the experiment: a file, or the name of a bundled one
+    recipe: String,
     /// The arm
     #[arg(long)]
     arm: String,
@@ -78,27 +86,21 @@ pub struct ReportArguments {
 /// Runs an experiment.
 pub fn run(arguments: &RunArguments, output: &Options) -> Result<Exit, Error> {
     output::flag("--jobs", arguments.jobs, 0..=output::MOST_JOBS)?;
-    let mut recipe = match &arguments.recipe {
-        Some(path) => Recipe::load(path)?,
-        None => Recipe::parse(QUICK, "the bundled quick.toml")?,
-    };
+    let Found { mut recipe, root } = recipe::experiment(&arguments.recipe)?;
     if let Some(seeds) = arguments.seeds {
         recipe.seeds = Seeds::Count(seeds);
     }
+    if arguments.dry_run {
+        return recipe::foretell(&recipe, &root, arguments.jobs, output);
+    }
     let out = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&recipe.name));
-    let options = RunOptions {
-        out,
-        root: organism_root(arguments.recipe.as_deref()),
-        resume: arguments.resume,
-        jobs: arguments.jobs,
-        only_arm: None,
-    };
+    let options = RunOptions { out, root, resume: arguments.resume, jobs: arguments.jobs, only_arm: None };
     make(&recipe, &options, output)
 }
 
 /// Trains one arm with one seed.
 pub fn train(arguments: &TrainArguments, output: &Options) -> Result<Exit, Error> {
-    let mut recipe = Recipe::load(&arguments.recipe)?;
+    let Found { mut recipe, root } = recipe::experiment(&arguments.recipe)?;
     let Some(arm) = recipe.arms.iter().find(|arm| arm.name == arguments.arm) else {
         let known: Vec<&str> = recipe.arms.iter().map(|arm| arm.name.as_str()).collect();
         return Err(Error::Input(format!("the recipe has no arm {:?}; it has {}", arguments.arm, known.join(", "))));
@@ -109,14 +111,14 @@ pub fn train(arguments: &TrainArguments, output: &Options) -> Result<Exit, Error
             "arm {:?} waits for {}; it needs the whole run: loophole run {}",
             arguments.arm,
             needs.join(", "),
-            arguments.recipe.display()
+            arguments.recipe
         )));
     }
     recipe.seeds = Seeds::List(vec![arguments.seed]);
     let name = format!("{}-{}-{}", recipe.name, arguments.arm, arguments.seed);
     let options = RunOptions {
         out: arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(name)),
-        root: organism_root(Some(&arguments.recipe)),
+        root,
         resume: arguments.resume,
         jobs: 1,
         only_arm: Some(arguments.arm.clone()),
@@ -144,15 +146,6 @@ pub fn report(arguments: &ReportArguments, output: &Options) -> Result<Exit, Err
         line(&out.display().to_string());
     }
     Ok(Exit::Clean)
-}
-
-/// Relative organisms are looked for beside the recipes, and beside this program's sources as a last resort.
-fn organism_root(recipe: Option<&Path>) -> PathBuf {
-    let beside = recipe.and_then(Path::parent).and_then(Path::parent).map(Path::to_path_buf);
-    match beside {
-        Some(root) if root.join("organism").exists() => root,
-        _ => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.."),
-    }
 }
 
 /// What is said when a run was left.
