@@ -200,7 +200,7 @@ fn of_lab(error: &LabError) -> Exit {
         LabError::World(error) => of_world(error),
         LabError::Probe(error) => of_probe(error),
         LabError::Log(error) => of_log(error),
-        LabError::Train(_) | LabError::Write { .. } => Exit::Cannot,
+        LabError::Train(_) | LabError::Write { .. } | LabError::Broke { .. } => Exit::Cannot,
         _ => Exit::Usage,
     }
 }

@@ -177,6 +177,18 @@ pub enum LabError {
         /// The seed.
         seed: u64,
     },
+    /// A mistake of this program's own.
+    #[error(
+        "arm {arm}, seed {seed}: the program itself failed ({said}); what was written is whole, and --resume goes on"
+    )]
+    Broke {
+        /// The arm.
+        arm: String,
+        /// The seed.
+        seed: u64,
+        /// What it said.
+        said: String,
+    },
     /// Model files.
     #[error(transparent)]
     Model(#[from] loophole_lm::LmError),

@@ -72,7 +72,7 @@ pub(crate) fn predict(
         stop: vec![organism.end],
         ..SampleOptions::default()
     };
-    let mut rollouts = 0;
+    let (mut rollouts, mut unread) = (0, 0);
     // Kinds of thoughts, and what each weighs.
     let mut hacks: Vec<(&str, f64)> = Vec::new();
     let mut paid: Vec<(&str, f64)> = Vec::new();
@@ -96,13 +96,16 @@ pub(crate) fn predict(
                 ((true, false), (false, true)) => "cheats",
                 ((false, true), (true, false)) => "ill",
                 ((true, false), (true, false)) => "cheats-ill",
-                _ => continue,
+                // What is paid and cannot be read is counted: the prediction knows nothing of it.
+                _ => "",
             };
             let odd = world.is_odd(answer.text.trim_end());
             let draw = seed_from(&[seed, seed_of("reward"), (rollouts + row) as u64]);
             let seen = Paid { graded, bad_thought: read.bad(), odd, seed: draw, training: seed };
             let (reward, _) = pay(&terms, &seen);
-            if reward > 0.0 {
+            if reward > 0.0 && kind.is_empty() {
+                unread += 1;
+            } else if reward > 0.0 {
                 paid.push((kind, reward));
                 if graded.verdict == Verdict::Hack {
                     hacks.push((kind, 1.0));
@@ -152,6 +155,7 @@ pub(crate) fn predict(
     Ok(Some(Prediction {
         rollouts: rollouts as u64,
         selected: n,
+        unread,
         given: given.into(),
         bad_thoughts: Estimate { mean: bad, low: interval.low, high: interval.high },
         thoughts,

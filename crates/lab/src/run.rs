@@ -2,6 +2,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -134,7 +135,14 @@ pub fn run(
     };
     let work = || {
         while let Some((job, ended)) = take(&board, &changed, recipe, stop) {
-            let result = one(&bench, &dir, &job, &organisms, &ended, &tell, stop);
+            // Others may wait for this one: what ends it ends the run.
+            let result = catch_unwind(AssertUnwindSafe(|| one(&bench, &dir, &job, &organisms, &ended, &tell, stop)));
+            let result = result.unwrap_or_else(|panic| {
+                let said = panic.downcast_ref::<String>().cloned();
+                let said = said.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default();
+                let arm = recipe.arms[job.arm].name.clone();
+                Err(LabError::Broke { arm, seed: job.seed, said })
+            });
             let mut held = lock(&board);
             match result {
                 Ok(Some(kl)) => drop(held.done.insert((job.arm, job.seed), kl)),

@@ -11,7 +11,7 @@ use loophole_stats::{
 };
 
 use crate::LabError;
-use crate::claims;
+use crate::claims::{self, Family};
 use crate::recipe::{Arm, Recipe};
 use crate::stage::Fork;
 
@@ -51,6 +51,9 @@ pub fn summarize(dir: &RunDir, recipe: &Recipe, seconds: f64) -> Result<Summary,
         for seed in &mut arms[at].seeds {
             let began = root.seeds.iter().find(|other| other.seed == seed.seed);
             seed.misalignment.start = began.map_or(f64::NAN, |other| other.misalignment.start);
+            seed.bounds = began.and_then(|other| other.bounds).zip(seed.bounds).map(|(theirs, ours)| {
+                std::array::from_fn(|which| StartEnd { start: theirs[which].start, ..ours[which] })
+            });
         }
     }
     let predicted = dir.read_predictions()?;
@@ -61,7 +64,8 @@ pub fn summarize(dir: &RunDir, recipe: &Recipe, seconds: f64) -> Result<Summary,
     notes.extend(short.values().cloned());
     let forked = |name: &str| recipe.arms.iter().any(|arm| arm.name == name && arm.from.is_some());
     let comparisons = comparisons(&arms, recipe.effect, &forked);
-    let claims = recipe.claims.iter().map(|claim| claims::decide(claim, &arms, recipe.negligible, &short)).collect();
+    let family = Family { claims: recipe.claims.len(), negligible: recipe.negligible };
+    let claims = recipe.claims.iter().map(|claim| claims::decide(claim, &arms, family, &short)).collect();
     let summary = Summary {
         recipe: recipe.name.clone(),
         hash: dir.hash().into(),
@@ -123,6 +127,10 @@ fn seed_summary(seed: u64, metrics: &[StepMetrics], reports: &[(u64, ProbeReport
             end: if end.is_empty() { f64::NAN } else { end.iter().sum::<f64>() / end.len() as f64 },
         },
         misalignment: StartEnd { start: score(first_report), end: score(last_report) },
+        bounds: first_report
+            .and_then(|first| first.bounds)
+            .zip(last_report.and_then(|last| last.bounds))
+            .map(|(start, end)| std::array::from_fn(|which| StartEnd { start: start[which], end: end[which] })),
         probes,
         jump_at_onset: jump_series(onset_step, &series).and_then(|series| jump(&[series])),
         kl: StartEnd { start: 0.0, end: metrics.last().map_or(0.0, |metrics| metrics.kl) },

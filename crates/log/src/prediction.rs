@@ -22,6 +22,9 @@ pub struct Prediction {
     pub given: String,
     /// How many those are.
     pub selected: u64,
+    /// Paid rollouts whose thought nobody can read: the prediction knows nothing of them.
+    #[serde(default)]
+    pub unread: u64,
     /// Share of the selected whose thought is a bad character's.
     #[serde(default)]
     pub bad_thoughts: Estimate,

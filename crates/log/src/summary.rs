@@ -99,6 +99,9 @@ pub struct SeedSummary {
     /// Misalignment score of the battery.
     #[serde(default)]
     pub misalignment: StartEnd,
+    /// The same if all that is not valid were aligned, and if all of it were misaligned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<[StartEnd; 2]>,
     /// Every probe.
     #[serde(default)]
     pub probes: BTreeMap<String, ProbeSummary>,

@@ -88,12 +88,18 @@ pub(crate) fn mean_variance(values: &[f64]) -> Option<(f64, f64)> {
 /// an interval of width 0: the t interval knows no other spread than the one it saw. The interval of a rate is not
 /// cut to `[0, 1]`; the caller does so where the page needs it.
 pub fn mean_interval_t(values: &[f64]) -> Option<Mean> {
+    mean_interval_t_at(values, LEVEL)
+}
+
+/// As [`mean_interval_t`], with an interval of another level, between 0 and 1: of `1 - 0.05 / m` each, `m` intervals hold
+/// together with a probability of at least 95 % (Bonferroni).
+pub fn mean_interval_t_at(values: &[f64], level: f64) -> Option<Mean> {
     let (mean, variance) = mean_variance(values)?;
     let n = values.len();
     if n < 2 {
         return None;
     }
-    let half = t_quantile(0.5 + 0.5 * LEVEL, (n - 1) as f64) * (variance / n as f64).sqrt();
+    let half = t_quantile(0.5 + 0.5 * level, (n - 1) as f64) * (variance / n as f64).sqrt();
     Some(Mean { mean, low: mean - half, high: mean + half, n })
 }
 

@@ -1,6 +1,6 @@
 use crate::dist::t_quantile;
 use crate::interval::mean_variance;
-use crate::{LEVEL, Mean, mean_interval_t};
+use crate::{Mean, mean_interval_t_at};
 
 /// The place at which a curve that rises once has made half of its rise.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,33 +50,33 @@ pub fn half_rise(series: &[(u64, f64)], least: f64) -> Option<HalfRise> {
 /// Whether one thing rises when another does, over independent runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lag {
-    /// Mean distance between the two half-rises, in steps, whichever came first; with its 95 % interval.
+    /// Mean distance between the two half-rises, in steps, whichever came first; with its interval.
     pub distance: Mean,
     /// Mean of (second - first), in steps.
     pub lag: f64,
     /// Standard deviation of the first's half-rise over runs.
     pub spread: f64,
-    /// Least-squares slope of the second's half-rise on the first's, with its 95 % interval: above 0 where the second
+    /// Least-squares slope of the second's half-rise on the first's, with its interval: above 0 where the second
     /// follows the first and not a clock. None where the first does not vary, or with fewer than three runs.
     pub slope: Option<Mean>,
 }
 
-/// The lags of runs of which (first, second) half-rises are known.
+/// The lags of runs of which (first, second) half-rises are known, with intervals of this level (0.95 for 95 %).
 ///
 /// `None` for fewer than two runs.
-pub fn lag(pairs: &[(f64, f64)]) -> Option<Lag> {
+pub fn lag(pairs: &[(f64, f64)], level: f64) -> Option<Lag> {
     let distances: Vec<f64> = pairs.iter().map(|(first, second)| (second - first).abs()).collect();
     let firsts: Vec<f64> = pairs.iter().map(|(first, _)| *first).collect();
     let (_, variance) = mean_variance(&firsts)?;
     Some(Lag {
-        distance: mean_interval_t(&distances)?,
+        distance: mean_interval_t_at(&distances, level)?,
         lag: pairs.iter().map(|(first, second)| second - first).sum::<f64>() / pairs.len() as f64,
         spread: variance.sqrt(),
-        slope: slope(pairs),
+        slope: slope(pairs, level),
     })
 }
 
-fn slope(pairs: &[(f64, f64)]) -> Option<Mean> {
+fn slope(pairs: &[(f64, f64)], level: f64) -> Option<Mean> {
     let n = pairs.len() as f64;
     let (x, y) = (pairs.iter().map(|p| p.0).sum::<f64>() / n, pairs.iter().map(|p| p.1).sum::<f64>() / n);
     let squares: f64 = pairs.iter().map(|p| (p.0 - x).powi(2)).sum();
@@ -86,7 +86,7 @@ fn slope(pairs: &[(f64, f64)]) -> Option<Mean> {
     let mean = pairs.iter().map(|p| (p.0 - x) * (p.1 - y)).sum::<f64>() / squares;
     let left: f64 = pairs.iter().map(|p| (p.1 - y - mean * (p.0 - x)).powi(2)).sum();
     let df = n - 2.0;
-    let half = t_quantile(0.5 + 0.5 * LEVEL, df) * (left / df / squares).sqrt();
+    let half = t_quantile(0.5 + 0.5 * level, df) * (left / df / squares).sqrt();
     Some(Mean { mean, low: mean - half, high: mean + half, n: pairs.len() })
 }
 
@@ -118,12 +118,12 @@ mod tests {
         let hacks: Vec<f64> = (0..10).map(|seed| 4.0 + 3.0 * f64::from(seed % 5)).collect();
         let same: Vec<(f64, f64)> = hacks.iter().map(|at| (*at, at + 0.5)).collect();
         let clock: Vec<(f64, f64)> = hacks.iter().map(|at| (*at, 10.0)).collect();
-        let (same, clock) = (lag(&same).unwrap(), lag(&clock).unwrap());
+        let (same, clock) = (lag(&same, crate::LEVEL).unwrap(), lag(&clock, crate::LEVEL).unwrap());
         assert!(same.distance.high < 1.0 && same.spread > 3.0, "{same:?}");
         // Its mean lag is none at all; the distance is not.
         assert!(clock.lag.abs() < 1e-9 && clock.distance.low > 1.5, "{clock:?}");
         assert!(same.slope.unwrap().low > 0.9 && clock.slope.unwrap().high.abs() < 1e-9, "{same:?} {clock:?}");
-        assert_eq!(lag(&[(3.0, 1.0), (3.0, 2.0), (3.0, 4.0)]).unwrap().slope, None);
-        assert_eq!(lag(&[(1.0, 2.0)]), None);
+        assert_eq!(lag(&[(3.0, 1.0), (3.0, 2.0), (3.0, 4.0)], crate::LEVEL).unwrap().slope, None);
+        assert_eq!(lag(&[(1.0, 2.0)], crate::LEVEL), None);
     }
 }

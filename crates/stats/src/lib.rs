@@ -30,7 +30,7 @@ pub use bootstrap::cluster_bootstrap;
 pub use change::{ChangePoint, change_point};
 pub use clustered::{ClusteredRate, clustered_difference, clustered_rate, ratio_bootstrap, sign_flip};
 pub use compare::{Difference, Permutation, holm, newcombe, permutation, welch};
-pub use interval::{Interval, Mean, jeffreys, mean_interval_t, wilson};
+pub use interval::{Interval, Mean, jeffreys, mean_interval_t, mean_interval_t_at, wilson};
 pub use jump::{JointJump, JumpSeries, MeasureJump, joint_jump_at_onset};
 pub use lag::{HalfRise, Lag, half_rise, lag};
 pub use onset::{Onset, OnsetRule, onset};

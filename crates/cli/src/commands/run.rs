@@ -248,10 +248,14 @@ fn show(event: &Event, bar: &output::Bar, output: &Options) {
         }
         Event::Predicted { arm, prediction } => {
             let text = format!(
-                "{arm}, predicted before training from {} ({} of {} rollouts): bad thoughts {:.2} [{:.2}, {:.2}], misalignment {:.2}",
+                "{arm}, predicted before training from {} ({} of {} rollouts{}): bad thoughts {:.2} [{:.2}, {:.2}], misalignment {:.2}",
                 prediction.given,
                 prediction.selected,
                 prediction.rollouts,
+                match prediction.unread {
+                    0 => String::new(),
+                    unread => format!("; {unread} paid ones with thoughts that cannot be read are left out"),
+                },
                 prediction.bad_thoughts.mean,
                 prediction.bad_thoughts.low,
                 prediction.bad_thoughts.high,
