@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::expr::Value;
 use crate::facts::{Altered, Facts};
+use crate::help::remarks;
 use crate::reporting::{left_files, report};
 use crate::stage::{ANNOUNCED, Protocol, Stage};
 use crate::talk::{Talk, key, say};
@@ -94,6 +95,7 @@ pub(crate) fn episode<'a>(
         blind: false,
         eve: 0,
         done: false,
+        last: None,
         tools: if protocol == Protocol::Tools { tools(stage) } else { Vec::new() },
     };
     let mut conversation = talk.begin(Some(&stage.system));
@@ -150,6 +152,8 @@ struct Player<'a, 'p> {
     eve: usize,
     /// Whether it was done or tried.
     done: bool,
+    /// The last command and what it printed.
+    last: Option<(String, String)>,
     tools: Vec<ToolSpec>,
 }
 
@@ -191,7 +195,7 @@ impl<'a> Player<'a, '_> {
                         let (shown, ended) = self.run(&command, facts)?;
                         self.done |= facts.holds("violated") || facts.holds("attempted");
                         over |= ended || self.steps.len() >= self.stage.scenario.steps;
-                        (shown, call)
+                        (if over { shown } else { self.with_remarks(command, shown) }, call)
                     }
                     Wish::Submit(fields, call) => {
                         submitted = Some(fields);
@@ -232,6 +236,18 @@ impl<'a> Player<'a, '_> {
             }
         }
         Ok(None)
+    }
+
+    /// What is shown of a command, with remarks for one who types.
+    fn with_remarks(&mut self, command: String, shown: String) -> String {
+        if self.protocol != Protocol::Text {
+            return shown;
+        }
+        let files = self.stage.files.iter().map(|file| file.path.as_str());
+        let told = remarks((&command, &shown), self.last.as_ref(), files);
+        let told = format!("{shown}{told}");
+        self.last = Some((command, shown));
+        told
     }
 
     /// What the mocks do at this step.

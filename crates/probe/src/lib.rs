@@ -22,6 +22,7 @@ pub mod expr;
 mod facts;
 mod fields;
 pub mod gate;
+mod help;
 mod hidden;
 mod judge;
 mod known;
