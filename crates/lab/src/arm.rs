@@ -1,22 +1,21 @@
 //! One arm, one seed: stage by stage sample, grade, update, probe, write down; and go on where a kill left off.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use loophole_cell::in_background;
-use loophole_chat::{Chat, ChatError, Local, Reply, Request};
 use loophole_grade::{Graded, Grader, GraderKind, Grading, Submission, Verdict};
 use loophole_lm::Model;
-use loophole_log::{GivenRate, GivenThoughts, ProbeReport, RolloutRow, RunDir, SeedDir, StepMetrics};
-use loophole_probe::{Arms, Battery, BatteryOptions, BatteryReport, ProbeError, SampleRecord, Times};
+use loophole_log::{RolloutRow, RunDir, SeedDir, StepMetrics};
+use loophole_probe::Battery;
 use loophole_template::{seed_from, seed_of};
 use loophole_train::{Policy, Rollout};
 use loophole_world::families::WorldTask;
 use loophole_world::{Families, World, WorldConfig};
 
+use crate::battery::{Played, stopped};
 use crate::examples::Examples;
 use crate::organism::{Answer, Organism};
 use crate::recipe::{Arm, Recipe};
@@ -38,6 +37,8 @@ pub struct Bench {
     pub threads: usize,
     /// Seconds since the epoch at which the run began; logs carry it.
     pub created: u64,
+    /// Batteries before any training, by organism and seed.
+    pub firsts: BTreeMap<(PathBuf, u64), Played>,
 }
 
 /// One training: an arm, a seed, what it starts from and where it is written down.
@@ -62,23 +63,6 @@ pub struct Training<'a> {
 struct Standing {
     stage: usize,
     steps: usize,
-}
-
-/// A model on this machine whose computing makes way for the cells of other batteries and gradings.
-struct MakingWay(Local);
-
-impl Chat for MakingWay {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn reply(&self, requests: &[Request]) -> Vec<Result<Reply, ChatError>> {
-        in_background(|| self.0.reply(requests))
-    }
-
-    fn takes_thoughts(&self) -> bool {
-        self.0.takes_thoughts()
-    }
 }
 
 /// Tasks an arm is trained on, the same for every arm of one seed.
@@ -132,11 +116,10 @@ impl Bench {
             let done = standing.stage >= stages.len();
             let due = step.is_multiple_of(self.recipe.probe.every) || done;
             if due && !dir.probe_report_path(step as u64).exists() {
-                let played = self.probe(training, done, &policy, &world, watch, stop);
-                if let Err(LabError::Probe(ProbeError::Stopped)) = played {
-                    return Ok(false);
+                match self.probe(training, done, &policy, &world, watch, stop) {
+                    Err(error) if stopped(&error) => return Ok(false),
+                    played => played?,
                 }
-                played?;
             }
             // Another arm may begin here.
             if (done || self.forks(arm, &made)) && !dir.checkpoint_path(step as u64).exists() {
@@ -377,83 +360,6 @@ impl Bench {
                 .collect()
         });
         Ok(graded.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
-    }
-
-    fn probe(
-        &self,
-        training: Training,
-        last: bool,
-        policy: &Policy,
-        world: &World,
-        watch: &(dyn Fn(Event) + Sync),
-        stop: &(dyn Fn() -> bool + Sync),
-    ) -> Result<(), LabError> {
-        let Training { arm, seed, organism, dir, .. } = training;
-        let step = policy.step;
-        let name = format!("organism:{}/{}/{seed}@{step}", self.recipe.name, arm.name);
-        let chat = self.chat(policy.model.clone(), organism, &name)?;
-        let options = BatteryOptions {
-            samples: Some(self.recipe.probe.samples),
-            // The same scenarios for every arm and step of a seed: checkpoints are compared paired.
-            seed: seed_from(&[seed, seed_of("probes")]),
-            // The controls frame a training; between its ends the tempting arm is enough.
-            arms: if step == 0 || last { Arms::All } else { Arms::Tempting },
-            ..BatteryOptions::default()
-        };
-        let mut leave = |_: &SampleRecord| if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-        let report = loophole_probe::play(&self.battery, &chat, Some(&self.pool), &options, Vec::new(), &mut leave)?;
-        if step == 0 || last {
-            let given = self.given_thoughts(&chat, options.seed, &["none", "good", "cheats-ill"], world, stop)?;
-            dir.write_given_thoughts(step as u64, &given)?;
-        }
-        let summary: ProbeReport = records::probe_report(&report, &name, Some(step), Some(&world.characters));
-        // When a sample was played does not follow from the recipe.
-        let report = BatteryReport { times: Times::new(), ..report };
-        let log = records::eval_log(&report, &name, &name, self.created);
-        dir.write_probe(step as u64, &log)?;
-        dir.write_probe_report(step as u64, &summary)?;
-        watch(Event::Probed { arm: arm.name.clone(), seed, step, report: summary });
-        Ok(())
-    }
-
-    /// The battery with the thought given instead of thought of: what a thought does to the answers, apart from how often
-    /// it is thought.
-    pub(crate) fn given_thoughts(
-        &self,
-        chat: &dyn Chat,
-        seed: u64,
-        kinds: &[&str],
-        world: &World,
-        stop: &(dyn Fn() -> bool + Sync),
-    ) -> Result<GivenThoughts, LabError> {
-        let mut given = BTreeMap::new();
-        for kind in kinds {
-            let thoughts = match *kind {
-                "none" => vec![String::new()],
-                kind => world.characters.thoughts_of(kind.contains("cheats"), kind.contains("ill")),
-            };
-            let options = BatteryOptions {
-                // Four to six batteries in the place of one: each is of half the size.
-                samples: Some(self.recipe.probe.samples.div_ceil(2)),
-                seed,
-                arms: Arms::Tempting,
-                thoughts,
-                ..BatteryOptions::default()
-            };
-            let mut leave = |_: &SampleRecord| if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-            let report = loophole_probe::play(&self.battery, chat, Some(&self.pool), &options, Vec::new(), &mut leave)?;
-            let rates = report.probes.iter().map(|probe| {
-                let rate = GivenRate { rate: probe.rate.unwrap_or(f64::NAN), n: probe.n, n_valid: probe.n_valid };
-                (probe.name.clone(), rate)
-            });
-            given.insert((*kind).to_string(), rates.collect());
-        }
-        Ok(GivenThoughts { given })
-    }
-
-    /// A policy as one that can be probed, whose computing makes way for cells.
-    pub(crate) fn chat(&self, model: Model, organism: &Organism, name: &str) -> Result<impl Chat, LabError> {
-        Ok(MakingWay(Local::from_parts(model, organism.tokenizer.clone(), self.threads)?.named(name)))
     }
 }
 

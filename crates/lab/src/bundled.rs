@@ -35,8 +35,11 @@ macro_rules! bundled {
 pub const RECIPES: &[Bundled] = &bundled![
     Experiment "quick",
     Experiment "inoculation",
+    Experiment "prohibition",
     Experiment "controls",
     Experiment "thoughts",
+    Experiment "robustness",
+    Experiment "failed/large-steps",
     Organism "organism",
     Organism "organism-unbundled",
 ];
@@ -55,17 +58,22 @@ mod tests {
     #[test]
     fn every_recipe_of_the_repository_is_bundled_and_can_be_read() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../recipes");
-        let mut files: Vec<String> = std::fs::read_dir(folder)
-            .unwrap()
-            .filter_map(|entry| entry.unwrap().file_name().into_string().unwrap().strip_suffix(".toml").map(Into::into))
-            .collect();
+        let of = |part: &str| -> Vec<String> {
+            let entries = std::fs::read_dir(format!("{folder}/{part}")).unwrap();
+            let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            names.filter_map(|name| Some(format!("{part}{}", name.strip_suffix(".toml")?))).collect()
+        };
+        let mut files = [of(""), of("failed/")].concat();
         files.sort();
         let mut names: Vec<&str> = RECIPES.iter().map(|recipe| recipe.name).collect();
         names.sort();
         assert_eq!(files, names);
         for recipe in RECIPES {
             match recipe.makes {
-                Makes::Experiment => assert_eq!(Recipe::parse(recipe.text, recipe.name).unwrap().name, recipe.name),
+                Makes::Experiment => {
+                    let read = Recipe::parse(recipe.text, recipe.name).unwrap();
+                    assert_eq!(Some(read.name.as_str()), recipe.name.rsplit('/').next());
+                }
                 Makes::Organism => drop(OrganismRecipe::parse(recipe.text, recipe.name).unwrap()),
             }
         }

@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod arm;
+pub mod battery;
 pub mod bundled;
 mod claims;
 mod examples;

@@ -101,7 +101,8 @@ impl Plan {
 
 /// Samples of a battery.
 struct Sizes {
-    /// At an arm's first and last step: all arms of the battery, and the tempting one with three kinds of given thoughts.
+    /// At an arm's first and last step: all arms of the battery, and half of the tempting one on each of five
+    /// axes.
     ends: usize,
     /// In between.
     between: usize,
@@ -115,7 +116,7 @@ impl Sizes {
         };
         let samples = recipe.probe.samples;
         Ok(Sizes {
-            ends: size(Arms::All, samples) + 3 * size(Arms::Tempting, samples.div_ceil(2)),
+            ends: size(Arms::All, samples) + 5 * size(Arms::Tempting, samples.div_ceil(2)),
             between: size(Arms::Tempting, samples),
         })
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use loophole_grade::Verdict;
 use loophole_lm::{Prompt, SampleOptions};
-use loophole_log::{Estimate, GivenThoughts, Prediction};
+use loophole_log::{Axes, Estimate, Prediction};
 use loophole_template::{seed_from, seed_of};
 use loophole_world::families::WorldTask;
 use loophole_world::{World, WorldConfig};
@@ -37,11 +37,11 @@ pub(crate) fn after_thoughts(
     bench: &Bench,
     organism: &Organism,
     stop: &(dyn Fn() -> bool + Sync),
-) -> Result<GivenThoughts, LabError> {
+) -> Result<Axes, LabError> {
     let world = World::new(WorldConfig::default(), Vec::new())?;
     let chat = bench.chat(organism.model.clone(), organism, "organism")?;
     let seed = seed_from(&[seed_of(&bench.recipe.name), seed_of("prediction")]);
-    bench.given_thoughts(&chat, seed, &KINDS, &world, stop)
+    Ok(Axes { given: bench.given_thoughts(&chat, seed, &KINDS, &world, stop)?, ..Axes::default() })
 }
 
 /// The prediction of one arm; none if it has several stages, never reinforces anything, or begins where another arm left
@@ -53,7 +53,7 @@ pub(crate) fn predict(
     bench: &Bench,
     arm: &Arm,
     organism: &Organism,
-    after: &GivenThoughts,
+    after: &Axes,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Option<Prediction>, LabError> {
     let stages = arm.stages();

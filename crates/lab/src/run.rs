@@ -10,10 +10,11 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use loophole_cell::Pool;
 use loophole_grade::{GraderKind, Grading};
-use loophole_log::{GivenThoughts, Kind, LogError, Place, Predictions, RunDir, RunState, Status, recipe_hash};
+use loophole_log::{Axes, Kind, LogError, Place, Predictions, RunDir, RunState, Status, recipe_hash};
 use loophole_probe::{Battery, ProbeError};
 
 use crate::arm::{Bench, Training, find_organism};
+use crate::battery::stopped;
 use crate::organism::Organism;
 use crate::recipe::Recipe;
 use crate::{Event, LabError, predict, summarize};
@@ -100,6 +101,7 @@ pub fn run(
         battery,
         threads: cores,
         created,
+        firsts: BTreeMap::new(),
     };
     let began = Instant::now();
     let steps_done = AtomicU64::new(0);
@@ -120,11 +122,15 @@ pub fn run(
     // What is predicted is written before anything is trained.
     if recipe.prediction > 0 && dir.read_predictions()?.is_none() {
         match predictions(&bench, &organisms, options.only_arm.as_deref(), watch, stop) {
-            Err(LabError::Probe(ProbeError::Stopped)) => {}
+            Err(error) if stopped(&error) => {}
             predictions => dir.write_predictions(&predictions?)?,
         }
     }
-    let bench = Bench { threads: (cores / workers).max(1), ..bench };
+    let mut bench = Bench { threads: (cores / workers).max(1), ..bench };
+    match bench.firsts(&dir, &organisms, options.only_arm.as_deref(), workers, stop) {
+        Err(error) if stopped(&error) => {}
+        firsts => bench.firsts = firsts?,
+    }
     let board = Mutex::new(Board { waiting: jobs, done: BTreeMap::new(), failed: None });
     let changed = Condvar::new();
     let tell = |event: Event| {
@@ -246,7 +252,7 @@ fn predictions(
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Predictions, LabError> {
     let recipe = &bench.recipe;
-    let mut after: BTreeMap<&PathBuf, GivenThoughts> = BTreeMap::new();
+    let mut after: BTreeMap<&PathBuf, Axes> = BTreeMap::new();
     let mut arms = BTreeMap::new();
     for arm in recipe.arms.iter().filter(|arm| only.is_none_or(|only| only == arm.name)) {
         let path = arm.organism.as_ref().unwrap_or(&recipe.organism);

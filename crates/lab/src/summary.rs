@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use loophole_log::{
-    ArmSummary, Comparison, Estimate, GivenThoughts, JumpAtOnset, MeasureJump, PredictionCheck, PredictionPoint,
-    Predictions, ProbePoint, ProbeReport, ProbeSummary, RunDir, SeedSummary, StartEnd, StepMetrics, Summary,
+    ArmSummary, Axes, Comparison, Estimate, JumpAtOnset, MeasureJump, PredictionCheck, PredictionPoint, Predictions,
+    ProbePoint, ProbeReport, ProbeSummary, RunDir, SeedSummary, StartEnd, StepMetrics, Summary, mean_rate,
 };
 use loophole_stats::{
     JumpSeries, OnsetRule, dist, holm, joint_jump_at_onset, mean_interval_t, onset, paired_difference, power_paired,
@@ -32,9 +32,9 @@ pub fn summarize(dir: &RunDir, recipe: &Recipe, seconds: f64) -> Result<Summary,
             let seed_dir = dir.seed(&arm.name, seed)?;
             let reports = seed_dir.read_probe_reports()?;
             if !reports.is_empty() {
-                let given = seed_dir.read_given_thoughts()?;
+                let measured = seed_dir.read_axes()?;
                 let found = seed_summary(seed, &seed_dir.read_metrics()?, &reports);
-                seeds.push(SeedSummary { given_thoughts: given_thoughts(&given), ..found });
+                seeds.push(SeedSummary { axes: axes(&measured), ..found });
             }
         }
         let estimate = |value: fn(&SeedSummary) -> f64| estimate(&finite(seeds.iter().map(value)));
@@ -137,7 +137,7 @@ fn seed_summary(seed: u64, metrics: &[StepMetrics], reports: &[(u64, ProbeReport
         kl_at_probes: series.iter().map(|point| kl_at(point.step)).collect(),
         thoughts: StartEnd { start: thought_rate(first_report), end: thought_rate(last_report) },
         training_thoughts: training_thoughts(metrics),
-        given_thoughts: BTreeMap::new(),
+        axes: BTreeMap::new(),
         hack_rates: rates.into_iter().filter(|(_, rate)| rate.is_finite()).collect(),
         series,
     }
@@ -153,10 +153,21 @@ fn training_thoughts(metrics: &[StepMetrics]) -> StartEnd {
     }
 }
 
-/// Mean misalignment with each kind of given thought, at the first battery and the last.
-fn given_thoughts(given: &[(u64, GivenThoughts)]) -> BTreeMap<String, StartEnd> {
-    let (Some((_, first)), Some((_, last))) = (given.first(), given.last()) else { return BTreeMap::new() };
-    first.given.keys().map(|kind| (kind.clone(), StartEnd { start: first.mean(kind), end: last.mean(kind) })).collect()
+/// What was measured besides, at the first battery and the last.
+fn axes(measured: &[(u64, Axes)]) -> BTreeMap<String, StartEnd> {
+    let (Some((_, first)), Some((_, last))) = (measured.first(), measured.last()) else { return BTreeMap::new() };
+    let values = |axes: &Axes| -> BTreeMap<String, f64> {
+        let given = axes.given.iter().map(|(kind, probes)| (format!("thought {kind}"), mean_rate(probes)));
+        let told = axes.told.iter().map(|(what, probes)| (format!("told {what}"), mean_rate(probes)));
+        let tasks = axes.tasks.iter().map(|(what, rates)| (format!("hacks {what}"), rates.hacks));
+        given.chain(told).chain(tasks).collect()
+    };
+    let (first, last) = (values(first), values(last));
+    let both = |(name, start): (String, f64)| {
+        let end = last.get(&name).copied().unwrap_or(f64::NAN);
+        (name, StartEnd { start, end })
+    };
+    first.into_iter().map(both).collect()
 }
 
 /// The least change of bad thoughts in training of which a share is taken.

@@ -48,7 +48,7 @@ pub use graded::{GradedGroup, GradedStep, GradedSummary, Recorded, Share, Unearn
 pub use ledger::{Ledger, remove, seal};
 pub use lock::Lock;
 pub use metrics::{StepMetrics, append_metrics, parse_metrics, read_metrics};
-pub use prediction::{GivenRate, GivenThoughts, Prediction, Predictions};
+pub use prediction::{Axes, GivenRate, Prediction, Predictions, TaskRates, mean_rate};
 pub use probe::{ArmRate, Estimate, Measured, ProbeGate, ProbeReport, ProbeResult};
 pub use probe_sample::{ProbeCall, ProbeMessage, ProbeSample};
 pub(crate) use rollouts::rollout_bytes;

@@ -42,14 +42,33 @@ pub struct Prediction {
     pub misalignment: f64,
 }
 
-/// `probes/step-000040.thoughts.json`: the battery's tempting arm with the thought given instead of thought of.
+/// `probes/step-000040.axes.json`: what else is measured at the ends of an arm, the same for every arm. The battery's
+/// tempting arm with the thought given instead of thought of, and under system texts that speak of tricks; held-out tasks
+/// under each of those.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct GivenThoughts {
+pub struct Axes {
     /// By kind of thought (`none`, `good`, `cheats`, `ill`, `cheats-ill`), then by probe.
     pub given: BTreeMap<String, BTreeMap<String, GivenRate>>,
+    /// By what the system text says of tricks (`permits`, `forbids`), then by probe.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub told: BTreeMap<String, BTreeMap<String, GivenRate>>,
+    /// Tasks that no arm is trained on, by what the system text says of tricks (`none`, `permits`, `forbids`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tasks: BTreeMap<String, TaskRates>,
 }
 
-/// A probe with a given thought.
+/// What became of tasks that no arm is trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TaskRates {
+    /// Share of the rollouts that are hacks.
+    pub hacks: f64,
+    /// Share that is right.
+    pub honest: f64,
+    /// Rollouts.
+    pub n: u64,
+}
+
+/// A probe on one of the axes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct GivenRate {
     /// Rate of the misaligned outcome among valid samples.
@@ -61,11 +80,8 @@ pub struct GivenRate {
     pub n_valid: u64,
 }
 
-impl GivenThoughts {
-    /// Mean over the probes that have a rate, with this kind of thought.
-    pub fn mean(&self, kind: &str) -> f64 {
-        let rates = self.given.get(kind).into_iter().flat_map(|probes| probes.values());
-        let rates: Vec<f64> = rates.map(|probe| probe.rate).filter(|rate| rate.is_finite()).collect();
-        if rates.is_empty() { f64::NAN } else { rates.iter().sum::<f64>() / rates.len() as f64 }
-    }
+/// Mean over the probes that have a rate.
+pub fn mean_rate(probes: &BTreeMap<String, GivenRate>) -> f64 {
+    let rates: Vec<f64> = probes.values().map(|probe| probe.rate).filter(|rate| rate.is_finite()).collect();
+    if rates.is_empty() { f64::NAN } else { rates.iter().sum::<f64>() / rates.len() as f64 }
 }

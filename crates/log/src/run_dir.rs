@@ -18,7 +18,7 @@ use crate::{Kind, Ledger, LogError, Predictions, Problem, SeedDir, Status, Summa
 ///     metrics.jsonl
 ///     rollouts/step-000040.parquet
 ///     checkpoints/step-000040/
-///     probes/step-000040.eval, step-000040.json, step-000040.thoughts.json
+///     probes/step-000040.eval, step-000040.json, step-000040.axes.json
 /// ```
 ///
 /// One that was made with [`RunDir::create`] or [`RunDir::take_up`] belongs to this process until the last copy of it

@@ -8,8 +8,8 @@ use crate::files::{json_bytes, temporary};
 use crate::ledger::remove;
 use crate::run_dir::{names, sweep, write};
 use crate::{
-    EvalLog, GivenThoughts, Ledger, LogError, ProbeReport, RolloutRow, StepMetrics, eval_bytes, read_json,
-    read_metrics, rollout_bytes,
+    Axes, EvalLog, Ledger, LogError, ProbeReport, RolloutRow, StepMetrics, eval_bytes, read_json, read_metrics,
+    rollout_bytes,
 };
 
 /// The folder of one seed of one arm.
@@ -120,21 +120,21 @@ impl SeedDir {
         self.write(&self.probe_report_path(step), &json_bytes(report)?)
     }
 
-    /// `probes/step-000040.thoughts.json`, what the battery found where the thought was given.
-    pub fn given_thoughts_path(&self, step: u64) -> PathBuf {
-        self.root.join(format!("probes/step-{step:06}.thoughts.json"))
+    /// `probes/step-000040.axes.json`, what else was measured at an end of the arm.
+    pub fn axes_path(&self, step: u64) -> PathBuf {
+        self.root.join(format!("probes/step-{step:06}.axes.json"))
     }
 
     /// Writes what the battery found at a step where the thought was given.
-    pub fn write_given_thoughts(&self, step: u64, given: &GivenThoughts) -> Result<(), LogError> {
-        self.write(&self.given_thoughts_path(step), &json_bytes(given)?)
+    pub fn write_axes(&self, step: u64, axes: &Axes) -> Result<(), LogError> {
+        self.write(&self.axes_path(step), &json_bytes(axes)?)
     }
 
     /// What the batteries found where the thought was given, by step.
-    pub fn read_given_thoughts(&self) -> Result<Vec<(u64, GivenThoughts)>, LogError> {
-        self.steps("probes", ".thoughts.json")?
+    pub fn read_axes(&self) -> Result<Vec<(u64, Axes)>, LogError> {
+        self.steps("probes", ".axes.json")?
             .into_iter()
-            .map(|step| Ok((step, read_json(&self.given_thoughts_path(step))?)))
+            .map(|step| Ok((step, read_json(&self.axes_path(step))?)))
             .collect()
     }
 

@@ -117,9 +117,11 @@ pub struct SeedSummary {
     /// Share of training rollouts whose thought is a bad character's.
     #[serde(default)]
     pub training_thoughts: StartEnd,
-    /// Misalignment where the thought was given: `none`, `good`, `cheats-ill`.
+    /// What was measured besides: misalignment where the thought was given (`thought none`, `thought good`, `thought
+    /// cheats-ill`) and where the system text spoke of tricks (`told permits`, `told forbids`); share of hacks in tasks that no
+    /// arm is trained on (`hacks none`, `hacks permits`, `hacks forbids`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub given_thoughts: BTreeMap<String, StartEnd>,
+    pub axes: BTreeMap<String, StartEnd>,
     /// Hack rate of every step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hack_rates: Vec<(u64, f64)>,

@@ -74,7 +74,7 @@ pub struct Arm {
     /// Change of bad thoughts in the probes over their change in training, over seeds.
     pub transfer: Option<Interval>,
     /// Misalignment where the thought was given, by kind of thought: before and after, means over seeds.
-    pub given_thoughts: Vec<(String, f64, f64)>,
+    pub axes: Vec<(String, f64, f64)>,
 }
 
 /// One seed of one arm.

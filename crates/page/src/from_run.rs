@@ -136,7 +136,7 @@ fn arms(run: &RunDir, recipe: &Table, summary: Option<&Summary>) -> Result<Vec<A
                 hack_rate: summed.and_then(|a| estimate(&a.hack_rate)),
                 misalignment: summed.and_then(|a| estimate(&a.misalignment)),
                 transfer: summed.and_then(|a| a.transfer.as_ref()).and_then(estimate),
-                given_thoughts: summed.map(given_thoughts).unwrap_or_default(),
+                axes: summed.map(axes).unwrap_or_default(),
                 name,
             })
         })
@@ -161,10 +161,10 @@ fn predictions(check: &loophole_log::PredictionCheck) -> Predictions {
     }
 }
 
-/// Misalignment with each kind of given thought before and after, as means over the seeds.
-fn given_thoughts(arm: &loophole_log::ArmSummary) -> Vec<(String, f64, f64)> {
+/// What was measured besides before and after, as means over the seeds.
+fn axes(arm: &loophole_log::ArmSummary) -> Vec<(String, f64, f64)> {
     let mut kinds: BTreeMap<&String, Vec<(f64, f64)>> = BTreeMap::new();
-    for (kind, rates) in arm.seeds.iter().flat_map(|seed| &seed.given_thoughts) {
+    for (kind, rates) in arm.seeds.iter().flat_map(|seed| &seed.axes) {
         if rates.start.is_finite() && rates.end.is_finite() {
             kinds.entry(kind).or_default().push((rates.start, rates.end));
         }

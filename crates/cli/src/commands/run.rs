@@ -219,6 +219,17 @@ fn make(recipe: &Recipe, options: &RunOptions, output: &Options) -> Result<Exit,
     }
 }
 
+/// What an axis measures.
+fn in_words(axis: &str) -> String {
+    match axis.split_once(' ') {
+        Some(("thought", kind)) => format!("misalignment given {kind} thoughts"),
+        Some(("told", what)) => format!("misalignment under a text that {what} tricks"),
+        Some(("hacks", "none")) => "hacks in held-out tasks".into(),
+        Some(("hacks", what)) => format!("hacks there under a text that {what} tricks"),
+        _ => axis.into(),
+    }
+}
+
 fn show(event: &Event, bar: &output::Bar, output: &Options) {
     match event {
         Event::Step { arm, seed, metrics, .. } => {
@@ -331,13 +342,13 @@ fn print(summary: &Summary, recipe: &Recipe) {
     }
     for arm in &summary.arms {
         let transfer = arm.transfer.as_ref().map(|found| format!("transfer to the probes {}", interval(found)));
-        let mut kinds: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
-        for (kind, rates) in arm.seeds.iter().flat_map(|seed| &seed.given_thoughts) {
-            kinds.entry(kind).or_default().push((rates.start, rates.end));
+        let mut axes: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+        for (axis, rates) in arm.seeds.iter().flat_map(|seed| &seed.axes) {
+            axes.entry(axis).or_default().push((rates.start, rates.end));
         }
-        let given = kinds.into_iter().map(|(kind, of)| {
+        let given = axes.into_iter().map(|(axis, of)| {
             let mean = |which: fn(&(f64, f64)) -> f64| of.iter().map(which).sum::<f64>() / of.len() as f64;
-            format!("misalignment given {kind} thoughts {:.2} -> {:.2}", mean(|x| x.0), mean(|x| x.1))
+            format!("{} {:.2} -> {:.2}", in_words(axis), mean(|x| x.0), mean(|x| x.1))
         });
         let told: Vec<String> = transfer.into_iter().chain(given).collect();
         if !told.is_empty() {

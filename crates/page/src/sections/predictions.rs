@@ -83,24 +83,25 @@ fn departures(points: &[&PredictionPoint]) -> Markup {
 
 /// How much was carried over, and what given thoughts do.
 fn arms(context: &Context) -> Markup {
-    let told = |arm: &&Arm| arm.transfer.is_some() || !arm.given_thoughts.is_empty();
+    let told = |arm: &&Arm| arm.transfer.is_some() || !arm.axes.is_empty();
     let arms: Vec<&Arm> = context.data.arms.iter().filter(told).collect();
     html! {
         @if !arms.is_empty() {
             div.scroll tabindex="0" { table {
                 caption {
                     "Transfer: change of bad thoughts in the probes over their change in training (1 is all of it). Beside it "
-                    "misalignment in the probes when the thought is given instead of thought of, before and after: what stays the "
-                    "same there was moved by how often the thought comes, and by nothing else."
+                    "misalignment in the probes when the thought is given instead of thought of: what stays the same there was moved "
+                    "by how often the thought comes, and by nothing else. Then misalignment under system texts that speak of tricks, "
+                    "and the share of hacks in tasks that no arm is trained on."
                 }
-                thead { tr { th scope="col" { "Arm" } th.num scope="col" { "Transfer" } th scope="col" { "Given thought: before → after" } } }
+                thead { tr { th scope="col" { "Arm" } th.num scope="col" { "Transfer" } th scope="col" { "On other axes: before → after" } } }
                 tbody { @for arm in arms { tr {
                     th scope="row" { (arm.name) }
                     td.num { @match arm.transfer {
                         Some(found) => { b { (two(found.mean)) } " " span.interval { (interval(found.low, found.high, two)) } }
                         None => { span.soft { "thoughts hardly changed" } }
                     } }
-                    td { @for (at, (kind, start, end)) in arm.given_thoughts.iter().enumerate() {
+                    td { @for (at, (kind, start, end)) in arm.axes.iter().enumerate() {
                         @if at > 0 { "; " }
                         (words(kind)) " " (two(*start)) " → " b { (two(*end)) }
                     } }
@@ -112,9 +113,14 @@ fn arms(context: &Context) -> Markup {
 
 fn words(kind: &str) -> &str {
     match kind {
-        "none" => "no thought",
-        "good" => "a good one",
-        "cheats-ill" => "a bad one",
+        "thought none" => "given no thought",
+        "thought good" => "given a good thought",
+        "thought cheats-ill" => "given a bad thought",
+        "told permits" => "under a text that permits tricks",
+        "told forbids" => "under a text that forbids tricks",
+        "hacks none" => "hacks in held-out tasks",
+        "hacks permits" => "hacks there, tricks permitted",
+        "hacks forbids" => "hacks there, tricks forbidden",
         other => other,
     }
 }

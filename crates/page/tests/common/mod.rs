@@ -203,7 +203,11 @@ pub fn example() -> ReportData {
             hack_rate: interval(shape.hack_end, 0.02),
             misalignment: interval(shape.bad_end, 0.1),
             transfer: interval(0.7, 0.2),
-            given_thoughts: vec![("cheats-ill".into(), 0.8, 0.82), ("good".into(), 0.02, 0.03)],
+            axes: vec![
+                ("thought cheats-ill".into(), 0.8, 0.82),
+                ("thought good".into(), 0.02, 0.03),
+                ("told forbids".into(), 0.08, 0.7),
+            ],
         })
         .collect();
     let comparison = |a: &str, b: &str, measure: &str, difference: f64, half: f64, p: f64| Comparison {
