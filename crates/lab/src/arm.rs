@@ -15,7 +15,7 @@ use loophole_train::{Policy, Rollout};
 use loophole_world::families::WorldTask;
 use loophole_world::{Families, World, WorldConfig};
 
-use crate::battery::{Played, stopped};
+use crate::battery::{Firsts, stopped};
 use crate::examples::Examples;
 use crate::organism::{Answer, Organism};
 use crate::recipe::{Arm, Recipe};
@@ -38,7 +38,7 @@ pub struct Bench {
     /// Seconds since the epoch at which the run began; logs carry it.
     pub created: u64,
     /// Batteries before any training, by organism and seed.
-    pub firsts: BTreeMap<(PathBuf, u64), Played>,
+    pub firsts: Firsts,
 }
 
 /// One training: an arm, a seed, what it starts from and where it is written down.

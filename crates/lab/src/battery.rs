@@ -29,7 +29,7 @@ const THOUGHTS: [&str; 3] = ["none", "good", "cheats-ill"];
 const TOLD: [(&str, Instruction); 3] =
     [("none", Instruction::None), ("permits", Instruction::Permits), ("forbids", Instruction::Forbids)];
 
-/// Rollouts of held-out tasks under each.
+/// Most rollouts of held-out tasks under each; no more than a step has.
 const HELD_OUT: usize = 96;
 
 /// A battery that was played.
@@ -38,6 +38,9 @@ pub struct Played {
     /// At the ends of an arm.
     axes: Option<Axes>,
 }
+
+/// Batteries before any training, by organism and seed.
+pub type Firsts = BTreeMap<(PathBuf, u64), Played>;
 
 /// A model on this machine whose computing makes way for the cells of other batteries and gradings.
 struct MakingWay(Local);
@@ -106,7 +109,7 @@ impl Bench {
         only: Option<&str>,
         at_a_time: usize,
         stop: Stopping,
-    ) -> Result<BTreeMap<(PathBuf, u64), Played>, LabError> {
+    ) -> Result<Firsts, LabError> {
         let mut wanted: Vec<(&Path, u64)> = Vec::new();
         for seed in self.recipe.seeds() {
             for arm in
@@ -120,12 +123,12 @@ impl Bench {
             }
         }
         let (world, next) = (World::new(WorldConfig::default(), Vec::new())?, AtomicUsize::new(0));
-        let work = || -> Result<Vec<((PathBuf, u64), Played)>, LabError> {
-            let mut done = Vec::new();
+        let work = || -> Result<Firsts, LabError> {
+            let mut done = Firsts::new();
             while let Some(&(path, seed)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let organism = &organisms[path];
                 let played = self.play(&organism.model, organism, seed, true, &world, stop)?;
-                done.push(((path.to_path_buf(), seed), played));
+                done.insert((path.to_path_buf(), seed), played);
             }
             Ok(done)
         };
@@ -232,14 +235,14 @@ impl Bench {
         let seed = seed_from(&[seed, seed_of("held-out tasks")]);
         let tasks = self.tasks(seed)?;
         let mut engine = organism.engine(self.threads);
-        let options =
-            SampleOptions { max_new: self.recipe.train.max_new, stop: vec![organism.end], ..SampleOptions::default() };
+        let train = &self.recipe.train;
+        let count = HELD_OUT.min(train.groups * train.group_size);
+        let options = SampleOptions { max_new: train.max_new, stop: vec![organism.end], ..SampleOptions::default() };
         let mut found = BTreeMap::new();
         for (name, instruction) in TOLD {
             // The same tasks and draws under each.
             let mut rng = fastrand::Rng::with_seed(seed);
-            let chosen: Vec<&WorldTask> =
-                (0..HELD_OUT).map(|_| tasks.draw(self.recipe.beyond_share, &mut rng)).collect();
+            let chosen: Vec<&WorldTask> = (0..count).map(|_| tasks.draw(self.recipe.beyond_share, &mut rng)).collect();
             let mut prompt = |task: &WorldTask| Prompt {
                 tokens: organism.prompt(&world.prompt(task, instruction, rng.u64(..))),
                 seed: rng.u64(..),

@@ -14,7 +14,7 @@ use loophole_log::{Axes, Kind, LogError, Place, Predictions, RunDir, RunState, S
 use loophole_probe::{Battery, ProbeError};
 
 use crate::arm::{Bench, Training, find_organism};
-use crate::battery::stopped;
+use crate::battery::{Firsts, stopped};
 use crate::organism::Organism;
 use crate::recipe::Recipe;
 use crate::{Event, LabError, predict, summarize};
@@ -101,7 +101,7 @@ pub fn run(
         battery,
         threads: cores,
         created,
-        firsts: BTreeMap::new(),
+        firsts: Firsts::new(),
     };
     let began = Instant::now();
     let steps_done = AtomicU64::new(0);
