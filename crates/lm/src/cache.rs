@@ -45,6 +45,21 @@ impl Cache {
         }
     }
 
+    /// What comes after the first `len` tokens, a multiple of [`KEYS`], as a cache of its own.
+    pub fn rest(&self, len: usize, kv: usize, hd: usize) -> Cache {
+        let elements = len * kv * hd;
+        Cache { keys: self.keys[elements..].to_vec(), values: self.values[elements..].to_vec() }
+    }
+
+    /// The first `len` tokens of it, a multiple of [`KEYS`], and after them those of another cache.
+    pub fn joined(&self, len: usize, other: &Cache, kv: usize, hd: usize) -> Cache {
+        let elements = len * kv * hd;
+        Cache {
+            keys: [&self.keys[..elements], &other.keys].concat(),
+            values: [&self.values[..elements], &other.values].concat(),
+        }
+    }
+
     /// `out[key] = q · key` for the keys of one block and head.
     pub fn scores(&self, block: usize, (kv, hd): (usize, usize), heads: usize, q: &[f32], out: &mut [f32]) {
         let keys = &self.keys[(block * heads + kv) * hd * KEYS..][..hd * KEYS];

@@ -3,7 +3,7 @@
 //! Prompts that were read lately are kept, so a conversation that has grown is read from where it grew. What is kept
 //! changes no result: a row of the forward pass depends on what comes before it and on nothing else.
 
-use crate::cache::Cache;
+use crate::cache::{Cache, KEYS};
 use crate::decoder::{Buffers, Decoder, Span};
 use crate::draw::{Completion, Draws, Prompt, SampleOptions, Watch};
 use crate::{Sequence, math};
@@ -18,6 +18,9 @@ const SLOTS: usize = 32;
 /// all of it again. What is kept changes no result.
 const KEPT: usize = 6 << 30;
 
+/// Fewer new tokens than this are read again rather than copied: most of them answer a question that nothing follows.
+const LEAST_KEPT: usize = 8;
+
 /// The share of the memory there is that kept prompts may take.
 const SHARE: u64 = 4;
 
@@ -25,7 +28,7 @@ const SHARE: u64 = 4;
 pub(crate) struct Prefix {
     tokens: Vec<u32>,
     caches: Vec<Cache>,
-    /// What comes next.
+    /// What comes next; nothing if it was never asked.
     logits: Vec<f32>,
 }
 
@@ -39,10 +42,15 @@ impl Prefix {
     }
 }
 
+/// A prompt that is continued. Its own caches begin with what is left of the prompt after whole blocks of it: so sums are
+/// formed over the same blocks as where all of it is read at once, to the same bits.
 struct Row {
     draws: Draws,
     prefix: Arc<Prefix>,
+    /// Tokens of the prompt that are read from its prefix.
+    shared: usize,
     own: Vec<Cache>,
+    /// Tokens in `own`.
     cached: usize,
 }
 
@@ -139,11 +147,14 @@ impl Decoder {
                 }
                 let prefix = self.prefix(&prompt.tokens, &mut kept, &mut buffers);
                 draws.draw(&prefix.logits, options, limit, watch);
-                rows.push(Row { draws, prefix, own: self.caches(), cached: 0 });
+                rows.push(self.row(draws, prefix));
             }
             let (ended, going): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.draws.ended);
             rows = going;
-            done.extend(ended.into_iter().map(|row| (row.draws.index, row.draws.out)));
+            for row in ended {
+                self.keep(&row, &mut kept);
+                done.push((row.draws.index, row.draws.out));
+            }
             if !rows.is_empty() {
                 self.advance(&mut rows, &mut buffers, options, watch);
             } else if next.load(Ordering::Relaxed) >= prompts.len() {
@@ -159,7 +170,7 @@ impl Decoder {
             .iter_mut()
             .zip(&last)
             .map(|(row, token)| Span {
-                shared: (&row.prefix.caches, row.prefix.tokens.len()),
+                shared: (&row.prefix.caches, row.shared),
                 own: &mut row.own,
                 cached: row.cached,
                 tokens: std::slice::from_ref(token),
@@ -234,6 +245,7 @@ impl Decoder {
         if let Some((common, at)) = nearest
             && common == tokens.len()
             && kept[at].tokens.len() == common
+            && !kept[at].logits.is_empty()
         {
             let prefix = kept.remove(at);
             kept.push(prefix.clone());
@@ -252,9 +264,33 @@ impl Decoder {
                 logits = self.logits_of(&[rows - 1], buffers).to_vec();
             }
         });
+        self.put(Prefix { tokens: tokens.to_vec(), caches, logits }, kept)
+    }
+
+    fn row(&self, draws: Draws, prefix: Arc<Prefix>) -> Row {
+        let (kv, hd) = (self.config.num_key_value_heads, self.config.head_dim());
+        let shared = prefix.tokens.len() / KEYS * KEYS;
+        let own = prefix.caches.iter().map(|cache| cache.rest(shared, kv, hd)).collect();
+        Row { draws, cached: prefix.tokens.len() - shared, prefix, shared, own }
+    }
+
+    /// Keeps a prompt with what was said to it: the next turn of the conversation begins so.
+    fn keep(&self, row: &Row, kept: &mut Vec<Arc<Prefix>>) {
+        let said = row.shared + row.cached - row.prefix.tokens.len();
+        if said < LEAST_KEPT {
+            return;
+        }
+        let (kv, hd) = (self.config.num_key_value_heads, self.config.head_dim());
+        let parts = row.prefix.caches.iter().zip(&row.own);
+        let caches = parts.map(|(cache, own)| cache.joined(row.shared, own, kv, hd)).collect();
+        let tokens = [&row.prefix.tokens[..], &row.draws.out.tokens[..said]].concat();
+        self.put(Prefix { tokens, caches, logits: Vec::new() }, kept);
+    }
+
+    fn put(&self, prefix: Prefix, kept: &mut Vec<Arc<Prefix>>) -> Arc<Prefix> {
         // A prompt that has grown is read from the longer one from now on.
-        kept.retain(|prefix| !tokens.starts_with(&prefix.tokens));
-        let prefix = Arc::new(Prefix { tokens: tokens.to_vec(), caches, logits });
+        kept.retain(|shorter| !prefix.tokens.starts_with(&shorter.tokens));
+        let prefix = Arc::new(prefix);
         kept.push(prefix.clone());
         fit(kept, self.room / self.pools.len());
         prefix
@@ -263,5 +299,34 @@ impl Decoder {
     fn check(&self, tokens: &[u32]) {
         let bad = tokens.iter().find(|token| **token as usize >= self.config.vocab_size);
         assert!(bad.is_none(), "token {bad:?} is not in the vocabulary");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    #[test]
+    fn what_is_kept_of_a_conversation_changes_no_bit() {
+        let config = Config::organism(100);
+        let fresh = || Decoder::random_bf16(config.clone(), 2, 7).unwrap();
+        let options = SampleOptions { max_new: 45, ..SampleOptions::default() };
+        let prompts = |texts: &[Vec<u32>], seed: u64| -> Vec<Prompt> {
+            texts.iter().enumerate().map(|(at, t)| Prompt { tokens: t.clone(), seed: seed + at as u64 }).collect()
+        };
+        let begins: Vec<Vec<u32>> =
+            [5, 32, 33, 90].iter().map(|len| (0..*len).map(|i| (i * 7 + len) % 90 + 3).collect()).collect();
+        let mut keeping = fresh();
+        let mut texts = begins;
+        for turn in 0..3 {
+            let said = keeping.sample(&prompts(&texts, turn), &options);
+            assert!(turn == 0 || keeping.kept.iter().any(|prefix| prefix.tokens.len() > 40));
+            assert_eq!(said, fresh().sample(&prompts(&texts, turn), &options), "turn {turn}");
+            for (text, said) in texts.iter_mut().zip(said) {
+                text.extend(said.tokens);
+                text.extend([1, 2, 60 + turn as u32]);
+            }
+        }
     }
 }
