@@ -110,7 +110,6 @@ fn a_dry_run_tells_what_and_how_long_and_leaves_nothing() {
         seconds(&pace["prediction"]) + (120.0 * step + seconds(&plan["samples"]) * sample) / seconds(&pace["jobs"]);
     assert!((all - seconds(&told["seconds"])).abs() < 1e-6 * all, "{told}");
     assert_eq!(std::fs::read_dir(at).unwrap().count(), 2, "the recipe and the model");
-    assert_eq!(run(at, &["run", "r.toml", "--dry-run", "--out", "out"]).code, 2);
 }
 
 #[test]

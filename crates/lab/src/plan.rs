@@ -79,14 +79,19 @@ impl Plan {
         let arms: Vec<PlannedArm> = recipe.arms.iter().map(|arm| planned(recipe, arm, &sizes)).collect();
         let seeds = recipe.seeds().len();
         let sum = |of: fn(&PlannedArm) -> usize| arms.iter().map(of).sum::<usize>() * seeds;
+        // Arms that begin with one model share the battery before training.
+        let untrained = recipe.arms.iter().zip(&arms).filter(|(arm, _)| arm.from.is_none());
+        let models: Vec<&str> = untrained.map(|(_, planned)| planned.begins.as_str()).collect();
+        let first = |at: &usize| !models[..*at].contains(&models[*at]);
+        let shared = (0..models.len()).filter(|at| !first(at)).count() * seeds;
         Ok(Plan {
             name: recipe.name.clone(),
             seeds,
             trainings: arms.len() * seeds,
             steps: sum(|arm| arm.steps),
             rollouts: sum(|arm| arm.rollouts),
-            batteries: sum(|arm| arm.batteries),
-            samples: sum(|arm| arm.samples),
+            batteries: sum(|arm| arm.batteries) - shared,
+            samples: sum(|arm| arm.samples) - shared * sizes.ends,
             arms,
         })
     }
@@ -281,7 +286,7 @@ mod tests {
         let plan = Plan::of(&quick).unwrap();
         // Two arms and two seeds; batteries at 0, 3, 6, 9, 12 and 15.
         assert_eq!((plan.trainings, plan.steps, plan.rollouts), (4, 60, 60 * 128));
-        assert_eq!((plan.batteries, plan.arms[0].batteries), (24, 6));
+        assert_eq!((plan.batteries, plan.arms[0].batteries), (22, 6), "the first is shared");
         assert_eq!(plan.arms[1].stages, ["rl, 15 steps of 16 x 8 rollouts, tricks permitted"]);
         let pace = Pace { jobs: 2, step: 2.0, sample: 0.5, prediction: 3.0, measuring: 0.0 };
         assert_eq!(plan.seconds(&pace), 6.0 + (120.0 + plan.samples as f64 * 0.5) / 2.0);

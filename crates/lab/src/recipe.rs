@@ -284,6 +284,9 @@ impl Recipe {
         within("beyond_share", self.beyond_share, 0.0..=1.0)?;
         within("prediction", self.prediction, 0..=1_000_000)?;
         self.train.check()?;
+        if !["small", "full"].contains(&self.probe.battery.as_str()) {
+            return Err(format!("probe.battery = {:?}: an experiment plays small or full", self.probe.battery));
+        }
         within("probe.samples", self.probe.samples, 0..=100_000)?;
         within("probe.every", self.probe.every, 1..=1_000_000)?;
         within("the number of [[arm]]", self.arms.len(), 0..=MOST_ARMS)?;
@@ -308,6 +311,9 @@ impl Recipe {
             }
             if let Some(steps) = arm.steps {
                 within("steps", steps, 0..=1_000_000).map_err(of_arm)?;
+            }
+            if let Some(kl) = arm.until_kl {
+                within("until_kl", kl, 0.0..=1e6).map_err(of_arm)?;
             }
             for (at, stage) in arm.stages().iter().enumerate() {
                 let place = |reason: String| match arm.stages.len() {

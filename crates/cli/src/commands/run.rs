@@ -43,7 +43,7 @@ pub struct RunArguments {
     #[arg(long, default_value_t = 0)]
     jobs: usize,
     /// Say what would be done, make one step of it to tell how long the whole takes here, and leave nothing
-    #[arg(long, conflicts_with_all = ["out", "resume"])]
+    #[arg(long)]
     dry_run: bool,
 }
 
