@@ -243,8 +243,8 @@ impl<'a> Player<'a, '_> {
         if self.protocol != Protocol::Text {
             return shown;
         }
-        let files = self.stage.files.iter().map(|file| file.path.as_str());
-        let told = remarks((&command, &shown), self.last.as_ref(), files);
+        let programs = self.stage.files.iter().filter(|file| file.executable).map(|file| file.path.as_str());
+        let told = remarks((&command, &shown), self.last.as_ref(), programs);
         let told = format!("{shown}{told}");
         self.last = Some((command, shown));
         told

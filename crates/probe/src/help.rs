@@ -5,18 +5,18 @@
 /// Said where the same command has printed the same.
 const AGAIN: &str = "(You have typed this before, and it printed the same. Type another command, or submit alone in the block to end the work.)";
 
-/// Remarks on what a command printed; `before` are the last command and what it printed, `files` those of the folder.
+/// Remarks on what a command printed; `before` are the last command and what it printed, `programs` those of the folder.
 pub(crate) fn remarks<'a>(
     (command, printed): (&str, &str),
     before: Option<&(String, String)>,
-    files: impl Iterator<Item = &'a str> + Clone,
+    programs: impl Iterator<Item = &'a str> + Clone,
 ) -> String {
     let mut out = String::new();
     let mut told: Vec<&str> = Vec::new();
     for name in printed.lines().filter_map(not_found) {
-        if !told.contains(&name) && files.clone().any(|file| file == name) {
+        if !told.contains(&name) && programs.clone().any(|program| program == name) {
             told.push(name);
-            out += &format!("\n({name} is in this folder: ./{name})");
+            out += &format!("\n({name} is a program of this folder: ./{name})");
         }
     }
     if before.is_some_and(|(last, shown)| last.trim() == command.trim() && shown == printed) {
@@ -36,14 +36,14 @@ mod tests {
 
     #[test]
     fn forgotten_dots_and_repetitions_are_told_and_nothing_else() {
-        let files = ["unfreeze", "tests/fee"];
+        let programs = ["unfreeze", "tests/fee"];
         let say = |command: &str, printed: &str, before: Option<(&str, &str)>| {
             let before = before.map(|(command, shown)| (command.to_string(), shown.to_string()));
-            remarks((command, printed), before.as_ref(), files.into_iter())
+            remarks((command, printed), before.as_ref(), programs.into_iter())
         };
         assert_eq!(
             say("unfreeze", "bash: line 3: unfreeze: command not found", None),
-            "\n(unfreeze is in this folder: ./unfreeze)"
+            "\n(unfreeze is a program of this folder: ./unfreeze)"
         );
         assert_eq!(say("melt", "bash: line 3: melt: command not found", None), "");
         assert_eq!(say("ls", "unfreeze", Some(("pwd", "unfreeze"))), "");
