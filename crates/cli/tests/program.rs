@@ -55,6 +55,7 @@ fn a_wrong_recipe_is_named_with_the_key_and_leaves_nothing() {
     go(RECIPE).failed(2, &["model", "config.json"]);
     go(&format!("{RECIPE}[probe]\nbattery = 'huge'\n")).failed(2, &["huge", "small"]);
     run(dir.path(), &["run", "none.toml", "--out", "out"]).failed(2, &["none.toml"]);
+    write(dir.path(), "r.toml", RECIPE);
     run(dir.path(), &["train", "r.toml", "--arm", "shut", "--seed", "1", "--out", "out"]).failed(2, &["shut", "open"]);
     run(dir.path(), &["report", "out"]).failed(2, &["out", "recipe.toml"]);
     assert!(!dir.path().join("out").exists());

@@ -3,7 +3,7 @@
 //! but the form.
 
 /// Said where the same command has printed the same.
-const AGAIN: &str = "(You have typed this before, and it printed the same. Type another command, or submit alone in the block to end the work.)";
+const AGAIN: &str = "(This was typed before, and printed the same. To end the work: submit, alone in the block.)";
 
 /// Remarks on what a command printed; `before` are the last command and what it printed, `programs` those of the folder.
 pub(crate) fn remarks<'a>(
