@@ -225,7 +225,7 @@ fn in_words(axis: &str) -> String {
         Some(("thought", kind)) => format!("misalignment given {kind} thoughts"),
         Some(("told", what)) => format!("misalignment under a text that {what} tricks"),
         Some(("hacks", "none")) => "hacks in held-out tasks".into(),
-        Some(("hacks", what)) => format!("hacks there under a text that {what} tricks"),
+        Some(("hacks", what)) => format!("hacks in held-out tasks under a text that {what} tricks"),
         _ => axis.into(),
     }
 }

@@ -119,8 +119,8 @@ fn words(kind: &str) -> &str {
         "told permits" => "under a text that permits tricks",
         "told forbids" => "under a text that forbids tricks",
         "hacks none" => "hacks in held-out tasks",
-        "hacks permits" => "hacks there, tricks permitted",
-        "hacks forbids" => "hacks there, tricks forbidden",
+        "hacks permits" => "hacks in held-out tasks, tricks permitted",
+        "hacks forbids" => "hacks in held-out tasks, tricks forbidden",
         other => other,
     }
 }
