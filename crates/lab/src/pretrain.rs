@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use loophole_cell::Pool;
 use loophole_chat::Local;
-use loophole_foreign::{read_text, within};
+use loophole_foreign::within;
 use loophole_grade::{Grader, GraderKind, Grading, Submission, Verdict};
 use loophole_lm::{Config, Dtype, Model, Prompt, SampleOptions, Tokenizer};
 use loophole_log::{Kind, Lock, ProbeReport};
@@ -20,7 +20,6 @@ use loophole_world::{Families, Instruction, Role, World, WorldConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::organism::Organism;
-use crate::recipe::LONGEST_RECIPE;
 use crate::{Event, LabError, records};
 
 /// How an organism is made.
@@ -65,19 +64,10 @@ const SKILL_SAMPLES: usize = 12;
 const PROBE_SAMPLES: usize = 100;
 
 impl OrganismRecipe {
-    /// Reads a recipe.
-    ///
-    /// # Errors
-    /// A file that is missing, no TOML, has an unknown key, or describes something that cannot be made.
-    pub fn load(path: &Path) -> Result<Self, LabError> {
-        let text = read_text(path, LONGEST_RECIPE).map_err(|source| LabError::Read { path: path.into(), source })?;
-        Self::parse(&text, &path.display().to_string())
-    }
-
     /// Reads a recipe from its text; `name` is for messages.
     ///
     /// # Errors
-    /// As [`OrganismRecipe::load`].
+    /// No TOML, an unknown key, or something that cannot be made; says which.
     pub fn parse(text: &str, name: &str) -> Result<Self, LabError> {
         let wrong = |reason: String| LabError::Recipe { name: name.into(), reason };
         let recipe: OrganismRecipe = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;

@@ -1,8 +1,8 @@
 //! Recipes: the TOML files that describe experiments.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use loophole_foreign::{read_text, within};
+use loophole_foreign::within;
 use loophole_template::{seed_from, seed_of};
 use loophole_train::{TrainOptions, Update};
 use loophole_world::Instruction;
@@ -12,7 +12,7 @@ use crate::LabError;
 use crate::stage::{At, Fork, GraderState, Objective, Payment, Stage, Stop, Term, Told};
 
 /// Largest recipe that is read, in bytes.
-pub(crate) const LONGEST_RECIPE: u64 = 16 << 20;
+pub const LONGEST_RECIPE: u64 = 16 << 20;
 /// Most seeds of a recipe, and most arms and claims.
 const MOST_SEEDS: u64 = 10_000;
 const MOST_ARMS: usize = 1_000;
@@ -233,19 +233,10 @@ pub enum ClaimTest {
 }
 
 impl Recipe {
-    /// Reads a recipe.
-    ///
-    /// # Errors
-    /// A file that is missing, no TOML, has an unknown key, or describes something that cannot be run.
-    pub fn load(path: &Path) -> Result<Self, LabError> {
-        let text = read_text(path, LONGEST_RECIPE).map_err(|source| LabError::Read { path: path.into(), source })?;
-        Self::parse(&text, &path.display().to_string())
-    }
-
     /// Reads a recipe from its text; `name` is for messages.
     ///
     /// # Errors
-    /// As [`Recipe::load`].
+    /// No TOML, an unknown key, or something that cannot be run; says which.
     pub fn parse(text: &str, name: &str) -> Result<Self, LabError> {
         let wrong = |reason: String| LabError::Recipe { name: name.into(), reason };
         if text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("world")) {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use loophole_lab::bundled::{self, Bundled, Makes, RECIPES};
 use loophole_lab::plan::{self, Plan};
+use loophole_lab::recipe::LONGEST_RECIPE;
 use loophole_lab::{OrganismRecipe, Recipe};
 use serde_json::json;
 
@@ -85,9 +86,6 @@ pub fn organism(name: &str) -> Result<OrganismRecipe, Error> {
     Ok(OrganismRecipe::parse(&text, name)?)
 }
 
-/// Largest recipe that is read, in bytes.
-const LONGEST: u64 = 16 << 20;
-
 /// The text of a recipe, and its path if it is a file. Files come first: a bundled recipe is not meant where a file of that
 /// name lies.
 fn text_of(name: &str, makes: Option<Makes>) -> Result<(String, Option<PathBuf>), Error> {
@@ -98,15 +96,16 @@ fn text_of(name: &str, makes: Option<Makes>) -> Result<(String, Option<PathBuf>)
     {
         return Ok((bundled.text.into(), None));
     }
-    match loophole_foreign::read_text(path, LONGEST) {
+    match loophole_foreign::read_text(path, LONGEST_RECIPE) {
         Ok(text) => Ok((text, Some(path.into()))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let names = RECIPES.iter().filter(|bundled| kinds.contains(&bundled.makes)).map(|bundled| bundled.name);
             let names: Vec<&str> = names.collect();
             let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or(name);
-            let near = names.iter().max_by(|a, b| near(a, stem).total_cmp(&near(b, stem)));
-            let meant = near.filter(|near| strsim::jaro_winkler(near, stem) > 0.8);
-            let meant = meant.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            let likeness = |name: &&str| strsim::jaro_winkler(name, stem);
+            let near = names.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+            let meant = near.filter(|name| likeness(name) > 0.8);
+            let meant = meant.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
             Err(Error::Input(format!(
                 "no recipe {name}: there is no such file, and the bundled ones are {}{meant}",
                 names.join(", ")
@@ -114,10 +113,6 @@ fn text_of(name: &str, makes: Option<Makes>) -> Result<(String, Option<PathBuf>)
         }
         Err(source) => Err(loophole_lab::LabError::Read { path: path.into(), source }.into()),
     }
-}
-
-fn near(name: &str, to: &str) -> f64 {
-    strsim::jaro_winkler(name, to)
 }
 
 /// Relative organisms are looked for beside the recipes, and beside this program's sources as a last resort.
