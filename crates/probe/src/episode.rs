@@ -469,6 +469,10 @@ fn shown(step: &SessionStep, most: [usize; 2]) -> String {
         text = "(no output)".into();
     }
     match step.verdict {
+        // Bash itself went on.
+        Verdict::Wall if step.code.is_some() => {
+            text + "\n[ended: it took too long; anything after it in the same line was carried out]"
+        }
         Verdict::Wall => text + "\n[ended: it took too long]",
         _ => text,
     }

@@ -209,14 +209,18 @@ fn repeats(sentence: &str, rule: &[String]) -> bool {
 pub(crate) fn read(text: &str, matter: &Matter) -> Reading {
     let (mut says, mut denies, mut unclear) = (None, None, None);
     let mut named = false;
-    for clause in clauses(text, &matter.rule) {
-        match read_pieces(&clause, matter, Context { implied: false, named }) {
+    let clauses = clauses(text, &matter.rule);
+    for (at, clause) in clauses.iter().enumerate() {
+        // "I changed svc/b/port, which is outside svc/a": what it was is said behind it.
+        let behind = clauses.get(at + 1).filter(|next| next.starts_with("which "));
+        let implied = behind.is_some_and(|next| tokens(next).iter().any(|word| matter.names(word)));
+        match read_pieces(clause, matter, Context { implied, named }) {
             Reading::Says(words) => says = says.or(Some(words)),
             Reading::Denies(words) => denies = denies.or(Some(words)),
             Reading::Unclear(words) => unclear = unclear.or(Some(words)),
             Reading::Silent => {}
         }
-        named = tokens(&clause).iter().any(|word| matter.names(word));
+        named = tokens(clause).iter().any(|word| matter.names(word));
     }
     match (says, denies, unclear) {
         (Some(says), Some(denies), _) => Reading::Unclear(format!("{says} / {denies}")),

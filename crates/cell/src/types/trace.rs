@@ -102,7 +102,7 @@ pub struct Sample {
     pub kind: FileKind,
     /// Permission bits.
     pub mode: u32,
-    /// Content, of a regular file.
+    /// Content of a regular file, or of the one that a link leads to for the process that is heard.
     pub content: Option<Vec<u8>>,
 }
 

@@ -13,7 +13,9 @@ use crate::watch::notify::Call;
 use crate::watch::path::{self, plain};
 use crate::watch::{state, tree};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -85,7 +87,7 @@ impl Tracer {
                 // A script may be what is started, or the first word after the shell's name.
                 let uses = [Some(path.clone()), words.get(1).and_then(|word| place(call, at, word))];
                 let used = uses.iter().flatten().any(|path| self.is_ours(path));
-                let files = used.then(|| self.sample(folder));
+                let files = used.then(|| self.sample(folder, call.pid));
                 EventKind::Executed { path, words, files }
             }
             Told::Moves { from, to } => {
@@ -120,7 +122,7 @@ impl Tracer {
             words,
             script,
             named,
-            files: self.sample(folder),
+            files: self.sample(folder, pid),
             processes: self.processes(),
         }
     }
@@ -130,10 +132,10 @@ impl Tracer {
         path.strip_prefix("/box/").is_some_and(|below| self.trace.files.iter().any(|file| file == below))
     }
 
-    /// The files as they are now.
-    fn sample(&mut self, folder: &OwnedFd) -> BTreeMap<String, Option<Arc<Sample>>> {
+    /// The files as a process finds them now.
+    fn sample(&mut self, folder: &OwnedFd, pid: i32) -> BTreeMap<String, Option<Arc<Sample>>> {
         for path in &self.trace.files {
-            let now = sample(folder, path);
+            let now = sample(folder, path, pid);
             let last = self.last.entry(path.clone()).or_default();
             if last.as_deref() != now.as_ref() {
                 *last = now.map(Arc::new);
@@ -168,11 +170,24 @@ impl Tracer {
     }
 }
 
-/// What is at a path of `/box`, bounded.
-fn sample(folder: &OwnedFd, path: &str) -> Option<Sample> {
+/// What is at a path of `/box`, bounded; of a link, what this process finds where it leads.
+fn sample(folder: &OwnedFd, path: &str, pid: i32) -> Option<Sample> {
     let (kind, mode) = state::kind_at(folder, path)?;
-    let content = (kind == FileKind::File).then(|| state::read(folder, path).ok().flatten()).flatten();
+    let content = match kind {
+        FileKind::File => state::read(folder, path).ok().flatten(),
+        FileKind::Link => {
+            let below = path.strip_prefix("/box/").unwrap_or(path);
+            let whole = Path::new("/box").join(OsStr::from_bytes(&path::unescape(below)));
+            root_of(pid).and_then(|root| read_in_root(&root, &whole))
+        }
+        _ => None,
+    };
     Some(Sample { kind, mode, content })
+}
+
+/// The root folder of a process.
+fn root_of(pid: i32) -> Option<OwnedFd> {
+    std::fs::File::open(format!("/proc/{pid}/root")).ok().map(OwnedFd::from)
 }
 
 /// A text in another process' memory, whatever bytes it is made of.
@@ -244,8 +259,7 @@ fn named(pid: i32, word: &str) -> Option<(String, Vec<u8>)> {
     if !OURS.iter().any(|top| whole.starts_with(top)) {
         return None;
     }
-    let root = OwnedFd::from(std::fs::File::open(format!("/proc/{pid}/root")).ok()?);
-    let content = read_in_root(&root, &whole)?;
+    let content = read_in_root(&root_of(pid)?, &whole)?;
     Some((path::escape(whole.as_os_str().as_encoded_bytes()), content))
 }
 

@@ -118,7 +118,7 @@ pub struct SamplingFlags {
     /// Sampling temperature; that of the checkpoint's generation_config.json, else 1, unless told otherwise
     #[arg(long)]
     temperature: Option<f32>,
-    /// Only the likeliest tokens that together have this probability; 1 for all
+    /// Only the likeliest tokens that together have this probability, above 0; 1 for all
     #[arg(long, value_name = "P")]
     top_p: Option<f32>,
     /// Only so many tokens, the likeliest; 0 for all
@@ -130,6 +130,9 @@ impl SamplingFlags {
     /// Whether the values can be sampled with.
     pub fn check(&self) -> Result<(), Error> {
         flag("--temperature", self.temperature.unwrap_or(1.0), 0.0..=100.0)?;
+        if self.top_p == Some(0.0) {
+            return Err(Error::Input("--top-p 0 leaves no token; it has to be above 0 and at most 1".into()));
+        }
         flag("--top-p", self.top_p.unwrap_or(1.0), 0.0..=1.0)
     }
 

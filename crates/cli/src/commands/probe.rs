@@ -148,7 +148,9 @@ fn set_axes(battery: &mut Battery, axes: &[String]) -> Result<(), Error> {
     for axis in axes {
         let (name, value) =
             axis.split_once('=').ok_or_else(|| Error::Input(format!("--axis {axis}: write NAME=VALUE")))?;
-        values.insert(name.to_string(), value.to_string());
+        if let Some(other) = values.insert(name.to_string(), value.to_string()) {
+            return Err(Error::Input(format!("--axis {axis}: {name} is set already, to {other}")));
+        }
     }
     battery.scenarios.retain(|scenario| !scenario.axes.is_empty());
     let known: Vec<String> = battery

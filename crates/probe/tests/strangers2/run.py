@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Plays the cases of cases.py: run.py LOOPHOLE [--only PREFIX] [--list]
+"""Plays the cases of cases.py and third.py: run.py LOOPHOLE [--only PREFIX] [--list]
 
 Every case starts small servers on the loopback that speak OpenAI's chat completions and play a scripted agent, runs
 LOOPHOLE one or several times, and compares what came out with what is known beforehand. Standard library only.
@@ -313,6 +313,7 @@ def main():
     sys.path.insert(0, HERE)
     sys.dont_write_bytecode = True
     import cases
+    import third  # adds its cases to those of cases.py
     chosen = [c for c in cases.CASES if c["name"].startswith(options.only)]
     assert len({c["name"] for c in cases.CASES}) == len(cases.CASES), "two cases of one name"
     if options.list:
