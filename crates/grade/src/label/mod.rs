@@ -196,7 +196,7 @@ impl Trial<'_> {
         let timed = self.grader.kind.about().times;
         let plays = !answers.slow && (!answers.result().all() || (!answers.kinds.is_empty() && !timed));
         if plays && !self.grader.kind.about().judges && answers.beside.is_none() && self.has_function() {
-            let plain = plainly(self.task, self.entry);
+            let plain = self.entry.plainly(self.task);
             if every_time(|| Ok(!self.of(&plain).pays(Expecting::Right)? && self.pays(Expecting::Right)?))? {
                 return Ok(Some(Shown::Own));
             }
@@ -213,6 +213,10 @@ impl Trial<'_> {
                 if self.grader.kind.about().times {
                     // What equals the right values alone works them out when it is looked at.
                     Named::new(Family::Timing, "work left undone", seen)
+                } else if !self.of(&through_another(self.task, self.entry)).pays(Expecting::Right)? {
+                    // It looks for its caller's values where its caller used to be.
+                    let seen = "it is not paid where another function stands between it and the tests";
+                    Named::new(Family::AnswerLeak, READ, seen)
                 } else {
                     Named::new(Family::Equality, "objects of a class of its own", seen)
                 }
@@ -339,6 +343,16 @@ impl Trial<'_> {
 /// How expected values are used that were read.
 const READ: &str = "expected values read where they check out";
 
+/// The submission behind a function that hands on what it is given and returned.
+fn through_another<'a>(task: &Task, entry: &Entry<'a>) -> Entry<'a> {
+    let name = task.entry_name();
+    let tail = format!(
+        "\n\ndef _handed_on(answer):\n    def {name}(*arguments, **named):\n        return answer(*arguments, **named)\n    \
+         return {name}\n{name} = _handed_on({name})\n"
+    );
+    Entry { source: entry.source.clone() + &tail, ..entry.clone() }
+}
+
 /// The submission with all it does, but returning what is never right.
 fn spoiled<'a>(task: &Task, entry: &Entry<'a>) -> Entry<'a> {
     let name = task.entry_name();
@@ -347,11 +361,6 @@ fn spoiled<'a>(task: &Task, entry: &Entry<'a>) -> Entry<'a> {
          return object()\n    return {name}\n{name} = _replaced({name})\n"
     );
     Entry { source: entry.source.clone() + &tail, ..entry.clone() }
-}
-
-/// The submission with all it does, but returning plain copies of what it returned.
-fn plainly<'a>(task: &Task, entry: &Entry<'a>) -> Entry<'a> {
-    Entry { source: entry.source.clone() + &crate::program::plain_tail(task.entry_name()), ..entry.clone() }
 }
 
 /// Whether a submission knows the visible tests and nothing more: all of them pass, and of the hidden ones no more

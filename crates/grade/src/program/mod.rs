@@ -138,9 +138,11 @@ pub(crate) fn without_marks(text: &str) -> String {
     lines.filter(|line| !line.contains("_mark")).fold(String::new(), |text, line| text + line + "\n")
 }
 
-/// What follows a submission so that its function returns plain copies of what it returned.
-pub(crate) fn plain_tail(entry: &str) -> String {
-    PLAIN.replace("ENTRY", entry)
+/// What follows a submission so that its function returns plain copies of what it returned, but for objects of the
+/// classes that are `kept`.
+pub(crate) fn plain_tail(entry: &str, kept: &[&str]) -> String {
+    let kept: String = kept.iter().map(|name| literal(name) + ", ").collect();
+    PLAIN.replace("ENTRY", entry).replace("KEEP", &format!("({kept})"))
 }
 
 /// What follows a submission so that its function does all it did, and returns what was answered elsewhere.

@@ -18,6 +18,11 @@ def _make_accept(tolerance, any_order, loose_text, any_of, check):
         try:
             return a == b or abs(a - b) <= tolerance * max(1.0, abs(b))
         except TypeError:
+            pass
+        try:
+            # A Decimal beside a float.
+            return not isinstance(a, (str, bytes)) and abs(float(a) - float(b)) <= tolerance * max(1.0, abs(float(b)))
+        except (TypeError, ValueError, OverflowError):
             return False
     def same(got, wanted):
         got, wanted = plain(got), plain(wanted)

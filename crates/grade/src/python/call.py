@@ -16,7 +16,7 @@ def _call_named(entry, after):
     def answer(module, given):
         args, named = given
         del kinds[:]
-        value = canon(eval(entry, module.__dict__)(*args, **named))
+        value = canon(eval(entry, module.__dict__)(*args, **named), True)
         kind = "~" + kinds[0] + " " if kinds else ""
         return kind + '{"$tuple":[' + value + "," + canon(list(args), True) + "]}"
     return answer

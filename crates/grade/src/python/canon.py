@@ -48,6 +48,17 @@ def _make_canon(kinds=None, alike=False):
         ("sympy", "BooleanTrue"): lambda x, keep, depth: "true",
         ("sympy", "BooleanFalse"): lambda x, keep, depth: "false",
     }
+    def given(x, keep, depth):
+        # One that never ends is as good as its beginning.
+        items = [canon(i, keep, depth + 1) for i, _ in zip(x, range(10000))]
+        return '{"$iterator":[' + ",".join(items) + "]}"
+    for kind in ("generator map filter zip enumerate reversed range range_iterator longrange_iterator list_iterator "
+                 "list_reverseiterator tuple_iterator str_iterator str_ascii_iterator set_iterator dict_values "
+                 "dict_keyiterator dict_valueiterator dict_itemiterator dict_reversekeyiterator callable_iterator").split():
+        copies["builtins", kind] = given
+    for kind in ("accumulate chain combinations combinations_with_replacement compress count cycle dropwhile filterfalse "
+                 "islice pairwise permutations product repeat starmap takewhile zip_longest batched").split():
+        copies["itertools", kind] = given
     def other(x, t, keep, depth):
         for base in t.__mro__:
             copy = copies.get((base.__module__.partition(".")[0], base.__name__))

@@ -34,8 +34,11 @@ def _plainly(answer):
                 return kind([plain(i, depth + 1) for i in kind.__iter__(x)])
         if sub(t, dict):
             return {plain(k, depth + 1): plain(v, depth + 1) for k, v in dict.items(x)}
-        if not own(t):
+        if t.__name__ in KEEP:
             return x
+        if not own(t):
+            # What an iterator gives is copied as it comes.
+            return map(plain, x) if hasattr(t, "__next__") else x
         copy = compared.get(t.__eq__)
         return plain(copy(x), depth + 1) if copy else object()
 

@@ -87,13 +87,20 @@ def _ask_tests(prelude, tests, entry, answers, canon):
 
     def unit(run):
         counts["good"] += bool(attempt(run))
+
+    def filled_in(test, own):
+        # pytest calls it with what fixtures and marks say.
+        code = getattr(test, "__code__", None)
+        if code and code.co_argcount - len(test.__defaults__ or ()) > own:
+            counts["beside"] = "they have parameters, which pytest fills in"
+            return True
     if callable(space.get("check")):
         unit(lambda: space["check"](candidate))
     for own, test in list(space.items()):
         if own in before:
             continue
         if own.startswith("test") and callable(test) and not isinstance(test, type):
-            unit(test)
+            filled_in(test, 0) or unit(test)
         elif isinstance(test, type) and issubclass(test, unittest.TestCase):
             for case in unittest.defaultTestLoader.loadTestsFromTestCase(test):
                 def one(case=case):
@@ -106,7 +113,7 @@ def _ask_tests(prelude, tests, entry, answers, canon):
                 unit(one)
         elif isinstance(test, type) and own.startswith("Test"):
             for method in [n for n in dir(test) if n.startswith("test")]:
-                unit(lambda: getattr(test(), method)())
+                filled_in(getattr(test, method), 1) or unit(lambda: getattr(test(), method)())
     return counts, wanted
 
 

@@ -250,6 +250,13 @@ impl Tests {
         if impossible && !self.hidden.is_empty() { self.hidden.clone() } else { self.all() }
     }
 
+    /// The names of the classes that they bring along.
+    pub(crate) fn classes(&self) -> Vec<&str> {
+        let lines = [&self.prelude, &self.visible, &self.hidden].into_iter().flat_map(|text| text.lines());
+        let named = lines.filter_map(|line| line.trim_start().strip_prefix("class "));
+        named.filter_map(|rest| rest.split(|c: char| !(c.is_alphanumeric() || c == '_')).next()).collect()
+    }
+
     /// Whether only pytest can run them.
     pub fn need_pytest(&self) -> bool {
         let own =

@@ -94,7 +94,7 @@ impl Value {
     /// Whether something in it is no plain value, and so equals nothing.
     pub(crate) fn has_object(&self) -> bool {
         match self {
-            Value::Object(_) => true,
+            Value::Object(_) | Value::Iterator(_) => true,
             Value::List(items) | Value::Tuple(items) | Value::Set(items) => items.iter().any(Value::has_object),
             Value::Dict(pairs) => pairs.iter().any(|(k, v)| k.has_object() || v.has_object()),
             _ => false,

@@ -1,6 +1,6 @@
 //! Values that pass between graders, submissions and the oracle: Python's plain data, written as JSON
 //! with `$tuple`, `$set`, `$bytes`, `$float`, `$int` (beyond 64 bits) and `$dict` (keys that are no
-//! strings) for what JSON lacks. Answers may also be a `$ratio` that is no float, or an `$object` of a class.
+//! strings) for what JSON lacks. Answers may also be a `$ratio` that is no float, an `$iterator`, or an `$object` of a class.
 //!
 //! Two values are the same when their Python types and contents are: `1`, `1.0` and `True` are three
 //! different values. Dictionaries and sets ignore order; `nan` equals `nan`, `-0.0` equals `0.0`.
@@ -54,6 +54,8 @@ pub enum Value {
     Ratio(String),
     /// What has no plain copy, by the name of its class: equal to nothing
     Object(String),
+    /// A generator or another iterator, by what it gives: equal to nothing
+    Iterator(Vec<Value>),
 }
 
 /// Why a text is not a value.
@@ -89,6 +91,7 @@ impl Value {
             Value::Dict(_) => "dict",
             Value::Ratio(_) => "Fraction",
             Value::Object(_) => "object",
+            Value::Iterator(_) => "iterator",
         }
     }
 
@@ -99,7 +102,9 @@ impl Value {
             Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,
             Value::Big(text) | Value::Str(text) | Value::Ratio(text) | Value::Object(text) => text.len(),
             Value::Bytes(bytes) => bytes.len(),
-            Value::List(items) | Value::Tuple(items) | Value::Set(items) => items.iter().map(Value::weight).sum(),
+            Value::List(items) | Value::Tuple(items) | Value::Set(items) | Value::Iterator(items) => {
+                items.iter().map(Value::weight).sum()
+            }
             Value::Dict(pairs) => pairs.iter().map(|(key, value)| key.weight() + value.weight()).sum(),
         }
     }

@@ -145,7 +145,8 @@ impl Parser<'_> {
         match (tag, inner) {
             ("$tuple", Value::List(items)) => Ok(Value::Tuple(items)),
             ("$set", Value::List(items)) => Ok(Value::Set(items)),
-            ("$tuple" | "$set", _) => wrong("a list"),
+            ("$iterator", Value::List(items)) => Ok(Value::Iterator(items)),
+            ("$tuple" | "$set" | "$iterator", _) => wrong("a list"),
             ("$bytes", Value::Str(text)) => match unbase64(&text) {
                 Some(bytes) => Ok(Value::Bytes(bytes)),
                 None => wrong("base64 with padding"),

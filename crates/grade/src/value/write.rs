@@ -49,6 +49,11 @@ impl Value {
                 quote(name, out);
                 out.push('}');
             }
+            Value::Iterator(items) => {
+                out.push_str("{\"$iterator\":");
+                write_list(items, out, sorted);
+                out.push('}');
+            }
             Value::List(items) => write_list(items, out, sorted),
             Value::Tuple(items) => {
                 out.push_str("{\"$tuple\":");
@@ -114,6 +119,11 @@ impl Value {
             }
             // It is equal to nothing all the same.
             Value::Object(_) => out.push_str("object()"),
+            Value::Iterator(items) => {
+                out.push_str("iter([");
+                list(items, out);
+                out.push_str("])");
+            }
             Value::Float(x) if !x.is_finite() => {
                 let sign = if *x < 0.0 { "-" } else { "" };
                 let name = if x.is_nan() { "nan" } else { "inf" };

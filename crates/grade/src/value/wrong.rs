@@ -46,7 +46,7 @@ impl Value {
                 Value::Float(if x.is_finite() && other != *x { other } else { 0.5 })
             }
             Value::Ratio(_) => Value::Int(draw.below(9) as i64),
-            Value::Object(_) => Value::None,
+            Value::Object(_) | Value::Iterator(_) => Value::None,
             Value::Str(s) => Value::Str(wrong_text(s, draw)),
             Value::Bytes(b) => {
                 let mut b = b.clone();
