@@ -6,6 +6,7 @@ use crate::files::{Folder, how_ended, machine_failed};
 use crate::foreign::{Asked, Caller, Form, Parts, reward_in};
 use crate::hardened::{HardenedForm, Wrapped};
 use crate::row::Row;
+use crate::signature::Signature;
 use crate::way::Way;
 use loophole_cell::{Limits, Pool, PoolOptions, Program, Record, Verdict};
 use serde::Deserialize;
@@ -30,66 +31,11 @@ const PRELOAD: [&str; 12] = [
     "tempfile",
 ];
 
+/// Libraries that take longer than this to load are loaded once, before all calls; in seconds.
+const LONG_LOADING: f64 = 0.3;
+
 /// The most that the rows of a package may take, in bytes.
 const LONGEST_ROWS: u64 = 64 << 20;
-
-/// How a reward function takes its arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Signature {
-    /// Found out from its parameters.
-    #[default]
-    Auto,
-    /// `f(submission: str, task: dict) -> float`
-    Plain,
-    /// TRL: `f(prompts, completions, **columns) -> list[float | None]`
-    Trl,
-    /// verl: `compute_score(data_source, solution_str, ground_truth, extra_info) -> float | dict`
-    Verl,
-    /// verl, a batch at a time: `compute_score(data_sources, solution_strs, ground_truths, extra_infos)`
-    VerlBatch,
-    /// All completions of one prompt at once, as a list in `completions`, `responses`, `generations`..., the rest as for
-    /// `names`
-    Group,
-    /// By the names of its parameters: `completion` or `response` or `solution_str`..., `ground_truth` or `answer`...,
-    /// and columns of the row
-    Names,
-}
-
-impl Signature {
-    /// The signature of that name.
-    ///
-    /// # Errors
-    /// Names those there are.
-    pub fn parse(name: &str) -> Result<Signature, EnvError> {
-        let all = [
-            Signature::Auto,
-            Signature::Plain,
-            Signature::Trl,
-            Signature::Verl,
-            Signature::VerlBatch,
-            Signature::Group,
-            Signature::Names,
-        ];
-        all.into_iter().find(|s| s.name() == name).ok_or_else(|| {
-            EnvError::Input(format!(
-                "no signature {name:?}; known are auto, trl, verl, verl-batch, group, names, plain"
-            ))
-        })
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Signature::Auto => "auto",
-            Signature::Plain => "plain",
-            Signature::Trl => "trl",
-            Signature::Verl => "verl",
-            Signature::VerlBatch => "verl-batch",
-            Signature::Group => "group",
-            Signature::Names => "names",
-        }
-    }
-}
 
 /// What a module says about itself.
 #[derive(Debug, Default, Deserialize)]
@@ -100,6 +46,25 @@ struct Described {
     line: usize,
     path: Option<String>,
     source: String,
+    #[serde(flatten)]
+    loaded: Loaded,
+}
+
+/// What was loaded for a call.
+#[derive(Debug, Default, Deserialize)]
+struct Loaded {
+    /// Seconds that it took.
+    loading: f64,
+    /// The modules, in their order, but for the grader's own.
+    libraries: Vec<String>,
+}
+
+/// What a shim's function returned.
+#[derive(Deserialize)]
+struct Told {
+    value: Value,
+    #[serde(flatten)]
+    loaded: Loaded,
 }
 
 #[derive(Debug, Deserialize)]
@@ -124,6 +89,8 @@ pub(crate) struct Shim {
 
 pub(crate) struct Callable {
     pool: Pool,
+    /// What its cells have loaded beside the usual modules.
+    preload: &'static [&'static str],
     python: String,
     folder: Folder,
     /// Path below the folder, or empty for a module.
@@ -174,15 +141,11 @@ impl Callable {
             let folder = if here { Folder::read(Path::new("."))? } else { Folder::default() };
             (folder.without(Path::new("."), without), String::new(), place.to_string())
         };
-        let pool = Pool::start(PoolOptions {
-            python: python.map(Path::to_path_buf),
-            preload: PRELOAD.map(str::to_string).to_vec(),
-            ..PoolOptions::default()
-        })?;
-        let python = interpreter(python);
+        let pool = pool::<&str>(python, &[])?;
         let mut made = Callable {
             pool,
-            python,
+            preload: &[],
+            python: interpreter(python),
             folder,
             file,
             module,
@@ -193,17 +156,15 @@ impl Callable {
             place: None,
             says: None,
         };
-        made.look(place)?;
+        let found = made.look(place)?;
+        made.keep_loaded(&found.loaded, python, |callable| Some(callable.look(place).ok()?.loaded));
+        made.take_over(found, place)?;
         Ok(made)
     }
 
     /// One whose function is ours: `f(submission, row)`.
     pub(crate) fn with_shim(mut shim: Shim, python: Option<&Path>, seconds: f64) -> Result<Callable, EnvError> {
-        let pool = Pool::start(PoolOptions {
-            python: python.map(Path::to_path_buf),
-            preload: PRELOAD.iter().chain(shim.preload).map(|m| (*m).to_string()).collect(),
-            ..PoolOptions::default()
-        })?;
+        let pool = pool(python, shim.preload)?;
         // Words of the grader are those of the files that came along.
         let beside = shim.folder.files.keys().filter(|n| n.ends_with(".py")).take(50);
         let source = beside.map(|n| shim.folder.text(n)).collect::<Vec<_>>().join("\n");
@@ -214,6 +175,7 @@ impl Callable {
         let (signature, module, place) = (Signature::Plain, String::new(), None);
         Ok(Callable {
             pool,
+            preload: shim.preload,
             python,
             folder: shim.folder,
             file,
@@ -227,17 +189,32 @@ impl Callable {
         })
     }
 
-    /// What another function of a shim's file returns.
-    pub(crate) fn told(&self, function: &str, about: &str, row: &Value) -> Result<Value, EnvError> {
+    /// What another function of a shim's file returns; the libraries it loads are kept.
+    pub(crate) fn told(
+        &mut self,
+        function: &str,
+        about: &str,
+        row: &Value,
+        python: Option<&Path>,
+    ) -> Result<Value, EnvError> {
+        let told = self.told_once(function, about, row)?;
+        self.keep_loaded(&told.loaded, python, |callable| {
+            let again = callable.told_once(function, about, row).ok()?;
+            (again.value == told.value).then_some(again.loaded)
+        });
+        Ok(told.value)
+    }
+
+    fn told_once(&self, function: &str, about: &str, row: &Value) -> Result<Told, EnvError> {
         let request = json!({"submission": about, "row": row, "truth": null, "prompt": "", "nonce": "@", "mates": [],
             "alike": false, "columns": false, "file": self.file, "module": "", "function": function, "signature": "plain",
-            "python": self.python, "chat": false, "describe": false});
+            "python": self.python, "chat": false, "describe": false, "loaded": true});
         // Large libraries take their time, and rows may be long.
         let limits = Limits { output_bytes: LONGEST_ROWS, ..limits(self.seconds.max(120.0)) };
         let record = self.run_within(request, limits)?;
         let out = record.stdout_text();
-        if let Some(value) = out.lines().rev().find_map(|l| serde_json::from_str(l.strip_prefix('@')?).ok()) {
-            return Ok(value);
+        if let Some(told) = out.lines().rev().find_map(|l| serde_json::from_str(l.strip_prefix('@')?).ok()) {
+            return Ok(told);
         }
         let errors = record.stderr_text();
         let last = errors.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it said nothing");
@@ -253,22 +230,42 @@ impl Callable {
     }
 
     /// Loads the module once, in a cell, to see which functions it has and how they want to be called.
-    fn look(&mut self, place: &str) -> Result<(), EnvError> {
+    fn look(&self, place: &str) -> Result<Described, EnvError> {
         let request = json!({"describe": true, "nonce": "@", "file": self.file, "module": self.module,
             "function": self.function, "python": self.python});
         // Large libraries take their time.
         let record = self.run(request, self.seconds.max(60.0))?;
         let out = record.stdout_text();
         let found = out.lines().rev().find_map(|l| serde_json::from_str::<Described>(l.strip_prefix('@')?).ok());
-        let Some(found) = found else {
+        found.ok_or_else(|| {
             let errors = record.stderr_text();
-            let lines: Vec<&str> = errors.lines().rev().filter(|l| !l.trim().is_empty()).take(1).collect();
-            return Err(EnvError::Unusable(format!(
+            let last = errors.lines().rev().find(|l| !l.trim().is_empty());
+            EnvError::Unusable(format!(
                 "{place} cannot be loaded: {} ({}); packages are those of --python or VIRTUAL_ENV",
-                lines.first().unwrap_or(&"it said nothing"),
+                last.unwrap_or("it said nothing"),
                 how_ended(&record)
-            )));
-        };
+            ))
+        })
+    }
+
+    /// Has libraries loaded before all calls where that is quicker: each call then goes on from an interpreter that has
+    /// them, as a fork of its own. Those that cannot be loaded so early are loaded by each call as before. It is kept
+    /// only if what it was asked is answered again, in half of the time.
+    fn keep_loaded(&mut self, found: &Loaded, python: Option<&Path>, ask: impl Fn(&Callable) -> Option<Loaded>) {
+        if found.loading < LONG_LOADING {
+            return;
+        }
+        let modules: Vec<&str> =
+            self.preload.iter().copied().chain(found.libraries.iter().map(String::as_str)).collect();
+        let Ok(loaded) = pool(python, &modules) else { return };
+        let cold = std::mem::replace(&mut self.pool, loaded);
+        if !ask(self).is_some_and(|warm| warm.loading < found.loading / 2.0) {
+            self.pool = cold;
+        }
+    }
+
+    /// Learns from what its module says which function is meant and how it is called.
+    fn take_over(&mut self, found: Described, place: &str) -> Result<(), EnvError> {
         let listed = || {
             let known: Vec<String> =
                 found.functions.iter().filter_map(|f| Some(format!("{} ({})", f.name, f.signature?.name()))).collect();
@@ -317,6 +314,16 @@ impl Callable {
         program.limits = limits;
         Ok(self.pool.run(&program)?)
     }
+}
+
+/// Cells whose interpreter has these modules beside the usual ones.
+fn pool<M: AsRef<str>>(python: Option<&Path>, modules: &[M]) -> Result<Pool, EnvError> {
+    let more = modules.iter().map(|module| module.as_ref().to_owned());
+    Ok(Pool::start(PoolOptions {
+        python: python.map(Path::to_path_buf),
+        preload: PRELOAD.iter().map(|module| (*module).to_owned()).chain(more).collect(),
+        ..PoolOptions::default()
+    })?)
 }
 
 /// The interpreter that was named, or that of the active environment: where a function starts one, it must be that one
@@ -502,5 +509,31 @@ mod tests {
         let found: Described = serde_json::from_str(said.trim().strip_prefix('@').unwrap()).unwrap();
         let has = |word: &str| found.source.contains(word);
         assert_eq!((has("held"), has("of another package"), has("never asked for")), (true, false, false), "{said}");
+    }
+
+    #[test]
+    fn libraries_that_are_slow_to_load_are_loaded_before_all_calls() {
+        let dir = tempfile::tempdir().unwrap();
+        let venv = dir.path().join("venv");
+        let made = Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&venv).status();
+        if !made.is_ok_and(|status| status.success()) {
+            return println!("SKIPPED: python3 makes no virtual environment");
+        }
+        let lib = std::fs::read_dir(venv.join("lib")).unwrap().next().unwrap().unwrap().path();
+        let library =
+            "import sys, time\nIN_A_CALL = \"_request\" in vars(sys.modules[\"__main__\"])\ntime.sleep(0.5)\n";
+        std::fs::write(lib.join("site-packages/slow.py"), library).unwrap();
+        let grader = dir.path().join("grader.py");
+        std::fs::write(&grader, "import slow\ndef reward(completion):\n    return float(not slow.IN_A_CALL)\n")
+            .unwrap();
+        let tasks = dir.path().join("rows.jsonl");
+        std::fs::write(&tasks, "{\"prompt\": \"Say x.\", \"answer\": \"x\"}\n").unwrap();
+        let settings =
+            crate::Settings { python: Some(venv.join("bin/python")), tasks: Some(tasks), ..crate::Settings::default() };
+        match crate::open(&format!("python:{}:reward", grader.display()), &settings) {
+            Ok(opened) => assert_eq!(opened[0].pay_text("x").unwrap().reward, Some(1.0)),
+            Err(EnvError::Cell(error)) => println!("SKIPPED: {error}"),
+            Err(error) => panic!("{error}"),
+        }
     }
 }

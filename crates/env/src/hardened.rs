@@ -1,9 +1,9 @@
 //! The hardened form of a grader that was not made here: its own code, before which each submission is stood in for.
 
 use crate::Surface;
-use crate::callable::Signature;
 use crate::files::Folder;
 use crate::row::Row;
+use crate::signature::Signature;
 use crate::way::Way;
 use serde_json::json;
 use std::collections::BTreeMap;

@@ -31,10 +31,10 @@ mod packaged;
 mod project;
 mod read;
 mod row;
+mod signature;
 mod tools;
 mod way;
 
-pub use callable::Signature;
 pub use cases::Cases;
 pub use command::RewardFrom;
 pub use error::EnvError;
@@ -44,6 +44,7 @@ pub use hardened::{HardenedFiles, HardenedForm};
 pub use http::Protocol;
 pub use open::{SLOW, Settings, environments_in, grader, lab, open};
 pub use read::{Found, Keys, Known, MAX_ROW, Row, Rows, STDIN, Submissions, Tasks, parse_task, read_tasks, task_of};
+pub use signature::Signature;
 
 use loophole_grade::{Family, Language, OracleResult};
 use std::collections::BTreeMap;
@@ -250,6 +251,11 @@ pub trait Environment: Sync {
     /// What it is known to pay for the form of an answer, whatever the answer says: a hole is what earns more.
     fn paid_for_form(&self) -> f64 {
         0.0
+    }
+
+    /// Whether every answer of a submission is wrong by its making, so that no part of its reward is for what is right.
+    fn all_wrong(&self, _files: &Files) -> bool {
+        false
     }
 
     /// Its hardened form, which the same submissions can be given to; or why there is none.

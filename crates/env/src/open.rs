@@ -1,7 +1,7 @@
 //! From what a person types to targets.
 
 use crate::Environment;
-use crate::callable::{Callable, Signature};
+use crate::callable::Callable;
 use crate::cases::Cases;
 use crate::command::{Command, RewardFrom};
 use crate::files::{Folder, LARGEST_FILE};
@@ -10,6 +10,7 @@ use crate::harbor::Harbor;
 use crate::http::{Http, Openenv, Protocol};
 use crate::project::{Choice, Project, is_project};
 use crate::row::{Row, read_rows};
+use crate::signature::Signature;
 use crate::{EnvError, Hint};
 use loophole_cell::{Pool, PoolOptions};
 use loophole_grade::{Grader, GraderKind, Grading, GradingOptions, Task, Weakness};

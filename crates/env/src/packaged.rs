@@ -82,8 +82,9 @@ fn opened(target: &str, kind: &Kind, name: &str, settings: &Settings) -> Result<
         says: format!("{} {name}", kind.says),
         preload: kind.preload,
     };
-    let callable = Callable::with_shim(shim, settings.python.as_deref(), settings.foreign_seconds())?;
-    let rows = callable.told("rows", kind.name, &json!({"of": name}))?;
+    let python = settings.python.as_deref();
+    let mut callable = Callable::with_shim(shim, python, settings.foreign_seconds())?;
+    let rows = callable.told("rows", kind.name, &json!({"of": name}), python)?;
     let mut rows: Vec<Row> =
         rows.as_array().into_iter().flatten().map(|told| row_of(told, &name)).collect::<Result<_, _>>()?;
     // What nothing deserves the full reward of cannot be audited.

@@ -1,9 +1,9 @@
 //! The hardened form of a Harbor task: the verifier in a container of its own, which gets the named outputs and nothing
 //! else, and before it a script that takes links for what they are.
 
-use crate::callable::Signature;
 use crate::files::Folder;
 use crate::hardened::HardenedForm;
+use crate::signature::Signature;
 
 /// What stands before the task's own `tests/test.sh`.
 const GUARD: &str = include_str!("guard.sh");
