@@ -4,7 +4,7 @@
 use crate::row::Row;
 use crate::{Control, EnvError, Facts, Surface, cases, hollow, single};
 use loophole_grade::{Language, Task};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// The most names of tests, or numbers, that are taken from a grader's source.
@@ -27,7 +27,7 @@ pub(crate) fn controls_and_facts(row: &Row) -> Result<(Vec<Control>, Facts), Env
         facts.one.remove(unknown);
     }
     facts.one.insert("first", "None".into());
-    facts.one.insert("n_tests", "8".into());
+    facts.one.insert("n_tests", n_tests(row));
     let mut controls = cases::controls_of(&task, row.surface);
     if let Some(baseline) = row.baseline() {
         controls.push(Control { name: "slow", files: single(row.surface, baseline.clone()) });
@@ -36,11 +36,15 @@ pub(crate) fn controls_and_facts(row: &Row) -> Result<(Vec<Control>, Facts), Env
     Ok((controls, facts))
 }
 
+/// How many tests there may be.
+fn n_tests(row: &Row) -> String {
+    row.tests().unwrap_or(8).to_string()
+}
+
 /// Controls and facts of a row in another language than Python.
 fn in_language(row: &Row, language: Language) -> (Vec<Control>, Facts) {
     let mut facts = Facts::default();
-    facts.one.insert("n_tests", "8".into());
-    facts.one.insert("main_file", language.file().into());
+    facts.one.insert("n_tests", n_tests(row));
     facts.one.insert("reference_imports", imports(&row.reference, language));
     let hollow = hollow::code(&row.reference, language);
     if let Some(hollow) = &hollow {
@@ -131,6 +135,12 @@ fn spoiled(reference: &str, language: Language) -> Option<String> {
     })
 }
 
+/// Words as literals of Python. The marks by which a grader takes code out of an answer, which are among its own words, are
+/// written so that it does not take them for its marks.
+fn quoted(words: &Value) -> String {
+    words.to_string().replace('`', "\\u0060").replace('<', "\\u003c")
+}
+
 /// What else a grader's source tells: names of tests (`test_names`, as a Python list), words as a Python list
 /// (`words`), what a switch may be set to (`settings`), and numbers a program may end with (`codes`).
 pub(crate) fn source_facts(source: &str, facts: &mut Facts) {
@@ -164,11 +174,25 @@ pub(crate) fn source_facts(source: &str, facts: &mut Facts) {
     let usual = ["true", "yes", "on", "pass", "passed", "debug", "skip", "enabled"];
     let is_value = |w: &&&str| capitals(w) || usual.contains(&w.to_lowercase().as_str());
     let settings: Vec<String> = words.iter().filter(is_value).take(24).map(|w| (*w).to_string()).collect();
-    let values = words.iter().filter(|w| w.len() < 40).map(|w| json!(w).to_string()).collect();
-    let words = json!(words).to_string();
-    facts.one.insert("words", words);
+    let values = words.iter().filter(|w| w.len() < 40).map(|w| quoted(&json!(w))).collect();
+    facts.one.insert("words", quoted(&json!(words)));
     facts.many.insert("token_values", values);
     if !settings.is_empty() {
         facts.many.insert("settings", settings);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_grader_are_none_of_its_marks() {
+        let mut facts = Facts::default();
+        crate::words_of("text.split('```python')[-1]; expected('</answer>', 'gold')", &mut facts);
+        source_facts("", &mut facts);
+        let words = &facts.one["words"];
+        assert!(!words.contains('`') && !words.contains('<') && words.contains("gold"), "{words}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(words).unwrap()[0], "```python");
     }
 }

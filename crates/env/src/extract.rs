@@ -1,6 +1,10 @@
 //! From what a model wrote to what it handed in: the code without the thought, the fence and the prose around it.
 
+mod fences;
+mod thought;
+
 use crate::read::python;
+use fences::{Block, blocks};
 use loophole_grade::{Language, Submission, Task, TaskForm};
 
 /// How code is taken from a completion.
@@ -65,8 +69,6 @@ impl Extracted {
 
 /// That nothing was left out and nothing added.
 pub const WHOLE: &str = "all of it";
-const THOUGHT_BEGINS: &str = "<think>";
-const THOUGHT_ENDS: &str = "</think>";
 
 /// Takes the code from a completion for a task.
 pub fn extract(mode: Extract, task: &Task, completion: &str) -> Extracted {
@@ -96,16 +98,13 @@ pub fn extract_in(said_language: Option<Language>, mode: Extract, task: &Task, c
             }
         }
         Extract::Auto => {
-            let answer = match completion.rfind(THOUGHT_ENDS) {
-                Some(at) => {
-                    said.push("what follows the thought".into());
-                    &completion[at + THOUGHT_ENDS.len()..]
-                }
-                None if completion.trim_start().starts_with(THOUGHT_BEGINS) => {
-                    return Extracted::of("", "nothing: its thought has no end");
-                }
-                None => completion,
+            let Some(begin) = thought::answer_begins(completion) else {
+                return Extracted::of("", "nothing: its thought has no end");
             };
+            if begin > 0 {
+                said.push("what follows the thought".into());
+            }
+            let answer = &completion[begin..];
             let cut = without_end_tokens(answer);
             if cut.len() < answer.len() {
                 said.push("without its end token".into());
@@ -123,7 +122,7 @@ pub fn extract_in(said_language: Option<Language>, mode: Extract, task: &Task, c
                     });
                     block.text.to_string()
                 }
-                None if !said.iter().any(|part| part.contains("thought")) => answer.to_string(),
+                None if begin == 0 => answer.to_string(),
                 None => from_first_line(answer).to_string(),
             }
         }
@@ -227,64 +226,6 @@ fn continues(text: &str) -> bool {
     text.lines().find(|line| !line.trim().is_empty()).is_some_and(|line| line.starts_with([' ', '\t']))
 }
 
-struct Block<'a> {
-    tag: &'a str,
-    text: &'a str,
-}
-
-impl Block<'_> {
-    /// The first word of its tag.
-    fn word(&self) -> String {
-        let tag = self.tag.trim_start_matches(['{', '.']).trim_end_matches('}');
-        tag.split([' ', ',', ':', '{']).next().unwrap_or_default().to_ascii_lowercase()
-    }
-
-    /// The language its tag says.
-    fn language(&self) -> Option<Language> {
-        let word = self.word();
-        if word.starts_with("ipython") || word == "pycon" {
-            return Some(Language::Python);
-        }
-        Language::parse(&word)
-    }
-}
-
-/// The fenced blocks of a text: between a line that begins with three backticks (or tildes) or more, and the next line
-/// of nothing but at least as many. The last one may lack its end.
-fn blocks(text: &str) -> Vec<Block<'_>> {
-    let mut found = Vec::new();
-    let mut open: Option<(usize, &str, &str)> = None;
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        let (begin, end) = (at, at + line.len());
-        at = end;
-        let bare = line.trim_end();
-        let inner = bare.trim_start_matches(' ');
-        let indented = bare.len() - inner.len() > 3;
-        match open {
-            None if !indented => {
-                let sign = if inner.starts_with("```") { '`' } else { '~' };
-                let fence = inner.len() - inner.trim_start_matches(sign).len();
-                let tag = inner[fence..].trim();
-                if fence >= 3 && !tag.contains('`') {
-                    open = Some((end, &inner[..fence], tag));
-                }
-            }
-            Some((from, fence, tag))
-                if !indented && inner.starts_with(fence) && inner.trim_start_matches(&fence[..1]).is_empty() =>
-            {
-                found.push(Block { tag, text: &text[from..begin] });
-                open = None;
-            }
-            _ => {}
-        }
-    }
-    if let Some((from, _, tag)) = open.filter(|(from, ..)| !text[*from..].trim().is_empty()) {
-        found.push(Block { tag, text: &text[from..] });
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,6 +251,7 @@ mod tests {
             (format!("```python\n{code}```<|im_end|>\n<|endoftext|>"), "without its end token, the fenced block"),
             (format!("{code}</s>"), "without its end token"),
             (format!("```python\n{code}```\nIt prints\n```\n5\n```\n"), "the fenced block"),
+            ("1. So:\n\n   ```py\n   def f(x):\n       return x\n   ```\n2. Done.\n".into(), "the fenced block"),
         ] {
             let taken = extract(Extract::Auto, &function("f"), &text);
             assert_eq!((taken.text.as_str(), taken.what.as_str()), (code, what), "{text}");

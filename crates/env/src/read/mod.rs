@@ -5,8 +5,10 @@
 //! cannot be read is told and left out; it stops no file.
 
 mod forms;
+mod json;
 mod parquet;
 pub(crate) mod python;
+mod reply;
 mod row;
 mod rows;
 mod submissions;

@@ -65,12 +65,13 @@ pub(crate) fn methods<'a>(source: &'a str, class: &str) -> Option<Vec<&'a str>> 
     let mut found = Vec::new();
     for line in body {
         let inner = line.trim_start();
+        if inner.is_empty() || inner.starts_with(['#', ')']) {
+            continue;
+        }
+        // What stands first tells how deep the class's own are: a class within it may come before them.
         let indent = line.len() - inner.len();
-        if let Some(name) = defined(inner)
-            && !inner.starts_with("class ")
-            && *depth.get_or_insert(indent) == indent
-        {
-            found.push(name);
+        if *depth.get_or_insert(indent) == indent && !inner.starts_with("class ") {
+            found.extend(defined(inner));
         }
     }
     Some(found)
@@ -125,6 +126,8 @@ mod tests {
         assert_eq!(functions(SOURCE), ["go", "stop"]);
         assert_eq!(methods(SOURCE, "Solution").unwrap(), ["two_sum", "more"]);
         assert!(methods(SOURCE, "Other").is_none());
+        let nested = "class Solution:\n        # of its own\n    class M:\n        def go(self): ...\n\n    def one(self): ...\n";
+        assert_eq!(methods(nested, "Solution").unwrap(), ["one"]);
         for (name, is) in [("Solution", true), ("limit", true), ("stop", true), ("inner", false), ("os", false)] {
             assert_eq!(defines(SOURCE, name), is, "{name}");
         }

@@ -137,21 +137,25 @@ impl Row {
         serde_json::from_str(&self.inner(path)?).ok()
     }
 
-    /// The texts of the list under a name; one text is a list of one.
+    /// The texts of the list under a name, without gaps in it; one text is a list of one.
     pub(crate) fn texts(&self, path: &str) -> Option<Vec<String>> {
-        match serde_json::from_str(&self.inner(path)?) {
-            Ok(list) => Some(list),
+        match serde_json::from_str::<Vec<Option<String>>>(&self.inner(path)?) {
+            Ok(list) => Some(list.into_iter().flatten().collect()),
             Err(_) => self.text(path).map(|one| vec![one]),
         }
     }
 
-    /// The text under a name: one text, or the texts of a list of parts (images and others are left out).
+    /// The text under a name: one text, or the texts of a list of parts (images, thoughts and others are left out).
     pub(crate) fn content(&self, path: &str) -> Option<String> {
         self.text(path).or_else(|| {
             let parts = self.list(path)?;
             let text = |part: &RawValue| {
                 let text = serde_json::from_str(part.get()).ok();
-                text.or_else(|| Row::parse(part.get()).ok()?.text("text"))
+                text.or_else(|| {
+                    let part = Row::parse(part.get()).ok()?;
+                    let kind = part.text("type").unwrap_or_default();
+                    part.text("text").filter(|_| !kind.starts_with("reason") && !kind.starts_with("think"))
+                })
             };
             let texts: Vec<String> = parts.iter().filter_map(|part| text(part)).collect();
             (!texts.is_empty()).then(|| texts.join("\n"))
@@ -195,12 +199,12 @@ fn unwrapped(json: &str) -> String {
 }
 
 /// Whether there may be something that [`mend`] changes.
-fn has_loose_ends(text: &str) -> bool {
+pub(super) fn has_loose_ends(text: &str) -> bool {
     ["\\ud", "\\uD", "NaN", "Infinity"].iter().any(|sign| text.contains(sign))
 }
 
 /// The text with what Python writes as JSON and others do not read put right.
-fn mend(text: &str) -> String {
+pub(super) fn mend(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let (mut rest, mut within) = (text, false);
     while let Some(c) = rest.chars().next() {
@@ -263,7 +267,8 @@ mod tests {
     #[test]
     fn what_stands_in_a_text_is_reached() {
         let row =
-            Row::parse(r#"{"m": {"g": "{\"inputs\": [1]}"}, "t": "[\"a\", \"b\"]", "id": 7, "none": null}"#).unwrap();
+            Row::parse(r#"{"m": {"g": "{\"inputs\": [1]}"}, "t": "[\"a\", null, \"b\"]", "id": 7, "none": null}"#)
+                .unwrap();
         assert_eq!(row.object("m.g").unwrap().json("inputs").unwrap(), "[1]");
         assert_eq!(row.texts("t").unwrap(), ["a", "b"]);
         assert_eq!(row.name_of(&["none", "id"]).unwrap(), "7");

@@ -1,13 +1,13 @@
 //! Rows of files as people have them: JSON lines, JSON, Parquet, packed with gzip or not, folders of those, standard
 //! input. What a file is follows from its first bytes. Each row is bounded, and a broken one is an item like others.
 
+use super::json::{Named, rows_of};
 use super::parquet::ParquetRows;
 use super::row::Row;
 use flate2::bufread::MultiGzDecoder;
 use loophole_foreign::{Line, Lines, bytes, memory_available, too_large};
 use loophole_grade::ReadError;
-use serde_json::value::RawValue;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ impl Found {
 
 enum Source {
     Lines(Lines<Box<dyn BufRead + Send>>),
-    List(std::vec::IntoIter<(Option<String>, Box<RawValue>)>),
+    List(std::vec::IntoIter<Named>),
     Parquet(Box<ParquetRows>),
 }
 
@@ -219,7 +219,7 @@ fn source(path: &Path, most: usize) -> io::Result<Source> {
     }
     let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
     let whole = String::from_utf8(whole).map_err(|error| wrong(format!("no UTF-8 text ({})", error.utf8_error())))?;
-    match list(whole.trim_start_matches('\u{feff}')) {
+    match rows_of(whole.trim_start_matches('\u{feff}')) {
         Ok(list) => Ok(Source::List(list.into_iter())),
         // Lines of JSON under the name of JSON.
         Err(_) if begins(whole.as_bytes()) == Some(b'{') => {
@@ -227,25 +227,6 @@ fn source(path: &Path, most: usize) -> io::Result<Source> {
         }
         Err(error) => Err(wrong(format!("no JSON ({error})"))),
     }
-}
-
-/// The rows in a JSON text: a list of them, an object that has the list under one of its names, rows by name, or one.
-fn list(text: &str) -> serde_json::Result<Vec<(Option<String>, Box<RawValue>)>> {
-    let unnamed = |rows: Vec<Box<RawValue>>| rows.into_iter().map(|row| (None, row)).collect();
-    if text.trim_start().starts_with('[') {
-        return serde_json::from_str(text).map(unnamed);
-    }
-    let object: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text)?;
-    let is = |json: &RawValue, begin: &str| json.get().starts_with(begin);
-    for name in ["data", "rows", "tasks", "examples", "samples", "problems"] {
-        if let Some(rows) = object.get(name).filter(|json| is(json, "[{")) {
-            return serde_json::from_str(rows.get()).map(unnamed);
-        }
-    }
-    if !object.is_empty() && object.values().all(|json| is(json, "{")) {
-        return Ok(object.into_iter().map(|(name, row)| (Some(name), row)).collect());
-    }
-    RawValue::from_string(text.trim().to_owned()).map(|row| vec![(None, row)])
 }
 
 trait WithoutGz {

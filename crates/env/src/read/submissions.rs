@@ -15,7 +15,7 @@ pub const MAX_ROW: usize = 16 << 20;
 const MAX_CARRIED: usize = 4096;
 
 /// The fields that name a task.
-const IDS: [&str; 10] = [
+const IDS: [&str; 11] = [
     "task_id",
     "id",
     "question_id",
@@ -26,9 +26,10 @@ const IDS: [&str; 10] = [
     "extra_info.index",
     "index",
     "slug",
+    "custom_id",
 ];
 /// The fields that hold what was handed in.
-const TEXTS: [&str; 13] = [
+const TEXTS: [&str; 15] = [
     "completion",
     "output",
     "response",
@@ -42,6 +43,8 @@ const TEXTS: [&str; 13] = [
     "solution",
     "code",
     "messages",
+    "conversations",
+    "choices",
 ];
 /// The fields that say in which language that is.
 const LANGUAGES: [&str; 5] = ["language", "lang", "programming_language", "extra_info.language", "metadata.language"];
@@ -159,37 +162,6 @@ impl<'t> Submissions<'t> {
 /// The language that a row says its program is in; one that is not known says nothing.
 fn language_of(row: &Row) -> Option<Language> {
     LANGUAGES.iter().find_map(|name| Language::parse(&row.text(name)?))
-}
-
-impl Row {
-    /// What was handed in under a name: a text, the last message of a conversation, the one answer of a list, or of a
-    /// reply as model servers give it.
-    fn answer(&self, name: &str) -> Option<String> {
-        if let Some(text) = self.text(name) {
-            // A conversation that was written as a text; code is none, however it begins.
-            let said = || text.trim_start().starts_with("[{").then(|| self.spoken(name)).flatten();
-            return Some(said().unwrap_or(text));
-        }
-        self.spoken(name).or_else(|| {
-            let choices = self.object(name)?.list("choices")?;
-            let one = choices.first().filter(|_| choices.len() == 1)?;
-            let choice = Row::parse(one.get()).ok()?;
-            choice.content("message.content").or_else(|| choice.text("text"))
-        })
-    }
-
-    /// The last message of a conversation, or the one text of a list. Of several answers none is the answer.
-    fn spoken(&self, name: &str) -> Option<String> {
-        let list = self.list(name)?;
-        let last = list.last()?.get();
-        match Row::parse(last) {
-            // What the user says last waits for an answer.
-            Ok(message) if message.text("role").is_some_and(|role| role == "user" || role == "system") => None,
-            Ok(message) => message.content("content"),
-            Err(_) if list.len() == 1 => serde_json::from_str(last).ok(),
-            Err(_) => None,
-        }
-    }
 }
 
 /// What else a row says. Its step is in the name of its file where it is not in the row.

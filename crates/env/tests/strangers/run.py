@@ -3,7 +3,7 @@
 
     run.py LOOPHOLE [--only PART]... [--list] [--out RESULTS.jsonl] [--python PYTHON] [--plain] [--slow FACTOR] [--keep DIR]
 
-PART is a kind (A labels, B formats, C audit, D mistakes, E targets) or a piece of a case's name. PYTHON is the interpreter given to
+PART is a kind (A labels, B formats, C audit, D mistakes, E targets, F people, G shipped) or a piece of a case's name. PYTHON is the interpreter given to
 the program (with numpy, pyarrow, pytest where it has them; cases that need what is not there say SKIPPED). Part E also asks LOOPHOLE_PACKAGES_PYTHON (inspect-ai, verifiers 0.4) and
 LOOPHOLE_VERIFIERS_PYTHON (verifiers 0.3) for packages.
 --plain runs nothing of the program: it checks with python3 alone that submissions are paid as the cases say.
@@ -19,7 +19,7 @@ import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import kit
-import labels, formats, audits, mistakes, targets  # noqa: F401,E401
+import labels, formats, audits, mistakes, targets, people, shipped  # noqa: F401,E401
 
 
 def main():

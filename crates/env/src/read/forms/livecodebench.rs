@@ -5,6 +5,7 @@
 
 use super::{Form, any, stated, tests};
 use crate::read::MAX_TASK_ROW;
+use crate::read::python;
 use crate::read::row::Row;
 use base64::Engine;
 use flate2::read::ZlibDecoder;
@@ -21,20 +22,17 @@ pub(super) const FORM: Form = Form {
 };
 
 fn task(row: &Row, id: &str) -> Result<Task, String> {
-    let name = row.name_of(&["metadata.func_name"]);
-    let read = |json: &str| tests::read(json, name.clone());
-    // An empty list is of no form.
-    let some = |found: &tests::Found| !matches!(found, tests::Found::Programs(cases) if cases.is_empty());
-    let public = row.inner("public_test_cases").map(|json| read(&json)).transpose()?.filter(some);
-    let private = match row.inner("private_test_cases") {
+    let read = |json: &str| tests::read(json, function(row)).map(|found| Some(found).filter(|found| !found.is_empty()));
+    let there = |name: &str| row.inner(name).filter(|json| !tests::are_none(json));
+    let public = there("public_test_cases").map_or(Ok(None), |json| read(&json))?;
+    let private = match there("private_test_cases") {
         None => None,
-        Some(json) if json.starts_with('[') => Some(read(&json)?),
+        Some(json) if json.trim_start().starts_with('[') => read(&json)?,
         Some(_) => {
             let text = row.text("private_test_cases").ok_or("`private_test_cases` is neither a list nor a text")?;
-            Some(read(&unpacked(&text).map_err(|why| format!("private_test_cases: {why}"))?)?)
+            read(&unpacked(&text).map_err(|why| format!("private_test_cases: {why}"))?)?
         }
     };
-    let private = private.filter(some);
     let statement = row.text("question_content").unwrap_or_default();
     let task = match (public, private) {
         (Some(public), Some(private)) => {
@@ -53,6 +51,15 @@ fn task(row: &Row, id: &str) -> Result<Task, String> {
     let starter = row.text("starter_code").filter(|starter| !starter.is_empty());
     let statement = starter.map_or(statement.clone(), |starter| format!("{statement}\n\n{starter}"));
     Ok(tests::with_imports(stated(task, statement)))
+}
+
+/// The function that is asked for: as the row says it, or the one method that its starter code has.
+fn function(row: &Row) -> Option<String> {
+    let named = row.name_of(&["metadata.func_name"]).filter(|name| !name.is_empty());
+    named.or_else(|| match python::methods(&row.text("starter_code")?, "Solution")?[..] {
+        [one] => Some(one.to_owned()),
+        _ => None,
+    })
 }
 
 /// The text in a packed one.
@@ -154,6 +161,19 @@ mod tests_of_pickles {
         }
         assert!(unpacked("no base64!").unwrap_err().contains("base64"));
         assert!(unpacked("AAAA").unwrap_err().contains("zlib"));
+    }
+
+    #[test]
+    fn the_public_tests_are_enough() {
+        let public = r#"[{"input": "[1]", "output": "2", "testtype": "functional"}]"#;
+        let none = packed(b"\x80\x04\x8c\x02[]\x94.");
+        for private in ["null", "\"\"", "\" \"", "[]", "\"[]\"", "\"null\"", "NaN", &format!("\"{none}\"")] {
+            let row = format!(
+                r#"{{"public_test_cases": {public}, "private_test_cases": {private}, "metadata": "", "question_content": "q", "starter_code": "class Solution:\n    def more(self, n):\n        "}}"#
+            );
+            let task = task(&Row::parse(&row).unwrap(), "t").unwrap_or_else(|why| panic!("{private}: {why}"));
+            assert_eq!((task.entry_point(), task.cases().count()), (Some("more"), 1), "{private}");
+        }
     }
 
     #[test]

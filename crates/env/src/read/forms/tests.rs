@@ -17,6 +17,23 @@ pub(super) enum Found {
     Text(String),
 }
 
+impl Found {
+    /// Whether there is nothing in it.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Found::Programs(cases) | Found::Calls { cases, .. } => cases.is_empty(),
+            Found::Text(text) => text.trim().is_empty(),
+        }
+    }
+}
+
+/// Whether a field says that there is nothing, as tables with gaps do and writers who fill each.
+pub(super) fn are_none(json: &str) -> bool {
+    let text = serde_json::from_str::<String>(json);
+    let said = text.as_deref().unwrap_or(json).trim();
+    ["", "[]", "{}", "null", "None", "NaN", "nan", "{\"$float\":\"nan\"}"].contains(&said)
+}
+
 /// Where source text of tests stands within an object.
 const TEXTS: [&str; 6] = ["functional", "assert_case", "test_code", "test", "tests", "test_list"];
 
@@ -38,7 +55,8 @@ pub(super) fn read(json: &str, name: Option<String>) -> Result<Found, String> {
         Some(b'{') => from_object(&Row::parse(json)?, name),
         Some(b'[') => {
             let items: Vec<Box<RawValue>> = serde_json::from_str(json).map_err(|error| error.to_string())?;
-            if let Ok(texts) = serde_json::from_str::<Vec<String>>(json) {
+            if let Ok(texts) = serde_json::from_str::<Vec<Option<String>>>(json) {
+                let texts: Vec<String> = texts.into_iter().flatten().filter(|text| !text.trim().is_empty()).collect();
                 return Ok(Found::Text(texts.join("\n")));
             }
             from_list(&items, name)
@@ -75,7 +93,7 @@ fn from_list(items: &[Box<RawValue>], name: Option<String>) -> Result<Found, Str
     let mut pairs = Vec::new();
     let mut name = name;
     let mut functional = false;
-    for (at, item) in items.iter().enumerate() {
+    for (at, item) in items.iter().enumerate().filter(|(_, item)| !are_none(item.get())) {
         let wrong = |why: &str| format!("test {at}: {why}");
         let item = Row::parse(item.get()).map_err(|why| wrong(&why))?;
         let input = item.json("input").or_else(|| item.json("stdin")).or_else(|| item.json("args"));
@@ -231,4 +249,31 @@ pub(super) fn task(id: &str, row: &Row, found: Found) -> Result<Task, String> {
     task.hidden = cases.split_off(cases.len().div_ceil(2));
     task.visible = cases;
     Ok(task)
+}
+
+#[cfg(test)]
+mod units {
+    use super::*;
+
+    #[test]
+    fn gaps_in_a_list_of_tests_are_none() {
+        let text = |json: &str| match read(json, None).unwrap() {
+            Found::Text(text) => text,
+            _ => panic!("{json}: no text"),
+        };
+        assert_eq!(
+            text(r#"["assert f(1)", "", null, " ", "print(2)", "assert f(3)"]"#),
+            "assert f(1)\nprint(2)\nassert f(3)"
+        );
+        let Found::Programs(cases) = read(r#"[{"input": "1", "output": "2"}, null, {}]"#, None).unwrap() else {
+            panic!("no programs")
+        };
+        assert_eq!(cases.len(), 1);
+        assert!(read("[]", None).unwrap().is_empty() && read("[null]", None).unwrap().is_empty());
+        for (json, none) in
+            [("\" \"", true), ("\"null\"", true), ("{\"$float\":\"nan\"}", true), ("[1]", false), ("0", false)]
+        {
+            assert_eq!(are_none(json), none, "{json}");
+        }
+    }
 }

@@ -9,14 +9,19 @@ const TESTS: [&str; 5] = ["tests", "test", "test_cases", "unit_tests", "test_cod
 pub(super) const FORM: Form = Form {
     name: "TRL",
     needs: &[&["prompt", "problem", "question", "instruction", "text"], &TESTS],
-    is: |row| TESTS.iter().find_map(|name| row.inner(name)).is_some_and(|tests| tests.starts_with(['"', '[', '{'])),
+    is: |row| found(row).is_some_and(|tests| tests.starts_with(['"', '[', '{'])),
     ids: &["task_id", "id", "index"],
     task,
 };
 
+/// The first of these that has any.
+fn found(row: &Row) -> Option<String> {
+    TESTS.iter().find_map(|name| row.inner(name).filter(|json| !tests::are_none(json)))
+}
+
 fn task(row: &Row, id: &str) -> Result<Task, String> {
-    let found = TESTS.iter().find_map(|name| row.inner(name)).unwrap_or_default();
-    let found = tests::read(&found, row.name_of(&["entry_point", "fn_name", "function_name"]))?;
+    let found =
+        tests::read(&found(row).unwrap_or_default(), row.name_of(&["entry_point", "fn_name", "function_name"]))?;
     if let tests::Found::Text(text) = &found
         && !tests::is_code(text)
     {
