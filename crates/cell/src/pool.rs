@@ -93,6 +93,16 @@ impl Pool {
         Ok(Pool { shared: Arc::new(shared), version })
     }
 
+    /// Another pool with the same interpreter, made otherwise.
+    ///
+    /// # Errors
+    /// As [`Pool::start`].
+    pub fn like(&self, change: impl FnOnce(&mut PoolOptions)) -> Result<Pool, CellError> {
+        let mut options = self.shared.options.clone();
+        change(&mut options);
+        Pool::start(options)
+    }
+
     /// Runs one program and tells what is known about it. A failure of the machine is retried
     /// once in another place; after that the verdict is [`Verdict::Machine`].
     ///

@@ -26,10 +26,14 @@ const MEMORY: u64 = 1 << 30;
 const WALL_SECONDS: f64 = 20.0;
 /// Labs for time limits of their own that are kept.
 const MOST_LABS: usize = 64;
+/// Pools for cells with names of their own in their root that are kept.
+const MOST_ROOTED: usize = 16;
 
 /// Cells, tasks known by their ids, and the grader for submissions whose client names none.
 pub struct Grading {
     pool: Arc<Pool>,
+    /// Pools of cells that have these names in their root.
+    rooted: Mutex<BTreeMap<Vec<String>, Arc<Pool>>>,
     jobs: usize,
     side: usize,
     lab: Arc<Lab>,
@@ -56,6 +60,7 @@ impl Grading {
         Grading {
             lab: Arc::new(Lab::with(pool.clone(), LabOptions { wall_seconds: WALL_SECONDS, ..LabOptions::default() })),
             pool,
+            rooted: Mutex::default(),
             jobs,
             side: side(jobs),
             labs: Mutex::default(),
@@ -102,6 +107,30 @@ impl Grading {
 
     pub(crate) fn pool(&self) -> Arc<Pool> {
         self.pool.clone()
+    }
+
+    /// Cells in whose root these names are links to folders of `/box`, where it does not have them already.
+    pub(crate) fn rooted(&self, mut roots: Vec<String>) -> Result<Arc<Pool>, CellError> {
+        if roots.is_empty() {
+            return Ok(self.pool());
+        }
+        roots.sort();
+        roots.dedup();
+        // Nothing is left half done under this lock.
+        let mut pools = self.rooted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pools.get(&roots) {
+            return Ok(pool.clone());
+        }
+        let names = roots.clone();
+        let pool = Arc::new(self.pool.like(|options| {
+            (options.cells, options.shell_only, options.roots_if_free) = (0, true, names);
+        })?);
+        if pools.len() >= MOST_ROOTED {
+            // Its cells hold what they need.
+            pools.pop_first();
+        }
+        pools.insert(roots, pool.clone());
+        Ok(pool)
     }
 
     pub(crate) fn tier(&self) -> String {

@@ -23,6 +23,22 @@ fn json_of(answer: (u16, String)) -> (u16, Value) {
 }
 
 #[test]
+fn a_cell_has_the_folders_in_its_root_that_were_asked_for() {
+    let base = base();
+    let made =
+        |roots: Value| post(&format!("{base}/v1/cells"), &json!({"files": {"app/a.txt": "hello"}, "roots": roots}));
+    let (status, cell) = made(json!(["app", "logs", "usr"]));
+    assert_eq!(status, 201, "{cell}");
+    let exec = format!("{base}/v1/cells/{}/exec", cell["id"].as_str().unwrap());
+    let command = "cat /app/a.txt; echo done > /logs/b; cat /box/logs/b; test -d /usr/bin; echo $?";
+    assert_eq!(post(&exec, &json!({"command": command})).1["stdout"], "hellodone\n0\n");
+    for wrong in ["", "a/b", "..", ".hidden", "a b"] {
+        let status = made(json!([wrong])).0;
+        assert!(status == 400 || status == 422, "{wrong}: {status}");
+    }
+}
+
+#[test]
 fn a_cell_lives_for_several_commands() {
     let base = base();
     let files = json!({"a.txt": "hello", "in/b": {"base64": "AP8=", "executable": true}});

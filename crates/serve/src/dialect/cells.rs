@@ -37,6 +37,9 @@ const MOST_SECONDS: f64 = 3600.0;
 const MOST_OUTPUT: u64 = 10 << 20;
 /// Bytes of a file that is read or written over HTTP.
 const MOST_FILE: u64 = 32 << 20;
+/// Names in the root of a cell, and their length.
+const MOST_ROOTS: usize = 40;
+const LONGEST_ROOT: usize = 64;
 
 /// `POST /v1/cells`.
 #[derive(Deserialize)]
@@ -50,6 +53,9 @@ struct Start {
     idle_seconds: Option<f64>,
     #[serde(default)]
     watch: Vec<String>,
+    /// Names in the root (`app` for `/app`) that are links to folders of `/box`, where it does not have them already.
+    #[serde(default)]
+    roots: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -273,6 +279,15 @@ async fn started(service: Arc<Service>, request: Request) -> Result<Response, Pr
             }
         });
     }
+    let plain = |name: &str| {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        (1..=LONGEST_ROOT).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(known)
+    };
+    if asked.roots.len() > MOST_ROOTS || !asked.roots.iter().all(|name| plain(name)) {
+        let why =
+            format!("roots holds at most {MOST_ROOTS} names of folders, as `app`, of letters, digits, `.`, `_`, `-`");
+        return Err(Problem::field("roots", why));
+    }
     let idle = asked.idle_seconds.filter(|seconds| seconds.is_finite()).unwrap_or(IDLE).clamp(1.0, MOST_IDLE);
     let limits = limits(&asked.limits);
     let id = drawn().map_err(|error| Problem::machine(error.to_string()))?[..32].to_string();
@@ -287,11 +302,17 @@ async fn started(service: Arc<Service>, request: Request) -> Result<Response, Pr
         cells.insert(id.clone(), cell);
     }
     let place = Place { service: service.clone(), id: Some(id) };
-    let pool = service.grading()?.pool();
-    let watch = asked.watch;
+    service.grading()?;
+    let (watch, roots, grading) = (asked.watch, asked.roots, service.clone());
     let options = SessionOptions { files, limits, step_wall_seconds: SECONDS, watch, ..SessionOptions::default() };
-    let made = service.queue.work(held.deadline, move || pool.session(&options)).await?;
-    *session = Some(made.map_err(problem_of)?);
+    let made = service
+        .queue
+        .work(held.deadline, move || {
+            let grading = grading.grading()?;
+            grading.rooted(roots).and_then(|pool| pool.session(&options)).map_err(problem_of)
+        })
+        .await?;
+    *session = Some(made?);
     let id = place.keep();
     Ok(json_response(201, &json!({ "id": id, "idle_seconds": idle, "tier": service.grading()?.tier() })))
 }
