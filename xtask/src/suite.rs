@@ -211,12 +211,13 @@ impl Suite<'_> {
         let program = built(runner, "loophole");
         let all = Path::new("crates/probe/tests/outsiders");
         table.check("outsiders' behaviours", || {
-            let [play, rules, oversight, situations, known] =
-                ["play.py", "rules.json", "oversight.json", "situations.json", "known_wrong.txt"]
+            let [play, rules, oversight, situations, third, known] =
+                ["play.py", "rules.json", "oversight.json", "situations.json", "third.json", "known_wrong.txt"]
                     .map(|name| all.join(name));
             let how = ["--every", "5", "--samples", "1", "--jobs", "4", "--known-wrong"].map(Path::new);
             let arguments =
-                [&[play.as_path(), &program, &rules, &oversight, &situations], how.as_slice(), &[&known]].concat();
+                [&[play.as_path(), &program, &rules, &oversight, &situations, &third], how.as_slice(), &[&known]]
+                    .concat();
             passed(runner, "python3", &arguments, 600)
         });
     }
