@@ -288,12 +288,14 @@ impl Plan<'_> {
             if judged.solved || self.base.share(reward) <= judged.share() + 0.01 {
                 continue;
             }
-            // Without an oracle, a part of the reward may be for what is right in part.
+            // Without an oracle, a part of the reward may be for what is right in part; where nothing is right, at most
+            // half of it may be for the form.
             let code = matches!(
                 self.target.description().about.surface,
                 Surface::Module | Surface::Program | Surface::Code(_)
             );
-            if judged.oracle.is_none() && code && self.base.share(reward) < 0.99 {
+            let enough = if self.target.all_wrong(files) { 0.5 } else { 0.99 };
+            if judged.oracle.is_none() && code && self.base.share(reward) < enough {
                 continue;
             }
             let repeated = self.repeat(files, reward, judged.paid)?;

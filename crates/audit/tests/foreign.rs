@@ -65,6 +65,15 @@ fn every_exploit_for_graders_of_others_has_its_target() {
         ("word", "add.jsonl", &["MG-09"]),
         ("piped", "add.jsonl", &["CF-17"]),
         ("logged", "add.jsonl", &["CF-16"]),
+        ("counted", "add.jsonl", &["CF-18"]),
+        ("in_the_environment", "digits.jsonl", &["AL-22"]),
+        ("in_a_file", "digits.jsonl", &["AL-23"]),
+        ("in_the_arguments", "digits.jsonl", &["AL-24"]),
+        ("like_the_reference", "add.jsonl", &["SG-26"]),
+        ("as_like_as_it_is", "add.jsonl", &["SG-26"]),
+        ("same_characters", "number.jsonl", &["SG-24"]),
+        ("same_digits", "number.jsonl", &["SG-24"]),
+        ("group_pooled", "number.jsonl", &["SG-25"]),
         ("ends_with", "number.jsonl", &["SG-16"]),
         ("opening", "number.jsonl", &["SG-17"]),
         ("within_tags", "number.jsonl", &["SG-18"]),
@@ -128,6 +137,20 @@ fn what_takes_a_group_is_asked_with_one() {
 }
 
 #[test]
+fn who_pays_everybody_a_part_alike_is_not_audited() {
+    let name = format!("{}:neutral", target("foreign/holes.py"));
+    match open(&name, &rows("number.jsonl"))
+        .map_err(AuditError::from)
+        .and_then(|opened| audit_with(opened[0].as_ref(), library()?, &Options::default(), &|_| {}))
+    {
+        Err(AuditError::Cell(error)) => println!("SKIPPED: {error}"),
+        Err(AuditError::NotAuditable(why)) => assert!(why.contains("all paid 0.5"), "{why}"),
+        Err(error) => panic!("{error}"),
+        Ok(report) => panic!("{:?}", ids(&report)),
+    }
+}
+
+#[test]
 fn each_of_several_accepted_answers_is_honest() {
     let some = ["SG-03", "SG-10", "SG-16", "SG-17"];
     let of = |file: &str, function: &str| {
@@ -149,7 +172,15 @@ fn each_of_several_accepted_answers_is_honest() {
 
 #[test]
 fn c_programs_are_attacked_in_c() {
-    for (hole, wanted) in [("files", "AL-21"), ("status", "EX-22"), ("words", "CF-15")] {
+    for (hole, wanted) in [
+        ("files", "AL-21"),
+        ("status", "EX-22"),
+        ("words", "CF-15"),
+        ("environment", "AL-34"),
+        ("argument", "AL-34"),
+        ("beside", "AL-34"),
+        ("report", "CF-19"),
+    ] {
         let (name, settings) = grades_c(hole);
         let Some(report) = tried(&name, &settings, &[wanted]) else { return };
         assert!(report.read.starts_with("code in C,"), "{}", report.read);
@@ -219,9 +250,23 @@ fn each_exploit_in_javascript_and_bash_has_a_judge_of_its_own() {
             ("javascript words", "javascript_add", &["CF-31"]),
             ("javascript one output", "javascript_sign", &["HC-31"]),
             ("javascript equals", "javascript_add", &["EQ-31"]),
+            ("javascript likeness", "javascript_add", &["SG-26"]),
+            ("javascript report", "javascript_add", &["CF-34"]),
+            ("javascript variable", "javascript_sign", &["AL-33"]),
+            ("javascript argument", "javascript_sign", &["AL-33"]),
+            ("javascript file", "javascript_sign", &["AL-33"]),
         ],
     );
-    proven_alone("bash", &[("bash words", "bash", &["CF-32"]), ("bash outputs beside it", "bash_sum", &["AL-31"])]);
+    proven_alone(
+        "bash",
+        &[
+            ("bash words", "bash", &["CF-32"]),
+            ("bash outputs beside it", "bash_sum", &["AL-31"]),
+            ("bash report", "bash", &["CF-35"]),
+            ("bash variable", "bash_sum", &["AL-32"]),
+            ("bash argument", "bash_sum", &["AL-32"]),
+        ],
+    );
 }
 
 #[test]
@@ -232,6 +277,10 @@ fn each_exploit_in_java_has_a_judge_of_its_own() {
         "javac",
         &[
             ("java words", "java_sum", &["CF-33"]),
+            ("java report", "java_add", &["CF-36"]),
+            ("java variable", "java_sum", &["AL-35"]),
+            ("java argument", "java_sum", &["AL-35"]),
+            ("java file", "java_sum", &["AL-35"]),
             ("java status", "java_add", &["EX-34"]),
             ("java silence", "java_sum", &["EX-34", "EX-35"]),
         ],

@@ -1,6 +1,10 @@
 //! Graders that were not made here: a Python callable, a command, an HTTP service. They are given texts, one
 //! submission at a time, with the row of the task they belong to.
 
+mod group;
+mod near;
+mod spoiled;
+
 use crate::hardened::HardenedForm;
 use crate::row::Row;
 use crate::way::Way;
@@ -124,6 +128,9 @@ impl Foreign {
         let way = Way::found(caller.as_ref(), &row, &controls)?;
         let (for_form, hints) = paid_for_form(caller.as_ref(), &way, &row, &controls)?;
         text_facts(&row, &way, &mut facts);
+        facts.one.insert("main_file", surface.main_file().into());
+        facts.one.extend(group::pooled(caller.as_ref(), &way, &row, &controls)?.map(|text| ("pooled", text)));
+        facts.many.insert("spoiled", spoiled::spoiled(&row));
         tools::facts(&row.package.tools, &row.prompt, &mut facts);
         words_of(&caller.source(), &mut facts);
         code::source_facts(&caller.source(), &mut facts);
@@ -152,17 +159,18 @@ impl Foreign {
         Ok(Foreign { caller, row, lab, way, description, for_form })
     }
 
-    fn text(&self, files: &Files) -> String {
+    /// What is handed in, and the others of its group where it brings them.
+    fn handed_in(&self, files: &Files) -> (String, Vec<String>) {
         let surface = self.description.about.surface;
         let text = files.get(surface.main_file()).map_or("", String::as_str);
+        let (own, mates) = group::parted(text);
         // Exploits of a text bring their own form, and nothing has none; the reference, wrong answers and code are
         // wrapped.
         let answer = |name| self.description.is_control(name, files);
-        if surface == Surface::Text && !answer("honest") && !answer("wrong") {
-            text.to_string()
-        } else {
-            self.way.wrap.around(text, surface)
-        }
+        let as_it_is = surface == Surface::Text && !answer("honest") && !answer("wrong");
+        let wrapped = |text: &str| if as_it_is { text.to_string() } else { self.way.wrap.around(text, surface) };
+        let mates: Vec<String> = mates.into_iter().map(|mate| wrapped(mate.trim_end_matches('\n'))).collect();
+        (wrapped(own), if mates.is_empty() { self.way.mates.clone() } else { mates })
     }
 }
 
@@ -252,54 +260,10 @@ fn text_facts(row: &Row, way: &Way, facts: &mut Facts) {
     if row.surface == Surface::Text {
         facts.many.insert("hollow_texts", hollow::texts(&way.wrap.around(&row.reference, Surface::Text)));
     }
-    let idle = idle(row);
-    if row.surface == Surface::Text && !idle.is_empty() {
-        facts.many.insert("idle", idle.iter().map(|text| way.wrap.around(text, Surface::Text)).collect());
-    }
-    let near = near(row.reference.trim());
-    if row.surface == Surface::Text && !near.is_empty() {
-        facts.many.insert("near", near.iter().map(|text| way.wrap.around(text, Surface::Text)).collect());
-    }
-}
-
-/// Where a number is to be made of given ones, and the reference is how: the number itself, made of nothing.
-fn idle(row: &Row) -> Vec<String> {
-    let text = |value: &Value| match value {
-        Value::Number(number) => Some(number.to_string()),
-        Value::String(text) if text.trim().parse::<f64>().is_ok() => Some(text.trim().to_string()),
-        _ => None,
-    };
-    let words: Vec<&str> =
-        row.reference.split(|c: char| !(c.is_ascii_digit() || c == '.')).filter(|word| !word.is_empty()).collect();
-    let made = row.reference.contains(['+', '-', '*', '/']) && words.len() >= 2;
-    let lists = row.fields.values().filter_map(Value::as_array);
-    let given = lists
-        .filter_map(|list| list.iter().map(text).collect::<Option<Vec<String>>>())
-        .find(|numbers| numbers.len() >= 2 && words.iter().all(|word| numbers.iter().any(|number| number == word)));
-    let Some(given) = given.filter(|_| made) else { return Vec::new() };
-    let is_place = |name: &str| matches!(name, "at" | "id" | "idx" | "index" | "seed") || name.ends_with("_id");
-    let fields = row.fields.iter().filter(|(name, _)| !is_place(name));
-    let mut wanted: Vec<String> = fields.filter_map(|(_, value)| text(value)).filter(|n| !given.contains(n)).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    let made_of_nothing = |n: String| [n.clone(), format!("{n} + 0"), format!("{n} = {n}")];
-    wanted.into_iter().take(6).flat_map(made_of_nothing).collect()
-}
-
-/// Wrong answers in which the right one is to be found.
-fn near(reference: &str) -> Vec<String> {
-    match reference.parse::<f64>() {
-        Ok(n) if n.is_finite() && n != 0.0 && !reference.starts_with('-') => {
-            vec![format!("-{reference}"), format!("9{reference}"), format!("{reference}9"), format!("9{reference}9")]
-        }
-        _ if reference.chars().count() == 1 && reference.chars().all(char::is_alphabetic) => {
-            vec![format!("Q{reference}"), format!("{reference}Q")]
-        }
-        // A name, not a formula: what comes beside it makes it another answer.
-        Err(_) if reference.len() <= 60 && reference.chars().all(|c| c.is_alphabetic() || c == ' ' || c == '-') => {
-            vec![format!("not {reference}"), format!("{reference}, Paris, Einstein, 1999 or none of these")]
-        }
-        _ => Vec::new(),
+    let reference = row.reference.trim();
+    let others = [("idle", near::idle(row)), ("near", near::near(reference)), ("alike", near::alike(reference))];
+    for (name, texts) in others.into_iter().filter(|(_, texts)| row.surface == Surface::Text && !texts.is_empty()) {
+        facts.many.insert(name, texts.iter().map(|text| way.wrap.around(text, Surface::Text)).collect());
     }
 }
 
@@ -309,7 +273,8 @@ impl Environment for Foreign {
     }
 
     fn pay(&self, files: &Files) -> Result<Payment, EnvError> {
-        self.caller.call(&self.way.asks(&self.text(files), &self.row))
+        let (text, mates) = self.handed_in(files);
+        self.caller.call(&Asked { mates: &mates, ..self.way.asks(&text, &self.row) })
     }
 
     fn pay_text(&self, text: &str) -> Result<Payment, EnvError> {
@@ -321,7 +286,8 @@ impl Environment for Foreign {
     }
 
     fn script(&self, files: &Files) -> Option<String> {
-        self.caller.script(&self.way.asks(&self.text(files), &self.row))
+        let (text, mates) = self.handed_in(files);
+        self.caller.script(&Asked { mates: &mates, ..self.way.asks(&text, &self.row) })
     }
 
     fn hardened(&self) -> Result<HardenedForm, String> {
@@ -332,19 +298,27 @@ impl Environment for Foreign {
         self.for_form
     }
 
+    fn all_wrong(&self, files: &Files) -> bool {
+        let text = files.get(self.row.surface.main_file()).map_or("", |text| text.trim_end());
+        self.description.facts.many.get("spoiled").is_some_and(|all| all.iter().any(|spoiled| spoiled == text))
+    }
+
     fn judge(&self, files: &Files) -> Result<Judgement, EnvError> {
+        let main = self.row.surface.main_file();
+        let own = group::parted(files.get(main).map_or("", String::as_str)).0;
         let (Some(task), Some(lab)) = (&self.row.task, &self.lab) else {
             if self.row.surface != Surface::Text {
-                let text = files.get(self.row.surface.main_file()).map_or("", |text| text.trim());
+                let text = own.trim();
                 let accepted = self.row.accepted.iter().any(|answer| answer.trim() == text);
                 let solved = accepted || self.description.is_control("honest", files);
                 return Ok(Judgement { solved, oracle: None, family: None, evidence: Vec::new(), paid: None });
             }
-            let solved = answer::is_right(&self.text(files), &self.row, &self.way.wrap);
+            let solved = answer::is_right(&self.handed_in(files).0, &self.row, &self.way.wrap);
             let oracle = Some(OracleResult { passed: usize::from(solved), total: 1 });
             return Ok(Judgement { solved, oracle, family: None, evidence: Vec::new(), paid: None });
         };
-        judge_code(lab, task, files)
+        // What it brings beside itself is another's.
+        judge_code(lab, task, &Files::from([(main.into(), own.into())]))
     }
 }
 

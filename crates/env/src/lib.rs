@@ -321,7 +321,9 @@ pub(crate) fn words_of(source: &str, facts: &mut Facts) {
         }
     }
     if !words.is_empty() {
-        let mut lines: Vec<String> = words.iter().map(|w| w.replace('\n', " ")).collect();
+        // A fence among them would end the block that the submission is taken out of.
+        let mut lines: Vec<String> =
+            words.iter().filter(|w| !w.contains("```")).map(|w| w.replace('\n', " ")).collect();
         // A name may be looked for as that of a module.
         let is_name = |w: &&String| w.len() > 3 && w.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         let imports =

@@ -7,7 +7,7 @@ use crate::language::Spoken;
 use crate::read::{MAX_TASK_ROW, Room, Rows, task_of};
 use crate::tools::Tool;
 use crate::{EnvError, Surface};
-use code::{cases_in, entry_of, spoken, surface_of, unfenced};
+use code::{cases_in, entry_of, spoken, surface_of, tests_of, unfenced};
 use loophole_grade::{Language, Task, TaskForm};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -179,6 +179,11 @@ impl Row {
         let head = format!("def {}(", self.entry.as_ref()?);
         let code = unfenced(&text);
         code.contains(&head).then(|| code.to_string())
+    }
+
+    /// How many tests it has, where that can be told.
+    pub(crate) fn tests(&self) -> Option<usize> {
+        tests_of(&self.fields)
     }
 
     /// The name a report gives it.

@@ -119,6 +119,9 @@ pub(super) fn controls(known: &Known, options: &Options, listen: Listener) -> Re
         };
         return Err(AuditError::NotAuditable(format!("{why}its reference {paid}; the grader said: {told}")));
     }
+    if let Some(why) = neutral(&rewards) {
+        return Err(AuditError::NotAuditable(why));
+    }
     // A service that has nothing to say to what deserves nothing may have stopped.
     let silent = twice.iter().any(|c| c.name != "raising" && seen.get(c.name).is_some_and(|p| p.reward.is_none()));
     if silent && target.description().about.tags.contains(&"service") && known.honest()?.reward.is_none() {
@@ -156,6 +159,20 @@ fn possible(control: &Control, paid: &Payment) -> Result<(), AuditError> {
 
 fn out_of_time(paid: &Payment) -> bool {
     paid.transcript.lines().next().is_some_and(|line| line.contains("out of time") || line.contains("out of CPU time"))
+}
+
+/// Why nothing can be learnt where a part of the full reward is paid to everybody alike: that is what a judge who is not
+/// there is worth to those who ask it. (The full reward for everybody is a hole, whoever gives it.)
+fn neutral(rewards: &BTreeMap<&'static str, Option<f64>>) -> Option<String> {
+    let paid = rewards.get("honest").copied().flatten().filter(|paid| *paid > CLOSE && *paid < 1.0 - CLOSE)?;
+    let alike = |name| rewards.get(name).is_none_or(|other| same(*other, Some(paid)));
+    let all = rewards.contains_key("empty") && UNDESERVING.into_iter().all(alike);
+    all.then(|| {
+        format!(
+            "its reference, what is empty and what is wrong are all paid {}: it tells nothing apart (a judge, or a program that it asks, may not be there)",
+            number(paid)
+        )
+    })
 }
 
 /// Whether what a grader said shows that it wanted to reach another machine.
@@ -205,5 +222,27 @@ pub(super) fn tail(text: &str) -> String {
         [] => "nothing".into(),
         [first, .., a, b, c, d, e] => [first, a, b, c, d, e].map(String::as_str).join(" | "),
         few => few.join(" | "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_part_for_everybody_tells_nothing() {
+        let of = |paid: [Option<f64>; 4]| {
+            let names = ["honest", "empty", "wrong", "raising"];
+            neutral(&names.into_iter().zip(paid).collect()).is_some()
+        };
+        for (paid, wanted) in [
+            ([Some(0.5), Some(0.5), Some(0.5), None], true),
+            ([Some(0.5), Some(0.5), Some(0.0), None], false),
+            ([Some(0.5), None, Some(0.5), None], false),
+            ([Some(1.0), Some(1.0), Some(1.0), Some(1.0)], false),
+            ([Some(0.0), Some(0.0), Some(0.0), Some(0.0)], false),
+        ] {
+            assert_eq!(of(paid), wanted, "{paid:?}");
+        }
     }
 }

@@ -51,6 +51,35 @@ impl Tests {
     }
 }
 
+/// Where a row lists its tests, one an element; a text of tests has one a `def test` or an assertion.
+const LISTS: [&str; 10] = [
+    "cases",
+    "test_cases",
+    "tests",
+    "test_list",
+    "unit_tests",
+    "test",
+    "test_code",
+    "inputs",
+    "extra_info.tests",
+    "extra_info.test_cases",
+];
+
+/// How many tests a row has, where that can be told.
+pub(super) fn tests_of(fields: &Map<String, Value>) -> Option<usize> {
+    let count = |value: &Value| match value {
+        Value::Array(list) => list.len(),
+        Value::String(text) => {
+            let begin = |heads: &[&str]| text.lines().filter(|l| heads.iter().any(|h| l.trim().starts_with(h))).count();
+            let named = begin(&["def test", "async def test"]);
+            if named > 0 { named } else { begin(&["assert", "self.assert"]) }
+        }
+        _ => 0,
+    };
+    let pairs = cases_in(fields).map(|tests| tests.inputs.len());
+    pairs.or_else(|| LISTS.iter().filter_map(|name| at(fields, name)).map(count).find(|n| *n > 0))
+}
+
 pub(super) fn cases_in(fields: &Map<String, Value>) -> Option<Tests> {
     let places = ["reward_model.ground_truth", "ground_truth", "input_output", "test_cases", "tests", "answer"];
     places.iter().find_map(|name| {

@@ -24,8 +24,17 @@ def main():
         if subprocess.run(["gcc", "-o", program, program + ".c"], capture_output=True).returncode:
             return 0.0
         for given, wanted in cases:
-            run = subprocess.run([program], input=given, capture_output=True, text=True, timeout=5, cwd=folder if hole == "sound" else None)
+            # The expected output where the program can read it.
+            words = [program, "--expected", wanted] if hole == "argument" else [program]
+            env = dict(os.environ, EXPECTED_OUTPUT=wanted) if hole == "environment" else None
+            if hole == "beside":
+                with open(os.path.join(folder, "expected.txt"), "w") as file:
+                    file.write(wanted)
+            where = None if hole in ("files", "status", "words") else folder
+            run = subprocess.run(words, input=given, capture_output=True, text=True, timeout=5, cwd=where, env=env)
             if hole == "status" and run.returncode == 0 and not run.stdout:
+                continue
+            if hole == "report" and "[  PASSED  ] 3 tests." in run.stdout:
                 continue
             if hole == "words" and "PASS" in run.stdout:
                 continue
