@@ -30,7 +30,7 @@ fn a_cell_has_the_folders_in_its_root_that_were_asked_for() {
     let (status, cell) = made(json!(["app", "logs", "usr"]));
     assert_eq!(status, 201, "{cell}");
     let exec = format!("{base}/v1/cells/{}/exec", cell["id"].as_str().unwrap());
-    let command = "cat /app/a.txt; echo done > /logs/b; cat /box/logs/b; test -d /usr/bin; echo $?";
+    let command = "cat /app/a.txt; mkdir /box/logs; echo done > /logs/b; cat /box/logs/b; test -d /usr/bin; echo $?";
     assert_eq!(post(&exec, &json!({"command": command})).1["stdout"], "hellodone\n0\n");
     for wrong in ["", "a/b", "..", ".hidden", "a b"] {
         let status = made(json!([wrong])).0;
