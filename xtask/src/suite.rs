@@ -198,6 +198,22 @@ impl Suite<'_> {
             Err(why) => Found::Skipped(why.clone()),
         });
         let clients = Path::new("crates/serve/tests/clients");
+        table.check("Python package", || {
+            let python = match env("LOOPHOLE_PYTHON").map(PathBuf::from) {
+                Some(python) => Ok(python),
+                None => fetched.pytest.wait().clone(),
+            };
+            let tests = ["client", "service", "reward", "examples"].map(|name| format!("python/tests/test_{name}.py"));
+            let how = ["-m", "pytest", "-q", "-p", "no:cacheprovider"].map(str::to_string);
+            match python {
+                Err(why) => Found::Skipped(why),
+                Ok(python) => {
+                    let arguments = [how.as_slice(), &tests].concat();
+                    let ended = runner.run(&python.to_string_lossy(), &arguments, &[("LOOPHOLE_BIN", &program)], 300);
+                    if ended.good() { Found::Passed } else { Found::Failed(ended.why) }
+                }
+            }
+        });
         table.check("grade_client.py", || passed(runner, "python3", &[clients.join("check_grade_client.py")], 60));
         table.check("three services", || {
             let three = clients.join("check_three.py");
