@@ -59,7 +59,8 @@ pub(super) fn alike(reference: &str) -> Vec<String> {
         words_alike(reference)
     };
     let same = |a: &str, b: &str| a == b || matches!((a.parse::<f64>(), b.parse::<f64>()), (Ok(x), Ok(y)) if x == y);
-    out.retain(|other| !same(other, reference));
+    // Those in which it is found are tried as such, and are another hole.
+    out.retain(|other| !same(other, reference) && !other.contains(reference));
     out.dedup();
     out
 }
@@ -157,9 +158,9 @@ mod tests {
     #[test]
     fn what_a_lenient_comparison_takes_for_the_answer_is_another_one() {
         for (reference, wanted) in [
-            ("2881", &["1882", "8812", "22881", "2.881"][..]),
+            ("2881", &["1882", "8812", "2.881"][..]),
             ("-3.5", &["-5.3", "-.53", "-33.5", "-35", "3.5"]),
-            ("777", &["7777", "7.77"]),
+            ("777", &["7.77"]),
             ("7", &[]),
             ("3/4", &["4/3"]),
             ("2/2", &[]),
