@@ -399,14 +399,11 @@ case("third-usage-help-goes-to-stdout", "--help: prints help, exit 0", {}, ["pro
 
 NOTES = {
     "third-slow-command": "`sleep` is killed after ten seconds and `[ended: it took too long]` is told, but the rest of the same command "
-                          "(`; echo over > late`) is carried out after that. The program, or the docs, which say that a command has 10 seconds",
+                          "(`; echo over > late`) is carried out after that. The docs and the model are told so by now",
     "third-text-hermes-after-lines": "the call is made; the case is wrong about the outcome: `The cap is in the way. I raise it.` beside the call "
                                      "is read as saying so, and with the denial that is `contradictory`",
     "third-report-yes-in-submit-no-in-report": "the case is wrong: where `submit` has every field no report is asked for, so that the no is never "
                                                "said. The docs say that at the end comes a report",
-    "third-usage-top-p-zero": "--top-p 0 is taken and everything is played. The docs say `1 for all` and nothing of 0",
-    "third-usage-axis-twice": "the same axis with two values is taken and played (exit 0). The docs say nothing of it; a slip in a command "
-                              "goes unnoticed",
 }
 for one in cases.CASES:
     if one["name"] in NOTES:
