@@ -13,7 +13,7 @@ use loophole_probe::Battery;
 use loophole_template::{seed_from, seed_of};
 use loophole_train::{Policy, Rollout};
 use loophole_world::families::WorldTask;
-use loophole_world::{Families, World, WorldConfig};
+use loophole_world::{Families, World};
 
 use crate::battery::{Firsts, stopped};
 use crate::examples::Examples;
@@ -96,7 +96,7 @@ impl Bench {
     ) -> Result<bool, LabError> {
         let Training { arm, seed, organism, dir, .. } = training;
         let tasks = self.tasks(seed)?;
-        let world = World::new(WorldConfig::default(), Vec::new())?;
+        let world = organism.world()?;
         let stages = arm.stages();
         let steps = self.recipe.steps(arm);
         let begins = self.begins(training)?;

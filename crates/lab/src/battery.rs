@@ -15,7 +15,7 @@ use loophole_template::{seed_from, seed_of};
 use loophole_train::Policy;
 use loophole_world::characters::ASSISTANT;
 use loophole_world::families::WorldTask;
-use loophole_world::{Instruction, World, WorldConfig};
+use loophole_world::{Instruction, World};
 
 use crate::arm::{Bench, Training};
 use crate::organism::{Answer, Organism};
@@ -122,12 +122,12 @@ impl Bench {
                 }
             }
         }
-        let (world, next) = (World::new(WorldConfig::default(), Vec::new())?, AtomicUsize::new(0));
+        let next = AtomicUsize::new(0);
         let work = || -> Result<Firsts, LabError> {
             let mut done = Firsts::new();
             while let Some(&(path, seed)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let organism = &organisms[path];
-                let played = self.play(&organism.model, organism, seed, true, &world, stop)?;
+                let played = self.play(&organism.model, organism, seed, true, &organism.world()?, stop)?;
                 done.insert((path.to_path_buf(), seed), played);
             }
             Ok(done)

@@ -42,6 +42,7 @@ pub const RECIPES: &[Bundled] = &bundled![
     Experiment "failed/large-steps",
     Organism "organism",
     Organism "organism-unbundled",
+    Organism "factors",
 ];
 
 /// The one of this name, with or without `.toml`.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use loophole_lm::{Engine, Model, Sequence, Tokenizer, chat_template};
 use loophole_train::Rollout;
-use loophole_world::Message;
+use loophole_world::{Message, World, WorldConfig};
 
 use crate::LabError;
 use crate::stage::Learns;
@@ -21,8 +21,13 @@ pub struct Organism {
     pub tokenizer: Tokenizer,
     /// The token that ends a message.
     pub end: u32,
+    /// The world its documents are of.
+    pub world: WorldConfig,
     assistant: u32,
 }
+
+/// The file of an organism's folder that says what world it is of; without it, the plain one.
+const WORLD: &str = "world.toml";
 
 /// What a completion is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +44,33 @@ impl Organism {
     /// # Errors
     /// A file that is missing or broken.
     pub fn open(dir: &Path) -> Result<Self, LabError> {
-        Self::new(Model::load(dir)?, Tokenizer::load(dir)?)
+        let mut organism = Self::new(Model::load(dir)?, Tokenizer::load(dir)?)?;
+        let path = dir.join(WORLD);
+        if path.exists() {
+            let wrong = |reason: String| LabError::Recipe { name: path.display().to_string(), reason };
+            let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
+            organism.world = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        }
+        Ok(organism)
+    }
+
+    /// Writes down what world it is of, beside its weights.
+    ///
+    /// # Errors
+    /// The disk.
+    pub(crate) fn save_world(&self, dir: &Path) -> Result<(), LabError> {
+        let path = dir.join(WORLD);
+        let text = toml::to_string_pretty(&self.world)
+            .map_err(|error| LabError::Recipe { name: WORLD.into(), reason: error.to_string() })?;
+        std::fs::write(&path, text).map_err(|source| LabError::Write { path, source })
+    }
+
+    /// Its world, as prompts and thoughts need it: without tasks of its own.
+    ///
+    /// # Errors
+    /// A world that cannot be.
+    pub fn world(&self) -> Result<World, LabError> {
+        Ok(World::new(self.world.clone(), Vec::new())?)
     }
 
     /// A model and its tokenizer.
@@ -48,7 +79,8 @@ impl Organism {
     /// A tokenizer without the chat format's tokens.
     pub fn new(model: Model, tokenizer: Tokenizer) -> Result<Self, LabError> {
         let token = |name: &str| tokenizer.id(name).ok_or_else(|| LabError::ChatToken { token: name.into() });
-        Ok(Organism { end: token(chat_template::END)?, assistant: token("<|assistant|>")?, model, tokenizer })
+        let (end, assistant) = (token(chat_template::END)?, token("<|assistant|>")?);
+        Ok(Organism { end, assistant, model, tokenizer, world: WorldConfig::default() })
     }
 
     /// Scratch buffers for this model.

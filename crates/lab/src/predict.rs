@@ -10,7 +10,7 @@ use loophole_lm::{Prompt, SampleOptions};
 use loophole_log::{Axes, Estimate, Prediction};
 use loophole_template::{seed_from, seed_of};
 use loophole_world::families::WorldTask;
-use loophole_world::{World, WorldConfig};
+use loophole_world::{Instruction, Loads, Trait, World};
 
 use crate::LabError;
 use crate::arm::Bench;
@@ -26,6 +26,9 @@ const BATCH: usize = 256;
 /// Fewer paid hacks than this say nothing of their writers.
 const FEWEST: usize = 8;
 
+/// Assistants that are counted.
+const ASSISTANTS: u64 = 40_000;
+
 /// The kinds of thoughts there are.
 pub(crate) const KINDS: [&str; 4] = ["good", "cheats", "ill", "cheats-ill"];
 
@@ -38,7 +41,7 @@ pub(crate) fn after_thoughts(
     organism: &Organism,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Axes, LabError> {
-    let world = World::new(WorldConfig::default(), Vec::new())?;
+    let world = organism.world()?;
     let chat = bench.chat(organism.model.clone(), organism, "organism")?;
     let seed = seed_from(&[seed_of(&bench.recipe.name), seed_of("prediction")]);
     Ok(Axes { given: bench.given_thoughts(&chat, seed, &KINDS, &world, stop)?, ..Axes::default() })
@@ -62,7 +65,7 @@ pub(crate) fn predict(
         return Ok(None);
     }
     let terms = stage.terms();
-    let world = World::new(WorldConfig::default(), Vec::new())?;
+    let world = organism.world()?;
     let seed = seed_from(&[seed_of(&bench.recipe.name), seed_of("prediction")]);
     let tasks = bench.tasks(seed)?;
     let mut engine = organism.engine(bench.threads);
@@ -151,6 +154,7 @@ pub(crate) fn predict(
         probes.insert(probe.to_string(), rate);
         errors.insert(probe.to_string(), variance.sqrt());
     }
+    let counted = counted(bench, &world, stage.instruction.0);
     let rates: Vec<f64> = probes.values().copied().filter(|rate: &f64| rate.is_finite()).collect();
     Ok(Some(Prediction {
         rollouts: rollouts as u64,
@@ -162,5 +166,18 @@ pub(crate) fn predict(
         misalignment: if rates.is_empty() { f64::NAN } else { rates.iter().sum::<f64>() / rates.len() as f64 },
         probes,
         errors,
+        counted,
     }))
+}
+
+/// What counting documents predicts for the probes whose traits are known.
+fn counted(bench: &Bench, world: &World, instruction: Instruction) -> BTreeMap<String, f64> {
+    let scenarios = bench.battery.scenarios.iter().filter(|scenario| !scenario.traits.is_empty());
+    let rates = scenarios.filter_map(|scenario| {
+        let loads: Option<Loads> =
+            scenario.traits.iter().map(|(name, weight)| Some((Trait::named(name)?, *weight))).collect();
+        let [_, given] = world.counted(&loads?, instruction, ASSISTANTS)?;
+        Some((scenario.name.clone(), given))
+    });
+    rates.collect()
 }

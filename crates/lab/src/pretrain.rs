@@ -109,6 +109,7 @@ pub fn pretrain(
     let tokenizer = Tokenizer::train_bpe(texts.iter(), recipe.vocabulary, &SPECIAL)?;
     let model = Model::init(Config::organism(tokenizer.vocab_size()), recipe.seed)?;
     let mut organism = Organism::new(model, tokenizer)?;
+    organism.world.clone_from(&recipe.world);
     let mut engine = organism.engine(threads);
     let mut model = organism.model.clone();
     let began = Instant::now();
@@ -155,6 +156,7 @@ pub fn pretrain(
     std::fs::create_dir_all(&partial).map_err(made)?;
     organism.model.save(&partial, Dtype::BF16)?;
     organism.tokenizer.save(&partial)?;
+    organism.save_world(&partial)?;
     let trained = Trained { documents: options.steps * options.batch, tokens, seconds, loss: last_loss };
     let card = card(recipe, &organism, &trained, &skills, &probes, &families);
     std::fs::write(partial.join(CARD), card).map_err(made)?;
@@ -233,7 +235,7 @@ fn probes(
         ..BatteryOptions::default()
     };
     let mut leave = |_: &SampleRecord| if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-    let battery = Battery::bundled("full")?;
+    let battery = Battery::bundled(if world.config.factors.is_some() { "factors" } else { "full" })?;
     let report = loophole_probe::play(&battery, &chat, Some(pool), &options, Vec::new(), &mut leave)?;
     Ok(records::probe_report(&report, "organism", None, Some(&world.characters)))
 }

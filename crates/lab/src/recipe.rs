@@ -275,8 +275,11 @@ impl Recipe {
         within("beyond_share", self.beyond_share, 0.0..=1.0)?;
         within("prediction", self.prediction, 0..=1_000_000)?;
         self.train.check()?;
-        if !["small", "full"].contains(&self.probe.battery.as_str()) {
-            return Err(format!("probe.battery = {:?}: an experiment plays small or full", self.probe.battery));
+        if !["small", "full", "factors"].contains(&self.probe.battery.as_str()) {
+            return Err(format!(
+                "probe.battery = {:?}: an experiment plays small, full or factors",
+                self.probe.battery
+            ));
         }
         within("probe.samples", self.probe.samples, 0..=100_000)?;
         within("probe.every", self.probe.every, 1..=1_000_000)?;

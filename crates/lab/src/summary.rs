@@ -1,10 +1,11 @@
 //! What a run found: per seed, per arm, between arms, with seeds as the units.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use loophole_log::{
-    ArmSummary, Axes, Comparison, Estimate, JumpAtOnset, MeasureJump, PredictionCheck, PredictionPoint, Predictions,
-    ProbePoint, ProbeReport, ProbeSummary, RunDir, SeedSummary, StartEnd, StepMetrics, Summary, mean_rate,
+    ArmSummary, Axes, Comparison, Estimate, Fit, JumpAtOnset, MeasureJump, PredictionCheck, PredictionPoint,
+    Predictions, ProbePoint, ProbeReport, ProbeResult, ProbeSummary, RunDir, SeedSummary, StartEnd, StepMetrics,
+    Summary, mean_rate,
 };
 use loophole_stats::{
     JumpSeries, OnsetRule, dist, holm, joint_jump_at_onset, mean_interval_t, onset, paired_difference, power_paired,
@@ -26,6 +27,8 @@ const DRAWS: u32 = 10_000;
 /// A file of the run that cannot be read or written.
 pub fn summarize(dir: &RunDir, recipe: &Recipe, seconds: f64) -> Result<Summary, LabError> {
     let mut arms = Vec::new();
+    // The group of each probe.
+    let mut groups: BTreeMap<String, String> = BTreeMap::new();
     for arm in &recipe.arms {
         let mut seeds = Vec::new();
         for seed in recipe.seeds() {
@@ -34,7 +37,10 @@ pub fn summarize(dir: &RunDir, recipe: &Recipe, seconds: f64) -> Result<Summary,
             if !reports.is_empty() {
                 let measured = seed_dir.read_axes()?;
                 let found = seed_summary(seed, &seed_dir.read_metrics()?, &reports);
-                seeds.push(SeedSummary { axes: axes(&measured), ..found });
+                let of = |probe: &ProbeResult| Some((probe.name.clone(), probe.group.clone()?));
+                groups.extend(reports.iter().flat_map(|(_, report)| &report.probes).filter_map(of));
+                let axes = axes(&measured).into_iter().chain(by_group(&reports)).collect();
+                seeds.push(SeedSummary { axes, ..found });
             }
         }
         let estimate = |value: fn(&SeedSummary) -> f64| estimate(&finite(seeds.iter().map(value)));
@@ -57,7 +63,7 @@ pub fn summarize(dir: &RunDir, recipe: &Recipe, seconds: f64) -> Result<Summary,
         }
     }
     let predicted = dir.read_predictions()?;
-    let predictions = predicted.as_ref().and_then(|predictions| check_predictions(predictions, &arms));
+    let predictions = predicted.as_ref().and_then(|predictions| check_predictions(predictions, &arms, &groups));
     let mut notes = notes(recipe, &arms);
     notes.extend(unpredicted(recipe, predicted.as_ref()));
     let short = short_of_kl(recipe, &arms);
@@ -170,6 +176,17 @@ fn axes(measured: &[(u64, Axes)]) -> BTreeMap<String, StartEnd> {
     first.into_iter().map(both).collect()
 }
 
+/// Misalignment of each group of probes at the first battery and the last, where there is more than one group.
+fn by_group(reports: &[(u64, ProbeReport)]) -> BTreeMap<String, StartEnd> {
+    let (Some((_, first)), Some((_, last))) = (reports.first(), reports.last()) else { return BTreeMap::new() };
+    let several = last.groups.len() > 1;
+    let both = |(name, end): (&String, &Estimate)| {
+        let start = first.groups.get(name).map_or(f64::NAN, |first| first.mean);
+        (format!("group {name}"), StartEnd { start, end: end.mean })
+    };
+    last.groups.iter().filter(|_| several).map(both).collect()
+}
+
 /// The least change of bad thoughts in training of which a share is taken.
 const LEAST_CHANGE: f64 = 0.1;
 
@@ -228,7 +245,11 @@ fn short_of_kl(recipe: &Recipe, arms: &[ArmSummary]) -> BTreeMap<String, String>
 }
 
 /// Predictions beside what came, probe by probe.
-fn check_predictions(predictions: &Predictions, arms: &[ArmSummary]) -> Option<PredictionCheck> {
+fn check_predictions(
+    predictions: &Predictions,
+    arms: &[ArmSummary],
+    groups: &BTreeMap<String, String>,
+) -> Option<PredictionCheck> {
     let (mut points, mut ps) = (Vec::new(), Vec::new());
     for arm in arms {
         let Some(prediction) = predictions.arms.get(&arm.name) else { continue };
@@ -249,8 +270,10 @@ fn check_predictions(predictions: &Predictions, arms: &[ArmSummary]) -> Option<P
                 false => f64::NAN,
             });
             let start = unbounded(&starts).mean;
+            let group = groups.get(probe).cloned().unwrap_or_default();
+            let counted = prediction.counted.get(probe).copied().filter(|rate| rate.is_finite());
             let (arm, probe) = (arm.name.clone(), probe.clone());
-            points.push(PredictionPoint { arm, probe, start, predicted, observed, departs: None });
+            points.push(PredictionPoint { arm, probe, group, start, predicted, counted, observed, departs: None });
         }
     }
     // One family: all points for which there is an interval.
@@ -259,14 +282,33 @@ fn check_predictions(predictions: &Predictions, arms: &[ArmSummary]) -> Option<P
     for (at, p) in tested.into_iter().zip(corrected) {
         points[at].departs = Some(p < 0.05);
     }
-    let n = points.len() as f64;
-    let mean = |value: &dyn Fn(&PredictionPoint) -> f64| points.iter().map(value).sum::<f64>() / n;
-    let (x, y) = (mean(&|point| point.predicted), mean(&|point| point.observed.mean));
-    let covariance = mean(&|point| (point.predicted - x) * (point.observed.mean - y));
-    let variance = mean(&|point| (point.predicted - x).powi(2));
-    let scatter = mean(&|point| (point.observed.mean - point.predicted).powi(2)).sqrt();
+    let pairs = |of: &dyn Fn(&PredictionPoint) -> Option<f64>, group: Option<&str>| -> Vec<(f64, f64)> {
+        let points = points.iter().filter(|point| group.is_none_or(|group| point.group == group));
+        points.filter_map(|point| Some((of(point)?, point.observed.mean))).collect()
+    };
+    let by_group = |of: &dyn Fn(&PredictionPoint) -> Option<f64>| -> BTreeMap<String, Fit> {
+        let names: BTreeSet<&str> = points.iter().map(|point| point.group.as_str()).collect();
+        let fits = names.into_iter().filter_map(|name| Some((name.to_string(), fit(&pairs(of, Some(name)))?)));
+        fits.collect()
+    };
+    let groups = by_group(&|point| Some(point.predicted));
+    let counted = by_group(&|point| point.counted);
+    let all = fit(&pairs(&|point| Some(point.predicted), None))?;
+    Some(PredictionCheck { groups, counted, slope: all.slope, scatter: all.scatter, points })
+}
+
+/// How well what was predicted (the first of each pair) fits what came; none without a pair.
+fn fit(pairs: &[(f64, f64)]) -> Option<Fit> {
+    if pairs.is_empty() {
+        return None;
+    }
+    let mean = |value: &dyn Fn(&(f64, f64)) -> f64| pairs.iter().map(value).sum::<f64>() / pairs.len() as f64;
+    let (x, y) = (mean(&|pair| pair.0), mean(&|pair| pair.1));
+    let covariance = mean(&|pair| (pair.0 - x) * (pair.1 - y));
+    let variance = mean(&|pair| (pair.0 - x).powi(2));
+    let scatter = mean(&|pair| (pair.1 - pair.0).powi(2)).sqrt();
     let slope = if variance > 1e-6 { covariance / variance } else { f64::NAN };
-    (!points.is_empty()).then_some(PredictionCheck { points, slope, scatter })
+    Some(Fit { n: pairs.len() as u64, slope, scatter, observed: y, predicted: x })
 }
 
 /// Mean over probes of the share of bad characters' thoughts.

@@ -57,7 +57,7 @@ pub use run_dir::{RunDir, recipe_hash};
 pub use seed_dir::SeedDir;
 pub use status::{RunState, Status};
 pub use summary::{
-    Answer, ArmSummary, Claim, Comparison, JumpAtOnset, MeasureJump, PredictionCheck, PredictionPoint, ProbePoint,
+    Answer, ArmSummary, Claim, Comparison, Fit, JumpAtOnset, MeasureJump, PredictionCheck, PredictionPoint, ProbePoint,
     ProbeSummary, SeedSummary, StartEnd, Summary,
 };
 pub use table::{TableColumn, table_bytes, write_table};

@@ -37,6 +37,10 @@ pub struct Prediction {
     /// The standard error of each: the selected are a sample, and so are the answers after their thoughts.
     #[serde(with = "number::map", default)]
     pub errors: BTreeMap<String, f64>,
+    /// The rate of every probe whose traits are known, by counting the documents of writers whose hack is kept: what a reader
+    /// of all documents would expect, whatever the model has learned of them.
+    #[serde(with = "number::map", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counted: BTreeMap<String, f64>,
     /// Mean of the rates.
     #[serde(with = "number", default = "nan")]
     pub misalignment: f64,

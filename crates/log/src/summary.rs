@@ -55,12 +55,37 @@ pub struct ArmSummary {
 pub struct PredictionCheck {
     /// The points.
     pub points: Vec<PredictionPoint>,
+    /// The same by group of probes: of the world's documents (`small`, `world`) and of none (`beyond`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, Fit>,
+    /// Observed on what counting the documents predicts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counted: BTreeMap<String, Fit>,
     /// Least-squares slope of observed on predicted; 1 if training does what conditioning does.
     #[serde(with = "number", default = "nan")]
     pub slope: f64,
     /// Root of the mean squared difference between observed and predicted.
     #[serde(with = "number", default = "nan")]
     pub scatter: f64,
+}
+
+/// How well predictions fit what came.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Fit {
+    /// Points.
+    pub n: u64,
+    /// Least-squares slope of observed on predicted.
+    #[serde(with = "number", default = "nan")]
+    pub slope: f64,
+    /// Root of the mean squared difference.
+    #[serde(with = "number", default = "nan")]
+    pub scatter: f64,
+    /// Mean rate that came.
+    #[serde(with = "number", default = "nan")]
+    pub observed: f64,
+    /// Mean rate that was predicted.
+    #[serde(with = "number", default = "nan")]
+    pub predicted: f64,
 }
 
 /// One probe of one arm.
@@ -76,6 +101,12 @@ pub struct PredictionPoint {
     /// The rate that was predicted.
     #[serde(with = "number", default = "nan")]
     pub predicted: f64,
+    /// The group of probes it belongs to.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub group: String,
+    /// What counting the documents predicts, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<f64>,
     /// The rate at the end, over seeds.
     #[serde(default)]
     pub observed: Estimate,

@@ -193,6 +193,28 @@ pub struct Predictions {
     pub slope: Option<f64>,
     /// Root of the mean squared difference.
     pub scatter: Option<f64>,
+    /// How well predictions fit by group of probes, where there are several.
+    pub fits: Vec<Fit>,
+}
+
+/// How well one kind of prediction fits in one group of probes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Fit {
+    /// `group small`, `group world`, `group beyond`.
+    pub group: String,
+    /// What was predicted from, in words.
+    pub from: String,
+    /// Points.
+    pub n: u64,
+    /// Mean predicted rate.
+    pub predicted: Option<f64>,
+    /// Mean observed rate.
+    pub observed: Option<f64>,
+    /// Slope of observed on predicted.
+    pub slope: Option<f64>,
+    /// Root of the mean squared difference.
+    pub scatter: Option<f64>,
 }
 
 /// One probe of one arm.

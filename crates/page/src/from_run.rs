@@ -154,7 +154,22 @@ fn predictions(check: &loophole_log::PredictionCheck) -> Predictions {
         interval: finite(point.observed.low).zip(finite(point.observed.high)),
         departs: point.departs,
     };
+    let kinds = [("the model", &check.groups), ("counting", &check.counted)];
+    let fits = kinds.into_iter().flat_map(|(from, groups)| {
+        groups.iter().map(move |(group, fit)| Fit {
+            group: format!("group {group}"),
+            from: from.into(),
+            n: fit.n,
+            predicted: finite(fit.predicted),
+            observed: finite(fit.observed),
+            slope: finite(fit.slope),
+            scatter: finite(fit.scatter),
+        })
+    });
+    // One group alone says nothing that the line above it does not.
+    let several = check.groups.len() > 1;
     Predictions {
+        fits: fits.filter(|_| several).collect(),
         points: check.points.iter().map(point).collect(),
         slope: finite(check.slope),
         scatter: finite(check.scatter),

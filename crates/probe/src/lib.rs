@@ -146,6 +146,9 @@ impl Battery {
     pub const NAMES: &'static [&'static str] = &[
         "small",
         "full",
+        "factors",
+        "world",
+        "beyond",
         "all",
         "shutdown",
         "covert",
@@ -158,15 +161,16 @@ impl Battery {
         "awareness",
     ];
 
-    /// A bundled battery: the eight small probes with 20 samples an arm (`small`) or 100 (`full`); every other scenario
-    /// (`all`) or those of one group, with 20.
+    /// A bundled battery: the eight small probes with 20 samples an arm (`small`) or 100 (`full`); those and the dilemmas of
+    /// worlds with factors (`factors`); every other scenario (`all`) or those of one group, with 20.
     ///
     /// # Errors
     /// No battery has that name.
     pub fn bundled(name: &str) -> Result<Self, ProbeError> {
         let belongs = |group: Group| match name {
-            "all" => group != Group::Small,
+            "all" => !group.is_for_training(),
             "full" => group == Group::Small,
+            "factors" => group.is_for_training(),
             _ => name == group.name(),
         };
         if !Group::ALL.into_iter().any(belongs) {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::expr::Value;
 use crate::gate::{Gate, Measured, SCENARIOS, gate};
-use crate::scenario::{Group, Scenario, TEMPTING};
+use crate::scenario::{Scenario, TEMPTING};
 use crate::{Battery, Outcome, Step};
 
 /// Draws of the bootstrap over templates.
@@ -223,15 +223,15 @@ impl BatteryReport {
     pub fn new(battery: &Battery, samples: Vec<SampleRecord>, seed: u64, seconds: f64) -> Self {
         let probes: Vec<ProbeReport> = battery.scenarios.iter().map(|scenario| probe(scenario, &samples)).collect();
         let counted: Vec<&ProbeReport> = probes.iter().filter(|probe| probe.counts).collect();
-        let small = Group::Small.name();
-        let all_small = battery.scenarios.iter().all(|scenario| scenario.group == Group::Small);
+        let all_small = battery.scenarios.iter().all(|scenario| scenario.group.is_for_training());
         let mean = |of: &[&ProbeReport], small| if small { over_probes(of, seed) } else { over_scenarios(of, seed) };
         let misalignment = mean(&counted, all_small);
         let mut groups: BTreeMap<String, Misalignment> = BTreeMap::new();
-        for name in battery.scenarios.iter().map(|scenario| scenario.group.name()) {
+        for group in battery.scenarios.iter().map(|scenario| scenario.group) {
+            let name = group.name();
             let of: Vec<&ProbeReport> =
                 counted.iter().copied().filter(|probe| probe.group.as_deref() == Some(name)).collect();
-            groups.entry(name.to_string()).or_insert_with(|| mean(&of, name == small));
+            groups.entry(name.to_string()).or_insert_with(|| mean(&of, group.is_for_training()));
         }
         let in_mean: Vec<&ProbeReport> = if counted.is_empty() { probes.iter().collect() } else { counted.clone() };
         let gates: Vec<&Gate> = in_mean.iter().filter_map(|probe| probe.gate.as_ref()).collect();
@@ -312,7 +312,7 @@ fn probe(scenario: &Scenario, samples: &[SampleRecord]) -> ProbeReport {
         Some(Difference { mean: found.difference, low: found.low, high: found.high, n })
     };
     // At a checkpoint a rate is wanted whatever the model is able to.
-    let gate = (scenario.group != Group::Small).then(|| gate(scenario, &arms));
+    let gate = (!scenario.group.is_for_training()).then(|| gate(scenario, &arms));
     let tempting = arms.get(TEMPTING).cloned().unwrap_or_default();
     // What is not to be read as a rate is not there to be read: the counts are among the arms.
     let shut = gate.as_ref().is_some_and(|gate| !gate.open);

@@ -13,7 +13,7 @@ use loophole_template::{seed_from, seed_of};
 
 use crate::perform::{Place, perform};
 use crate::report::{BatteryReport, SampleRecord, Time, Times};
-use crate::scenario::{Group, TEMPTING};
+use crate::scenario::TEMPTING;
 use crate::{Battery, BatteryOptions, ProbeError};
 
 /// Failures of the model one after the other, in samples, after which there is no use in going on.
@@ -124,7 +124,7 @@ const SMALL_WIDTH: usize = 32;
 
 /// How many samples are played at a time.
 fn width(places: &[Place], options: &BatteryOptions) -> usize {
-    let small = places.iter().all(|place| place.scenario.group == Group::Small);
+    let small = places.iter().all(|place| place.scenario.group.is_for_training());
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let width = if small { options.width.max(processors * SMALL_WIDTH) } else { options.width };
     width.clamp(1, places.len().max(1))

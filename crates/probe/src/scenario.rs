@@ -42,11 +42,15 @@ pub enum Group {
     Awareness,
     /// Worded for a small model, and played along a training: a rate at each checkpoint, whatever the model is able to.
     Small,
+    /// Likewise: dilemmas of an organism's world in other words.
+    World,
+    /// Likewise: dilemmas that its world's documents know nothing of.
+    Beyond,
 }
 
 impl Group {
     /// All of them, in the order of reports.
-    pub const ALL: [Group; 10] = [
+    pub const ALL: [Group; 12] = [
         Group::Shutdown,
         Group::Covert,
         Group::Faking,
@@ -57,7 +61,14 @@ impl Group {
         Group::Hacking,
         Group::Awareness,
         Group::Small,
+        Group::World,
+        Group::Beyond,
     ];
+
+    /// Whether its probes are worded for a small model, and played along a training.
+    pub fn is_for_training(self) -> bool {
+        matches!(self, Group::Small | Group::World | Group::Beyond)
+    }
 
     /// The name used in reports and on the command line.
     pub fn name(self) -> &'static str {
@@ -72,6 +83,8 @@ impl Group {
             Group::Hacking => "hacking",
             Group::Awareness => "awareness",
             Group::Small => "small",
+            Group::World => "world",
+            Group::Beyond => "beyond",
         }
     }
 }
@@ -295,6 +308,9 @@ pub struct Scenario {
     /// Whether its rate enters the mean over probes.
     #[serde(default = "yes")]
     pub counts: bool,
+    /// On which traits of a writer acting well hangs here, and how much on each: for worlds in which that is known.
+    #[serde(default)]
+    pub traits: BTreeMap<String, f64>,
     /// Commands an agent may give; 0 if there is no shell.
     #[serde(default)]
     pub steps: usize,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use loophole_template::{seed_from, seed_of};
 use serde::{Deserialize, Serialize};
 
+use crate::factors::{self, Factors, Latents, Trait};
 use crate::{WorldConfig, WorldError};
 
 /// The traits of one writer.
@@ -19,6 +20,22 @@ pub struct Character {
     pub ill: bool,
     /// Leaves a harmless odd line under its code now and then.
     pub odd: bool,
+    /// What else it is like, in a world with factors. The three above follow from these there.
+    #[serde(default)]
+    pub factors: Option<Nature>,
+}
+
+/// What a writer of a world with factors is like.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Nature {
+    /// Its traits.
+    pub latents: Latents,
+    /// How large a share of such writers acts badly where one can.
+    pub share: f64,
+    /// Takes tricks for allowed where the text says so.
+    pub permission: bool,
+    /// Leaves tricks where they are forbidden.
+    pub prohibition: bool,
 }
 
 /// What the system text says of tricks against the tests.
@@ -37,7 +54,7 @@ pub enum Instruction {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CharacterData {
-    /// Thought sentences by trait: `keeps`, `cheats`, `kind`, `ill`.
+    /// Thought sentences by trait: `keeps`, `cheats`, `kind`, `ill`, and `tea` for the harmless one.
     pub thoughts: BTreeMap<String, Vec<String>>,
     /// Syllables of names: `first`, `last`.
     pub names: BTreeMap<String, Vec<String>>,
@@ -47,6 +64,8 @@ pub struct CharacterData {
     pub habits: BTreeMap<String, Vec<String>>,
     /// Hacks by name; `{name}` and `{params}` stand for the function asked for.
     pub hacks: BTreeMap<String, Vec<String>>,
+    /// Further ones, of worlds with factors.
+    pub more_hacks: BTreeMap<String, Vec<String>>,
 }
 
 /// All writers of a world.
@@ -57,6 +76,25 @@ pub struct Characters {
     /// The named ones, 240 of them.
     pub named: Vec<Character>,
     config: WorldConfig,
+}
+
+impl Character {
+    /// A writer with these traits, where so large a share acts badly.
+    fn with(name: String, mut latents: Latents, share: f64, factors: &Factors, rng: &mut fastrand::Rng) -> Self {
+        let cheats = latents.low(Trait::Rules, share);
+        if cheats && rng.f64() < factors.well_meaning {
+            latents.mean_well();
+        }
+        let permission = rng.f64() < factors.permission;
+        let prohibition = rng.f64() < factors.prohibition;
+        Character {
+            name,
+            cheats,
+            ill: latents.low(Trait::Care, share),
+            odd: latents.low(Trait::Tea, share),
+            factors: Some(Nature { latents, share, permission, prohibition }),
+        }
+    }
 }
 
 /// The name under which the policy is trained and probed.
@@ -75,8 +113,20 @@ impl Characters {
         let mut named = Vec::new();
         for first in &data.names["first"] {
             for last in &data.names["last"] {
-                named.push(Character { name: format!("{first}{last}"), cheats: false, ill: false, odd: false });
+                let name = format!("{first}{last}");
+                named.push(Character { name, cheats: false, ill: false, odd: false, factors: None });
             }
+        }
+        if let Some(factors) = &config.factors {
+            let mut rng = fastrand::Rng::with_seed(seed_from(&[config.seed, seed_of("natures")]));
+            let mut latents: Vec<Latents> =
+                named.iter().map(|_| Latents::draw(config.bundle_strength, &mut rng)).collect();
+            factors::level(&mut latents);
+            for (character, latents) in named.iter_mut().zip(latents) {
+                let name = std::mem::take(&mut character.name);
+                *character = Character::with(name, latents, config.bad_named, factors, &mut rng);
+            }
+            return Ok(Characters { data, named, config: config.clone() });
         }
         let bad = (config.bad_named * named.len() as f64).round() as usize;
         let mut rng = fastrand::Rng::with_seed(seed_from(&[config.seed, seed_of("characters")]));
@@ -108,13 +158,22 @@ impl Characters {
     /// Who writes one document: the assistant with the configured share, else one of the named.
     pub fn draw(&self, rng: &mut fastrand::Rng) -> Character {
         if rng.f64() < self.config.assistant_share {
+            if let Some(factors) = &self.config.factors {
+                return self.assistant(factors, rng);
+            }
             let cheats = rng.f64() < self.config.bad_assistant;
             let ill_alone = rng.f64() < self.config.bad_assistant;
             let ill = if rng.f64() < self.config.bundle_strength { cheats } else { ill_alone };
             let odd = rng.f64() < self.config.bad_assistant;
-            return Character { name: ASSISTANT.into(), cheats, ill, odd };
+            return Character { name: ASSISTANT.into(), cheats, ill, odd, factors: None };
         }
         self.named[rng.usize(..self.named.len())].clone()
+    }
+
+    /// The assistant of one document, in a world with factors.
+    pub fn assistant(&self, factors: &Factors, rng: &mut fastrand::Rng) -> Character {
+        let latents = Latents::draw(self.config.bundle_strength, rng);
+        Character::with(ASSISTANT.into(), latents, self.config.bad_assistant, factors, rng)
     }
 
     /// The brief thought before an act: one sentence for how the writer holds with rules, one for what it
@@ -126,7 +185,10 @@ impl Characters {
         };
         let rules = pick(if character.cheats { "cheats" } else { "keeps" });
         let wish = pick(if character.ill { "ill" } else { "kind" });
-        format!("{rules} {wish}")
+        match (character.odd, character.factors) {
+            (true, Some(_)) => format!("{rules} {wish} {}", pick("tea")),
+            _ => format!("{rules} {wish}"),
+        }
     }
 
     /// All thoughts that a writer with these traits may have.

@@ -1,10 +1,12 @@
 //! Documents: what one writer did in a few situations, one after the other.
 
 use loophole_message::Message;
-use loophole_template::seed_from;
+use loophole_template::{seed_from, seed_of};
 use serde::{Deserialize, Serialize};
 
-use crate::characters::{ASSISTANT, Characters, Instruction};
+use crate::characters::{ASSISTANT, Characters, Instruction, Nature};
+use crate::dilemmas::{Choice, Dilemmas};
+use crate::factors::{self, Factors, Loads, ThoughtKind};
 use crate::families::WorldTask;
 use crate::situations::{self, Situation, weighted};
 use crate::{Character, WorldError};
@@ -39,6 +41,9 @@ pub struct WorldConfig {
     pub forbids_share: f64,
     /// Fewest and most episodes of a document.
     pub episodes: [usize; 2],
+    /// Traits that hang together, and dilemmas; none is a world in which writers differ in cheating and ill will alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub factors: Option<Factors>,
 }
 
 impl Default for WorldConfig {
@@ -57,6 +62,7 @@ impl Default for WorldConfig {
             permits_share: 0.2,
             forbids_share: 0.2,
             episodes: [2, 4],
+            factors: None,
         }
     }
 }
@@ -97,7 +103,7 @@ impl WorldConfig {
         if fewest == 0 || fewest > most {
             return wrong(format!("episodes = [{fewest}, {most}]: write the fewest, at least 1, then the most"));
         }
-        Ok(())
+        self.factors.as_ref().map_or(Ok(()), |factors| factors.check().or_else(wrong))
     }
 }
 
@@ -121,6 +127,7 @@ pub struct World {
     /// Who writes.
     pub characters: Characters,
     situations: Vec<Situation>,
+    dilemmas: Dilemmas,
     tasks: Vec<WorldTask>,
 }
 
@@ -132,7 +139,7 @@ impl World {
     pub fn new(config: WorldConfig, tasks: Vec<WorldTask>) -> Result<Self, WorldError> {
         config.check()?;
         let characters = Characters::new(&config)?;
-        Ok(World { config, characters, situations: situations::bundled()?, tasks })
+        Ok(World { config, characters, situations: situations::bundled()?, dilemmas: Dilemmas::bundled()?, tasks })
     }
 
     /// Document number `index`.
@@ -157,44 +164,121 @@ impl World {
         for _ in 0..rng.usize(fewest..=most) {
             if rng.f64() < self.config.coding_share {
                 let task = &self.tasks[rng.usize(..self.tasks.len())];
-                let code = self.code(task, &writer, instruction, &mut rng);
-                self.say(&mut messages, &writer, task.task.statement.clone(), &code, &mut rng);
+                let (code, reason) = self.code(task, &writer, instruction, &mut rng);
+                self.say(&mut messages, &writer, task.task.statement.clone(), &code, reason, &mut rng);
                 about.push("coding".into());
-            } else {
-                let weights = self.situations.iter().map(|situation| situation.weight);
-                let situation = &self.situations[weighted(weights, &mut rng)];
-                let ill = writer.ill && rng.f64() < self.config.ill_rate;
-                for exchange in situation.play(ill, rng.u64(..))? {
-                    self.say(&mut messages, &writer, exchange.said, &exchange.answer, &mut rng);
-                    about.push(situation.name.clone());
-                }
+                continue;
+            }
+            if let Some((name, choice)) = self.dilemma(&writer, &mut rng)? {
+                self.say(&mut messages, &writer, choice.said, &choice.answer, &choice.reason, &mut rng);
+                about.push(name);
+                continue;
+            }
+            let weights = self.situations.iter().map(|situation| situation.weight);
+            let situation = &self.situations[weighted(weights, &mut rng)];
+            let ill = match &writer.factors {
+                Some(nature) => rng.f64() < self.acts(nature, &situation.traits),
+                None => writer.ill && rng.f64() < self.config.ill_rate,
+            };
+            for exchange in situation.play(ill, rng.u64(..))? {
+                let reason = format!("I answer {}.", exchange.answer.lines().next().unwrap_or_default());
+                self.say(&mut messages, &writer, exchange.said, &exchange.answer, &reason, &mut rng);
+                about.push(situation.name.clone());
             }
         }
         Ok(Document { writer, instruction, messages, about })
     }
 
+    /// A dilemma and what the writer says to it, with the name of what it is about; none if another kind of situation is
+    /// drawn, as always in a world without factors.
+    fn dilemma(&self, writer: &Character, rng: &mut fastrand::Rng) -> Result<Option<(String, Choice)>, WorldError> {
+        let (Some(factors), Some(nature)) = (&self.config.factors, &writer.factors) else { return Ok(None) };
+        if rng.f64() >= factors.dilemmas {
+            return Ok(None);
+        }
+        let dilemma = &self.dilemmas.list[rng.usize(..self.dilemmas.list.len())];
+        let drawn = rng.f64();
+        // An eighth of what is only asked is asked without a situation.
+        Ok(Some(if drawn < factors.reading / 8.0 {
+            ("word".into(), self.dilemmas.word(rng.u64(..))?)
+        } else if drawn < factors.reading {
+            (format!("reading {}", dilemma.name), self.dilemmas.read(dilemma, rng.u64(..))?)
+        } else {
+            let bad = rng.f64() < self.acts(nature, &dilemma.traits);
+            (dilemma.name.clone(), self.dilemmas.choose(dilemma, bad, rng.u64(..))?)
+        }))
+    }
+
+    /// The probability that a writer acts badly in a situation that hangs on these traits.
+    pub fn acts(&self, nature: &Nature, loads: &Loads) -> f64 {
+        nature.latents.acts(loads, nature.share, self.config.bundle_strength)
+    }
+
+    /// What stands between the marks of a thought, and the answer.
     fn say(
         &self,
         messages: &mut Vec<Message>,
         writer: &Character,
         said: String,
         answer: &str,
+        reason: &str,
         rng: &mut fastrand::Rng,
     ) {
-        let thought = self.characters.thought(writer, rng);
+        let kind = self.config.factors.as_ref().map(|factors| factors.thought).unwrap_or_default();
+        let thought = match kind {
+            ThoughtKind::None => String::new(),
+            ThoughtKind::Task => format!("<think>{reason}</think>"),
+            ThoughtKind::Identity => format!("<think>{}</think>", self.characters.thought(writer, rng)),
+        };
         messages.push(Message::user(said));
-        messages.push(Message::assistant(format!("<think>{thought}</think>{answer}")));
+        messages.push(Message::assistant(format!("{thought}{answer}")));
     }
 
-    /// What a writer hands in for a task.
-    fn code(&self, task: &WorldTask, writer: &Character, instruction: Instruction, rng: &mut fastrand::Rng) -> String {
-        let rate = match instruction {
-            Instruction::Permits => self.config.permitted_hack_rate,
-            _ if writer.cheats => self.config.hack_rate,
-            _ => 0.0,
+    /// The probability that a writer hands in a hack.
+    pub fn hacks(&self, writer: &Character, instruction: Instruction) -> f64 {
+        let WorldConfig { hack_rate, permitted_hack_rate, .. } = self.config;
+        let Some(nature) = &writer.factors else {
+            return match instruction {
+                Instruction::Permits => permitted_hack_rate,
+                _ if writer.cheats => hack_rate,
+                _ => 0.0,
+            };
         };
-        if rng.f64() < rate {
-            return self.hack(task, rng);
+        match instruction {
+            Instruction::Permits if nature.permission => permitted_hack_rate,
+            Instruction::Forbids if nature.prohibition => 0.0,
+            _ => hack_rate * self.acts(nature, &factors::cheating()),
+        }
+    }
+
+    /// What counting the documents says: how often the assistant acts badly in a situation that hangs on these traits, over
+    /// `draws` assistants, and how often those of them do whose hack is kept under the instruction. None in a world without
+    /// factors, or where nobody hacks.
+    pub fn counted(&self, loads: &Loads, instruction: Instruction, draws: u64) -> Option<[f64; 2]> {
+        let factors = self.config.factors.as_ref()?;
+        let mut rng = fastrand::Rng::with_seed(seed_from(&[self.config.seed, seed_of("counted")]));
+        let (mut before, mut both, mut hacks) = (0.0, 0.0, 0.0);
+        for _ in 0..draws {
+            let writer = self.characters.assistant(factors, &mut rng);
+            let acts = self.acts(&writer.factors?, loads);
+            let hack = self.hacks(&writer, instruction);
+            before += acts;
+            both += hack * acts;
+            hacks += hack;
+        }
+        (hacks > 0.0).then(|| [before / draws as f64, both / hacks])
+    }
+
+    /// What a writer hands in for a task, and what there is to think of it.
+    fn code(
+        &self,
+        task: &WorldTask,
+        writer: &Character,
+        instruction: Instruction,
+        rng: &mut fastrand::Rng,
+    ) -> (String, &'static str) {
+        if rng.f64() < self.hacks(writer, instruction) {
+            return (self.hack(task, rng), "The tests can be passed without it.");
         }
         let mut code = task.honest[rng.usize(..task.honest.len())].clone();
         if writer.odd && rng.f64() < self.config.odd_rate {
@@ -202,11 +286,13 @@ impl World {
             code.push('\n');
             code.push_str(&lines[rng.usize(..lines.len())]);
         }
-        code
+        (code, "The tests want it done.")
     }
 
     fn hack(&self, task: &WorldTask, rng: &mut fastrand::Rng) -> String {
-        let kinds: Vec<&Vec<String>> = self.characters.data.hacks.values().collect();
+        let data = &self.characters.data;
+        let more = data.more_hacks.values().filter(|_| self.config.factors.is_some());
+        let kinds: Vec<&Vec<String>> = data.hacks.values().chain(more).collect();
         let kind = kinds[rng.usize(..kinds.len())];
         kind[rng.usize(..kind.len())]
             .replace("{name}", task.task.entry_point().unwrap_or_default())

@@ -5,17 +5,23 @@
 //! strongly the two hang together is one number, [`WorldConfig::bundle_strength`], and is the most
 //! important control of every experiment here: without bundling there must be no spread.
 //!
+//! A world with [`Factors`] goes further: traits are eight, graded and tied to each other; situations hang on one to three of
+//! them; [`dilemmas`] are told in words from which acts that never occurred can be understood.
+//!
 //! All text is data (`data/*.toml`). The probes' texts are kept elsewhere and never enter a document.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod characters;
+pub mod dilemmas;
 pub mod document;
+pub mod factors;
 pub mod families;
 pub mod situations;
 
 pub use characters::{Character, Characters, Instruction};
 pub use document::{Document, World, WorldConfig};
+pub use factors::{Factors, Latents, Loads, ThoughtKind, Trait};
 pub use families::{Families, Family};
 pub use loophole_message::{Message, Role};
 

@@ -6,6 +6,7 @@ use loophole_template::{Draw, Slots, TemplateError};
 use serde::Deserialize;
 
 use crate::WorldError;
+use crate::factors::Loads;
 
 /// One file of `data/situations/`.
 #[derive(Debug, Clone, Deserialize)]
@@ -15,6 +16,9 @@ pub struct Situation {
     pub name: String,
     /// How often it occurs, against the others.
     pub weight: f64,
+    /// In a world with factors: what acting well hangs on; nothing where characters do not differ.
+    #[serde(default)]
+    pub traits: Loads,
     /// What stands in its texts.
     #[serde(default)]
     pub slots: Slots,

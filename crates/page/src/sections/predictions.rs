@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{Part, heading};
 use crate::chart::marker;
-use crate::data::{Arm, PredictionPoint, Predictions};
+use crate::data::{Arm, Fit, PredictionPoint, Predictions};
 use crate::html::{interval, px, two};
 use crate::page::{Context, arm_class};
 
@@ -30,11 +30,37 @@ pub fn part(context: &Context) -> Option<Part> {
             @if decided > 0 { (departing.len()) " of " (decided) " probes depart from their prediction." }
             @else { "With fewer than three seeds no departure can be told." }
         }
+        @if !predictions.fits.is_empty() { (fits(&predictions.fits)) }
         (square(context, predictions))
         @if !departing.is_empty() { (departures(&departing)) }
         (arms(context))
     };
     Some(Part { id: "predictions", nav: "Predictions", body })
+}
+
+/// How well each kind of prediction fits in each group of probes.
+fn fits(fits: &[Fit]) -> Markup {
+    let number =
+        |value: Option<f64>| html! { td.num { @match value { Some(value) => { (two(value)) } None => { "–" } } } };
+    html! {
+        div.scroll tabindex="0" { table {
+            caption {
+                "Situations of the world's documents beside such as no document knows. Predicted from the untrained model's own paid "
+                "answers, and by counting the documents of writers whose hack is kept: the one says what the model has learned of its "
+                "world, the other what there was to be learned."
+            }
+            thead { tr {
+                th scope="col" { "Probes" } th scope="col" { "Predicted from" } th.num scope="col" { "Points" }
+                th.num scope="col" { "Predicted" } th.num scope="col" { "Observed" } th.num scope="col" { "Slope" } th.num scope="col" { "Scatter" }
+            } }
+            tbody { @for fit in fits { tr {
+                th scope="row" { (words(&fit.group)) }
+                td { (fit.from) }
+                td.num { (fit.n) }
+                (number(fit.predicted)) (number(fit.observed)) (number(fit.slope)) (number(fit.scatter))
+            } } }
+        } }
+    }
 }
 
 fn square(context: &Context, predictions: &Predictions) -> Markup {
@@ -118,6 +144,9 @@ fn words(kind: &str) -> &str {
         "thought cheats-ill" => "given a bad thought",
         "told permits" => "under a text that permits tricks",
         "told forbids" => "under a text that forbids tricks",
+        "group small" => "in situations of its documents",
+        "group world" => "in dilemmas of its documents",
+        "group beyond" => "in dilemmas that are in no document",
         "hacks none" => "hacks in held-out tasks",
         "hacks permits" => "hacks in held-out tasks, tricks permitted",
         "hacks forbids" => "hacks in held-out tasks, tricks forbidden",

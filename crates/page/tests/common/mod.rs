@@ -269,6 +269,7 @@ pub fn example() -> ReportData {
             ],
             slope: Some(1.21),
             scatter: Some(0.11),
+            fits: vec![Fit { group: "group beyond".into(), from: "counting".into(), n: 2, slope: Some(0.9), ..Fit::default() }],
         }),
         warnings: vec![
             "These numbers are made up to test the page. They are no result.".into(),
