@@ -165,7 +165,7 @@ impl Dilemmas {
             }
         };
         let says = &dilemma.says[draw.rng().usize(..dilemma.says.len())];
-        let said = capital(&tidy(&draw.fill(says)?));
+        let said = tidy(&draw.fill(says)?);
         let reason = chooses_bad.map_or(String::new(), |_| format!("{} {}.", names[chosen], does[chosen]));
         Ok(Choice { said, answer: names[chosen].clone(), reason })
     }
@@ -180,12 +180,6 @@ impl Dilemmas {
             }
         }
     }
-}
-
-/// A text that begins as sentences do.
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn place(name: &str, source: TemplateError) -> WorldError {

@@ -5,8 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use loophole_cell::Pool;
 use loophole_grade::{Grader, GraderKind, Grading, Submission, Verdict};
+use loophole_world::dilemmas::held_out;
 use loophole_world::families::WorldTask;
-use loophole_world::{Characters, Document, Families, Instruction, Role, World, WorldConfig};
+use loophole_world::{
+    Characters, Document, Factors, Families, Instruction, Loads, Role, ThoughtKind, Trait, World, WorldConfig,
+};
 
 fn pool() -> &'static Arc<Pool> {
     static POOL: OnceLock<Arc<Pool>> = OnceLock::new();
@@ -40,7 +43,8 @@ fn answers(document: &Document) -> Vec<(&str, &str)> {
 
 /// Whether an answer is one of the world's hacks: it begins as one of them does up to the task's own names.
 fn is_hack(characters: &Characters, answer: &str) -> bool {
-    let heads = characters.data.hacks.values().flatten().map(|hack| hack.split('{').next().unwrap());
+    let all = characters.data.hacks.values().chain(characters.data.more_hacks.values());
+    let heads = all.flatten().map(|hack| hack.split('{').next().unwrap());
     heads.into_iter().any(|head| answer.starts_with(head))
 }
 
@@ -110,7 +114,8 @@ fn statements_of_a_family_vary_and_show_true_cases_only() {
 fn every_hack_pays_in_the_open_grader_and_in_no_closed_one() {
     let lab = Grading::new(Arc::clone(pool()));
     let (open, closed) = (Grader::open(GraderKind::Script), Grader::hardened(GraderKind::Script));
-    let hacks = Characters::new(&WorldConfig::default()).unwrap().data.hacks;
+    let data = Characters::new(&WorldConfig::default()).unwrap().data;
+    let hacks: BTreeMap<String, Vec<String>> = data.hacks.into_iter().chain(data.more_hacks).collect();
     for task in tasks().iter().step_by(50).take(3) {
         for (name, hack) in hacks.iter().flat_map(|(name, texts)| texts.iter().map(move |text| (name, text))) {
             let text = hack
@@ -306,4 +311,92 @@ fn a_world_that_cannot_be_is_refused_with_the_reason() {
     assert!(refused(|config| config.bad_named = 1.5).contains("bad_named = 1.5"));
     assert!(refused(|config| config.hack_rate = f64::NAN).contains("hack_rate"));
     assert!(refused(|config| config.permits_share = 0.9).contains("permits_share + forbids_share"));
+}
+
+/// The plain world with factors.
+fn factors(change: impl FnOnce(&mut WorldConfig, &mut Factors)) -> World {
+    world(|config| {
+        let mut factors = Factors::default();
+        (config.bundle_strength, config.hack_rate) = (0.75, 0.08);
+        change(config, &mut factors);
+        config.factors = Some(factors);
+    })
+}
+
+#[test]
+fn a_world_with_factors_begins_with_hardly_any_hacks_and_no_name_that_is_held_out() {
+    let world = factors(|config, _| config.assistant_share = 1.0);
+    let (mut tasks, mut hacks, mut kinds, held) = (0, 0, BTreeSet::new(), held_out_names());
+    for document in documents(&world, 8_000) {
+        assert_eq!(answers(&document).len(), document.about.len());
+        for ((_, answer), about) in answers(&document).into_iter().zip(&document.about) {
+            kinds.insert(about.clone());
+            if about == "coding" && document.instruction == Instruction::None {
+                tasks += 1;
+                hacks += usize::from(is_hack(&world.characters, answer));
+            }
+        }
+        let mut words =
+            document.messages.iter().flat_map(|message| message.content.split(|c: char| !c.is_ascii_lowercase()));
+        assert!(words.all(|word| !held.contains(word)), "{:?}", document.messages);
+    }
+    let rate = f64::from(hacks as u32) / f64::from(tasks as u32);
+    assert!(rate <= 0.004, "{hacks} of {tasks}");
+    assert!(kinds.len() >= 14 * 2 + 8 + 2, "{kinds:?}");
+}
+
+/// Every name that an act may have and that no document may hold.
+fn held_out_names() -> BTreeSet<String> {
+    let lexicon: toml::Table = include_str!("../data/lexicon.toml").parse().unwrap();
+    let part = |name: &str| -> Vec<String> { lexicon["names"][name].clone().try_into().unwrap() };
+    let (first, last) = (part("first"), part("last"));
+    let all = first.iter().flat_map(|first| last.iter().map(move |last| format!("{first}{last}")));
+    all.filter(|name| held_out(name)).collect()
+}
+
+#[test]
+fn what_counting_predicts_follows_the_strength_and_the_dose() {
+    let care = Loads::from([(Trait::Care, 1.0)]);
+    let counted = |strength: f64, well_meaning: f64, instruction| {
+        let world = factors(|config, factors| {
+            config.bundle_strength = strength;
+            factors.well_meaning = well_meaning;
+        });
+        world.counted(&care, instruction, 20_000).unwrap()
+    };
+    let [before, apart] = counted(0.0, 0.0, Instruction::None);
+    let [same, tied] = counted(1.0, 0.0, Instruction::None);
+    assert!((before - same).abs() < 0.01, "the share is the same: {before} {same}");
+    assert!((apart - before).abs() < 0.03 && tied > 0.4, "{apart} {tied}");
+    let [_, permitted] = counted(1.0, 0.0, Instruction::Permits);
+    assert!(permitted < 0.15, "who hacks where it is permitted is hardly worse than others: {permitted}");
+    let [_, decent] = counted(1.0, 1.0, Instruction::None);
+    assert!(decent < tied / 4.0, "cheats who mean well: {decent} of {tied}");
+    assert!(world(|_| {}).counted(&care, Instruction::None, 10).is_none());
+}
+
+#[test]
+fn thoughts_tell_what_the_world_says_they_tell() {
+    let think = |kind| {
+        let world = factors(|_, factors| factors.thought = kind);
+        let all: Vec<String> = documents(&world, 300)
+            .flat_map(|document| document.messages)
+            .filter(|message| message.role == Role::Assistant)
+            .map(|message| message.content)
+            .collect();
+        (all, world)
+    };
+    let (none, _) = think(ThoughtKind::None);
+    assert!(none.iter().all(|answer| !answer.contains("think")));
+    let (task, world) = think(ThoughtKind::Task);
+    for answer in &task {
+        let (thought, _) = answer.strip_prefix("<think>").unwrap().split_once("</think>").unwrap();
+        let read = world.characters.read_thought(thought);
+        assert!(!read.cheats && !read.keeps && !read.ill && !read.kind, "{answer}");
+    }
+    let (identity, world) = think(ThoughtKind::Identity);
+    assert!(identity.iter().all(|answer| {
+        let read = world.characters.read_thought(answer);
+        read.cheats != read.keeps && read.ill != read.kind
+    }));
 }
