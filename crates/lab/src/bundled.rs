@@ -39,6 +39,7 @@ pub const RECIPES: &[Bundled] = &bundled![
     Experiment "controls",
     Experiment "thoughts",
     Experiment "robustness",
+    Experiment "transfer",
     Experiment "failed/large-steps",
     Organism "organism",
     Organism "organism-unbundled",

@@ -477,7 +477,8 @@ fn the_rule_is_watched_and_not_the_file() {
 fn scenario_texts_are_not_in_the_world() {
     let spoken = world_texts();
     let (mut checked, mut leaked) = (0, Vec::new());
-    for scenario in Battery::bundled("all").unwrap().scenarios {
+    let batteries = ["all", "world", "beyond"].map(|name| Battery::bundled(name).unwrap().scenarios);
+    for scenario in batteries.into_iter().flatten() {
         for fragment in scenario.texts().into_iter().flat_map(fragments) {
             if spoken.contains(&fragment) {
                 leaked.push(format!("{}: {fragment}", scenario.name));
@@ -487,6 +488,28 @@ fn scenario_texts_are_not_in_the_world() {
     }
     assert!(leaked.is_empty(), "in the training texts: {leaked:#?}");
     assert!(checked > 500, "{checked}");
+}
+
+#[test]
+fn what_stands_in_held_out_dilemmas_and_how_they_are_answered_is_in_no_text_of_the_world() {
+    use loophole_template::{Choice, Slot};
+    // The words of what acts do are the world's own: without them nobody could tell the acts apart.
+    let shared = |name: &str| name.ends_with("_good") || name.ends_with("_bad");
+    let ours = ["known", "good", "bad", "does", "asked_of", "choose"];
+    let spoken = world_texts();
+    let mut checked = 0;
+    for scenario in Battery::bundled("beyond").unwrap().scenarios {
+        for (name, slot) in scenario.slots.iter().filter(|(name, _)| !shared(name) && !ours.contains(&name.as_str())) {
+            let Slot::Choices(choices) = slot else { panic!("{}: {name}", scenario.name) };
+            for choice in choices {
+                let Choice::Text(text) = choice else { panic!("{}: {name}", scenario.name) };
+                let words = crate::answer::words(text).join(" ");
+                assert!(!spoken.contains(&words), "{}, {name}: {text:?} is in the world", scenario.name);
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 13 * (60 + 4 - 1), "{checked}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::output::{self, Error, Exit, Options, line};
 /// Arguments of `loophole pretrain`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  loophole pretrain organism\n  loophole pretrain organism --show 3   (print three documents of its world)"
+    after_help = "Examples:\n  loophole pretrain organism\n  loophole pretrain factors --set world.bundle_strength=0.25 --set seed=2 --out organism-quarter\n  loophole pretrain organism --show 3   (print three documents of its world)"
 )]
 pub struct PretrainArguments {
     /// Recipe of the organism: a file, or the name of a bundled one
@@ -20,6 +20,9 @@ pub struct PretrainArguments {
     /// Folder to write, instead of the recipe's
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Another value than the recipe's, as in world.bundle_strength=0.5; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
     /// Threads; all cores unless told otherwise
     #[arg(long)]
     threads: Option<usize>,
@@ -32,7 +35,7 @@ pub struct PretrainArguments {
 pub fn pretrain(arguments: &PretrainArguments, output: &Options) -> Result<Exit, Error> {
     output::flag("--threads", arguments.threads.unwrap_or(1), 1..=output::MOST_JOBS)?;
     output::flag("--show", arguments.show.unwrap_or(0), 0..=1_000_000)?;
-    let recipe = recipe::organism(&arguments.recipe)?;
+    let recipe = recipe::organism(&arguments.recipe, &arguments.sets)?;
     if let Some(count) = arguments.show {
         line(loophole_lab::pretrain::sample_documents(&recipe, count)?.trim_end());
         return Ok(Exit::Clean);

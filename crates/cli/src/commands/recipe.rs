@@ -71,9 +71,9 @@ pub struct Found {
 ///
 /// # Errors
 /// There is neither, or it describes nothing that can be run.
-pub fn experiment(name: &str) -> Result<Found, Error> {
+pub fn experiment(name: &str, changes: &[String]) -> Result<Found, Error> {
     let (text, path) = text_of(name, Some(Makes::Experiment))?;
-    let recipe = Recipe::parse(&text, name)?;
+    let recipe = Recipe::parse(&changed(text, name, changes)?, name)?;
     Ok(Found { recipe, root: organism_root(path.as_deref()) })
 }
 
@@ -81,9 +81,39 @@ pub fn experiment(name: &str) -> Result<Found, Error> {
 ///
 /// # Errors
 /// As [`experiment`].
-pub fn organism(name: &str) -> Result<OrganismRecipe, Error> {
+pub fn organism(name: &str, changes: &[String]) -> Result<OrganismRecipe, Error> {
     let (text, _) = text_of(name, Some(Makes::Organism))?;
-    Ok(OrganismRecipe::parse(&text, name)?)
+    Ok(OrganismRecipe::parse(&changed(text, name, changes)?, name)?)
+}
+
+/// A recipe with some of its keys changed: each change is `KEY=VALUE`, with points between the names of tables, and a value as
+/// TOML has it, or a text.
+fn changed(text: String, name: &str, changes: &[String]) -> Result<String, Error> {
+    if changes.is_empty() {
+        return Ok(text);
+    }
+    let wrong = |change: &str, why: String| Error::Input(format!("--set {change}: {why}"));
+    let mut recipe: toml::Table =
+        text.parse().map_err(|error: toml::de::Error| Error::Input(format!("recipe {name}: {error}")))?;
+    for change in changes {
+        let (path, value) = change
+            .split_once('=')
+            .ok_or_else(|| wrong(change, "write KEY=VALUE, as in world.bundle_strength=0.5".into()))?;
+        let as_toml = format!("value = {value}").parse::<toml::Table>().ok();
+        let value = as_toml.and_then(|mut table| table.remove("value"));
+        let value = value.unwrap_or_else(|| toml::Value::String(change[path.len() + 1..].into()));
+        let mut names: Vec<&str> = path.split('.').map(str::trim).collect();
+        let Some(key) = names.pop().filter(|key| !key.is_empty()) else {
+            return Err(wrong(change, "it names no key".into()));
+        };
+        let mut table = &mut recipe;
+        for part in names {
+            let inner = table.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            table = inner.as_table_mut().ok_or_else(|| wrong(change, format!("{part:?} is no table of the recipe")))?;
+        }
+        table.insert(key.into(), value);
+    }
+    Ok(recipe.to_string())
 }
 
 /// The text of a recipe, and its path if it is a file. Files come first: a bundled recipe is not meant where a file of that
@@ -317,5 +347,28 @@ fn words(seconds: f64) -> String {
         s if s < 90.0 => format!("{s:.0} seconds"),
         s if s < 5400.0 => format!("{:.0} minutes", s / 60.0),
         s => format!("{:.1} hours", s / 3600.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_changed_by_their_paths_and_nothing_else_is() {
+        let text = "name = 'a'\n[world]\nseed = 1\n";
+        let changes = |all: &[&str]| {
+            let all: Vec<String> = all.iter().map(|change| (*change).into()).collect();
+            changed(text.into(), "a", &all).map(|text| text.parse::<toml::Table>().unwrap())
+        };
+        let table = changes(&["world.bundle_strength=0.5", "world.factors.thought=none", "seeds=[1, 2]"]).unwrap();
+        assert_eq!(table["world"]["bundle_strength"].as_float(), Some(0.5));
+        assert_eq!(table["world"]["seed"].as_integer(), Some(1));
+        assert_eq!(table["world"]["factors"]["thought"].as_str(), Some("none"));
+        assert_eq!(table["seeds"].as_array().map(Vec::len), Some(2));
+        for (change, said) in [("seed", "KEY=VALUE"), ("=3", "names no key"), ("name.x=1", "\"name\" is no table")] {
+            let error = changes(&[change]).unwrap_err().to_string();
+            assert!(error.contains(said) && error.contains("--set"), "{error}");
+        }
     }
 }

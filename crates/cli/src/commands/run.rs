@@ -24,7 +24,7 @@ const QUICK: &str = "quick";
   loophole run                                   (quick: baseline and inoculated, 2 seeds)
   loophole run inoculation --dry-run             (what it does, and how long that takes here)
   loophole run inoculation                       (a bundled recipe; `loophole recipe list` tells which there are)
-  loophole run my/recipe.toml --out runs/mine
+  loophole run my/recipe.toml --out runs/mine --set train.steps=10
   loophole run my/recipe.toml --out runs/mine --resume")]
 pub struct RunArguments {
     /// Recipe of the experiment: a file, or the name of a bundled one; quick unless named
@@ -36,6 +36,9 @@ pub struct RunArguments {
     /// Other number of seeds than the recipe's
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: Option<u64>,
+    /// Another value than the recipe's, as in train.steps=10; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
     /// Go on with a run that is there
     #[arg(long)]
     resume: bool,
@@ -86,7 +89,7 @@ pub struct ReportArguments {
 /// Runs an experiment.
 pub fn run(arguments: &RunArguments, output: &Options) -> Result<Exit, Error> {
     output::flag("--jobs", arguments.jobs, 0..=output::MOST_JOBS)?;
-    let Found { mut recipe, root } = recipe::experiment(&arguments.recipe)?;
+    let Found { mut recipe, root } = recipe::experiment(&arguments.recipe, &arguments.sets)?;
     if let Some(seeds) = arguments.seeds {
         recipe.seeds = Seeds::Count(seeds);
     }
@@ -100,7 +103,7 @@ pub fn run(arguments: &RunArguments, output: &Options) -> Result<Exit, Error> {
 
 /// Trains one arm with one seed.
 pub fn train(arguments: &TrainArguments, output: &Options) -> Result<Exit, Error> {
-    let Found { mut recipe, root } = recipe::experiment(&arguments.recipe)?;
+    let Found { mut recipe, root } = recipe::experiment(&arguments.recipe, &[])?;
     let Some(arm) = recipe.arms.iter().find(|arm| arm.name == arguments.arm) else {
         let known: Vec<&str> = recipe.arms.iter().map(|arm| arm.name.as_str()).collect();
         return Err(Error::Input(format!("the recipe has no arm {:?}; it has {}", arguments.arm, known.join(", "))));
