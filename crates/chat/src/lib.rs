@@ -35,6 +35,9 @@ pub use text::{first_line, split_thought, strip_fences};
 pub struct Request {
     /// The conversation so far; the last message is the user's or a tool's.
     pub messages: Vec<Message>,
+    /// What is continued, as token ids and in place of a conversation: no chat format, no marks. Only for a model on this
+    /// machine ([`Chat::local`]).
+    pub tokens: Option<Vec<u32>>,
     /// Tools the model may call. A model whose chat format knows none answers in text.
     pub tools: Vec<ToolSpec>,
     /// Whether it may, must or must not call one.
@@ -199,12 +202,15 @@ pub struct Usage {
 /// A token of a reply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenLogprob {
-    /// Its text.
+    /// Its text; of a part of a character its bytes, as `bytes:\\xe2\\x82`, where they are known.
     pub token: String,
     /// Its log-probability at temperature 1.
     pub logprob: f32,
     /// The likeliest tokens at its place, likeliest first.
     pub top: Vec<(String, f32)>,
+    /// Its id, of a model on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u32>,
 }
 
 /// A piece of a reply that is still being made. The first may be empty: it asks whether anybody listens.
@@ -250,6 +256,11 @@ pub trait Chat: Send + Sync {
 
     /// How the makers of a model on this machine sample from it, where it says so.
     fn generation(&self) -> Option<&GenerationConfig> {
+        None
+    }
+
+    /// The model, if it is one on this machine, whose tokens can be met without a chat format.
+    fn local(&self) -> Option<&Local> {
         None
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Listener<'a> {
     pieces: Option<Sender<Delta>>,
     /// What the reply has to begin with, or it is over.
     opening: &'static str,
+    /// Whether the token that ends it has a log-probability too.
+    with_end: bool,
     tokens: Vec<u32>,
     /// `tokens[prefix..read]` is the last piece of text, decoded again before the next one: what a token reads may
     /// depend on the one before it.
@@ -53,6 +55,7 @@ impl<'a> Listener<'a> {
             top,
             pieces,
             opening: "",
+            with_end: false,
             tokens: Vec::new(),
             prefix: 0,
             read: 0,
@@ -70,21 +73,23 @@ impl<'a> Listener<'a> {
         self
     }
 
+    /// Gives the log-probability of the token that ends the reply too.
+    #[must_use]
+    pub fn with_end(mut self) -> Self {
+        self.with_end = true;
+        self
+    }
+
     /// One more token; false if it was the last.
     pub fn hear(&mut self, drawn: &Drawn) -> bool {
-        if self.ends.contains(&drawn.token) {
+        let ends = self.ends.contains(&drawn.token);
+        if let Some(count) = self.top.filter(|_| !ends || self.with_end) {
+            self.logprobs.push(likely(self.tokenizer, drawn, count));
+        }
+        if ends {
             return true;
         }
         self.tokens.push(drawn.token);
-        if let Some(count) = self.top {
-            let text = |token: u32| self.tokenizer.decode(&[token]);
-            let top = likeliest(drawn.logits, count).into_iter();
-            // One number for the drawn token, however the two ways to it were rounded.
-            let logprob =
-                |token, logit: f32| if token == drawn.token { drawn.log_prob } else { logit - drawn.log_norm };
-            let top = top.map(|(token, logit)| (text(token), logprob(token, logit))).collect();
-            self.logprobs.push(TokenLogprob { token: text(drawn.token), logprob: drawn.log_prob, top });
-        }
         let before = self.tokenizer.decode(&self.tokens[self.prefix..self.read]);
         let now = self.tokenizer.decode(&self.tokens[self.prefix..]);
         // A character is not whole yet, or there is no text in the token.
@@ -140,8 +145,23 @@ impl<'a> Listener<'a> {
             self.text = whole.to_string();
         }
         self.send(cut.min(self.text.len()));
+        // What ended it is no text.
+        if let Some(pieces) = self.pieces.as_ref().filter(|_| self.with_end && self.sent_logprobs < self.logprobs.len())
+        {
+            let logprobs = self.logprobs[self.sent_logprobs..].to_vec();
+            let _ = pieces.send(Delta { text: String::new(), logprobs });
+        }
         Heard { cut, stop: stop.map(|(_, stop)| stop), logprobs: self.top.map(|_| self.logprobs) }
     }
+}
+
+/// A token with its log-probability and those of so many alternatives.
+pub(crate) fn likely(tokenizer: &Tokenizer, drawn: &Drawn, count: usize) -> TokenLogprob {
+    let top = likeliest(drawn.logits, count).into_iter();
+    // One number for the drawn token, however the two ways to it were rounded.
+    let logprob = |token, logit: f32| if token == drawn.token { drawn.log_prob } else { logit - drawn.log_norm };
+    let top = top.map(|(token, logit)| (tokenizer.text_of(token), logprob(token, logit))).collect();
+    TokenLogprob { token: tokenizer.text_of(drawn.token), logprob: drawn.log_prob, top, id: Some(drawn.token) }
 }
 
 /// The `count` highest logits with their tokens, highest first.

@@ -5,12 +5,12 @@
 //! one of them, with that thread's priority. What a request is answered depends on nothing but the request.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use loophole_lm::{
-    Checkpoint, Completion, Drawn, GenerationConfig, LmError, Model, Prompt, Runner, SampleOptions, Tokenizer,
+    Checkpoint, Completion, Config, Drawn, GenerationConfig, LmError, Model, Prompt, Runner, SampleOptions, Tokenizer,
 };
 
 use crate::format::Format;
@@ -18,6 +18,7 @@ use crate::listen::{Heard, Listener};
 use crate::{Chat, ChatError, Delta, Finish, Reply, Request};
 
 mod forced;
+mod text;
 
 const THOUGHT: &str = "<think>";
 const THOUGHT_END: &str = "</think>";
@@ -26,12 +27,16 @@ const THOUGHT_END: &str = "</think>";
 pub struct Local {
     name: String,
     tokenizer: Tokenizer,
-    format: Format,
+    format: Arc<Format>,
     stop: Vec<u32>,
+    /// The folder of its tokenizer.
+    beside: Option<PathBuf>,
     /// How to sample where a request does not say.
     generation: GenerationConfig,
     /// Most tokens of a conversation.
     context: usize,
+    /// Tokens that the model knows.
+    vocabulary: usize,
     /// Most bytes of one token.
     longest: usize,
     waiting: Mutex<Vec<Job>>,
@@ -73,16 +78,16 @@ impl Local {
         let Checkpoint { tokenizer, stop, generation, config, template, runner } = checkpoint;
         if Format::is_own(&tokenizer) {
             let stop = tokenizer.id(&Format::own().end).into_iter().collect();
-            let local = Self::new(name, tokenizer, Format::own(), stop, config.max_position_embeddings, runner);
-            return Ok(Local { generation, ..local });
+            let local = Self::new(name, tokenizer, Format::own(), stop, &config, runner);
+            return Ok(Local { generation, beside: Some(beside.into()), ..local });
         }
         let Some(end) = stop.first().and_then(|token| tokenizer.token(*token)) else {
             let reason = "no token ends a turn; name one as eos_token in tokenizer_config.json".to_string();
             return Err(ChatError::Model { model: name, reason });
         };
         let format = Format::template(template.map_err(failed)?, &tokenizer, end);
-        let local = Self::new(name, tokenizer, format, stop, config.max_position_embeddings, runner);
-        Ok(Local { generation, ..local })
+        let local = Self::new(name, tokenizer, format, stop, &config, runner);
+        Ok(Local { generation, beside: Some(beside.into()), ..local })
     }
 
     /// A model in memory that speaks this project's own chat format.
@@ -93,18 +98,27 @@ impl Local {
         let name = "local".to_string();
         let Checkpoint { tokenizer, stop, config, runner, .. } = Checkpoint::from_parts(model, tokenizer, threads)
             .map_err(|error| ChatError::Model { model: name.clone(), reason: error.to_string() })?;
-        Ok(Self::new(name, tokenizer, Format::own(), stop, config.max_position_embeddings, runner))
+        Ok(Self::new(name, tokenizer, Format::own(), stop, &config, runner))
     }
 
-    fn new(name: String, tokenizer: Tokenizer, format: Format, stop: Vec<u32>, context: usize, runner: Runner) -> Self {
+    fn new(
+        name: String,
+        tokenizer: Tokenizer,
+        format: Format,
+        stop: Vec<u32>,
+        config: &Config,
+        runner: Runner,
+    ) -> Self {
         let longest = tokenizer.longest().max(1);
         Local {
             name,
             tokenizer,
-            format,
+            format: Arc::new(format),
             stop,
+            beside: None,
             generation: GenerationConfig::default(),
-            context,
+            context: config.max_position_embeddings,
+            vocabulary: config.vocab_size,
             longest,
             waiting: Mutex::default(),
             running: Mutex::new(runner),
@@ -162,16 +176,13 @@ impl Local {
         let mut prompts = Vec::with_capacity(jobs.len());
         for job in jobs {
             let tools = if self.format.knows_tools() { &job.request.tools[..] } else { &[] };
-            let text = match self.format.prompt(&job.request.messages, tools) {
+            let text = match &job.request.tokens {
+                None => self.written(&job.request.messages, tools),
+                Some(tokens) => self.known(tokens).map(|()| String::new()),
+            };
+            let text = match text {
                 Ok(text) => text,
                 Err(error) => {
-                    let (model, reason) = (self.name.clone(), error.to_string());
-                    let error = match error {
-                        // It would with every conversation.
-                        LmError::Bound { .. } => ChatError::Model { model, reason },
-                        LmError::Refused { .. } => ChatError::Rejected { model, status: 400, reason },
-                        _ => ChatError::Template { model, reason },
-                    };
                     let _ = job.done.send((job.at, Err(error)));
                     continue;
                 }
@@ -182,7 +193,11 @@ impl Local {
             let opening =
                 job.request.thought.as_deref().map(|thought| self.opening(&text, thought)).unwrap_or_default();
             let prompt = format!("{text}{opening}");
-            let tokens = if least < self.context { self.tokenizer.encode(&prompt) } else { Vec::new() };
+            let tokens = match &job.request.tokens {
+                Some(tokens) => tokens.clone(),
+                None if least < self.context => self.tokenizer.encode(&prompt),
+                None => Vec::new(),
+            };
             let called_off = || job.pieces.as_ref().is_some_and(|pieces| pieces.send(Delta::default()).is_err());
             if least < self.context && tokens.len() < self.context {
                 if called_off() {
@@ -202,6 +217,9 @@ impl Local {
                 // One that does not think has nothing to say before; some templates open the thought.
                 if job.request.is_forced() && (!opening.is_empty() || !text.trim_end().ends_with(THOUGHT)) {
                     listener = listener.map(|listener| listener.only_after(THOUGHT));
+                }
+                if job.request.tokens.is_some() {
+                    listener = listener.map(Listener::with_end);
                 }
                 if let Some(pieces) = job.pieces.as_ref().filter(|_| !opening.is_empty()) {
                     // Who has left is seen with the first token.
@@ -300,6 +318,10 @@ impl Chat for Local {
 
     fn generation(&self) -> Option<&GenerationConfig> {
         Some(&self.generation)
+    }
+
+    fn local(&self) -> Option<&Local> {
+        Some(self)
     }
 
     fn stream(&self, request: &Request, pieces: Sender<Delta>) -> Result<Reply, ChatError> {

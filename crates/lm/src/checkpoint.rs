@@ -129,6 +129,18 @@ impl Runner {
         }
     }
 
+    /// Reads texts and shows every token but the first of each, in their order, with what was expected in its place;
+    /// a text ends where `watch` answers false.
+    ///
+    /// # Panics
+    /// A token is outside the vocabulary.
+    pub fn read_watched(&mut self, texts: &[Vec<u32>], watch: &Watch) {
+        match self {
+            Runner::Small { model, engine } => engine.read_watched(model, texts, watch),
+            Runner::Large(decoder) => decoder.read_watched(texts, watch),
+        }
+    }
+
     /// Log-probability of every target, per sequence in order.
     ///
     /// # Panics

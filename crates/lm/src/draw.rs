@@ -58,6 +58,15 @@ pub struct Drawn<'a> {
     pub log_norm: f32,
 }
 
+impl<'a> Drawn<'a> {
+    /// A token of a text that is read, as if it had just been drawn.
+    pub(crate) fn read(prompt: usize, token: u32, logits: &'a [f32]) -> Self {
+        let max = math::max(logits);
+        let norm = math::sum_exp_shifted(logits, max).ln();
+        Drawn { prompt, token, log_prob: logits[token as usize] - max - norm, logits, log_norm: max + norm }
+    }
+}
+
 /// Told of every token when it is drawn, on whichever thread that happens; the row ends if it answers false.
 pub type Watch<'a> = dyn Fn(&Drawn) -> bool + Sync + 'a;
 

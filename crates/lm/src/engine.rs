@@ -1,5 +1,6 @@
 //! The engine: splits a batch into chunks and lanes, runs them on threads, adds the gradients.
 
+use crate::draw::{Drawn, Watch};
 use crate::model::Layout;
 use crate::pass::{Net, Pass, Shape};
 use crate::rope::Rope;
@@ -31,6 +32,9 @@ impl Sequence {
 /// Gradient buffers that a batch is split over. Fixed, so that results do not depend on the
 /// number of threads.
 const LANES: usize = 4;
+
+/// Places of a text whose logits are there at a time.
+const SHOWN: usize = 256;
 
 /// Most tokens in a chunk (a longer sequence is a chunk of its own).
 const CHUNK: usize = 1024;
@@ -134,6 +138,31 @@ impl Engine {
         let pass = &mut self.passes[0];
         pass.forward(net, std::iter::once(tokens));
         pass.logits_of(net, 0..tokens.len()).to_vec()
+    }
+
+    /// Reads texts and shows every token but the first of each, in their order, with what was expected in its place;
+    /// a text ends where `watch` answers false.
+    ///
+    /// # Panics
+    /// A token is outside the vocabulary.
+    pub(crate) fn read_watched(&mut self, model: &Model, texts: &[Vec<u32>], watch: &Watch) {
+        self.prepare(model, texts.iter().map(Vec::len).max().unwrap_or(0));
+        let net = Net { shape: &self.shape, layout: &self.layout, rope: &self.rope, params: &model.params };
+        let pass = &mut self.passes[0];
+        for (at, text) in texts.iter().enumerate() {
+            let bad = text.iter().find(|token| **token as usize >= net.shape.vocab);
+            assert!(bad.is_none(), "text {at}: token {bad:?} is not in the vocabulary");
+            let Some((_, read)) = text.split_last().filter(|(_, read)| !read.is_empty()) else { continue };
+            pass.forward(net, std::iter::once(read));
+            let mut wanted = true;
+            for from in (0..read.len()).step_by(SHOWN) {
+                let rows = from..read.len().min(from + SHOWN);
+                let logits = pass.logits_of(net, rows.clone());
+                for (row, logits) in rows.zip(logits.chunks_exact(net.shape.vocab)) {
+                    wanted = wanted && watch(&Drawn::read(at, text[row + 1], logits));
+                }
+            }
+        }
     }
 
     fn run(

@@ -5,7 +5,7 @@
 
 use crate::cache::{Cache, KEYS};
 use crate::decoder::{Buffers, Decoder, Span};
-use crate::draw::{Completion, Draws, Prompt, SampleOptions, Watch};
+use crate::draw::{Completion, Drawn, Draws, Prompt, SampleOptions, Watch};
 use crate::{Sequence, math};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -187,6 +187,44 @@ impl Decoder {
         });
     }
 
+    /// Reads texts and shows every token but the first of each, in their order, with what was expected in its place;
+    /// a text ends where `watch` answers false.
+    ///
+    /// # Panics
+    /// A token is outside the vocabulary.
+    pub fn read_watched(&mut self, texts: &[Vec<u32>], watch: &Watch) {
+        texts.iter().for_each(|text| self.check(text));
+        self.rope.ensure(texts.iter().map(Vec::len).max().unwrap_or(0), &self.config);
+        let (decoder, next) = (&*self, AtomicUsize::new(0));
+        let work = |pool: &rayon::ThreadPool| {
+            let mut buffers = Buffers::default();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(text) = texts.get(at) else { return };
+                pool.install(|| decoder.show(at, text, &mut buffers, watch));
+            }
+        };
+        std::thread::scope(|scope| {
+            let work = &work;
+            for pool in decoder.pools[1..].iter().take(texts.len().saturating_sub(1)) {
+                scope.spawn(move || work(pool));
+            }
+            work(&decoder.pools[0]);
+        });
+    }
+
+    fn show(&self, at: usize, text: &[u32], buffers: &mut Buffers, watch: &Watch) {
+        let Some((_, read)) = text.split_last().filter(|(_, read)| !read.is_empty()) else { return };
+        let mut wanted = true;
+        self.read(read, &mut self.caches(), 0, buffers, |from, rows, buffers| {
+            if wanted {
+                let logits = self.logits_of(&(0..rows).collect::<Vec<_>>(), buffers);
+                let mut rows = logits.chunks_exact(self.config.vocab_size).zip(&text[from + 1..]);
+                wanted = rows.all(|(logits, token)| watch(&Drawn::read(at, *token, logits)));
+            }
+        });
+    }
+
     /// Log-probability of every target, per sequence in order.
     ///
     /// # Panics
@@ -306,6 +344,41 @@ impl Decoder {
 mod tests {
     use super::*;
     use crate::Config;
+
+    #[test]
+    fn what_is_read_is_shown_as_it_is_scored() {
+        let config = Config::organism(100);
+        let mut decoder = Decoder::random_bf16(config.clone(), 2, 7).unwrap();
+        let texts: Vec<Vec<u32>> =
+            [1, 2, 70, 150].iter().map(|len| (0..*len).map(|i| (i * 7 + len) % 90 + 3).collect()).collect();
+        let shown = |read: &mut dyn FnMut(&Watch)| {
+            let all = std::sync::Mutex::new(vec![Vec::new(); texts.len()]);
+            read(&|seen| {
+                let mut all = all.lock().unwrap();
+                let shown = &mut all[seen.prompt];
+                shown.push((seen.token, seen.log_prob));
+                shown.len() < 100
+            });
+            all.into_inner().unwrap()
+        };
+        let sequences: Vec<Sequence> = texts.iter().cloned().map(Sequence::all).collect();
+        let scored = decoder.log_probs(&sequences);
+        let model = crate::Model::init(config.clone(), 3).unwrap();
+        let mut engine = crate::Engine::new(&config, 2);
+        let by_engine = engine.log_probs(&model, &sequences);
+        for (shown, scored) in [
+            (shown(&mut |watch| decoder.read_watched(&texts, watch)), scored),
+            (shown(&mut |watch| engine.read_watched(&model, &texts, watch)), by_engine),
+        ] {
+            for ((text, shown), scored) in texts.iter().zip(shown).zip(scored) {
+                assert_eq!(shown.len(), scored.len().min(100));
+                for (at, (token, log_prob)) in shown.into_iter().enumerate() {
+                    assert_eq!(token, text[at + 1]);
+                    assert!((log_prob - scored[at]).abs() < 1e-5, "{log_prob} {}", scored[at]);
+                }
+            }
+        }
+    }
 
     #[test]
     fn what_is_kept_of_a_conversation_changes_no_bit() {

@@ -50,5 +50,5 @@ pub use model::{Dtype, Model, View, serialize, views};
 pub use optim::{AdamW, clip_grad_norm};
 pub use rope::{Rope, RopeScaling};
 pub use sample::{sample, sample_watched};
-pub use template::ChatTemplate;
+pub use template::{ChatTemplate, tokenizer_settings};
 pub use tokenizer::Tokenizer;

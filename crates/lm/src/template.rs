@@ -23,6 +23,18 @@ const WIDEST_INDENT: usize = 64;
 /// The tokens a template may name.
 const SPECIAL: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
+/// What `tokenizer_config.json` of a folder says, with the template of `chat_template.jinja` if there is one; nothing where
+/// neither can be read.
+pub fn tokenizer_settings(dir: &Path) -> serde_json::Map<String, serde_json::Value> {
+    let settings = read_text(&dir.join("tokenizer_config.json")).ok();
+    let settings = settings.and_then(|text| serde_json::from_str(&text).ok());
+    let mut settings: serde_json::Map<String, serde_json::Value> = settings.unwrap_or_default();
+    if let Ok(template) = read_text(&dir.join("chat_template.jinja")) {
+        settings.insert("chat_template".into(), template.into());
+    }
+    settings
+}
+
 /// The chat template of a checkpoint, or several of which one is for tools.
 pub struct ChatTemplate {
     environment: Environment<'static>,

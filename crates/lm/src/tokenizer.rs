@@ -192,6 +192,44 @@ impl Tokenizer {
         self.0.encode_fast(text, false).map(|e| e.get_ids().to_vec()).unwrap_or_default()
     }
 
+    /// The same with the tokens that the tokenizer's makers put around a text, as a beginning, where there are any.
+    pub fn encode_whole(&self, text: &str) -> Vec<u32> {
+        self.0.encode_fast(text, true).map(|e| e.get_ids().to_vec()).unwrap_or_default()
+    }
+
+    /// The text of one token; the bytes of one that is a part of a character as `bytes:\\xe2\\x82`, which is how OpenAI
+    /// writes them.
+    pub fn text_of(&self, id: u32) -> String {
+        let text = self.decode(&[id]);
+        let bytes = || {
+            let token = self.token(id)?;
+            if let Some(hex) = token.strip_prefix("<0x").and_then(|hex| hex.strip_suffix('>')) {
+                return u8::from_str_radix(hex, 16).ok().map(|byte| vec![byte]);
+            }
+            token.chars().map(byte_of).collect::<Option<Vec<u8>>>()
+        };
+        match text.contains('\u{fffd}').then(bytes).flatten().filter(|bytes| std::str::from_utf8(bytes).is_err()) {
+            Some(bytes) => bytes.iter().fold("bytes:".to_string(), |all, byte| all + &format!("\\x{byte:02x}")),
+            None => text,
+        }
+    }
+
+    /// How many characters of the text stand before each of the tokens; for one within a character, before that.
+    pub fn offsets(&self, ids: &[u32]) -> Vec<usize> {
+        let (mut prefix, mut read, mut length) = (0, 0, 0);
+        let mut offsets = Vec::with_capacity(ids.len());
+        for at in 0..ids.len() {
+            offsets.push(length);
+            // What a token reads may depend on the one before it.
+            let (before, now) = (self.decode(&ids[prefix..read]), self.decode(&ids[prefix..=at]));
+            if now.len() > before.len() && !now.ends_with('\u{fffd}') && now.is_char_boundary(before.len()) {
+                length += now[before.len()..].chars().count();
+                (prefix, read) = (read, at + 1);
+            }
+        }
+        offsets
+    }
+
     /// The text of token ids, special tokens included; invalid UTF-8 becomes U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
         self.0.decode(ids, false).unwrap_or_default()
@@ -230,6 +268,18 @@ impl Tokenizer {
     /// Number of tokens, special ones included.
     pub fn vocab_size(&self) -> usize {
         self.0.get_vocab_size(true)
+    }
+}
+
+/// The byte that a character stands for in the vocabulary of a byte-level tokenizer.
+fn byte_of(c: char) -> Option<u8> {
+    match c as u32 {
+        n @ (33..=126 | 161..=172 | 174..=255) => u8::try_from(n).ok(),
+        // The others have the next characters, in their order.
+        n @ 256..=288 => u8::try_from(n - 256).ok(),
+        n @ 289..=322 => u8::try_from(n - 289 + 127).ok(),
+        323 => Some(173),
+        _ => None,
     }
 }
 
@@ -290,6 +340,21 @@ mod tests {
         assert_eq!(t.decode(&ids), text);
         assert_eq!((ids[0], ids[ids.len() - 1], ids[ids.len() - 2]), (2, 3, 4));
         assert_eq!(SPECIAL.map(|s| t.id(s)), [0, 1, 2, 3, 4].map(Some));
+    }
+
+    #[test]
+    fn tokens_within_characters_have_bytes_and_places() {
+        let t = trained();
+        let ids = t.encode("a €b 🦀\n");
+        let texts: Vec<String> = ids.iter().map(|id| t.text_of(*id)).collect();
+        let bytes = |text: &str| -> String { text.bytes().map(|byte| format!("bytes:\\x{byte:02x}|")).collect() };
+        let all: String = texts.iter().map(|text| format!("{text}|")).collect();
+        assert!(all.contains(&bytes("€")) && all.contains(&bytes("🦀")), "{all}");
+        assert_eq!(t.decode(&ids), "a €b 🦀\n");
+        let offsets = t.offsets(&ids);
+        let at = |text: &str| offsets[texts.iter().rposition(|t| t == text).unwrap()];
+        assert_eq!((offsets[0], at("b"), at("bytes:\\xf0"), at("bytes:\\x80"), at("\n")), (0, 3, 5, 5, 6), "{all}");
+        assert!((0..=255u8).all(|byte| (0..400).filter_map(char::from_u32).any(|c| byte_of(c) == Some(byte))));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::http::admit::Admitted;
 use crate::http::body::{ANY, Held, parse, parse_options};
 use crate::metrics::Gauges;
 use crate::model::answer::Answer;
-use crate::model::{Model, anthropic, openai};
+use crate::model::{Model, anthropic, completions, openai, tokens};
 use crate::problem::{Form, Problem, json_response, whole};
 use crate::queue::{Deadline, Ticket};
 use crate::{CONNECTIONS, Service, dialect};
@@ -41,7 +41,11 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/v1/models", get(models))
         .route("/v1/models/{*name}", get(model))
         .route("/v1/chat/completions", post(chat_completions))
-        .route("/v1/messages", post(messages));
+        .route("/v1/completions", post(completions))
+        .route("/v1/messages", post(messages))
+        .route("/tokenize", post(tokenize))
+        .route("/detokenize", post(detokenize))
+        .route("/tokenizer_info", get(tokenizer_info));
     dialect::routes(router)
         .method_not_allowed_fallback(not_taken)
         .fallback(unknown)
@@ -124,7 +128,7 @@ pub(crate) async fn asked<T: DeserializeOwned + Send + 'static>(
 async fn complete<T: DeserializeOwned + Send + 'static>(
     service: Arc<Service>,
     request: Request,
-    complete: fn(&Model, T, Answer),
+    complete: fn(&Arc<Model>, T, Answer),
 ) -> Result<Response, Problem> {
     let model = service.model.clone().ok_or_else(no_model)?;
     let _place = model.enter()?;
@@ -146,17 +150,35 @@ async fn chat_completions(State(service): Shared, request: Request) -> Response 
     answer(Form::OpenAi, complete(service, request, openai::complete).await)
 }
 
+async fn completions(State(service): Shared, request: Request) -> Response {
+    answer(Form::OpenAi, complete(service, request, completions::complete).await)
+}
+
+async fn tokenize(State(service): Shared, request: Request) -> Response {
+    answer(Form::OpenAi, complete(service, request, tokens::tokenize).await)
+}
+
+async fn detokenize(State(service): Shared, request: Request) -> Response {
+    answer(Form::OpenAi, complete(service, request, tokens::detokenize).await)
+}
+
+async fn tokenizer_info(State(service): Shared) -> Response {
+    let info = service.model.as_ref().ok_or_else(no_model).and_then(|model| tokens::info(model));
+    answer(Form::OpenAi, info.map(|info| json_response(200, &info)))
+}
+
 async fn messages(State(service): Shared, request: Request) -> Response {
     answer(Form::Anthropic, complete(service, request, anthropic::complete).await)
 }
 
 async fn models(State(service): Shared, headers: HeaderMap) -> Response {
-    let models: Vec<&Model> = service.model.as_deref().into_iter().collect();
+    let base = service.model.clone().into_iter();
+    let models: Vec<Arc<Model>> = base.flat_map(|base| std::iter::once(base.clone()).chain(base.adapters())).collect();
     let value = match Form::of("/v1/models", &headers) {
         Form::Anthropic => {
-            let name = models.first().map(|model| &model.name);
+            let (first, last) = (models.first().map(|model| &model.name), models.last().map(|model| &model.name));
             let data: Vec<Value> = models.iter().map(|model| anthropic::model(model)).collect();
-            json!({ "data": data, "has_more": false, "first_id": name, "last_id": name })
+            json!({ "data": data, "has_more": false, "first_id": first, "last_id": last })
         }
         _ => {
             let data: Vec<Value> = models.iter().map(|model| openai::model(model)).collect();
@@ -169,10 +191,10 @@ async fn models(State(service): Shared, headers: HeaderMap) -> Response {
 async fn model(State(service): Shared, Path(name): Path<String>, headers: HeaderMap) -> Response {
     let form = Form::of("/v1/models/", &headers);
     let Some(model) = &service.model else { return form.refuse(&no_model()) };
-    match (model.serves(&name), form) {
+    match (model.named(&name), form) {
         (Err(problem), form) => form.refuse(&problem),
-        (Ok(()), Form::Anthropic) => json_response(200, &anthropic::model(model)),
-        (Ok(()), _) => json_response(200, &openai::model(model)),
+        (Ok(model), Form::Anthropic) => json_response(200, &anthropic::model(&model)),
+        (Ok(model), _) => json_response(200, &openai::model(&model)),
     }
 }
 
@@ -232,7 +254,15 @@ async fn front(State(service): Shared) -> Response {
 
 /// What there is.
 fn paths(service: &Service) -> impl Iterator<Item = &'static str> {
-    let model: &[&str] = &["/v1/chat/completions", "/v1/messages", "/v1/models"];
+    let model: &[&str] = &[
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/messages",
+        "/v1/models",
+        "/tokenize",
+        "/detokenize",
+        "/tokenizer_info",
+    ];
     let model = if service.model.is_some() { model } else { &[] };
     let cells = if service.grading.is_some() { dialect::PATHS } else { &[] };
     model.iter().chain(cells).chain(&["/health", "/metrics", "/"]).copied()

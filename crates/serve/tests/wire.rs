@@ -35,7 +35,7 @@ fn parrot(request: &Request) -> Result<Reply, ChatError> {
     }
     if let Some(top) = request.sampling.logprobs {
         let other = ("b".to_string(), -2.0);
-        reply.logprobs = Some(vec![TokenLogprob { token: "a".into(), logprob: -1.0, top: vec![other; top] }]);
+        reply.logprobs = Some(vec![TokenLogprob { token: "a".into(), logprob: -1.0, top: vec![other; top], id: None }]);
     }
     if !request.tools.is_empty() && !text_of_tool(request) {
         let arguments = if said == "wrong" { "{\"command\"" } else { "{\"command\": \"ls\"}" };

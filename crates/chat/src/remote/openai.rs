@@ -161,6 +161,7 @@ fn end(parts: &mut Parts, choice: &Choice) {
             token: token.token.clone(),
             logprob: number(token.logprob),
             top: top.map(|other| (other.token.clone(), number(other.logprob))).collect(),
+            id: None,
         });
     }
 }

@@ -1,5 +1,6 @@
 //! `POST /v1/messages` (Anthropic's messages).
 
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use loophole_chat::wire::anthropic::{Answer as Whole, Delta, Event, Request as Body, Tool, Turn, Usage};
@@ -50,8 +51,7 @@ pub(crate) fn problem(problem: &Problem) -> Refusal {
     Refusal { kind: Some("error".into()), error, ..Refusal::default() }
 }
 
-fn read(model: &Model, body: Body, seed: u64) -> Result<(Request, bool), Problem> {
-    model.serves(body.model.as_deref().ok_or_else(|| Problem::field("model", "model is missing"))?)?;
+fn read(body: Body, seed: u64) -> Result<(Request, bool), Problem> {
     without(
         &body.rest,
         &[
@@ -147,12 +147,13 @@ fn turn(at: usize, turn: Turn, messages: &mut Vec<Message>) -> Result<(), Proble
 }
 
 /// Answers a request.
-pub(crate) fn complete(model: &Model, body: Body, answer: Answer) {
+pub(crate) fn complete(model: &Arc<Model>, body: Body, answer: Answer) {
     let number = model.next();
     let id = format!("msg_{}_{number}", model.began);
-    match read(model, body, model.seed_of(number)) {
-        Ok((request, true)) => stream(model, &request, &id, answer),
-        Ok((request, false)) => whole(model, &request, &id, answer),
+    let wanted = model.wanted(body.model.as_deref());
+    match wanted.and_then(|wanted| Ok((wanted, read(body, model.seed_of(number))?))) {
+        Ok((model, (request, true))) => stream(&model, &request, &id, answer),
+        Ok((model, (request, false))) => whole(&model, &request, &id, answer),
         Err(problem) => answer.send(Form::Anthropic.refuse(&problem)),
     }
 }

@@ -3,16 +3,19 @@
 
 pub(crate) mod answer;
 pub(crate) mod anthropic;
+pub(crate) mod completions;
 pub(crate) mod openai;
 mod sampling;
+pub(crate) mod tokens;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::response::Response;
-use loophole_chat::{Chat, ChatError, Reply, Request};
+use loophole_chat::{Chat, ChatError, Local, Reply, Request};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::answer::Answer;
@@ -31,13 +34,19 @@ pub(crate) struct Model {
     seed: u64,
     number: AtomicU64,
     places: Arc<Semaphore>,
+    /// Of an adapter: the folder it was read from, and the model it is put on.
+    adapter: Option<(String, String)>,
+    /// The same model with adapters on it, by what clients call them.
+    adapters: RwLock<BTreeMap<String, Arc<Model>>>,
 }
 
 impl Model {
     pub fn new(chat: Arc<dyn Chat>, seed: u64) -> Self {
         let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let name = chat.name().to_string();
-        Model { chat, name, began, seed, number: AtomicU64::new(0), places: Arc::new(Semaphore::new(REQUESTS)) }
+        let places = Arc::new(Semaphore::new(REQUESTS));
+        let (adapter, adapters) = (None, RwLock::default());
+        Model { chat, name, began, seed, number: AtomicU64::new(0), places, adapter, adapters }
     }
 
     /// A place for a request: each has a thread that waits for it, and cells need threads too.
@@ -61,16 +70,39 @@ impl Model {
         z ^ (z >> 31)
     }
 
-    /// Whether this is the name of the model that is served.
-    pub fn serves(&self, name: &str) -> Result<(), Problem> {
+    /// The model that is served, or one of the adapters on it, by its name.
+    pub fn named(self: &Arc<Self>, name: &str) -> Result<Arc<Model>, Problem> {
         if name == self.name {
-            return Ok(());
+            return Ok(self.clone());
         }
+        let adapters = self.adapters();
+        if let Some(adapted) = adapters.iter().find(|adapted| adapted.name == name) {
+            return Ok(adapted.clone());
+        }
+        let others: String = adapters.iter().map(|adapted| format!(", {:?}", adapted.name)).collect();
         Err(Problem {
             field: Some("model".to_string()),
             code: Some("model_not_found"),
-            ..Problem::other(404, format!("there is no model {name:?} here; this server has {:?}", self.name))
+            ..Problem::other(404, format!("there is no model {name:?} here; this server has {:?}{others}", self.name))
         })
+    }
+
+    /// The model that a request names; it has to.
+    fn wanted(self: &Arc<Self>, name: Option<&str>) -> Result<Arc<Model>, Problem> {
+        self.named(name.ok_or_else(|| Problem::field("model", "model is missing"))?)
+    }
+
+    /// The adapters on it, by name.
+    pub fn adapters(&self) -> Vec<Arc<Model>> {
+        // Nothing is left half done under this lock.
+        self.adapters.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// The model on this machine; what is behind an API, or a mock, has no tokens and takes no adapters.
+    fn local(&self) -> Result<&Local, Problem> {
+        let message =
+            || format!("{:?} is no model on this machine: only such a one has tokens and adapters here", self.name);
+        self.chat.local().ok_or_else(|| Problem { code: Some("not_local"), ..Problem::other(501, message()) })
     }
 
     /// One reply for each request, called off when the client leaves.
@@ -108,7 +140,7 @@ impl Model {
     pub async fn complete<T: Send + 'static>(
         self: Arc<Self>,
         body: T,
-        complete: fn(&Model, T, Answer),
+        complete: fn(&Arc<Model>, T, Answer),
     ) -> Result<Response, Problem> {
         let (answer, mut client) = Answer::new();
         tokio::task::spawn_blocking(move || {

@@ -1,5 +1,6 @@
 //! `POST /v1/chat/completions` (OpenAI's chat completions).
 
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use loophole_chat::wire::openai::{
@@ -7,7 +8,9 @@ use loophole_chat::wire::openai::{
     ToolCall as Call, ToolChoice as Choosing, ToolFunction, Usage,
 };
 use loophole_chat::wire::{Content, Refusal, Wrong};
-use loophole_chat::{ChatError, Finish, Message, Reply, Request, Role, TokenLogprob, ToolCall, ToolChoice, ToolSpec};
+use loophole_chat::{
+    ChatError, Finish, Local, Message, Reply, Request, Role, TokenLogprob, ToolCall, ToolChoice, ToolSpec,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -23,7 +26,12 @@ const MOST_TOP: u64 = 20;
 
 /// The model in the list of models.
 pub(crate) fn model(model: &Model) -> Value {
-    json!({ "id": model.name, "object": "model", "created": model.began, "owned_by": "loophole" })
+    let (root, parent) = model.adapter.clone().unzip();
+    let longest = model.chat.local().map(Local::context);
+    json!({
+        "id": model.name, "object": "model", "created": model.began, "owned_by": "loophole",
+        "root": root.as_ref().unwrap_or(&model.name), "parent": parent, "max_model_len": longest,
+    })
 }
 
 /// An error in OpenAI's form.
@@ -47,8 +55,7 @@ struct Asked {
     with_usage: bool,
 }
 
-fn read(model: &Model, body: Body, seed: u64) -> Result<Asked, Problem> {
-    model.serves(body.model.as_deref().ok_or_else(|| Problem::field("model", "model is missing"))?)?;
+fn read(body: Body, seed: u64) -> Result<Asked, Problem> {
     without(
         &body.rest,
         &[
@@ -103,7 +110,7 @@ fn read(model: &Model, body: Body, seed: u64) -> Result<Asked, Problem> {
     Ok(Asked { request, replies, stream, with_usage })
 }
 
-fn message(at: usize, said: Sent) -> Result<Message, Problem> {
+pub(super) fn message(at: usize, said: Sent) -> Result<Message, Problem> {
     let wrong = |what: &str| Problem::field("messages", format!("messages[{at}] {what}"));
     let role = match said.role.as_deref() {
         Some("system" | "developer") => Role::System,
@@ -147,14 +154,15 @@ fn tool_choice(choice: Option<Choosing>, tools: &mut Vec<ToolSpec>) -> Result<To
 }
 
 /// Answers a request.
-pub(crate) fn complete(model: &Model, body: Body, answer: Answer) {
+pub(crate) fn complete(model: &Arc<Model>, body: Body, answer: Answer) {
     let number = model.next();
-    let asked = match read(model, body, model.seed_of(number)) {
-        Ok(asked) => asked,
-        Err(problem) => return answer.send(Form::OpenAi.refuse(&problem)),
-    };
     let id = format!("chatcmpl-{}-{number}", model.began);
-    if asked.stream { stream(model, &asked, &id, answer) } else { whole(model, &asked, &id, answer) }
+    let wanted = model.wanted(body.model.as_deref());
+    match wanted.and_then(|wanted| Ok((wanted, read(body, model.seed_of(number))?))) {
+        Err(problem) => answer.send(Form::OpenAi.refuse(&problem)),
+        Ok((model, asked)) if asked.stream => stream(&model, &asked, &id, answer),
+        Ok((model, asked)) => whole(&model, &asked, &id, answer),
+    }
 }
 
 fn whole(model: &Model, asked: &Asked, id: &str, answer: Answer) {
@@ -210,7 +218,7 @@ fn call(call: &ToolCall) -> Call {
     Call { index: None, id: Some(call.id.clone()), kind: Some("function".into()), function }
 }
 
-fn finish(finish: Finish) -> &'static str {
+pub(super) fn finish(finish: Finish) -> &'static str {
     match finish {
         Finish::Stop => "stop",
         Finish::Length => "length",
@@ -219,10 +227,19 @@ fn finish(finish: Finish) -> &'static str {
     }
 }
 
+/// The bytes of `\\xe2\\x82`.
+fn part(hex: &str) -> Option<Vec<u8>> {
+    let bytes = hex.split("\\x").skip(1).map(|byte| u8::from_str_radix(byte, 16).ok()).collect::<Option<Vec<u8>>>();
+    bytes.filter(|bytes| hex.len() == 4 * bytes.len() && !bytes.is_empty())
+}
+
 fn logprobs(tokens: &[TokenLogprob]) -> Logprobs {
     let one = |token: &str, logprob: f32| {
-        // A token that is a part of a character has no text, and its bytes are not known here.
-        let bytes = (!token.contains('\u{fffd}')).then(|| token.as_bytes().to_vec());
+        // A token that is a part of a character has bytes and no text; some servers do not tell which.
+        let (token, bytes) = match token.strip_prefix("bytes:").map(|hex| (hex, part(hex))) {
+            Some((hex, Some(bytes))) => (hex, Some(bytes)),
+            _ => (token, (!token.contains('\u{fffd}')).then(|| token.as_bytes().to_vec())),
+        };
         Token { token: token.to_string(), logprob: Some(logprob), bytes, top_logprobs: None }
     };
     let entry = |token: &TokenLogprob| {

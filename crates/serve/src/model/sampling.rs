@@ -12,7 +12,7 @@ use crate::problem::Problem;
 /// Most tokens sampled if a request does not say.
 const TOKENS: u64 = 1024;
 /// Most tokens a request may ask for.
-const MOST_TOKENS: u64 = 1 << 20;
+pub(super) const MOST_TOKENS: u64 = 1 << 20;
 /// More tokens than any vocabulary has.
 const MOST_TOP_K: u64 = 1 << 24;
 /// Most stop texts.
