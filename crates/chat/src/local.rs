@@ -29,6 +29,8 @@ pub struct Local {
     tokenizer: Tokenizer,
     format: Arc<Format>,
     stop: Vec<u32>,
+    /// The folder or file it was opened from.
+    folder: Option<PathBuf>,
     /// The folder of its tokenizer.
     beside: Option<PathBuf>,
     /// How to sample where a request does not say.
@@ -79,7 +81,7 @@ impl Local {
         if Format::is_own(&tokenizer) {
             let stop = tokenizer.id(&Format::own().end).into_iter().collect();
             let local = Self::new(name, tokenizer, Format::own(), stop, &config, runner);
-            return Ok(Local { generation, beside: Some(beside.into()), ..local });
+            return Ok(Local { generation, folder: Some(dir.into()), beside: Some(beside.into()), ..local });
         }
         let Some(end) = stop.first().and_then(|token| tokenizer.token(*token)) else {
             let reason = "no token ends a turn; name one as eos_token in tokenizer_config.json".to_string();
@@ -87,7 +89,7 @@ impl Local {
         };
         let format = Format::template(template.map_err(failed)?, &tokenizer, end);
         let local = Self::new(name, tokenizer, format, stop, &config, runner);
-        Ok(Local { generation, beside: Some(beside.into()), ..local })
+        Ok(Local { generation, folder: Some(dir.into()), beside: Some(beside.into()), ..local })
     }
 
     /// A model in memory that speaks this project's own chat format.
@@ -115,6 +117,7 @@ impl Local {
             tokenizer,
             format: Arc::new(format),
             stop,
+            folder: None,
             beside: None,
             generation: GenerationConfig::default(),
             context: config.max_position_embeddings,

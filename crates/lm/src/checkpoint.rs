@@ -141,6 +141,21 @@ impl Runner {
         }
     }
 
+    /// The same weights with an adapter of PEFT in place of the one they may have; they are in memory once.
+    ///
+    /// # Errors
+    /// The adapter is missing or broken or does not fit, or the model is one that is being trained.
+    pub fn adapted(&self, adapter: &Path) -> Result<Runner, LmError> {
+        match self {
+            Runner::Small { .. } => Err(LmError::Broken {
+                path: adapter.into(),
+                what: "is for a model that was opened from disk, and this one is in memory only".into(),
+                hint: "save it first".into(),
+            }),
+            Runner::Large(decoder) => Ok(Runner::Large(Box::new(decoder.adapted(adapter)?))),
+        }
+    }
+
     /// Log-probability of every target, per sequence in order.
     ///
     /// # Panics

@@ -107,6 +107,42 @@ impl Decoder {
         Self::from_parts(config, embed, layers, norm, head, threads)
     }
 
+    /// The same weights with an adapter of PEFT in place of the one they may have; they are in memory once.
+    ///
+    /// # Errors
+    /// The adapter is missing or broken, or made for another model.
+    pub(crate) fn adapted(&self, adapter: &Path) -> Result<Decoder, LmError> {
+        let c = &self.config;
+        let lora = Lora::load(c, adapter)?;
+        let (hd, i) = (c.head_dim(), c.intermediate_size);
+        let (q, kv) = (c.num_attention_heads * hd, c.num_key_value_heads * hd);
+        let with = |linear: &Linear, of: String, names: &[&str], outs: &[usize]| {
+            let mut linear = linear.plain();
+            linear.updates = updates(&lora, &of, names, outs, linear.inp);
+            linear
+        };
+        let layer = |(l, layer): (usize, &Layer)| {
+            let (attention, mlp) = (format!("model.layers.{l}.self_attn"), format!("model.layers.{l}.mlp"));
+            Layer {
+                norm1: layer.norm1.clone(),
+                qkv: with(&layer.qkv, attention.clone(), &["q_proj", "k_proj", "v_proj"], &[q, kv, kv]),
+                q_norm: layer.q_norm.clone(),
+                k_norm: layer.k_norm.clone(),
+                o: with(&layer.o, attention, &["o_proj"], &[c.hidden_size]),
+                norm2: layer.norm2.clone(),
+                gate_up: with(&layer.gate_up, mlp.clone(), &["gate_proj", "up_proj"], &[i, i]),
+                down: with(&layer.down, mlp, &["down_proj"], &[c.hidden_size]),
+                window: layer.window,
+            }
+        };
+        let layers = self.layers.iter().enumerate().map(layer).collect();
+        let threads = self.pools.iter().map(rayon::ThreadPool::current_num_threads).sum();
+        let head = self.head.as_ref().map(Linear::plain);
+        let adapted = Self::from_parts(c.clone(), self.embed.plain(), layers, self.norm.clone(), head, threads)?;
+        // Many may stand beside each other.
+        Ok(Decoder { room: self.room / 4, ..adapted })
+    }
+
     /// Random weights in bf16, to measure speed with.
     ///
     /// # Errors
@@ -355,6 +391,21 @@ fn attend(
     }
 }
 
+/// What an adapter adds to modules that share their input, as one layer.
+fn updates(lora: &Lora, of: &str, names: &[&str], outs: &[usize], inp: usize) -> Vec<Update> {
+    let (mut updates, mut from) = (Vec::new(), 0);
+    for (name, &out) in names.iter().zip(outs) {
+        if let Some((a, b)) = lora.factors(&format!("{of}.{name}")) {
+            let rank = a.len() / inp;
+            let a = Box::new(Linear::new(rank, inp, Elements::F32(a.to_vec())));
+            let b = Box::new(Linear::new(out, rank, Elements::F32(b)));
+            updates.push(Update { from, a, b });
+        }
+        from += out;
+    }
+    updates
+}
+
 /// Where the layers of a checkpoint come from.
 struct Parts<'a> {
     config: &'a Config,
@@ -391,7 +442,7 @@ impl Parts<'_> {
     fn linear(&self, of: &str, names: &[&str], outs: &[usize], inp: usize, bias: bool) -> Result<Linear, LmError> {
         let dot = if of.is_empty() { "" } else { "." };
         let mut weight: Option<Elements> = None;
-        let (mut biases, mut updates, mut from) = (Vec::new(), Vec::new(), 0);
+        let mut biases = Vec::new();
         for (name, &out) in names.iter().zip(outs) {
             let module = format!("{of}{dot}{name}");
             let (name, shape) = (format!("{module}.weight"), [out, inp]);
@@ -400,18 +451,12 @@ impl Parts<'_> {
             if bias {
                 biases.extend(self.store.vector(&format!("{module}.bias"), &[out])?);
             }
-            if let Some((a, b)) = self.lora.and_then(|lora| lora.factors(&module)) {
-                let rank = a.len() / inp;
-                let a = Box::new(Linear::new(rank, inp, Elements::F32(a.to_vec())));
-                let b = Box::new(Linear::new(out, rank, Elements::F32(b)));
-                updates.push(Update { from, a, b });
-            }
-            from += out;
         }
         // There is at least one name.
         let weight = weight.unwrap_or(Elements::F32(Vec::new()));
-        let mut linear = Linear::new(from, inp, weight);
-        (linear.bias, linear.updates) = (biases, updates);
+        let mut linear = Linear::new(outs.iter().sum(), inp, weight);
+        linear.bias = biases;
+        linear.updates = self.lora.map(|lora| updates(lora, of, names, outs, inp)).unwrap_or_default();
         Ok(linear)
     }
 }

@@ -10,6 +10,7 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
+mod base;
 pub mod bench;
 mod bounded;
 mod cache;
@@ -38,6 +39,7 @@ mod store;
 mod template;
 mod tokenizer;
 
+pub use base::{adapter_base, same_weights};
 pub use checkpoint::{Checkpoint, Runner, split_adapter};
 pub use config::{Config, Family};
 pub use decoder::Decoder;

@@ -8,6 +8,7 @@ use crate::math::fma;
 use crate::quantised::{MOST_GROUP, Quantised};
 use crate::store::{Elements, from_bf16, from_f16};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// How weights are stored.
 trait Stored: Sync {
@@ -65,12 +66,13 @@ pub(crate) struct Linear {
     pub updates: Vec<Update>,
 }
 
-/// Weights, `[block of LANES outputs][input][output of the block]`, the last blocks filled up with zeros.
+/// Weights, shared by the models that differ in updates only; `[block of LANES outputs][input][output of the block]`, the last blocks filled up with zeros.
+#[derive(Clone)]
 enum Weight {
-    F32(Vec<f32>),
-    BF16(Vec<u16>),
-    F16(Vec<u16>),
-    Quantised(Quantised),
+    F32(Arc<Vec<f32>>),
+    BF16(Arc<Vec<u16>>),
+    F16(Arc<Vec<u16>>),
+    Quantised(Arc<Quantised>),
 }
 
 /// A low-rank update `B A x` of the outputs from `from` on.
@@ -109,12 +111,18 @@ impl Linear {
     /// From weights `[out, in]`.
     pub fn new(out: usize, inp: usize, weight: Elements) -> Linear {
         let weight = match weight {
-            Elements::F32(w) => Weight::F32(packed(&w, out, inp)),
-            Elements::BF16(w) => Weight::BF16(packed(&w, out, inp)),
-            Elements::F16(w) => Weight::F16(packed(&w, out, inp)),
-            Elements::Blocks(parts) => Weight::Quantised(Quantised::new(&parts, out, inp)),
+            Elements::F32(w) => Weight::F32(Arc::new(packed(&w, out, inp))),
+            Elements::BF16(w) => Weight::BF16(Arc::new(packed(&w, out, inp))),
+            Elements::F16(w) => Weight::F16(Arc::new(packed(&w, out, inp))),
+            Elements::Blocks(parts) => Weight::Quantised(Arc::new(Quantised::new(&parts, out, inp))),
         };
         Linear { out, inp, weight, bias: Vec::new(), updates: Vec::new() }
+    }
+
+    /// The same weights without updates.
+    pub fn plain(&self) -> Linear {
+        let (weight, bias) = (self.weight.clone(), self.bias.clone());
+        Linear { out: self.out, inp: self.inp, weight, bias, updates: Vec::new() }
     }
 
     /// Bytes of the weights.

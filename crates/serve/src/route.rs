@@ -18,7 +18,7 @@ use crate::http::admit::Admitted;
 use crate::http::body::{ANY, Held, parse, parse_options};
 use crate::metrics::Gauges;
 use crate::model::answer::Answer;
-use crate::model::{Model, anthropic, completions, openai, tokens};
+use crate::model::{Model, anthropic, completions, lora, openai, tokens};
 use crate::problem::{Form, Problem, json_response, whole};
 use crate::queue::{Deadline, Ticket};
 use crate::{CONNECTIONS, Service, dialect};
@@ -45,7 +45,9 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/v1/messages", post(messages))
         .route("/tokenize", post(tokenize))
         .route("/detokenize", post(detokenize))
-        .route("/tokenizer_info", get(tokenizer_info));
+        .route("/tokenizer_info", get(tokenizer_info))
+        .route("/v1/load_lora_adapter", post(load_adapter))
+        .route("/v1/unload_lora_adapter", post(unload_adapter));
     dialect::routes(router)
         .method_not_allowed_fallback(not_taken)
         .fallback(unknown)
@@ -167,6 +169,14 @@ async fn tokenizer_info(State(service): Shared) -> Response {
     answer(Form::OpenAi, info.map(|info| json_response(200, &info)))
 }
 
+async fn load_adapter(State(service): Shared, request: Request) -> Response {
+    answer(Form::OpenAi, complete(service, request, lora::load).await)
+}
+
+async fn unload_adapter(State(service): Shared, request: Request) -> Response {
+    answer(Form::OpenAi, complete(service, request, lora::unload).await)
+}
+
 async fn messages(State(service): Shared, request: Request) -> Response {
     answer(Form::Anthropic, complete(service, request, anthropic::complete).await)
 }
@@ -259,6 +269,8 @@ fn paths(service: &Service) -> impl Iterator<Item = &'static str> {
         "/v1/completions",
         "/v1/messages",
         "/v1/models",
+        "/v1/load_lora_adapter",
+        "/v1/unload_lora_adapter",
         "/tokenize",
         "/detokenize",
         "/tokenizer_info",

@@ -1,4 +1,4 @@
-//! Texts and tokens of a model on this machine, as clients of vLLM and of evaluation ask for them.
+//! Texts and tokens of a model on this machine, and adapters on it, as clients of vLLM and of evaluation ask for them.
 
 mod common;
 
@@ -12,6 +12,11 @@ use serde_json::{Value, json};
 
 fn bundled() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../organism")
+}
+
+/// A random checkpoint that transformers has written, with an adapter of PEFT beside it.
+fn family(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../lm/tests/families").join(name)
 }
 
 fn served(dir: &Path, adapter: Option<&Path>, name: &str) -> String {
@@ -174,4 +179,70 @@ fn what_cannot_be_completed_is_told() {
         let (status, told) = post(&format!("{mock}{path}"), &json!({"model": "mock:refusing", "prompt": "x"}));
         assert!(status == 501 && told["error"]["message"].as_str().unwrap().contains("on this machine"), "{told}");
     }
+}
+
+#[test]
+fn adapters_come_and_go() {
+    let dir = family("qwen2");
+    let base = served(&dir, None, "base");
+    let merged = served(&dir, Some(&dir.join("adapter")), "base");
+    let say = |url: &str, model: &str| {
+        let body = json!({"model": model, "prompt": [1, 2, 3], "max_tokens": 1, "logprobs": 3, "echo": true, "temperature": 0});
+        let (status, told) = post(&format!("{url}/v1/completions"), &body);
+        (status, told["choices"][0]["logprobs"].clone())
+    };
+    let load = |name: &str, path: &Path| {
+        let body = json!({"lora_name": name, "lora_path": path}).to_string();
+        send("POST", &format!("{base}/v1/load_lora_adapter"), &[], &body)
+    };
+    assert_eq!(say(&base, "tuned").0, 404);
+    let (status, said) = load("tuned", &dir.join("adapter"));
+    assert_eq!((status, said.as_str()), (200, "Success: LoRA adapter 'tuned' added successfully."));
+    assert_eq!(say(&base, "tuned"), say(&merged, "base"));
+    assert_ne!(say(&base, "tuned"), say(&base, "base"));
+    let chat = json!({"model": "tuned", "messages": [{"role": "user", "content": "x"}], "max_tokens": 2});
+    let (status, said) = post(&format!("{base}/v1/chat/completions"), &chat);
+    assert_eq!((status, &said["model"]), (200, &json!("tuned")), "{said}");
+    let listed: Value = serde_json::from_str(&send("GET", &format!("{base}/v1/models"), &[], "").1).unwrap();
+    assert_eq!((&listed["data"][1]["id"], &listed["data"][1]["parent"]), (&json!("tuned"), &json!("base")));
+    assert!(listed["data"][1]["root"].as_str().unwrap().ends_with("adapter"));
+    let (status, said) = load("tuned", &dir.join("adapter"));
+    assert!(status == 400 && said.contains("load_inplace"), "{said}");
+
+    // Each that cannot be put on it, with the reason.
+    let folder = tempfile::tempdir().unwrap();
+    let copy = |name: &str, change: &dyn Fn(&mut Value)| {
+        let to = folder.path().join(name);
+        std::fs::create_dir_all(&to).unwrap();
+        let weights = "adapter_model.safetensors";
+        std::fs::copy(dir.join("adapter").join(weights), to.join(weights)).unwrap();
+        let text = std::fs::read_to_string(dir.join("adapter/adapter_config.json")).unwrap();
+        let mut config: Value = serde_json::from_str(&text).unwrap();
+        change(&mut config);
+        std::fs::write(to.join("adapter_config.json"), config.to_string()).unwrap();
+        to
+    };
+    let other = copy("other", &|config| config["base_model_name_or_path"] = family("qwen3").to_str().into());
+    let same = copy("same", &|config| config["base_model_name_or_path"] = dir.to_str().into());
+    let rank = copy("rank", &|config| config["r"] = 77.into());
+    let cut = copy("cut", &|_| {});
+    std::fs::remove_file(cut.join("adapter_model.safetensors")).unwrap();
+    for (path, says) in [
+        (other, "base_model_name_or_path"),
+        (rank, "77"),
+        (cut, "adapter_model.safetensors"),
+        (folder.path().to_path_buf(), "adapter_config.json"),
+        (folder.path().join("nowhere"), "no folder here"),
+        (family("qwen3").join("adapter"), "tensor"),
+    ] {
+        let (status, said) = load("wrong", &path);
+        assert!(status == 400 && said.contains(says), "{path:?}: {said}");
+    }
+    assert_eq!(load("same", &same).0, 200);
+    assert_eq!(load("base", &same).0, 400, "the model's own name");
+    let unload = |name: &str| {
+        let body = json!({"lora_name": name}).to_string();
+        send("POST", &format!("{base}/v1/unload_lora_adapter"), &[], &body).0
+    };
+    assert_eq!((unload("tuned"), unload("tuned"), say(&base, "tuned").0, say(&base, "same").0), (200, 404, 404, 200));
 }

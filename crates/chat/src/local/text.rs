@@ -1,8 +1,10 @@
-//! A model on this machine without its chat format: texts, token ids and their log-probabilities.
+//! A model on this machine without its chat format: texts, token ids and their log-probabilities; and other adapters on
+//! the same weights.
 
+use std::path::Path;
 use std::sync::Mutex;
 
-use loophole_lm::{Drawn, LmError, tokenizer_settings};
+use loophole_lm::{Drawn, LmError, adapter_base, same_weights, tokenizer_settings};
 use serde_json::{Map, Value};
 
 use super::{Local, lock};
@@ -104,6 +106,41 @@ impl Local {
         };
         lock(&self.running).read_watched(texts, &watch);
         Ok(scored.into_iter().map(|scored| scored.into_inner().unwrap_or_else(|e| e.into_inner())).collect())
+    }
+
+    /// The same weights with an adapter of PEFT in place of the one they may have, under another name; the weights are in
+    /// memory once.
+    ///
+    /// # Errors
+    /// The adapter is missing or broken, or was made for another model.
+    pub fn adapted(&self, adapter: &Path, name: &str) -> Result<Local, ChatError> {
+        let failed = |error: LmError| ChatError::Model { model: name.to_string(), reason: error.to_string() };
+        let base = adapter_base(adapter).map_err(failed)?;
+        if let (Some(base), Some(own)) = (base, &self.folder)
+            && !same_weights(&base, own).map_err(failed)?
+        {
+            let (adapter, base) = (adapter.display(), base.display());
+            let reason = format!(
+                "{adapter}: base_model_name_or_path is {base}, whose weights are not those of {}",
+                own.display()
+            );
+            return Err(ChatError::Model { model: name.to_string(), reason });
+        }
+        let runner = lock(&self.running).adapted(adapter).map_err(failed)?;
+        Ok(Local {
+            name: name.to_string(),
+            tokenizer: self.tokenizer.clone(),
+            format: self.format.clone(),
+            stop: self.stop.clone(),
+            folder: self.folder.clone(),
+            beside: self.beside.clone(),
+            generation: self.generation.clone(),
+            context: self.context,
+            vocabulary: self.vocabulary,
+            longest: self.longest,
+            waiting: Mutex::default(),
+            running: Mutex::new(runner),
+        })
     }
 
     /// The text after which the model speaks.

@@ -4,6 +4,7 @@
 pub(crate) mod answer;
 pub(crate) mod anthropic;
 pub(crate) mod completions;
+pub(crate) mod lora;
 pub(crate) mod openai;
 mod sampling;
 pub(crate) mod tokens;
