@@ -17,6 +17,10 @@ use crate::queue::Deadline;
 
 /// Most seconds by the clock on the wall that a request may give a program.
 pub(crate) const MOST_SECONDS: f64 = 120.0;
+/// Most seconds by the clock on the wall that it may give all tests of a submission.
+const MOST_WALL: f64 = 480.0;
+/// Least memory, with which Python just starts.
+const LEAST_MEMORY: u64 = 64 << 20;
 /// Most memory it may give it.
 const MOST_MEMORY: u64 = 4 << 30;
 /// Memory of a program for which nothing is said.
@@ -37,8 +41,8 @@ pub struct Grading {
     jobs: usize,
     side: usize,
     lab: Arc<Lab>,
-    /// Labs of other time limits, by tenths of a second.
-    labs: Mutex<BTreeMap<u32, Arc<Lab>>>,
+    /// Labs of other limits: tenths of CPU seconds and of seconds by the clock, MiB.
+    labs: Mutex<BTreeMap<(u32, u32, u64), Arc<Lab>>>,
     tasks: HashMap<String, Arc<Task>>,
     /// Names of a grader, as `--grader`, `--open` and `--hardened` take them.
     grader: Option<String>,
@@ -176,20 +180,48 @@ impl Grading {
     /// The lab that gives all tests of a submission so many CPU seconds.
     pub(crate) fn lab(&self, seconds: Option<f64>) -> Arc<Lab> {
         let Some(seconds) = seconds.filter(|seconds| seconds.is_finite()) else { return self.lab.clone() };
-        let tenths = (seconds.clamp(0.1, MOST_SECONDS) * 10.0).ceil() as u32;
+        // A busy machine takes longer by the clock on the wall.
+        let cpu = seconds.clamp(0.1, MOST_SECONDS);
+        self.lab_of(cpu, cpu * 4.0 + 2.0, LabOptions::default().memory_bytes)
+    }
+
+    /// The lab with the limits that a request names, within those of the server.
+    pub(crate) fn limited(&self, limits: &Limited) -> Result<Arc<Lab>, Problem> {
+        let usual = LabOptions::default();
+        if *limits == Limited::default() {
+            return Ok(self.lab.clone());
+        }
+        let within = |name: &str, value: Option<f64>, least: f64, most: f64| match value {
+            Some(value) if !(least..=most).contains(&value) => {
+                Err(Problem::field("limits", format!("limits.{name} must be from {least} to {most}, not {value}")))
+            }
+            value => Ok(value),
+        };
+        let cpu = within("cpu_seconds", limits.cpu_seconds, 0.1, MOST_SECONDS)?;
+        let wall = within("wall_seconds", limits.wall_seconds, 0.1, MOST_WALL)?;
+        let memory = limits.memory_bytes.map(|bytes| bytes as f64);
+        within("memory_bytes", memory, LEAST_MEMORY as f64, MOST_MEMORY as f64)?;
+        let usual_wall = cpu.map_or(WALL_SECONDS, |cpu| (cpu * 4.0 + 2.0).clamp(WALL_SECONDS, MOST_WALL));
+        let memory = limits.memory_bytes.unwrap_or(usual.memory_bytes);
+        Ok(self.lab_of(cpu.unwrap_or(usual.cpu_seconds), wall.unwrap_or(usual_wall), memory))
+    }
+
+    fn lab_of(&self, cpu_seconds: f64, wall_seconds: f64, memory_bytes: u64) -> Arc<Lab> {
+        let tenths = |seconds: f64| (seconds * 10.0).ceil() as u32;
+        let key = (tenths(cpu_seconds), tenths(wall_seconds), memory_bytes.div_ceil(1 << 20));
         let mut labs = self.labs.lock().unwrap_or_else(PoisonError::into_inner);
-        if labs.len() >= MOST_LABS && !labs.contains_key(&tenths) {
+        if labs.len() >= MOST_LABS && !labs.contains_key(&key) {
             labs.clear();
         }
-        let cpu_seconds = f64::from(tenths) / 10.0;
-        // A busy machine takes longer by the clock on the wall.
-        let wall_seconds = cpu_seconds * 4.0 + 2.0;
         let make = || {
+            let (cpu_seconds, wall_seconds) = (f64::from(key.0) / 10.0, f64::from(key.1) / 10.0);
+            let memory_bytes = key.2 << 20;
+            let (cache, cache_bytes) = (256, 1 << 20);
             let options =
-                LabOptions { cpu_seconds, wall_seconds, cache: 256, cache_bytes: 1 << 20, ..LabOptions::default() };
+                LabOptions { cpu_seconds, wall_seconds, memory_bytes, cache, cache_bytes, ..LabOptions::default() };
             Arc::new(Lab::with(self.pool.clone(), options))
         };
-        labs.entry(tenths).or_insert_with(make).clone()
+        labs.entry(key).or_insert_with(make).clone()
     }
 
     /// Limits within those of the server.
@@ -198,6 +230,16 @@ impl Grading {
         let memory_bytes = memory_bytes.unwrap_or(MEMORY).clamp(16 << 20, MOST_MEMORY);
         Limits { wall_seconds, cpu_seconds: wall_seconds * 2.0, memory_bytes, ..Limits::default() }
     }
+}
+
+/// What all tests of a submission may take; the server's own where nothing is said.
+#[derive(Debug, Clone, Default, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Limited {
+    cpu_seconds: Option<f64>,
+    /// By the clock on the wall; follows from the CPU seconds.
+    wall_seconds: Option<f64>,
+    memory_bytes: Option<u64>,
 }
 
 /// A submission to be graded, and how.

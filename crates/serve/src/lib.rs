@@ -16,6 +16,7 @@ mod code;
 mod dialect;
 mod grading;
 mod http;
+mod idle;
 mod metrics;
 mod model;
 mod problem;
@@ -35,6 +36,7 @@ pub use http::listen::Listening;
 use crate::dialect::cells::Cells;
 use crate::http::admit::Admission;
 use crate::http::body::Room;
+use crate::idle::Activity;
 use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::queue::Queue;
@@ -66,6 +68,7 @@ pub struct Server {
     pages: Vec<Page>,
     token: Option<String>,
     queue: usize,
+    idle: Option<Duration>,
     stop: watch::Sender<bool>,
 }
 
@@ -80,6 +83,15 @@ impl Stop {
     }
 }
 
+/// Why a server has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// Nobody asked any more.
+    Idle,
+}
+
 /// What the handlers of requests share.
 struct Service {
     model: Option<Arc<Model>>,
@@ -92,6 +104,8 @@ struct Service {
     connections: Arc<Semaphore>,
     /// Cells that clients hold.
     cells: Cells,
+    /// Kept where the server ends by itself.
+    activity: Option<Arc<Activity>>,
     /// Whether a cell has run; true from the beginning where there are none.
     ready: AtomicBool,
 }
@@ -106,7 +120,7 @@ impl Server {
     /// Serves nothing yet.
     pub fn new() -> Self {
         let stop = watch::Sender::new(false);
-        Server { model: None, grading: None, pages: Vec::new(), token: None, queue: 1024, stop }
+        Server { model: None, grading: None, pages: Vec::new(), token: None, queue: 1024, idle: None, stop }
     }
 
     /// Serves a model under its own name. A request without a seed gets one that follows from `seed` and the number of
@@ -145,16 +159,24 @@ impl Server {
         self
     }
 
+    /// Ends by itself when nobody has asked for so long and no client holds a cell. `/health` and `/metrics` are not asked
+    /// by those who want anything.
+    #[must_use]
+    pub fn with_idle_exit(mut self, after: Duration) -> Self {
+        self.idle = Some(after);
+        self
+    }
+
     /// What ends this server.
     pub fn stop(&self) -> Stop {
         Stop(self.stop.clone())
     }
 
-    /// Answers requests until it is stopped.
+    /// Answers requests until it is stopped, or until nobody asks any more.
     ///
     /// # Errors
     /// The system does not let us listen.
-    pub fn run(self, listening: Listening) -> Result<(), ServeError> {
+    pub fn run(self, listening: Listening) -> Result<Ended, ServeError> {
         let stopped = self.stop.subscribe();
         let jobs = self.grading.as_ref().map_or(1, Grading::jobs);
         let side = self.grading.as_ref().map_or(0, Grading::side);
@@ -169,7 +191,10 @@ impl Server {
             metrics: Metrics::default(),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
             cells: Cells::default(),
+            activity: self.idle.map(|_| Activity::new()),
         });
+        let (idle, stop, ended_idle) = (self.idle.unwrap_or_default(), self.stop, Arc::new(AtomicBool::new(false)));
+        let ends_idle = ended_idle.clone();
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(THREADS).build()?;
         let ended = runtime.block_on(async {
@@ -180,6 +205,12 @@ impl Server {
                 loop {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     cells.cells.forget().await;
+                    let over = cells.activity.as_ref().is_some_and(|activity| activity.is_over(idle));
+                    if over && cells.cells.count() == 0 {
+                        ends_idle.store(true, Ordering::Relaxed);
+                        stop.send_replace(true);
+                        return;
+                    }
                 }
             });
             let router = route::router(service.clone());
@@ -187,7 +218,8 @@ impl Server {
         });
         // What still runs in cells ends with them.
         runtime.shutdown_timeout(Duration::from_millis(100));
-        Ok(ended?)
+        ended?;
+        Ok(if ended_idle.load(Ordering::Relaxed) { Ended::Idle } else { Ended::Stopped })
     }
 }
 

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::http::admit::Admitted;
 use crate::http::body::{ANY, Held, parse, parse_options};
+use crate::idle::{Activity, until_sent};
 use crate::metrics::Gauges;
 use crate::model::answer::Answer;
 use crate::model::{Model, anthropic, completions, lora, openai, tokens};
@@ -74,6 +75,8 @@ async fn first(State(service): Shared, request: Request, next: Next) -> Response
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_string();
     let mut counted = Counted { service: &service, route, began: Instant::now(), status: 499 };
     let form = Form::of(request.uri().path(), request.headers());
+    let watched = !matches!(request.uri().path(), "/health" | "/metrics");
+    let busy = service.activity.as_ref().filter(|_| watched).map(Activity::begin);
     let mut response = match service.admission.look(request.method(), request.uri(), request.headers()) {
         Ok(Admitted::Yes) => next.run(request).await,
         Ok(Admitted::With(response)) => response,
@@ -82,7 +85,10 @@ async fn first(State(service): Shared, request: Request, next: Next) -> Response
     response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     counted.status = response.status().as_u16();
     drop(counted);
-    response
+    match busy {
+        Some(busy) => until_sent(response, busy),
+        None => response,
+    }
 }
 
 /// An answer, or what stands in its way in the form of who asked.

@@ -3,16 +3,17 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use loophole_cell::{Pool, PoolOptions};
 use loophole_grade::GraderKind;
 use loophole_page::ReportData;
-use loophole_serve::{Grading, Listening, Page, Server};
+use loophole_serve::{Ended, Grading, Listening, Page, Server};
 
 use super::grader_flags::GraderFlags;
 use super::model;
-use crate::output::{self, Error, Exit, Options};
+use crate::output::{self, Error, Exit, Options, flag};
 
 /// Most pieces of work at a time that a service does.
 const MOST_JOBS: usize = 512;
@@ -64,6 +65,9 @@ pub struct ServeArguments {
     /// Folder of a run whose page is shown; may be given several times
     #[arg(long, value_name = "RUN")]
     run: Vec<PathBuf>,
+    /// End when nobody has asked for so many seconds and no client holds a cell; /health and /metrics do not count
+    #[arg(long, value_name = "SECONDS")]
+    idle_exit: Option<u64>,
     /// Seed of the seeds of requests that name none
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -78,7 +82,13 @@ pub fn serve(arguments: &ServeArguments, output: &Options) -> Result<Exit, Error
             arguments.host
         )));
     }
+    if let Some(seconds) = arguments.idle_exit {
+        flag("--idle-exit", seconds, 1..=31_536_000)?;
+    }
     let mut server = Server::new().with_queue(arguments.queue);
+    if let Some(seconds) = arguments.idle_exit {
+        server = server.with_idle_exit(Duration::from_secs(seconds));
+    }
     server = server.with_pages(arguments.run.iter().map(|run| page(run)).collect::<Result<Vec<Page>, Error>>()?);
     if let Some(token) = &token {
         server = server.with_token(token);
@@ -124,7 +134,10 @@ pub fn serve(arguments: &ServeArguments, output: &Options) -> Result<Exit, Error
         "{what} is at {url}, {}; Ctrl-C ends it",
         if token.is_some() { "for those who have the token" } else { "for this machine, with any key" }
     ));
-    server.run(listening).map_err(|error| Error::Cannot(error.to_string()))?;
+    let ended = server.run(listening).map_err(|error| Error::Cannot(error.to_string()))?;
+    if let (Ended::Idle, Some(seconds)) = (ended, arguments.idle_exit) {
+        output.say(&format!("nobody has asked for {seconds} s: it ends"));
+    }
     Ok(Exit::Clean)
 }
 

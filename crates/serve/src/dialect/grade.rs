@@ -11,15 +11,15 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use loophole_env::{Extract, extract_in};
-use loophole_grade::{Graded, Language, Submission, Task};
-use serde::Deserialize;
+use loophole_grade::{Graded, Grading as Lab, Language, Submission, Task};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::Service;
-use crate::grading::Question;
+use crate::grading::{Grading, Limited, Question};
 use crate::http::body::{SHAPED, few};
 use crate::model::answer::Stream;
 use crate::problem::{Form, Problem, json_response, whole};
@@ -49,14 +49,37 @@ struct Asked {
     hardened: bool,
     #[serde(default = "yes")]
     label: bool,
-    /// Answer with a record a line, each as soon as it and those before it are ready.
+    /// Answer with a record a line.
     #[serde(default)]
-    stream: bool,
+    stream: Streamed,
     /// Take the code out of completions (fences, thoughts) instead of taking them as code.
     #[serde(default)]
     extract: bool,
     #[serde(default)]
     deadline_seconds: Option<f64>,
+    #[serde(default)]
+    limits: Limited,
+}
+
+/// Whether a record is sent as soon as it is ready.
+#[derive(Deserialize, Clone, Copy)]
+#[serde(untagged, expecting = "stream must be true, false or \"unordered\"")]
+enum Streamed {
+    /// With those before it.
+    InOrder(bool),
+    Named(Unordered),
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum Unordered {
+    Unordered,
+}
+
+impl Default for Streamed {
+    fn default() -> Self {
+        Streamed::InOrder(false)
+    }
 }
 
 fn yes() -> bool {
@@ -82,6 +105,45 @@ struct Batch {
     label: bool,
     extract: bool,
     deadline: Deadline,
+    lab: Arc<Lab>,
+    /// Tasks that cannot be read.
+    bad: Vec<Bad>,
+    /// Whether records go out in any order.
+    unordered: bool,
+}
+
+/// A task that cannot be read: its submissions are told so, and the others are graded.
+#[derive(Serialize)]
+struct Bad {
+    index: usize,
+    /// None if it does not even have one.
+    task_id: Option<String>,
+    message: String,
+}
+
+impl Batch {
+    fn task(&self, grading: &Grading, id: &str) -> Result<Arc<Task>, Problem> {
+        let told = |bad: &Bad| format!("tasks[{}]: {}", bad.index, bad.message);
+        let problem = |message| Problem { code: Some("bad_task"), ..Problem::other(422, message) };
+        if let Some(bad) = self.bad.iter().find(|bad| bad.task_id.as_deref() == Some(id)) {
+            return Err(problem(told(bad)));
+        }
+        let known = self.tasks.get(id).cloned().map_or_else(|| grading.task(id), Ok);
+        known.map_err(|unknown| match self.bad.iter().find(|bad| bad.task_id.is_none()) {
+            Some(bad) => problem(format!("{}; it may be one that cannot be read: {}", unknown.message, told(bad))),
+            None => unknown,
+        })
+    }
+}
+
+/// The id that an object may have which is no task.
+fn id_of(task: &str) -> Option<String> {
+    let fields: Value = serde_json::from_str(task).ok()?;
+    ["id", "task_id", "problem_id", "question_id"].iter().find_map(|key| match fields.get(key)? {
+        Value::String(id) => Some(id.clone()),
+        Value::Number(id) => Some(id.to_string()),
+        _ => None,
+    })
 }
 
 /// What came of one submission.
@@ -99,20 +161,31 @@ pub(super) async fn grade(State(service): State<Arc<Service>>, request: Request)
 async fn graded(service: Arc<Service>, request: Request) -> Result<Response, Problem> {
     let (asked, held) = asked::<Asked>(&service, request, MOST_BATCH, SHAPED).await?;
     let deadline = asked.deadline_seconds.map_or(held.deadline, |seconds| held.deadline.within(seconds));
-    let mut tasks = HashMap::new();
-    for (at, task) in asked.tasks.iter().enumerate() {
-        let wrong = |why: String| Problem::field("tasks", format!("tasks[{at}]: {why}"));
+    let grading = service.grading()?;
+    let lab = grading.limited(&asked.limits)?;
+    let mut tasks: HashMap<String, Arc<Task>> = HashMap::new();
+    let mut bad = Vec::new();
+    for (index, task) in asked.tasks.iter().enumerate() {
         if let Ok(id) = serde_json::from_str::<String>(task.get()) {
-            service.grading()?.task(&id).map_err(|problem| wrong(problem.message))?;
+            if let Err(problem) = grading.task(&id) {
+                bad.push(Bad { index, task_id: Some(id), message: problem.message });
+            }
             continue;
         }
-        let task = loophole_env::parse_task(task.get()).map_err(wrong)?;
-        if let Some(twice) = tasks.insert(task.id.clone(), Arc::new(task)) {
-            return Err(wrong(format!("there are two tasks {:?}", twice.id)));
+        match loophole_env::parse_task(task.get()) {
+            Err(message) => bad.push(Bad { index, task_id: id_of(task.get()), message }),
+            Ok(task) => {
+                if let Some(twice) = tasks.insert(task.id.clone(), Arc::new(task)) {
+                    let message = "there are two tasks of this id".to_string();
+                    bad.push(Bad { index, task_id: Some(twice.id.clone()), message });
+                }
+            }
         }
     }
     let Asked { grader, open, hardened, label, extract, submissions, stream, .. } = asked;
-    let batch = Batch { tasks, grader, open, hardened, label, extract, deadline };
+    let unordered = matches!(stream, Streamed::Named(Unordered::Unordered));
+    let stream = unordered || matches!(stream, Streamed::InOrder(true));
+    let batch = Batch { tasks, grader, open, hardened, label, extract, deadline, lab, bad, unordered };
     let tally = Tally::new(label);
     if stream {
         let (lines, body) = mpsc::channel::<Bytes>(64);
@@ -120,16 +193,18 @@ async fn graded(service: Arc<Service>, request: Request) -> Result<Response, Pro
             // Kept until the last line is sent.
             let _held = held;
             let mut to = To { tally, out: Out::Lines(lines) };
-            if each(&service, batch, submissions, &mut to).await {
-                let summary = to.tally.summary(&service);
+            let batch = Arc::new(batch);
+            if each(&service, &batch, submissions, &mut to).await {
+                let summary = to.tally.summary(&service, &batch.bad);
                 to.out.send(summary).await;
             }
         });
         return Ok(whole(200, "application/x-ndjson", Body::new(Stream(body))));
     }
     let mut to = To { tally, out: Out::Kept(Vec::with_capacity(submissions.len())) };
-    each(&service, batch, submissions, &mut to).await;
-    let mut value = to.tally.summary(&service);
+    let batch = Arc::new(batch);
+    each(&service, &batch, submissions, &mut to).await;
+    let mut value = to.tally.summary(&service, &batch.bad);
     if let Out::Kept(records) = to.out {
         value["records"] = Value::Array(records);
     }
@@ -140,6 +215,14 @@ async fn graded(service: Arc<Service>, request: Request) -> Result<Response, Pro
 struct To {
     tally: Tally,
     out: Out,
+}
+
+impl To {
+    /// False if nobody wants it any more.
+    async fn tell(&mut self, record: Value) -> bool {
+        self.tally.count(&record);
+        self.out.send(record).await
+    }
 }
 
 enum Out {
@@ -160,11 +243,12 @@ impl Out {
     }
 }
 
-/// Grades all submissions and hands on their records in order; false if nobody wanted them to the end.
-async fn each(service: &Arc<Service>, batch: Batch, submissions: Vec<Box<RawValue>>, to: &mut To) -> bool {
-    let (batch, all) = (Arc::new(batch), submissions.len());
+/// Grades all submissions and hands on their records, in order unless any will do; false if nobody wanted them to the end.
+async fn each(service: &Arc<Service>, batch: &Arc<Batch>, submissions: Vec<Box<RawValue>>, to: &mut To) -> bool {
+    let all = submissions.len();
     let mut rest = submissions.into_iter().enumerate();
     let mut ready: BTreeMap<usize, Value> = BTreeMap::new();
+    let mut told = vec![false; all];
     let mut next = 0;
     // Whoever is dropped with this leaves the queue.
     let mut working = JoinSet::new();
@@ -176,10 +260,10 @@ async fn each(service: &Arc<Service>, batch: Batch, submissions: Vec<Box<RawValu
             let (service, batch) = (service.clone(), batch.clone());
             working.spawn(async move { (index, one(&service, &batch, index, &row).await) });
         }
-        while let Some(record) = ready.remove(&next) {
-            next += 1;
-            to.tally.count(&record);
-            if !to.out.send(record).await {
+        while let Some(first) = ready.first_entry().filter(|first| batch.unordered || *first.key() == next) {
+            let (index, record) = first.remove_entry();
+            (next, told[index]) = (index + 1, true);
+            if !to.tell(record).await {
                 return false;
             }
         }
@@ -197,11 +281,10 @@ async fn each(service: &Arc<Service>, batch: Batch, submissions: Vec<Box<RawValu
             None => break,
         }
     }
-    for index in next..all {
+    for index in (0..all).filter(|index| !told[*index]) {
         let lost = || broken(index, None, &Problem::machine("a mistake in the server"));
         let record = ready.remove(&index).unwrap_or_else(lost);
-        to.tally.count(&record);
-        if !to.out.send(record).await {
+        if !to.tell(record).await {
             return false;
         }
     }
@@ -233,7 +316,7 @@ async fn one(service: &Arc<Service>, batch: &Batch, index: usize, row: &RawValue
 
 async fn attempt(service: &Arc<Service>, batch: &Batch, index: usize, row: Row) -> Result<Done, Problem> {
     let grading = service.grading()?;
-    let task = batch.tasks.get(&row.task_id).cloned().map_or_else(|| grading.task(&row.task_id), Ok)?;
+    let task = batch.task(grading, &row.task_id)?;
     let language = row.language.as_deref().and_then(Language::parse);
     let (submission, extracted) = match (row.completion, row.files) {
         (Some(text), None) => {
@@ -248,7 +331,7 @@ async fn attempt(service: &Arc<Service>, batch: &Batch, index: usize, row: Row) 
     let grader = grading
         .grader(&task, batch.grader.as_deref(), &batch.open, batch.hardened)
         .map_err(|why| Problem { code: Some("bad_grader"), ..Problem::other(422, why) })?;
-    let question = Question { lab: grading.lab(None), task, grader, submission };
+    let question = Question { lab: batch.lab.clone(), task, grader, submission };
     if batch.label {
         return service.grade(batch.deadline, question).await.map(|graded| Done::Graded(graded, extracted));
     }
@@ -287,7 +370,7 @@ impl Tally {
         }
     }
 
-    fn summary(&self, service: &Service) -> Value {
+    fn summary(&self, service: &Service, bad: &[Bad]) -> Value {
         let per_second = self.count as f64 / self.began.elapsed().as_secs_f64().max(1e-9);
         let tier = service.grading.as_ref().map(|grading| grading.tier());
         let mut summary = json!({
@@ -297,6 +380,9 @@ impl Tally {
         if self.label {
             summary["verdicts"] = json!(self.verdicts);
             summary["families"] = json!(self.families);
+        }
+        if !bad.is_empty() {
+            summary["bad_tasks"] = json!(bad);
         }
         json!({ "summary": summary })
     }

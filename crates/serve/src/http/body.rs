@@ -117,6 +117,29 @@ pub(crate) fn few<'de, const MOST: usize, T: Deserialize<'de>, D: Deserializer<'
     from.deserialize_seq(Few::<T, MOST>(PhantomData))
 }
 
+/// Puts U+FFFD in the place of escapes of half a character (`\\ud83d` without its other half), which Python writes where a
+/// text was cut within one, and which are no text. They are as long.
+pub(crate) fn mend(json: &mut [u8]) {
+    let half = |json: &[u8], at: usize| {
+        let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        let code = u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+        (0xd800..0xe000).contains(&code).then_some(code)
+    };
+    let mut at = 0;
+    // Backslashes stand in strings only.
+    while let Some(next) = json[at..].iter().position(|byte| *byte == b'\\') {
+        at += next;
+        at += match (half(json, at), half(json, at + 6)) {
+            (Some(0xd800..0xdc00), Some(0xdc00..)) => 12,
+            (Some(_), _) => {
+                json[at + 2..at + 6].copy_from_slice(b"fffd");
+                6
+            }
+            (None, _) => 2.min(json.len() - at),
+        };
+    }
+}
+
 /// Reads JSON of a known shape.
 pub(crate) async fn parse<T: DeserializeOwned + Send + 'static>(bytes: Vec<u8>) -> Result<T, Problem> {
     apart(bytes, |bytes| {
@@ -166,15 +189,18 @@ fn plain(error: &str) -> String {
 
 /// Reads what is long on a thread of its own.
 async fn apart<T: Send + 'static>(
-    bytes: Vec<u8>,
+    mut bytes: Vec<u8>,
     read: impl Fn(&[u8]) -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
-    if bytes.len() < LONG {
-        return read(&bytes);
+    let length = bytes.len();
+    let mut read = move || {
+        mend(&mut bytes);
+        read(&bytes)
+    };
+    if length < LONG {
+        return read();
     }
-    tokio::task::spawn_blocking(move || read(&bytes))
-        .await
-        .unwrap_or_else(|_| Err(Problem::machine("a mistake in the server")))
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(Problem::machine("a mistake in the server")))
 }
 
 #[cfg(test)]
@@ -186,6 +212,24 @@ mod tests {
         #[serde(deserialize_with = "few::<2, u8, _>")]
         #[expect(dead_code, reason = "it is read only")]
         few: Vec<u8>,
+    }
+
+    #[test]
+    fn halves_of_characters_are_mended_and_nothing_else() {
+        for (json, mended) in [
+            (r#""\ud800""#, r#""\ufffd""#),
+            (r#""a\uD83Db\ude00""#, r#""a\ufffdb\ufffd""#),
+            (r#""\ud83d\ude00""#, r#""\ud83d\ude00""#),
+            (r#""\ud83d\ud83d\ude00""#, r#""\ufffd\ud83d\ude00""#),
+            (r#""\\ud800 \\\udfff\n\u0041""#, r#""\\ud800 \\\ufffd\n\u0041""#),
+            (r#""\ud8"#, r#""\ud8"#),
+            (r#""\ud83d\"#, r#""\ufffd\"#),
+            ("\"\\u\u{e9}\u{e9}\"", "\"\\u\u{e9}\u{e9}\""),
+        ] {
+            let mut bytes = json.as_bytes().to_vec();
+            mend(&mut bytes);
+            assert_eq!(std::str::from_utf8(&bytes).unwrap(), mended);
+        }
     }
 
     #[test]
