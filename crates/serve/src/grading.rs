@@ -44,6 +44,8 @@ pub struct Grading {
     /// Labs of other limits: tenths of CPU seconds and of seconds by the clock, MiB.
     labs: Mutex<BTreeMap<(u32, u32, u64), Arc<Lab>>>,
     tasks: HashMap<String, Arc<Task>>,
+    /// Their ids, in the order in which they were given.
+    order: Vec<String>,
     /// Names of a grader, as `--grader`, `--open` and `--hardened` take them.
     grader: Option<String>,
     open: Vec<String>,
@@ -69,6 +71,7 @@ impl Grading {
             side: side(jobs),
             labs: Mutex::default(),
             tasks: HashMap::new(),
+            order: Vec::new(),
             grader: None,
             open: Vec::new(),
             hardened: false,
@@ -79,6 +82,7 @@ impl Grading {
     /// Knows tasks by their ids.
     #[must_use]
     pub fn with_tasks(mut self, tasks: Vec<Task>) -> Grading {
+        self.order = tasks.iter().map(|task| task.id.clone()).collect();
         self.tasks = tasks.into_iter().map(|task| (task.id.clone(), Arc::new(task))).collect();
         self
     }
@@ -160,6 +164,18 @@ impl Grading {
             let message = format!("there is no task {id:?}; {there}");
             Problem { code: Some("unknown_task"), ..Problem::other(422, message) }
         })
+    }
+
+    /// How many tasks it knows.
+    pub(crate) fn count(&self) -> usize {
+        self.order.len()
+    }
+
+    /// One of the tasks, by a number of any size.
+    pub(crate) fn task_at(&self, number: u64) -> Result<Arc<Task>, Problem> {
+        let at = number.checked_rem(self.order.len() as u64);
+        let id = at.and_then(|at| self.order.get(at as usize));
+        self.task(id.ok_or_else(|| Problem::other(422, "the server was started without --tasks"))?)
     }
 
     /// The grader that a request names, or the server's, or what fits the task.

@@ -34,6 +34,7 @@ pub use grading::Grading;
 pub use http::listen::Listening;
 
 use crate::dialect::cells::Cells;
+use crate::dialect::openenv::Episodes;
 use crate::http::admit::Admission;
 use crate::http::body::Room;
 use crate::idle::Activity;
@@ -104,6 +105,8 @@ struct Service {
     connections: Arc<Semaphore>,
     /// Cells that clients hold.
     cells: Cells,
+    /// Of clients of OpenEnv.
+    episodes: Episodes,
     /// Kept where the server ends by itself.
     activity: Option<Arc<Activity>>,
     /// Whether a cell has run; true from the beginning where there are none.
@@ -191,6 +194,7 @@ impl Server {
             metrics: Metrics::default(),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
             cells: Cells::default(),
+            episodes: Episodes::default(),
             activity: self.idle.map(|_| Activity::new()),
         });
         let (idle, stop, ended_idle) = (self.idle.unwrap_or_default(), self.stop, Arc::new(AtomicBool::new(false)));

@@ -103,7 +103,7 @@ pub(crate) struct Asked {
     held: (Option<Ticket>, Held),
 }
 
-fn deadline(headers: &HeaderMap) -> Result<Deadline, Problem> {
+pub(crate) fn deadline(headers: &HeaderMap) -> Result<Deadline, Problem> {
     let latest = Deadline(Instant::now() + PATIENCE);
     let Some(value) = headers.get(DEADLINE) else { return Ok(latest) };
     let seconds =

@@ -7,6 +7,7 @@ mod grade;
 mod gym;
 mod gym_metrics;
 mod language;
+pub(crate) mod openenv;
 mod run_code;
 mod slime;
 mod test_program;
@@ -14,7 +15,7 @@ mod test_program;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use loophole_env::{Extract, extract};
 use loophole_grade::{Graded, Task};
 use serde_json::{Value, json};
@@ -40,6 +41,12 @@ pub(crate) const PATHS: &[&str] = &[
     "/verify",
     "/seed_session",
     "/aggregate_metrics",
+    "/ws",
+    "/reset",
+    "/step",
+    "/state",
+    "/schema",
+    "/metadata",
 ];
 
 pub(crate) fn routes(router: Router<Arc<Service>>) -> Router<Arc<Service>> {
@@ -58,6 +65,12 @@ pub(crate) fn routes(router: Router<Arc<Service>>) -> Router<Arc<Service>> {
         .route("/verify", post(gym::verify))
         .route("/seed_session", post(gym::seed_session))
         .route("/aggregate_metrics", post(gym_metrics::aggregate))
+        .route("/ws", any(openenv::socket::socket))
+        .route("/reset", post(openenv::reset))
+        .route("/step", post(openenv::step))
+        .route("/state", get(openenv::state))
+        .route("/schema", get(openenv::schema))
+        .route("/metadata", get(openenv::metadata))
 }
 
 /// What a trainer is told of one completion.

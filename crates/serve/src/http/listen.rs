@@ -137,7 +137,8 @@ async fn accept_all<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(PATIENCE)
-                .serve_connection(TokioIo::new(Patient::new(stream, PATIENCE)), service);
+                .serve_connection(TokioIo::new(Patient::new(stream, PATIENCE)), service)
+                .with_upgrades();
             let mut connection = std::pin::pin!(connection);
             // An error here is the client's: it left, or it does not speak HTTP.
             tokio::select! {
