@@ -96,6 +96,50 @@ fn every_file_that_documents_name_is_there() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// The commands in the fences of a section of `docs/commands.md`, as words.
+fn examples(section: &str) -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(root().join("docs/commands.md")).expect("a text");
+    let text =
+        text.split(&format!("\n## {section}\n")).nth(1).expect("a section").split("\n## ").next().unwrap_or_default();
+    let fenced = text.split("\n```").enumerate().filter(|(n, _)| n % 2 == 1).flat_map(|(_, part)| part.lines().skip(1));
+    let commands = fenced.filter_map(|line| line.strip_prefix("loophole "));
+    let words = |line: &str| -> Vec<String> {
+        let quoted = line.split('\'').enumerate().flat_map(|(n, part)| {
+            let plain = part.split_whitespace().map(str::to_string).collect();
+            if n % 2 == 1 { vec![part.to_string()] } else { plain }
+        });
+        quoted.collect()
+    };
+    commands.map(|line| words(line.split("  #").next().unwrap_or(line))).collect()
+}
+
+/// Runs the examples of a section; each ends with one of these codes.
+fn play(dir: &Path, section: &str, codes: &[i32]) {
+    let all = examples(section);
+    assert!(!all.is_empty(), "{section} has no example");
+    for words in all {
+        let ran = run(dir, &words.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(codes.contains(&ran.code), "loophole {}: {ran:?}", words.join(" "));
+    }
+}
+
+#[test]
+fn the_examples_of_watching_do_what_they_say() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (at, dumps) = (dir.path(), root().join("crates/cli/tests/watched/verl"));
+    std::fs::create_dir(at.join("rollouts")).expect("a folder");
+    for step in ["1.jsonl", "2.jsonl", "3.jsonl", "4.jsonl"] {
+        std::fs::copy(dumps.join(step), at.join("rollouts").join(step)).expect("a copy");
+    }
+    let task = serde_json::json!({
+        "id": "sum", "statement": "Write add(a, b).", "entry_point": "add", "reference": "def add(a, b):\n    return a + b",
+        "visible": [{"args": [1, 2], "expected": 3}], "hidden": [{"args": [5, 5], "expected": 10}],
+    });
+    write(at, "tasks.jsonl", &format!("{task}\n"));
+    play(at, "watch", &[0, 1]);
+    assert!(at.join("mine.html").exists());
+}
+
 #[test]
 #[ignore = "slow: an audit"]
 fn the_audit_that_the_readme_begins_with_finds_what_it_says() {

@@ -40,6 +40,15 @@ impl Extract {
     pub fn parse(name: &str) -> Option<Extract> {
         Extract::ALL.into_iter().find(|mode| mode.name() == name)
     }
+
+    /// The one of that name.
+    ///
+    /// # Errors
+    /// Names those there are.
+    pub fn known(name: &str) -> Result<Extract, String> {
+        let known = || Extract::ALL.map(Extract::name).join(", ");
+        Extract::parse(name).ok_or_else(|| format!("--extract {name:?} is none of {}", known()))
+    }
 }
 
 /// What was taken.

@@ -43,7 +43,10 @@ pub use files::LARGEST_FILE;
 pub use hardened::{HardenedFiles, HardenedForm};
 pub use http::Protocol;
 pub use open::{SLOW, Settings, environments_in, grader, lab, open};
-pub use read::{Found, Keys, Known, MAX_ROW, Row, Rows, STDIN, Submissions, Tasks, parse_task, read_tasks, task_of};
+pub use read::{
+    Found, Keys, Known, MAX_ROW, Row, Rows, STDIN, Submissions, Tasks, Whole, parse_task, read_tasks, row_files,
+    task_of, whole_part,
+};
 pub use signature::Signature;
 
 use loophole_grade::{Family, Language, OracleResult};

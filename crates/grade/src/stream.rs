@@ -85,6 +85,11 @@ impl<'a, X> Stream<'a, X> {
         self.doing(|grading, task, grader, submission| Ok((task.id.clone(), grading.reward(task, grader, submission)?)))
     }
 
+    /// The same submissions, of tasks that were seen to be sound; those of others are `invalid`.
+    pub fn of_sound_tasks(self) -> Stream<'a, X> {
+        self.doing(|grading, task, grader, submission| grading.grade_sound(task, grader, submission))
+    }
+
     /// The same submissions, of tasks that were seen to be sound (those of others are `invalid`), each with the
     /// runs that its label stands on where it is not simply honest or failed.
     pub fn with_evidence(self) -> Stream<'a, X, (Graded, Vec<Rerun>)> {

@@ -37,6 +37,7 @@ mod status;
 mod summary;
 mod table;
 mod verify;
+mod watched;
 
 pub use book::{FileSum, Kind};
 pub use error::LogError;
@@ -61,4 +62,5 @@ pub use summary::{
     ProbeSummary, SeedSummary, StartEnd, Summary,
 };
 pub use table::{TableColumn, table_bytes, write_table};
-pub use verify::{Place, Problem, Progress, Verified, Wrong, verify};
+pub use verify::{Place, Problem, Progress, Verified, Wrong, hash_beginning, verify};
+pub use watched::{Watched, WatchedFile, WatchedPart};

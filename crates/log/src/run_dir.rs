@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::files::{json_bytes, write_atomic};
 use crate::ledger::remove;
 use crate::verify::{Place, Verified, verify_some};
-use crate::{Kind, Ledger, LogError, Predictions, Problem, SeedDir, Status, Summary, Wrong, read_json};
+use crate::{Kind, Ledger, LogError, Predictions, Problem, SeedDir, Status, Summary, Watched, Wrong, read_json};
 
 /// The folder of one run.
 ///
@@ -176,6 +176,22 @@ impl RunDir {
     /// Reads `predictions.json`; `None` if there is none.
     pub fn read_predictions(&self) -> Result<Option<Predictions>, LogError> {
         let path = self.predictions_path();
+        if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
+    }
+
+    /// `watched.json`.
+    pub fn watched_path(&self) -> PathBuf {
+        self.root.join("watched.json")
+    }
+
+    /// Writes `watched.json`.
+    pub fn write_watched(&self, watched: &Watched) -> Result<(), LogError> {
+        write(self.ledger.as_deref(), "", "watched.json", &self.watched_path(), &json_bytes(watched)?)
+    }
+
+    /// Reads `watched.json`; `None` if there is none.
+    pub fn read_watched(&self) -> Result<Option<Watched>, LogError> {
+        let path = self.watched_path();
         if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
     }
 

@@ -68,10 +68,29 @@ impl SeedDir {
         }
     }
 
+    /// Writes `metrics.jsonl` whole, in the place of the one that is there.
+    pub fn write_metrics(&self, metrics: &[StepMetrics]) -> Result<(), LogError> {
+        let path = self.metrics_path();
+        let lines: Result<Vec<_>, _> = metrics.iter().map(|step| crate::metrics::line(&path, step)).collect();
+        self.write(&path, &lines?.concat())
+    }
+
     /// Writes the rollouts of a step.
     pub fn write_rollouts(&self, step: u64, rows: &[RolloutRow]) -> Result<(), LogError> {
         let path = self.rollouts_path(step);
         self.write(&path, &rollout_bytes(&path, rows)?)
+    }
+
+    /// Removes the rollouts of a step.
+    pub fn remove_rollouts(&self, step: u64) -> Result<(), LogError> {
+        let path = self.rollouts_path(step);
+        match &self.ledger {
+            Some(ledger) => {
+                let name = self.name(&path);
+                ledger.remove(&self.path, &|file| file == name)
+            }
+            None => remove(&path),
+        }
     }
 
     /// Writes the transcripts of a battery.

@@ -438,7 +438,16 @@ fn first_wrong(place: &Path, grew: &[FileSum]) -> Result<String, LogError> {
     Ok(String::new())
 }
 
-/// SHA-256 of the first bytes of a file.
+/// SHA-256 of the first bytes of a file, in hex.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn hash_beginning(path: &Path, bytes: u64) -> Result<String, LogError> {
+    let failed = LogError::io("read", path);
+    File::open(path).and_then(|mut file| hash_of(&mut file, bytes)).map_err(failed)
+}
+
+/// The same of an open file.
 pub(crate) fn hash_of(file: &mut File, bytes: u64) -> std::io::Result<String> {
     let (mut hash, mut rest) = (Sha256::new(), file.take(bytes));
     std::io::copy(&mut rest, &mut hash)?;

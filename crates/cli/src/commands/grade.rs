@@ -1,15 +1,13 @@
 //! `loophole grade`.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use clap::Args;
-use loophole_cell::{Pool, PoolOptions};
 use loophole_env::{Extract, Submissions, Tasks};
 use loophole_foreign::one_line;
+use loophole_grade::GraderKind;
 use loophole_grade::corpus::Corpus;
-use loophole_grade::{Grader, GraderKind, Grading, Task};
 use serde_json::json;
 
 use super::grader_flags::GraderFlags;
@@ -17,12 +15,14 @@ use crate::leave;
 use crate::output::{self, Error, Exit, Options, line};
 
 mod evidence;
+pub mod graders;
 mod harbor;
 mod out_file;
 mod shown;
-mod sums;
+pub mod sums;
 mod tally;
 
+use graders::{Graders, lab};
 use tally::Tally;
 
 /// Rows of tasks that could not be read and are named one by one.
@@ -98,10 +98,7 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
     if arguments.resume && arguments.out.is_none() {
         return Err(Error::Input("--resume goes on with a file of records: name it with --out FILE".into()));
     }
-    let extract = Extract::parse(&arguments.extract).ok_or_else(|| {
-        let known = Extract::ALL.map(Extract::name).join(", ");
-        Error::Input(format!("--extract {:?} is none of {known}", arguments.extract))
-    })?;
+    let extract = Extract::known(&arguments.extract).map_err(Error::Input)?;
     let folders = harbor::folders(tasks);
     if !folders.is_empty() {
         return harbor::grade(arguments, &folders, submissions, extract, output);
@@ -110,8 +107,8 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
     if arguments.strict_types {
         tasks.tasks.iter_mut().for_each(|task| task.compare.strict_types = true);
     }
-    let graders = Graders::choose(arguments, &tasks.tasks)?;
-    let lab = lab(arguments, graders.kind())?;
+    let graders = Graders::choose(&arguments.flags, &tasks.tasks)?;
+    let lab = lab(&arguments.flags, graders.kind())?;
     if arguments.validate {
         for task in &tasks.tasks {
             task.validate(&lab)?;
@@ -172,15 +169,10 @@ pub fn read_tasks(path: &Path, output: &Options) -> Result<Tasks, Error> {
     Ok(tasks)
 }
 
-fn lab(arguments: &GradeArguments, kind: GraderKind) -> Result<Grading, Error> {
-    let options = PoolOptions { python: arguments.flags.python.clone(), ..Grading::cells(kind) };
-    Ok(Grading::new(Arc::new(Pool::start(options)?)))
-}
-
 /// Labels what is known.
 fn corpus(arguments: &GradeArguments, jobs: usize, output: &Options) -> Result<Exit, Error> {
     let corpus = Corpus::bundled().map_err(Error::Input)?;
-    let (plain, pytest) = (lab(arguments, GraderKind::Script)?, lab(arguments, GraderKind::Pytest)?);
+    let (plain, pytest) = (lab(&arguments.flags, GraderKind::Script)?, lab(&arguments.flags, GraderKind::Pytest)?);
     let pairs = corpus.pairs();
     let bar = output.bar(pairs.len() as u64);
     let wrong = Mutex::new(Vec::new());
@@ -210,32 +202,4 @@ fn go_on(arguments: &GradeArguments) -> &'static str {
         Some(_) => "interrupted; the same command with --resume goes on",
         None => "interrupted; with --out FILE, --resume could go on",
     }
-}
-
-/// The graders of some tasks: of each kind that fits one, unless one kind is named for all.
-struct Graders(BTreeMap<GraderKind, Grader>);
-
-impl Graders {
-    fn choose(arguments: &GradeArguments, tasks: &[Task]) -> Result<Graders, Error> {
-        let GraderFlags { grader, open, hardened, .. } = &arguments.flags;
-        let choose = |fitting| Grader::choose(grader.as_deref(), open, *hardened, fitting).map_err(Error::Input);
-        let kinds: BTreeSet<GraderKind> = tasks.iter().map(fitting).collect();
-        kinds.into_iter().map(|kind| Ok((kind, choose(kind)?))).collect::<Result<_, Error>>().map(Graders)
-    }
-
-    /// The kind whose cells serve all of them.
-    fn kind(&self) -> GraderKind {
-        let mut kinds = self.0.values().map(|grader| grader.kind);
-        let first = kinds.next().unwrap_or(GraderKind::Script);
-        kinds.find(|kind| *kind == GraderKind::Pytest).unwrap_or(first)
-    }
-
-    fn of(&self, task: &Task) -> &Grader {
-        &self.0[&fitting(task)]
-    }
-}
-
-/// The kind of grader for one task.
-fn fitting(task: &Task) -> GraderKind {
-    GraderKind::fitting(std::slice::from_ref(task))
 }

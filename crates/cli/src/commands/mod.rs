@@ -14,6 +14,7 @@ mod recipe;
 mod run;
 mod serve;
 mod verify;
+mod watch;
 
 use clap::Subcommand;
 
@@ -35,6 +36,8 @@ pub enum Command {
     Verify(verify::VerifyArguments),
     /// Grade and label submissions by execution
     Grade(grade::GradeArguments),
+    /// Grade the rollouts of another program's training as they come, and make a run of them
+    Watch(Box<watch::WatchArguments>),
     /// Attack a grader or an environment, and prove every hole
     Audit(Box<audit::AuditArguments>),
     /// Run the behaviour battery on a model
@@ -63,6 +66,7 @@ impl Command {
             Command::Report(arguments) => run::report(arguments, output),
             Command::Verify(arguments) => verify::verify(arguments, output),
             Command::Grade(arguments) => grade::grade(arguments, output),
+            Command::Watch(arguments) => watch::watch(arguments, output),
             Command::Audit(arguments) => audit::audit(arguments, output),
             Command::Probe(arguments) => probe::probe(arguments, output),
             Command::Exec(arguments) => exec::exec(arguments, output),

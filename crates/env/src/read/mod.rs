@@ -5,6 +5,7 @@
 //! cannot be read is told and left out; it stops no file.
 
 mod forms;
+mod growing;
 mod json;
 mod parquet;
 pub(crate) mod python;
@@ -13,8 +14,9 @@ mod row;
 mod rows;
 mod submissions;
 
+pub use growing::{Whole, whole_part};
 pub use row::Row;
-pub use rows::{Found, Rows, STDIN};
+pub use rows::{Found, Rows, STDIN, row_files};
 pub use submissions::{Known, MAX_ROW, Submissions};
 
 use forms::form_of;

@@ -44,6 +44,11 @@ impl Found {
     pub fn wrong(&self, why: String) -> ReadError {
         ReadError::Line { path: self.path.clone(), line: self.line, why }
     }
+
+    /// That it is for no task that is known.
+    pub fn for_no_task(&self, why: String) -> ReadError {
+        ReadError::NoTask { path: self.path.clone(), line: self.line, why }
+    }
 }
 
 enum Source {
@@ -62,6 +67,8 @@ pub struct Rows {
     /// Whether the files are those of a folder: a number in the name of a single one mostly counts something else.
     in_folder: bool,
     most: usize,
+    /// How many bytes of the file are whole lines, where it is being written.
+    whole: Option<u64>,
 }
 
 impl Rows {
@@ -78,6 +85,7 @@ impl Rows {
             file_number: None,
             in_folder: path.is_dir(),
             most,
+            whole: None,
         };
         if path == Path::new(STDIN) {
             rows.path = "standard input".into();
@@ -90,11 +98,23 @@ impl Rows {
         Ok(rows)
     }
 
+    /// Opens one file of a folder; of its lines those that end within the first `whole` bytes.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn open_part(path: &Path, most: usize, whole: Option<u64>) -> Result<Rows, ReadError> {
+        let (waiting, path_of) = (VecDeque::new(), path.display().to_string());
+        let mut rows =
+            Rows { waiting, now: None, path: path_of, number: 0, file_number: None, in_folder: true, most, whole };
+        rows.begin(path)?;
+        Ok(rows)
+    }
+
     fn begin(&mut self, path: &Path) -> Result<(), ReadError> {
         self.path = path.display().to_string();
         self.number = 0;
         self.file_number = number_in(path).filter(|_| self.in_folder || is_of_step(path));
-        self.now = Some(source(path, self.most).map_err(|error| failed(path, error))?);
+        self.now = Some(source(path, self.most, self.whole).map_err(|error| failed(path, error))?);
         Ok(())
     }
 
@@ -193,7 +213,7 @@ fn failed(path: &Path, error: io::Error) -> ReadError {
 }
 
 /// Opens one file for what it is.
-fn source(path: &Path, most: usize) -> io::Result<Source> {
+fn source(path: &Path, most: usize, whole: Option<u64>) -> io::Result<Source> {
     let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
     if file.fill_buf()?.starts_with(b"PAR1") {
         return Ok(Source::Parquet(Box::new(ParquetRows::open(file.into_inner(), most)?)));
@@ -201,7 +221,7 @@ fn source(path: &Path, most: usize) -> io::Result<Source> {
     let mut text: Box<dyn BufRead + Send> = if file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
         Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(file)))
     } else {
-        Box::new(file)
+        Box::new(file.take(whole.unwrap_or(u64::MAX)))
     };
     let named_json = path.without_gz().extension().is_some_and(|ending| ending == "json");
     let begins =
@@ -257,8 +277,24 @@ fn number_in(path: &Path) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// The files of rows in a folder and in those within it, in the order of the numbers in their names.
+/// The files of rows in a folder, of which there must be one.
 fn files_of(folder: &Path) -> io::Result<VecDeque<PathBuf>> {
+    let files = row_files(folder)?;
+    if files.is_empty() {
+        let endings = ENDINGS.map(|ending| format!(".{ending}")).join(", ");
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("it holds no file of rows ({endings}, each also .gz)"),
+        ));
+    }
+    Ok(files.into())
+}
+
+/// The files of rows in a folder and in those within it, in the order of the numbers in their names.
+///
+/// # Errors
+/// A folder cannot be listed, or holds too much.
+pub fn row_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut folders = vec![folder.to_path_buf()];
     let mut files = Vec::new();
     let mut seen = 0;
@@ -284,15 +320,8 @@ fn files_of(folder: &Path) -> io::Result<VecDeque<PathBuf>> {
             }
         }
     }
-    if files.is_empty() {
-        let endings = ENDINGS.map(|ending| format!(".{ending}")).join(", ");
-        return Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            format!("it holds no file of rows ({endings}, each also .gz)"),
-        ));
-    }
     files.sort_by_cached_key(|path| (path.parent().map(Path::to_path_buf), number_in(path), path.clone()));
-    Ok(files.into())
+    Ok(files)
 }
 
 #[cfg(test)]

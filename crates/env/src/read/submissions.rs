@@ -60,6 +60,10 @@ pub struct Known {
     pub extracted: Option<String>,
     /// The columns of its row that are not ours, `step` among them.
     pub columns: Map<String, Value>,
+    /// What the policy was given, where the row has it.
+    pub prompt: Option<String>,
+    /// All that the policy said, of which a part is graded; nothing for files.
+    pub said: Option<String>,
 }
 
 /// The submissions of a file, a folder, or standard input, in order.
@@ -77,6 +81,23 @@ impl<'t> Submissions<'t> {
     /// # Errors
     /// The file or folder cannot be opened.
     pub fn open(path: &Path, tasks: &'t Tasks, mode: Extract) -> Result<Submissions<'t>, ReadError> {
+        Ok(Submissions::of(Rows::open(path, MAX_ROW)?, tasks, mode))
+    }
+
+    /// Opens one file of a folder that is being written, as far as it is whole; a number in its name is a step.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn open_part(
+        path: &Path,
+        whole: Option<u64>,
+        tasks: &'t Tasks,
+        mode: Extract,
+    ) -> Result<Submissions<'t>, ReadError> {
+        Ok(Submissions::of(Rows::open_part(path, MAX_ROW, whole)?, tasks, mode))
+    }
+
+    fn of(rows: Rows, tasks: &'t Tasks, mode: Extract) -> Submissions<'t> {
         let mut by_truth: HashMap<&str, Option<&Task>> = HashMap::new();
         let mut by_prompt = Vec::new();
         for (task, keys) in tasks.tasks.iter().zip(&tasks.keys) {
@@ -88,13 +109,13 @@ impl<'t> Submissions<'t> {
                 by_prompt.push((prompt, task));
             }
         }
-        Ok(Submissions {
-            rows: Rows::open(path, MAX_ROW)?,
+        Submissions {
+            rows,
             mode,
             by_id: tasks.tasks.iter().map(|task| (task.id.as_str(), task)).collect(),
             by_truth,
             by_prompt,
-        })
+        }
     }
 
     /// Goes over the first so many.
@@ -102,17 +123,25 @@ impl<'t> Submissions<'t> {
         self.rows.skip_rows(count);
     }
 
-    fn job(&self, found: &Found) -> Result<Job<'t, Known>, String> {
-        let row = found.row.as_ref().map_err(Clone::clone)?;
-        let task = self.task(row)?;
-        let (submission, extracted) = match row.json("files") {
+    fn job(&self, found: &Found) -> Result<Job<'t, Known>, ReadError> {
+        let row = found.row.as_ref().map_err(|why| found.wrong(why.clone()))?;
+        let task = self.task(row).map_err(|why| found.for_no_task(why))?;
+        let mut known = self.handed_in(row, task).map_err(|why| found.wrong(why))?;
+        known.1.columns = columns(row, found.file_number);
+        known.1.prompt = PROMPTS.iter().find_map(|name| row.said(name));
+        Ok(Job { line: found.line, task, submission: known.0, with: known.1 })
+    }
+
+    /// What a row hands in, and what part of what was said that is.
+    fn handed_in(&self, row: &Row, task: &Task) -> Result<(Submission, Known), String> {
+        Ok(match row.json("files") {
             Some(files) => {
                 if row.has("completion") {
                     return Err("it has both `completion` and `files`; one is needed".into());
                 }
                 let files: BTreeMap<String, String> =
                     serde_json::from_str(&files).map_err(|e| format!("files: {e}"))?;
-                (Submission::Files(files), None)
+                (Submission::Files(files), Known::default())
             }
             None => {
                 let said = TEXTS.iter().find_map(|name| if row.has(name) { Some(row.answer(name)) } else { None });
@@ -120,12 +149,10 @@ impl<'t> Submissions<'t> {
                     "it needs `completion` (a text, messages, or a list of one; several answers are several rows) or `files`",
                 )?;
                 let taken = extract_in(language_of(row), self.mode, task, &text);
-                let what = taken.what.clone();
-                (taken.submission(), Some(what))
+                let known = Known { extracted: Some(taken.what.clone()), said: Some(text), ..Known::default() };
+                (taken.submission(), known)
             }
-        };
-        let with = Known { extracted, columns: columns(row, found.file_number) };
-        Ok(Job { line: found.line, task, submission, with })
+        })
     }
 
     /// The task that a row is for: by name, else by the ground truth in it, else by what was asked.
@@ -191,7 +218,7 @@ impl<'t> Iterator for Submissions<'t> {
     fn next(&mut self) -> Option<Self::Item> {
         match self.rows.next_row() {
             Ok(None) => None,
-            Ok(Some(found)) => Some(self.job(&found).map_err(|why| found.wrong(why))),
+            Ok(Some(found)) => Some(self.job(&found)),
             Err(error) => Some(Err(error)),
         }
     }

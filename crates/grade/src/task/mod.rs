@@ -130,6 +130,16 @@ pub enum ReadError {
         /// What is wrong with it.
         why: String,
     },
+    /// A line is for no task that is known.
+    #[error("{path}, line {line}: {why}")]
+    NoTask {
+        /// The file.
+        path: String,
+        /// Counted from 1.
+        line: usize,
+        /// How the task was looked for.
+        why: String,
+    },
 }
 
 impl Task {

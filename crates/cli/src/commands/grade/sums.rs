@@ -156,16 +156,17 @@ impl Step {
 }
 
 /// Whether a submission of this verdict does what was asked for.
-fn solved(verdict: &str) -> bool {
+pub fn solved(verdict: &str) -> bool {
     matches!(verdict, "honest" | "tamper")
 }
 
-fn step_of(record: &Value) -> Option<u64> {
+/// The step of the training that a record is of.
+pub fn step_of(record: &Value) -> Option<u64> {
     ["step", "global_step"].iter().find_map(|name| record[name].as_u64())
 }
 
 /// What the row says was paid: its score, or the column of a reward function.
-fn paid_before(record: &Value) -> Option<f64> {
+pub fn paid_before(record: &Value) -> Option<f64> {
     let number = |value: &Value| value.as_f64().or_else(|| value.as_bool().map(|paid| f64::from(u8::from(paid))));
     PAID.iter().find_map(|name| number(&record[name])).or_else(|| {
         let columns = record.as_object()?.iter();
