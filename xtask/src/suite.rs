@@ -152,6 +152,22 @@ impl Suite<'_> {
                 Err(why) => Found::Skipped(why.clone()),
             });
         }
+        let curves = made.join("tfevents");
+        table.check("TensorBoard", || match &ready {
+            Ok(python) => {
+                let how = ["export", "tfevents"].map(std::ffi::OsStr::new);
+                let out = [run.as_os_str(), std::ffi::OsStr::new("--out"), curves.as_os_str()];
+                let program = built(runner, "loophole");
+                match passed(runner, &program.to_string_lossy(), &[&how[..], &out].concat(), 60) {
+                    Found::Passed => {
+                        let script = Path::new("crates/log/tests/foreign/check_tfevents.py");
+                        passed(runner, &python.to_string_lossy(), &[script, &run, &curves], 120)
+                    }
+                    found => found,
+                }
+            }
+            Err(why) => Found::Skipped(why.clone()),
+        });
         let battery = made.join("probe");
         table.check("probe logs", || match &ready {
             Ok(python) => {

@@ -40,6 +40,17 @@ fn words_of(code: &str) -> Option<Vec<String>> {
     Some(words.skip(1).take_while(|w| *w != "--").map(str::to_string).collect())
 }
 
+/// What a command says of itself, and what those within it say.
+fn help_of(dir: &Path, command: &str) -> String {
+    let mut help = run(dir, &[command, "--help"]).out;
+    let within = help.split("\nCommands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap_or_default();
+    let names: Vec<String> = within.lines().filter_map(|line| line.split_whitespace().next()).map(Into::into).collect();
+    for name in names.iter().filter(|name| *name != "help") {
+        help += &run(dir, &[command, name, "--help"]).out;
+    }
+    help
+}
+
 #[test]
 fn every_command_and_flag_that_documents_name_is_there() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -52,7 +63,7 @@ fn every_command_and_flag_that_documents_name_is_there() {
             if !command.bytes().all(|b| b.is_ascii_lowercase()) {
                 continue;
             }
-            let help = helps.entry(command.clone()).or_insert_with(|| run(dir.path(), &[command, "--help"]).out);
+            let help = helps.entry(command.clone()).or_insert_with(|| help_of(dir.path(), command));
             if help.is_empty() {
                 wrong.push(format!("{name}: there is no command {command:?} in {code:?}"));
                 continue;
@@ -124,7 +135,7 @@ fn play(dir: &Path, section: &str, codes: &[i32]) {
 }
 
 #[test]
-fn the_examples_of_watching_do_what_they_say() {
+fn the_examples_for_trainings_elsewhere_do_what_they_say() {
     let dir = tempfile::tempdir().expect("a folder");
     let (at, dumps) = (dir.path(), root().join("crates/cli/tests/watched/verl"));
     std::fs::create_dir(at.join("rollouts")).expect("a folder");
@@ -138,6 +149,7 @@ fn the_examples_of_watching_do_what_they_say() {
     write(at, "tasks.jsonl", &format!("{task}\n"));
     play(at, "watch", &[0, 1]);
     assert!(at.join("mine.html").exists());
+    play(at, "export", &[0]);
 }
 
 #[test]

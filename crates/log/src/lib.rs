@@ -36,6 +36,7 @@ mod seed_dir;
 mod status;
 mod summary;
 mod table;
+mod tfevents;
 mod verify;
 mod watched;
 
@@ -62,5 +63,6 @@ pub use summary::{
     ProbeSummary, SeedSummary, StartEnd, Summary,
 };
 pub use table::{TableColumn, table_bytes, write_table};
+pub use tfevents::{Scalars, tfevents, write_tfevents};
 pub use verify::{Place, Problem, Progress, Verified, Wrong, hash_beginning, verify};
 pub use watched::{Watched, WatchedFile, WatchedPart};

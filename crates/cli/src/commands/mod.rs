@@ -3,6 +3,7 @@
 mod audit;
 mod doctor;
 mod exec;
+mod export;
 mod grade;
 mod grader_flags;
 mod model;
@@ -38,6 +39,8 @@ pub enum Command {
     Grade(grade::GradeArguments),
     /// Grade the rollouts of another program's training as they come, and make a run of them
     Watch(Box<watch::WatchArguments>),
+    /// Write what is here in the files of others: curves for TensorBoard
+    Export(export::ExportArguments),
     /// Attack a grader or an environment, and prove every hole
     Audit(Box<audit::AuditArguments>),
     /// Run the behaviour battery on a model
@@ -67,6 +70,7 @@ impl Command {
             Command::Verify(arguments) => verify::verify(arguments, output),
             Command::Grade(arguments) => grade::grade(arguments, output),
             Command::Watch(arguments) => watch::watch(arguments, output),
+            Command::Export(arguments) => export::export(arguments, output),
             Command::Audit(arguments) => audit::audit(arguments, output),
             Command::Probe(arguments) => probe::probe(arguments, output),
             Command::Exec(arguments) => exec::exec(arguments, output),

@@ -72,6 +72,9 @@ pub struct WatchArguments {
     /// Shell command that is run once, at the onset of hacking; it finds LOOPHOLE_RUN, LOOPHOLE_STEP and LOOPHOLE_HACK_RATE
     #[arg(long, value_name = "CMD")]
     stop_command: Option<String>,
+    /// Keep curves for TensorBoard in this folder, too
+    #[arg(long, value_name = "DIR")]
+    tfevents: Option<PathBuf>,
     /// End with status 0 whatever was found
     #[arg(long)]
     exit_zero: bool,

@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use loophole_log::{
     LogError, RolloutRow, RunDir, RunState, SeedDir, Status, StepMetrics, Watched, WatchedFile, hash_beginning,
-    read_rollouts,
+    read_rollouts, write_tfevents,
 };
 use loophole_stats::{OnsetRule, onset};
 
+use super::super::export::tfevents;
 use super::super::grade::graders::Graders;
 use super::{WatchArguments, steps};
 use crate::output::{Error, Options};
@@ -169,6 +170,7 @@ impl<'a> Watching<'a> {
         }
         if !changed.is_empty() {
             self.status(RunState::Running)?;
+            self.curves(false)?;
             self.look_for_onset()?;
         }
         Ok(())
@@ -255,6 +257,25 @@ impl<'a> Watching<'a> {
         let families: Vec<&str> = line.families.keys().map(String::as_str).collect();
         let families = if families.is_empty() { "no family".into() } else { families.join(", ") };
         Some(format!("onset of hacking at step {step}: {:.1} % of its rollouts ({families})", line.hack_rate * 100.0))
+    }
+
+    /// Brings the curves for TensorBoard up to date. A step is in them once a later one has come, or at the end: what a
+    /// reader has read is not changed.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn curves(&self, at_end: bool) -> Result<(), Error> {
+        let Some(out) = &self.arguments.tfevents else { return Ok(()) };
+        let mut metrics: Vec<StepMetrics> = self.metrics.values().cloned().collect();
+        if !at_end {
+            metrics.pop();
+        }
+        if metrics.is_empty() {
+            return Ok(());
+        }
+        let scalars = tfevents::scalars(&self.run, &self.seed, &metrics, Some(&self.state))?;
+        write_tfevents(&tfevents::folder(out, &self.arguments.arm, self.arguments.seed), &scalars)?;
+        Ok(())
     }
 
     /// Rows without a step are of step 0, which is said once.

@@ -102,6 +102,7 @@ impl Watching<'_> {
             self.output().warn(note);
         }
         self.keep()?;
+        self.curves(true)?;
         let summary = self.summary(notes);
         self.run.write_summary(&summary)?;
         self.status(RunState::Finished)?;

@@ -1,0 +1,29 @@
+//! `loophole export`: what is here, in the files of others.
+
+use clap::{Args, Subcommand};
+
+use crate::output::{Error, Exit, Options};
+
+pub mod tfevents;
+
+/// Arguments of `loophole export`.
+#[derive(Args)]
+#[command(after_help = "Example:
+  loophole export tfevents runs/quick --out tb      (then: tensorboard --logdir tb)")]
+pub struct ExportArguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// The curves of a run for TensorBoard, a folder for each arm and seed
+    Tfevents(tfevents::TfeventsArguments),
+}
+
+/// Exports something.
+pub fn export(arguments: &ExportArguments, output: &Options) -> Result<Exit, Error> {
+    match &arguments.what {
+        What::Tfevents(arguments) => tfevents::export(arguments, output),
+    }
+}
