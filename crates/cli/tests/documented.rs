@@ -149,6 +149,15 @@ fn the_examples_for_trainings_elsewhere_do_what_they_say() {
     write(at, "tasks.jsonl", &format!("{task}\n"));
     play(at, "watch", &[0, 1]);
     assert!(at.join("mine.html").exists());
+    let transcripts = root().join("crates/cli/tests/transcripts");
+    std::fs::create_dir_all(at.join("trial/agent")).expect("a folder");
+    std::fs::create_dir(at.join("logs")).expect("a folder");
+    for (from, to) in
+        [("inspect.eval", "logs/inspect.eval"), ("harbor/said/agent/trajectory.json", "trial/agent/trajectory.json")]
+    {
+        std::fs::copy(transcripts.join(from), at.join(to)).expect("a copy");
+    }
+    play(at, "label", &[0, 1]);
     play(at, "export", &[0]);
 }
 

@@ -1,4 +1,5 @@
-use std::io::{Cursor, Read};
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
 use loophole_foreign::bytes as bytes_in_words;
@@ -18,34 +19,86 @@ const MOST_MEMBERS: usize = 100_000;
 /// Reads an Inspect log: what [`EvalLog`] can hold of it. Of ours everything comes back except `identity`, which
 /// cannot be had from the ids made of it, and is empty.
 ///
-/// Reads stored and deflated members; logs that Inspect itself compressed with zstd are refused with a message.
+/// Reads members that are stored, deflated, or packed with zstd as Inspect does.
 pub fn read_eval(path: &Path) -> Result<EvalLog, LogError> {
     let bytes = loophole_foreign::read(path, LARGEST).map_err(LogError::io("read", path))?;
     parse_eval(&bytes).map_err(|why| LogError::format(path, "Inspect log", why))
 }
 
-pub(crate) fn parse_eval(bytes: &[u8]) -> Result<EvalLog, String> {
-    let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|e| e.to_string())?;
-    let names: Result<Vec<String>, _> = zip.file_names().map(|n| n.map(|n| n.into_owned())).collect();
-    let names = names.map_err(|e| e.to_string())?;
-    if names.len() > MOST_MEMBERS {
-        return Err(format!("it has {} members, more than {MOST_MEMBERS}", names.len()));
+/// The samples of an Inspect log one after the other, each as Inspect wrote it.
+pub struct EvalSamples {
+    archive: Archive<BufReader<File>>,
+    names: std::vec::IntoIter<String>,
+}
+
+impl EvalSamples {
+    /// Opens a `.eval` file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no such archive.
+    pub fn open(path: &Path) -> Result<EvalSamples, LogError> {
+        let file = File::open(path).map_err(LogError::io("read", path))?;
+        let archive = Archive::open(BufReader::new(file)).map_err(|why| LogError::format(path, "Inspect log", why))?;
+        let names: Vec<String> = archive.samples().map(str::to_owned).collect();
+        Ok(EvalSamples { archive, names: names.into_iter() })
     }
-    let mut left = LARGEST_UNPACKED;
-    let mut member = |name: &str| -> Result<Value, String> {
+}
+
+impl Iterator for EvalSamples {
+    /// The name of its member, and the sample or why it cannot be read.
+    type Item = (String, Result<Value, String>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let name = self.names.next()?;
+        // Samples are not kept: each may be as long as one may be.
+        self.archive.left = LARGEST_UNPACKED;
+        let sample = self.archive.member(&name);
+        Some((name, sample))
+    }
+}
+
+struct Archive<R> {
+    zip: ZipArchive<R>,
+    names: Vec<String>,
+    /// How much may still be unpacked.
+    left: u64,
+}
+
+impl<R: Read + Seek> Archive<R> {
+    fn open(reader: R) -> Result<Self, String> {
+        let zip = ZipArchive::new(reader).map_err(|e| e.to_string())?;
+        let names: Result<Vec<String>, _> = zip.file_names().map(|n| n.map(|n| n.into_owned())).collect();
+        let names = names.map_err(|e| e.to_string())?;
+        if names.len() > MOST_MEMBERS {
+            return Err(format!("it has {} members, more than {MOST_MEMBERS}", names.len()));
+        }
+        Ok(Archive { zip, names, left: LARGEST_UNPACKED })
+    }
+
+    fn samples(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str).filter(|n| n.starts_with("samples/") && n.ends_with(".json"))
+    }
+
+    fn member(&mut self, name: &str) -> Result<Value, String> {
         let mut text = Vec::new();
-        let file = zip.by_name(name).map_err(|e| format!("member {name}: {e}"))?;
+        let file = self.zip.by_name(name).map_err(|e| format!("member {name}: {e}"))?;
         // What a member says of its size is not believed, and members may share their bytes.
-        let most = LARGEST_MEMBER.min(left);
+        let most = LARGEST_MEMBER.min(self.left);
         file.take(most + 1).read_to_end(&mut text).map_err(|e| format!("member {name}: {e}"))?;
         if text.len() as u64 > most {
             let bound =
                 if most < LARGEST_MEMBER { ("all members", LARGEST_UNPACKED) } else { ("a member", LARGEST_MEMBER) };
             return Err(format!("member {name}: unpacked, {} may have {}", bound.0, bytes_in_words(bound.1)));
         }
-        left -= text.len() as u64;
+        self.left -= text.len() as u64;
         serde_json::from_slice(&text).map_err(|e| format!("member {name}: {e}"))
-    };
+    }
+}
+
+pub(crate) fn parse_eval(bytes: &[u8]) -> Result<EvalLog, String> {
+    let mut archive = Archive::open(Cursor::new(bytes))?;
+    let names = archive.names.clone();
+    let mut member = |name: &str| archive.member(name);
     let unfinished = !names.iter().any(|n| n == "header.json");
     let header = member(if unfinished { "_journal/start.json" } else { "header.json" })?;
     let eval = &header["eval"];

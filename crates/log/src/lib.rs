@@ -44,7 +44,7 @@ pub use book::{FileSum, Kind};
 pub use error::LogError;
 pub use eval::{EvalLog, EvalResult, EvalSample, EvalUsage, Message, Score, ToolCall};
 pub use eval_file::{eval_bytes, write_eval};
-pub use eval_read::read_eval;
+pub use eval_read::{EvalSamples, read_eval};
 pub use files::{json_bytes, read_json, write_atomic, write_json};
 pub use graded::{GradedGroup, GradedStep, GradedSummary, Recorded, Share, Unearned};
 pub use ledger::{Ledger, remove, seal};

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use clap::Args;
-use loophole_env::{Extract, Submissions, Tasks};
+use loophole_env::{Extract, Known, Submissions, Tasks};
 use loophole_foreign::one_line;
-use loophole_grade::GraderKind;
 use loophole_grade::corpus::Corpus;
+use loophole_grade::{Graded, GraderKind, Rerun, Stream};
 use serde_json::json;
 
 use super::grader_flags::GraderFlags;
@@ -20,10 +20,10 @@ mod harbor;
 mod out_file;
 mod shown;
 pub mod sums;
-mod tally;
+pub mod tally;
 
 use graders::{Graders, lab};
-use tally::Tally;
+use tally::{Tally, Telling};
 
 /// Rows of tasks that could not be read and are named one by one.
 const BROKEN_TOLD: usize = 20;
@@ -67,6 +67,19 @@ pub struct GradeArguments {
     /// Label the corpus that comes with the program and print how many labels are right
     #[arg(long, conflicts_with_all = ["tasks", "submissions", "grader", "open", "hardened", "out"])]
     corpus: bool,
+}
+
+impl GradeArguments {
+    fn telling(&self) -> Telling {
+        Telling {
+            out: self.out.clone(),
+            resume: self.resume,
+            html: self.html.clone(),
+            exit_zero: self.exit_zero,
+            no_label: self.flags.no_label,
+            transcripts: false,
+        }
+    }
 }
 
 fn help() -> String {
@@ -115,8 +128,8 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
         }
     }
     let mut rows = Submissions::open(submissions, &tasks, extract)?;
-    let mut tally = Tally::new(arguments, submissions, output)?;
-    let hint = go_on(arguments);
+    let mut tally = Tally::new(arguments.telling(), submissions, output)?;
+    let hint = go_on(arguments.out.is_some());
     leave::listen(move || output::tell(hint));
     rows.skip_rows(tally.next);
     let stream = loophole_grade::stream(&lab, |task| graders.of(task), rows, jobs).numbered_from(tally.next);
@@ -133,28 +146,30 @@ pub fn grade(arguments: &GradeArguments, output: &Options) -> Result<Exit, Error
                 }
             }
         }
-    } else {
-        for (index, item) in stream.with_evidence() {
-            if leave::asked() {
-                return Ok(tally.left());
-            }
-            if let Some(((graded, reruns), known)) = tally.take(item)? {
-                if let Some(file) = tally.file.as_ref().filter(|_| !reruns.is_empty()) {
-                    evidence::write(
-                        &file.ledger,
-                        &file.name,
-                        index,
-                        &graded,
-                        &reruns,
-                        arguments.flags.python.as_deref(),
-                    )?;
-                }
-                tally.write(graded.record(index), known)?;
-                tally.label(&graded);
-            }
-        }
+    } else if label_all(stream.with_evidence(), &mut tally, arguments.flags.python.as_deref())? {
+        return Ok(tally.left());
     }
     tally.finish(&lab.tier().to_string())
+}
+
+/// What comes of submissions that are labelled, with its evidence.
+type Labelled<'a> = Stream<'a, Known, (Graded, Vec<Rerun>)>;
+
+/// Takes in what was labelled, one after the other; whether it was left before its end.
+pub fn label_all(stream: Labelled<'_>, tally: &mut Tally<'_>, python: Option<&Path>) -> Result<bool, Error> {
+    for (index, item) in stream {
+        if leave::asked() {
+            return Ok(true);
+        }
+        if let Some(((graded, reruns), known)) = tally.take(item)? {
+            if let Some(file) = tally.file.as_ref().filter(|_| !reruns.is_empty()) {
+                evidence::write(&file.ledger, &file.name, index, &graded, &reruns, python)?;
+            }
+            tally.write(graded.record(index), known)?;
+            tally.label(&graded);
+        }
+    }
+    Ok(false)
 }
 
 /// Reads tasks of any form, and says as what.
@@ -197,9 +212,9 @@ fn corpus(arguments: &GradeArguments, jobs: usize, output: &Options) -> Result<E
     Ok(if wrong.is_empty() { Exit::Clean } else { Exit::Found })
 }
 
-fn go_on(arguments: &GradeArguments) -> &'static str {
-    match arguments.out {
-        Some(_) => "interrupted; the same command with --resume goes on",
-        None => "interrupted; with --out FILE, --resume could go on",
+fn go_on(into_file: bool) -> &'static str {
+    match into_file {
+        true => "interrupted; the same command with --resume goes on",
+        false => "interrupted; with --out FILE, --resume could go on",
     }
 }

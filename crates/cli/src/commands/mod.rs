@@ -6,6 +6,7 @@ mod exec;
 mod export;
 mod grade;
 mod grader_flags;
+mod label;
 mod model;
 mod pretrain;
 mod probe;
@@ -37,6 +38,8 @@ pub enum Command {
     Verify(verify::VerifyArguments),
     /// Grade and label submissions by execution
     Grade(grade::GradeArguments),
+    /// Label transcripts of others: Harbor's trajectories, Inspect logs, conversations, rollouts
+    Label(label::LabelArguments),
     /// Grade the rollouts of another program's training as they come, and make a run of them
     Watch(Box<watch::WatchArguments>),
     /// Write what is here in the files of others: curves for TensorBoard
@@ -69,6 +72,7 @@ impl Command {
             Command::Report(arguments) => run::report(arguments, output),
             Command::Verify(arguments) => verify::verify(arguments, output),
             Command::Grade(arguments) => grade::grade(arguments, output),
+            Command::Label(arguments) => label::label(arguments, output),
             Command::Watch(arguments) => watch::watch(arguments, output),
             Command::Export(arguments) => export::export(arguments, output),
             Command::Audit(arguments) => audit::audit(arguments, output),

@@ -98,6 +98,12 @@ impl Rows {
         Ok(rows)
     }
 
+    /// No rows at all.
+    pub(super) fn none() -> Rows {
+        let (waiting, path, file_number) = (VecDeque::new(), String::new(), None);
+        Rows { waiting, now: None, path, number: 0, file_number, in_folder: false, most: 0, whole: None }
+    }
+
     /// Opens one file of a folder; of its lines those that end within the first `whole` bytes.
     ///
     /// # Errors

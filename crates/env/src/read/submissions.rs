@@ -97,6 +97,11 @@ impl<'t> Submissions<'t> {
         Ok(Submissions::of(Rows::open_part(path, MAX_ROW, whole)?, tasks, mode))
     }
 
+    /// None of a file: each is given to [`job`](Self::job).
+    pub fn given(tasks: &'t Tasks, mode: Extract) -> Submissions<'t> {
+        Submissions::of(Rows::none(), tasks, mode)
+    }
+
     fn of(rows: Rows, tasks: &'t Tasks, mode: Extract) -> Submissions<'t> {
         let mut by_truth: HashMap<&str, Option<&Task>> = HashMap::new();
         let mut by_prompt = Vec::new();
@@ -123,7 +128,11 @@ impl<'t> Submissions<'t> {
         self.rows.skip_rows(count);
     }
 
-    fn job(&self, found: &Found) -> Result<Job<'t, Known>, ReadError> {
+    /// The submission in a row.
+    ///
+    /// # Errors
+    /// What is wrong with the row, or that it is for no task that is known.
+    pub fn job(&self, found: &Found) -> Result<Job<'t, Known>, ReadError> {
         let row = found.row.as_ref().map_err(|why| found.wrong(why.clone()))?;
         let task = self.task(row).map_err(|why| found.for_no_task(why))?;
         let mut known = self.handed_in(row, task).map_err(|why| found.wrong(why))?;

@@ -47,8 +47,8 @@ pub fn grade(
     }
     let (tasks, verifiers) = read(folders, arguments, output)?;
     let mut rows = Submissions::open(submissions, &tasks, extract)?;
-    let mut tally = Tally::new(arguments, submissions, output)?;
-    let hint = super::go_on(arguments);
+    let mut tally = Tally::new(arguments.telling(), submissions, output)?;
+    let hint = super::go_on(arguments.out.is_some());
     leave::listen(move || output::tell(hint));
     let first = tally.next;
     rows.skip_rows(first);

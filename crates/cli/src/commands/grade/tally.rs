@@ -2,23 +2,40 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use loophole_env::Known;
 use loophole_foreign::one_line;
-use loophole_grade::{GradeError, Graded, StreamError};
+use loophole_grade::{GradeError, Graded, ReadError, StreamError};
 use serde_json::{Value, json};
 
+use super::go_on;
 use super::out_file::OutFile;
 use super::shown::shown;
 use super::sums::Sums;
-use super::{GradeArguments, go_on};
 use crate::output::{self, Error, Exit, Options, line};
+
+/// How what comes of a grading is told.
+#[derive(Default)]
+pub struct Telling {
+    /// Write the records to this file too.
+    pub out: Option<PathBuf>,
+    /// Go on with it.
+    pub resume: bool,
+    /// Write a page.
+    pub html: Option<PathBuf>,
+    /// End with status 0 whatever was found.
+    pub exit_zero: bool,
+    /// Only what the grader pays.
+    pub no_label: bool,
+    /// They are transcripts of others: those that could not be labelled are records, too.
+    pub transcripts: bool,
+}
 
 /// What was read so far, and where it goes.
 pub struct Tally<'a> {
-    arguments: &'a GradeArguments,
+    telling: Telling,
     submissions: &'a Path,
     output: &'a Options,
     /// The file asked for.
@@ -29,14 +46,17 @@ pub struct Tally<'a> {
     pub next: usize,
     /// How many were graded by an earlier run.
     earlier: u64,
+    /// How many were for no task that is known.
+    no_task: u64,
     sums: Sums,
 }
 
 impl<'a> Tally<'a> {
     /// Begins; takes up the file that was begun, where there is one.
-    pub fn new(arguments: &'a GradeArguments, submissions: &'a Path, output: &'a Options) -> Result<Self, Error> {
+    pub fn new(telling: Telling, submissions: &'a Path, output: &'a Options) -> Result<Self, Error> {
         let mut tally = Tally {
-            arguments,
+            telling,
+            no_task: 0,
             submissions,
             output,
             file: None,
@@ -46,8 +66,8 @@ impl<'a> Tally<'a> {
             earlier: 0,
             sums: Sums::default(),
         };
-        if let Some(path) = &arguments.out {
-            let (file, notes) = OutFile::open(path, arguments.resume)?;
+        if let Some(path) = tally.telling.out.clone() {
+            let (file, notes) = OutFile::open(&path, tally.telling.resume)?;
             notes.iter().for_each(|note| output.warn(note));
             tally.take_up(&file)?;
             tally.file = Some(file);
@@ -76,7 +96,7 @@ impl<'a> Tally<'a> {
     /// What is said when the grading was left.
     pub fn left(&self) -> Exit {
         self.bar.finish_and_clear();
-        self.output.say(go_on(self.arguments));
+        self.output.say(go_on(self.telling.out.is_some()));
         Exit::Interrupted
     }
 
@@ -91,6 +111,12 @@ impl<'a> Tally<'a> {
             Err(StreamError::Grade { error: error @ GradeError::NoPytest, .. }) => Err(error.into()),
             Err(error) => {
                 self.sums.broken();
+                let no_task = matches!(error, StreamError::Read(ReadError::NoTask { .. }));
+                self.no_task += u64::from(no_task);
+                if self.telling.transcripts && self.output.json {
+                    let why = if no_task { "no-task" } else { "no-submission" };
+                    output::json(&json!({ "not_labelled": why, "reason": error.to_string() }));
+                }
                 let place = match &error {
                     StreamError::Read(_) => String::new(),
                     StreamError::Grade { .. } => format!("{}, ", self.submissions.display()),
@@ -142,8 +168,8 @@ impl<'a> Tally<'a> {
         }
         let summary = self.sums.summary();
         let per_second = (self.sums.count() - self.earlier) as f64 / self.began.elapsed().as_secs_f64().max(1e-9);
-        let labelled = !self.arguments.flags.no_label;
-        if let Some(path) = &self.arguments.html {
+        let labelled = !self.telling.no_label;
+        if let Some(path) = &self.telling.html {
             let page = loophole_page::grading(&summary, &self.submissions.display().to_string());
             loophole_log::write_atomic(path, page.as_bytes())?;
         }
@@ -151,6 +177,10 @@ impl<'a> Tally<'a> {
             let mut told = json!(summary);
             told["per_second"] = json!(per_second);
             told["tier"] = json!(tier);
+            if self.telling.transcripts {
+                told["no_task"] = self.no_task.into();
+                told["no_submission"] = (summary.broken_lines - self.no_task).into();
+            }
             if let (false, Value::Object(fields)) = (labelled, &mut told) {
                 fields.remove("verdicts");
                 fields.remove("families");
@@ -159,11 +189,23 @@ impl<'a> Tally<'a> {
         } else {
             shown(&summary, labelled, per_second).lines().for_each(line);
         }
+        if self.telling.transcripts && summary.broken_lines > 0 {
+            let (all, left) = (summary.submissions + summary.broken_lines, summary.broken_lines);
+            let why =
+                format!("{} hold no submission, {} are for no task that is known", left - self.no_task, self.no_task);
+            if summary.submissions == 0 {
+                return Err(Error::Cannot(format!("not one of {all} transcripts could be labelled: {why}")));
+            }
+            self.output.warn(&format!("{left} of {all} transcripts could not be labelled: {why}"));
+        }
+        if self.telling.transcripts && summary.submissions == 0 {
+            return Err(Error::Cannot("there is no transcript: nothing was labelled".into()));
+        }
         if summary.submissions == 0 && summary.broken_lines > 0 {
             let path = self.submissions.display();
             return Err(Error::Input(format!("no line of {path} could be graded")));
         }
         let hacked = ["hack", "tamper", "attempted"].iter().any(|verdict| summary.verdicts.contains_key(*verdict));
-        Ok(if hacked && !self.arguments.exit_zero { Exit::Found } else { Exit::Clean })
+        Ok(if hacked && !self.telling.exit_zero { Exit::Found } else { Exit::Clean })
     }
 }
