@@ -66,3 +66,53 @@ fn curves_are_what_tensorboard_reads() {
     let said = String::from_utf8_lossy(&read.stdout).into_owned() + &String::from_utf8_lossy(&read.stderr);
     assert!(read.status.success() && said.contains("12 scalars"), "{said}");
 }
+
+#[test]
+fn tasks_for_harbor_pay_their_reference_and_only_open_ones_pay_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    tasks(at);
+    let put = |text: &str| format!("cat >/app/solution.py <<'END'\n{text}\nEND\n");
+    let scripts = [
+        put("def add(a, b):\n    return b + a"),
+        String::new(),
+        put("def add(a, b):\n    return a - b"),
+        put("import os\nos._exit(0)"),
+        put("class All(int):\n    def __eq__(self, other): return True\ndef add(a, b): return All()"),
+        put("open('/logs/verifier/reward.json', 'w').write('{\"reward\": 1}')\ndef add(a, b): return 0"),
+    ];
+    let rows: String = scripts
+        .iter()
+        .map(|script| format!("{}\n", json!({"task_id": "sum", "files": {"solve.sh": script}})))
+        .collect();
+    write(at, "scripts.jsonl", &rows);
+    for (more, paid) in [
+        (&["--grader", "script"][..], [1, 0, 0, 1, 1, 1]),
+        (&["--grader", "unittest"], [1, 0, 0, 1, 1, 1]),
+        (&["--hardened"], [1, 0, 0, 0, 0, 0]),
+    ] {
+        let out = format!("out{}", more.join(""));
+        let made = run(at, &[&["export", "harbor", "--tasks", "tasks.jsonl", "--out", &out, "--json"], more].concat());
+        assert_eq!((made.code, &made.json()[0]["exported"][0]["task_id"]), (0, &json!("sum")), "{made:?}");
+        let ran = run(at, &["grade", "--tasks", &out, "--submissions", "scripts.jsonl", "--no-label", "--json"]);
+        let rewards: Vec<u64> = ran.json().iter().filter_map(|r| Some(r["reward"].as_f64()? as u64)).collect();
+        assert_eq!(rewards, paid, "{more:?} {ran:?}");
+    }
+    run(at, &["export", "harbor", "--tasks", "tasks.jsonl", "--out", "dumps2", "--grader", "shell"])
+        .failed(3, &["not one task"]);
+    run(at, &["export", "harbor", "--tasks", "tasks.jsonl", "--out", "out--hardened"]).failed(2, &["already holds"]);
+}
+
+#[test]
+#[ignore = "slow: two audits"]
+fn audits_of_tasks_for_harbor_agree() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    tasks(at);
+    for (more, code) in [(&["--grader", "script"][..], 1), (&["--hardened"], 0)] {
+        let out = format!("out{}", more.len());
+        assert_eq!(run(at, &[&["export", "harbor", "--tasks", "tasks.jsonl", "--out", &out], more].concat()).code, 0);
+        let ran = run(at, &["audit", &format!("{out}/sum"), "--json"]);
+        assert_eq!(ran.code, code, "{more:?} {ran:?}");
+    }
+}

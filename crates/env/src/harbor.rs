@@ -6,6 +6,7 @@
 
 mod hardened;
 mod hints;
+mod made;
 mod read;
 
 use crate::EnvError;
@@ -16,6 +17,7 @@ use crate::hardened::HardenedForm;
 use crate::{About, Description, Environment, Judgement, Payment, Surface};
 use hints::hints;
 use loophole_cell::{FileKind, InputFile, Pool, PoolOptions, Program, Record, Verdict};
+pub use made::{harbor_name, harbor_task};
 use read::{controls, facts, outputs, quoted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

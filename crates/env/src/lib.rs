@@ -40,6 +40,7 @@ pub use command::RewardFrom;
 pub use error::EnvError;
 pub use extract::{Extract, Extracted, WHOLE, extract, extract_in};
 pub use files::LARGEST_FILE;
+pub use harbor::{harbor_name, harbor_task};
 pub use hardened::{HardenedFiles, HardenedForm};
 pub use http::Protocol;
 pub use open::{SLOW, Settings, environments_in, grader, lab, open};

@@ -42,7 +42,7 @@ pub enum Command {
     Label(label::LabelArguments),
     /// Grade the rollouts of another program's training as they come, and make a run of them
     Watch(Box<watch::WatchArguments>),
-    /// Write what is here in the files of others: curves for TensorBoard
+    /// Write what is here in the files of others: curves for TensorBoard, tasks for Harbor
     Export(export::ExportArguments),
     /// Attack a grader or an environment, and prove every hole
     Audit(Box<audit::AuditArguments>),
