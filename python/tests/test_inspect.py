@@ -123,6 +123,7 @@ def test_a_group_by_its_name_with_a_model_behind_an_address(installed, tmp_path)
         "--quiet",
     ]
     with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as served:
+        assert served.stdout is not None
         try:
             url = json.loads(served.stdout.readline())["url"]
             model = ["--model", "openai-api/local/mock:bad", "--model-base-url", url]

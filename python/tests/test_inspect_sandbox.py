@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -97,7 +98,7 @@ async def test_calling_one_off_leaves_the_other(sandbox):
     async def other():
         results.append(await sandbox.exec(["sh", "-c", "sleep 2; echo whole"]))
 
-    results = []
+    results: list[Any] = []
     async with anyio.create_task_group() as group:
         group.start_soon(other)
         await anyio.sleep(0.5)

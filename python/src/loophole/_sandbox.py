@@ -309,7 +309,8 @@ async def in_thread(function: Callable[..., T], *args: Any, **options: Any) -> T
     token = _call.set(call)
     whole = functools.partial(function, *args, **options)
     try:
-        return await anyio.to_thread.run_sync(whole, abandon_on_cancel=True, limiter=limiter)
+        made: T = await anyio.to_thread.run_sync(whole, abandon_on_cancel=True, limiter=limiter)
+        return made
     except anyio.get_cancelled_exc_class():
         call.call_off()
         raise

@@ -67,7 +67,8 @@ class Verifier(BaseVerifier):
             time_left = SHARE * self.task.config.verifier.timeout_sec - (time.monotonic() - began)
             if "cannot_tell" not in told:
                 try:
-                    async with asyncio.timeout(max(time_left, 0)):
+                    # Of Python 3.11; Harbor wants 3.12.
+                    async with asyncio.timeout(max(time_left, 0)):  # type: ignore[attr-defined]
                         await self._label(result, left, Path(folder), told)
                 except TimeoutError:
                     told["cannot_tell"] = "the verifier's time was not enough for it"
