@@ -14,8 +14,22 @@ import pytest
 HERE = Path(__file__).resolve().parent
 
 
+def installed() -> bool:
+    """Whether a package that was installed is tested (`wheel.py` does), and not the sources beside these tests."""
+    import loophole
+
+    return HERE.parent / "src" not in Path(loophole.__file__).resolve().parents
+
+
 def binary() -> str | None:
-    """The program to test: LOOPHOLE_BIN, or one that was built in this repository, or one on PATH."""
+    """The program to test: LOOPHOLE_BIN, or one that was built in this repository, or one on PATH.
+
+    A package that was installed is tested with the program that it finds itself.
+    """
+    if installed() and "LOOPHOLE_BIN" not in os.environ:
+        from loophole._service import binary as found
+
+        return found()
     built = [HERE.parents[1] / "target" / kind / "loophole" for kind in ("release", "checks")]
     named = [os.environ.get("LOOPHOLE_BIN"), *map(str, built), shutil.which("loophole")]
     return next((path for path in named if path and os.access(path, os.X_OK)), None)
@@ -30,7 +44,9 @@ def program() -> Iterator[str]:
     # Sockets have short names; a folder below pytest's own is too deep.
     folder = tempfile.mkdtemp(prefix="loophole-tests-")
     kept = {name: os.environ.get(name) for name in SET}
-    os.environ.update(LOOPHOLE_BIN=found, LOOPHOLE_LINGER="1", TMPDIR=folder)
+    os.environ.update(LOOPHOLE_LINGER="1", TMPDIR=folder)
+    if not installed():
+        os.environ["LOOPHOLE_BIN"] = found
     os.environ.pop("LOOPHOLE_URL", None)
     os.environ.pop("LOOPHOLE_TOKEN", None)
     tempfile.tempdir = None
