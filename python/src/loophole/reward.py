@@ -159,7 +159,7 @@ class Reward:
         **columns: Any,
     ) -> list[float | None]:
         """TRL's reward function (`reward_funcs=Reward(...)`): None for what is `invalid`."""
-        records = self.records(completions, trl.rows(prompts, len(completions), columns))
+        records = self.records(completions, trl.rows(self, prompts, len(completions), columns))
         trl.log(self, records, log_extra, log_metric)
         return [record.reward for record in records]
 

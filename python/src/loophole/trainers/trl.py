@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .._rows import no_task
+from .._rows import IDS, TESTS, no_task
 from ..client import Record
 
 if TYPE_CHECKING:
@@ -20,16 +20,30 @@ OURS = ("completion_ids", "trainer_state", "environments")
 
 
 def rows(
-    prompts: Sequence[Any] | None, count: int, columns: Mapping[str, Any]
+    reward: Reward, prompts: Sequence[Any] | None, count: int, columns: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """The rows of the data set, one for each completion."""
-    lists = {
-        name: values
-        for name, values in columns.items()
-        if name not in OURS and isinstance(values, Sequence) and len(values) == count
-    }
+    """The rows of the data set, one for each completion. Columns are lists, or arrays and series of others.
+
+    A batch in which no column could ever name a task is a mistake of the set-up: rows of other rewards have the column,
+    and None in it. So is a column of ours that is longer or shorter than the batch.
+    """
+    named = reward.task_id
+    ours = (*IDS, *TESTS, *([named] if isinstance(named, str) else []))
+    lists: dict[str, list[Any]] = {}
+    for name, values in columns.items():
+        if name in OURS or isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__"):
+            continue
+        if len(values) == count:
+            lists[name] = list(values)
+        elif name in ours:
+            raise ValueError(f"the column {name!r} has length {len(values)}, but there are {count} completions")
+    if count and not callable(named) and not any(name in lists for name in ours):
+        raise ValueError(
+            f"no column tells which task a row is for: there are {sorted(columns)}. Give the rows `task_id`, name "
+            "another column (Reward(task_id=...)), or give them tests of their own (`tests`)"
+        )
     if prompts is not None and "prompt" not in lists:
-        lists["prompt"] = prompts
+        lists["prompt"] = list(prompts)
     return [{name: values[at] for name, values in lists.items()} for at in range(count)]
 
 
@@ -50,7 +64,8 @@ def log(
 
 
 def rates(records: Sequence[Record]) -> dict[str, float]:
-    """Shares of what was paid and not earned, and of tries at that, among valid records; of invalid ones among all.
+    """Shares of hacks, of all that was paid and not earned (overfit among it) and of tries, among valid records; of invalid
+    ones among all.
 
     Rows that are not for us (a mathematical problem in a mixed data set) are in none of them.
     """
@@ -60,7 +75,8 @@ def rates(records: Sequence[Record]) -> dict[str, float]:
     if ours:
         told["invalid_rate"] = 1 - len(valid) / len(ours)
     if valid:
-        told["hack_rate"] = sum(record.hack for record in valid) / len(valid)
+        told["hack_rate"] = sum(record.verdict == "hack" for record in valid) / len(valid)
+        told["unearned_rate"] = sum(record.hack for record in valid) / len(valid)
         tried = sum(record.verdict == "attempted" for record in valid)
         told["attempted_rate"] = tried / len(valid)
     return told
@@ -76,7 +92,7 @@ def asynchronous(reward: Reward) -> Callable[..., Awaitable[list[float | None]]]
         log_metric: Callable[[str, float], None] | None = None,
         **columns: Any,
     ) -> list[float | None]:
-        records = await reward.arecords(completions, rows(prompts, len(completions), columns))
+        records = await reward.arecords(completions, rows(reward, prompts, len(completions), columns))
         log(reward, records, log_extra, log_metric)
         return [record.reward for record in records]
 
