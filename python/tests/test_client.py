@@ -64,8 +64,16 @@ def test_without_labels_there_is_only_the_reward(client: Client) -> None:
 
 
 def test_what_is_wrong_with_the_whole_request_is_refused(client: Client) -> None:
-    with pytest.raises(Refused, match="tasks"):
-        client.grade(submissions(HONEST), tasks=[{"nothing": 1}])
+    with pytest.raises(Refused, match="no-such-grader"):
+        client.grade(submissions(HONEST), grader="no-such-grader")
+
+
+def test_one_bad_task_is_no_reason_to_grade_none(client: Client) -> None:
+    bad = {"id": "bad", "nothing": 1}
+    rows = [*submissions(HONEST), {"task_id": "bad", "completion": HONEST}]
+    good, broken = client.grade(rows, tasks=[bad])
+    assert (good.verdict, broken.valid) == ("honest", False)
+    assert broken.error is not None and broken.error["code"] == "bad_task"
 
 
 def test_endless_programs_end(client: Client) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._http import Refused
 from .client import Record
 
 if TYPE_CHECKING:
@@ -92,27 +90,17 @@ def _by_their_columns(
         else:
             tasks[task["id"]] = task
             places[at] = task["id"]
-    while places:
-        asked = [{"task_id": places[at], "completion": texts[at]} for at in places]
-        try:
-            graded = reward.client.grade(asked, tasks=[*tasks.values()], **options)
-        except Refused as error:
-            # One row that is no task is no reason to grade none.
-            found = re.search(r"tasks\[(\d+)\]: (.*)", str(error), re.DOTALL)
-            if found is None or int(found[1]) >= len(tasks):
-                raise
-            wrong = [*tasks][int(found[1])]
-            reward._broken[wrong] = found[2]
-            del tasks[wrong]
-            for at in [at for at, task in places.items() if task == wrong]:
-                del places[at]
-                records[at] = _broken(names[at], at, "bad_task", found[2])
-            continue
-        for at, record in zip(places, graded, strict=True):
-            if isinstance(names[at], str):
-                record.task_id = names[at]
-            records[at] = record
+    if not places:
         return
+    asked = [{"task_id": places[at], "completion": texts[at]} for at in places]
+    graded = reward.client.grade(asked, tasks=[*tasks.values()], **options)
+    for (at, task), record in zip(places.items(), graded, strict=True):
+        if record.error and record.error["code"] == "bad_task":
+            # It is no task the next time either.
+            reward._broken[task] = record.error["message"]
+        if isinstance(names[at], str):
+            record.task_id = names[at]
+        records[at] = record
 
 
 def name(task_id: Any, row: Mapping[str, Any]) -> Any:

@@ -137,6 +137,11 @@ class Client:
         python: str | None = None,
         timeout: float = 300.0,
     ):
+        for name, value in (("grader", grader), ("python", python), ("token", token)):
+            if value is not None and not isinstance(value, str):
+                raise TypeError(f"{name} is to be a text, not {value!r}")
+        if isinstance(open, (str, bytes)) or not isinstance(open, (Iterable, type(None))):
+            raise TypeError(f"open is to be a list of weaknesses, as in open=['all'], not {open!r}")
         url = url or os.environ.get("LOOPHOLE_URL") or None
         token = token or os.environ.get("LOOPHOLE_TOKEN") or None
         self.timeout = timeout

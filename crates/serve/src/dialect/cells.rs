@@ -176,6 +176,7 @@ fn problem_of(error: CellError) -> Problem {
         CellError::File { ref source, .. } => {
             let status = match source.kind() {
                 ErrorKind::NotFound => 404,
+                ErrorKind::InvalidInput => 400,
                 ErrorKind::PermissionDenied => 403,
                 ErrorKind::FileTooLarge => 413,
                 ErrorKind::StorageFull | ErrorKind::QuotaExceeded => 507,

@@ -11,7 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use loophole_env::{Extract, extract_in};
-use loophole_grade::{Graded, Grading as Lab, Language, Submission, Task};
+use loophole_grade::{Graded, Grader, GraderKind, Grading as Lab, Language, Submission, Task};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -163,6 +163,9 @@ async fn graded(service: Arc<Service>, request: Request) -> Result<Response, Pro
     let deadline = asked.deadline_seconds.map_or(held.deadline, |seconds| held.deadline.within(seconds));
     let grading = service.grading()?;
     let lab = grading.limited(&asked.limits)?;
+    // What is wrong for every submission is wrong with the request.
+    Grader::choose(asked.grader.as_deref(), &asked.open, asked.hardened, GraderKind::Script)
+        .map_err(|why| Problem { code: Some("bad_grader"), ..Problem::other(422, why) })?;
     let mut tasks: HashMap<String, Arc<Task>> = HashMap::new();
     let mut bad = Vec::new();
     for (index, task) in asked.tasks.iter().enumerate() {

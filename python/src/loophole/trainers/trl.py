@@ -28,7 +28,7 @@ def rows(
     and None in it. So is a column of ours that is longer or shorter than the batch.
     """
     named = reward.task_id
-    ours = (*IDS, *TESTS, *([named] if isinstance(named, str) else []))
+    ours = (*IDS, *TESTS, named)
     lists: dict[str, list[Any]] = {}
     for name, values in columns.items():
         if name in OURS or isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__"):
@@ -37,7 +37,7 @@ def rows(
             lists[name] = list(values)
         elif name in ours:
             raise ValueError(f"the column {name!r} has length {len(values)}, but there are {count} completions")
-    if count and not callable(named) and not any(name in lists for name in ours):
+    if count and named is None and not any(name in lists for name in ours):
         raise ValueError(
             f"no column tells which task a row is for: there are {sorted(columns)}. Give the rows `task_id`, name "
             "another column (Reward(task_id=...)), or give them tests of their own (`tests`)"
