@@ -230,6 +230,10 @@ impl Suite<'_> {
                 }
             }
         });
+        table.check("cases of others: routes, transcripts, mistakes", || {
+            let run = Path::new("python/tests/strangers/run.py");
+            passed(runner, "python3", &[run, &program, Path::new("--only"), Path::new("S,W,F")], 300)
+        });
         table.check("grade_client.py", || passed(runner, "python3", &[clients.join("check_grade_client.py")], 60));
         table.check("three services", || {
             let three = clients.join("check_three.py");
