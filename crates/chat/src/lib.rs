@@ -202,7 +202,7 @@ pub struct Usage {
 /// A token of a reply.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenLogprob {
-    /// Its text; of a part of a character its bytes, as `bytes:\\xe2\\x82`, where they are known.
+    /// Its text; of a part of a character its bytes, as `bytes:\xe2\x82`, where they are known.
     pub token: String,
     /// Its log-probability at temperature 1.
     pub logprob: f32,

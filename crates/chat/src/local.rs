@@ -181,7 +181,11 @@ impl Local {
             let tools = if self.format.knows_tools() { &job.request.tools[..] } else { &[] };
             let text = match &job.request.tokens {
                 None => self.written(&job.request.messages, tools),
-                Some(tokens) => self.known(tokens).map(|()| String::new()),
+                Some(tokens) => self.known(tokens).map(|()| String::new()).map_err(|reason| ChatError::Rejected {
+                    model: self.name.clone(),
+                    status: 400,
+                    reason,
+                }),
             };
             let text = match text {
                 Ok(text) => text,

@@ -197,7 +197,7 @@ impl Tokenizer {
         self.0.encode_fast(text, true).map(|e| e.get_ids().to_vec()).unwrap_or_default()
     }
 
-    /// The text of one token; the bytes of one that is a part of a character as `bytes:\\xe2\\x82`, which is how OpenAI
+    /// The text of one token; the bytes of one that is a part of a character as `bytes:\xe2\x82`, which is how OpenAI
     /// writes them.
     pub fn text_of(&self, id: u32) -> String {
         let text = self.decode(&[id]);

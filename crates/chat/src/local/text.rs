@@ -22,7 +22,7 @@ impl Local {
         if whole { self.tokenizer.encode_whole(text) } else { self.tokenizer.encode(text) }
     }
 
-    /// The text of a token; of a part of a character its bytes, as `bytes:\\xe2`.
+    /// The text of a token; of a part of a character its bytes, as `bytes:\xe2`.
     pub fn text(&self, token: u32) -> String {
         self.tokenizer.text_of(token)
     }
@@ -69,14 +69,13 @@ impl Local {
     ///
     /// # Errors
     /// It is none.
-    pub fn known(&self, tokens: &[u32]) -> Result<(), ChatError> {
-        let refused = |reason| Err(ChatError::Rejected { model: self.name.clone(), status: 400, reason });
+    pub fn known(&self, tokens: &[u32]) -> Result<(), String> {
         if tokens.is_empty() {
-            return refused("a text without a token cannot be continued".to_string());
+            return Err("a text without a token cannot be continued".to_string());
         }
         let known = self.vocabulary;
         match tokens.iter().find(|token| **token as usize >= known) {
-            Some(token) => refused(format!("there is no token {token}: the model knows {known}, from 0 on")),
+            Some(token) => Err(format!("there is no token {token}: the model knows {known}, from 0 on")),
             None => Ok(()),
         }
     }
@@ -91,12 +90,11 @@ impl Local {
         texts: &[Vec<u32>],
         top: usize,
         wanted: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Vec<Vec<TokenLogprob>>, ChatError> {
+    ) -> Result<Vec<Vec<TokenLogprob>>, String> {
         for text in texts {
             self.known(text)?;
             if text.len() > self.context {
-                let reason = format!("{} tokens do not fit into a context of {}", text.len(), self.context);
-                return Err(ChatError::Rejected { model: self.name.clone(), status: 400, reason });
+                return Err(format!("{} tokens do not fit into a context of {}", text.len(), self.context));
             }
         }
         let scored: Vec<Mutex<Vec<TokenLogprob>>> = texts.iter().map(|_| Mutex::default()).collect();

@@ -117,7 +117,7 @@ pub(crate) fn few<'de, const MOST: usize, T: Deserialize<'de>, D: Deserializer<'
     from.deserialize_seq(Few::<T, MOST>(PhantomData))
 }
 
-/// Puts U+FFFD in the place of escapes of half a character (`\\ud83d` without its other half), which Python writes where a
+/// Puts U+FFFD in the place of escapes of half a character (`\ud83d` without its other half), which Python writes where a
 /// text was cut within one, and which are no text. They are as long.
 pub(crate) fn mend(json: &mut [u8]) {
     let half = |json: &[u8], at: usize| {

@@ -218,7 +218,7 @@ fn read(local: &Local, body: Body, seed: u64) -> Result<Asked, Problem> {
     // A reply needs a place in the context.
     let most = local.context() - usize::from(sampling.max_tokens > 0).min(local.context());
     for (at, tokens) in prompts.iter().enumerate() {
-        local.known(tokens).map_err(|error| Problem { field: Some("prompt".into()), ..Problem::of(&error) })?;
+        local.known(tokens).map_err(|why| Problem::field("prompt", why))?;
         if tokens.len() > most {
             let message =
                 format!("prompt {at} is too long: {} tokens, and at most {most} fit into the context", tokens.len());
@@ -274,7 +274,7 @@ fn choices(model: &Model, asked: &Asked, answer: &Answer) -> Result<(Vec<Choice>
     let scored = match asked.sampling.logprobs.filter(|_| asked.echo) {
         Some(top) => {
             let scored = local.score(&asked.prompts, top, &|| !answer.is_unwanted());
-            Some(scored.map_err(|error| Problem::of(&error))?)
+            Some(scored.map_err(|why| Problem::field("prompt", why))?)
         }
         None => None,
     };

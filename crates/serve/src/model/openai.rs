@@ -227,7 +227,7 @@ pub(super) fn finish(finish: Finish) -> &'static str {
     }
 }
 
-/// The bytes of `\\xe2\\x82`.
+/// The bytes of `\xe2\x82`.
 fn part(hex: &str) -> Option<Vec<u8>> {
     let bytes = hex.split("\\x").skip(1).map(|byte| u8::from_str_radix(byte, 16).ok()).collect::<Option<Vec<u8>>>();
     bytes.filter(|bytes| hex.len() == 4 * bytes.len() && !bytes.is_empty())

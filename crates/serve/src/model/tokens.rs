@@ -89,7 +89,7 @@ pub(crate) fn detokenize(model: &Arc<Model>, body: Tokens, answer: Answer) {
         let model = of(model, body.model.as_deref())?;
         let local = model.local()?;
         if !body.tokens.is_empty() {
-            local.known(&body.tokens).map_err(|error| Problem::of(&error))?;
+            local.known(&body.tokens).map_err(|why| Problem::field("tokens", why))?;
         }
         Ok(local.decode(&body.tokens))
     };
