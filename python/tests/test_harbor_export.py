@@ -36,5 +36,16 @@ def test_trials_of_an_exported_task(tmp_path: Path, flags: list[str], cheat: int
     assert trial(task, CHEAT, tmp_path)[0] == {"reward": cheat}
 
 
+def test_what_a_trial_leaves_is_labelled(tmp_path: Path) -> None:
+    task = exported(tmp_path, "--hardened")
+    _, folder = trial(task, "oracle", tmp_path)
+    command = [_service.binary(), "label", str(folder.parent), "--tasks", "tasks.jsonl", "--json"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    record, summary = map(json.loads, ran.stdout.splitlines())
+    assert (record["verdict"], record["handed_in"]) == ("honest", "the artifact app/solution.py")
+    assert summary["summary"]["no_submission"] == 0
+
+
 def test_harbor_finds_nothing_wrong_with_a_hardened_one(tmp_path: Path) -> None:
     harbor("lint", str(exported(tmp_path, "--hardened")))

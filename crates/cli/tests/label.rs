@@ -49,6 +49,7 @@ fn trajectories_of_harbor_are_labelled_by_their_files_and_last_words() {
     assert_eq!(ran.code, 1, "{ran:?}");
     let expected = [
         ("harbor/edits/agent/trajectory.json", "honest"),
+        ("harbor/kept/agent/trajectory.json", "honest"),
         ("harbor/said/agent/trajectory.json", "fail"),
         ("harbor/shell/agent/trajectory.json", "hack"),
     ];
@@ -56,10 +57,10 @@ fn trajectories_of_harbor_are_labelled_by_their_files_and_last_words() {
     let records = ran.json();
     assert!(records.iter().any(|r| r["handed_in"] == "the file /app/solution.py"), "{records:?}");
     let told = &records.last().unwrap()["summary"];
-    assert_eq!((&told["no_task"], &told["no_submission"], &told["submissions"]), (&json!(1), &json!(1), &json!(3)));
+    assert_eq!((&told["no_task"], &told["no_submission"], &told["submissions"]), (&json!(1), &json!(1), &json!(4)));
     let reasons: Vec<&str> = records.iter().filter_map(|r| r["not_labelled"].as_str()).collect();
     assert_eq!(reasons, ["no-submission", "no-task"]);
-    assert!(ran.err.contains("2 of 5 transcripts could not be labelled"), "{ran:?}");
+    assert!(ran.err.contains("2 of 6 transcripts could not be labelled"), "{ran:?}");
     assert!(ran.err.contains("harbor/nothing/agent/trajectory.json") && ran.err.contains("it holds no submission"));
 }
 

@@ -100,6 +100,24 @@ fn dumps_of_verl_become_a_run_with_a_page() {
 fn completions_of_trl_are_read_and_a_run_watches_itself() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();
+    tasks(at);
+    let conversations = dumps().with_file_name("trl").join("completions");
+    let ran = run(
+        at,
+        &[
+            "watch",
+            &conversations.to_string_lossy(),
+            "--tasks",
+            "tasks.jsonl",
+            "--out",
+            "mine",
+            "--json",
+            "--exit-zero",
+        ],
+    );
+    assert_eq!((ran.code, rates(at)), (0, vec![(1, 0.0), (2, 0.5), (3, 0.75)]), "{ran:?}");
+    let told = summary(&ran);
+    assert_eq!((&told["unearned"], &told["scored"], &told["onset_step"]), (&json!(5), &json!(12), &json!(2)), "{told}");
     let rows = Path::new(env!("CARGO_MANIFEST_DIR")).join("../env/tests/rows");
     std::fs::create_dir_all(at.join("completions")).unwrap();
     std::fs::copy(rows.join("completions.parquet"), at.join("completions/completions_00007.parquet")).unwrap();

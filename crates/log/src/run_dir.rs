@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::files::{json_bytes, write_atomic};
 use crate::ledger::remove;
 use crate::verify::{Place, Verified, verify_some};
-use crate::{Kind, Ledger, LogError, Predictions, Problem, SeedDir, Status, Summary, Watched, Wrong, read_json};
+use crate::{Kind, Ledger, LogError, Predictions, Problem, SeedDir, Status, Summary, Wrong, read_json};
 
 /// The folder of one run.
 ///
@@ -152,9 +152,14 @@ impl RunDir {
         crate::write_json(&self.status_path(), &Status { ledger, ..status.clone() })
     }
 
+    /// Writes a file that lies in the run's own folder.
+    pub(crate) fn write_own(&self, name: &str, bytes: &[u8]) -> Result<(), LogError> {
+        write(self.ledger.as_deref(), "", name, &self.root.join(name), bytes)
+    }
+
     /// Writes `summary.json`.
     pub fn write_summary(&self, summary: &Summary) -> Result<(), LogError> {
-        write(self.ledger.as_deref(), "", "summary.json", &self.summary_path(), &json_bytes(summary)?)
+        self.write_own("summary.json", &json_bytes(summary)?)
     }
 
     /// Reads `summary.json`.
@@ -169,29 +174,12 @@ impl RunDir {
 
     /// Writes `predictions.json`.
     pub fn write_predictions(&self, predictions: &Predictions) -> Result<(), LogError> {
-        let bytes = json_bytes(predictions)?;
-        write(self.ledger.as_deref(), "", "predictions.json", &self.predictions_path(), &bytes)
+        self.write_own("predictions.json", &json_bytes(predictions)?)
     }
 
     /// Reads `predictions.json`; `None` if there is none.
     pub fn read_predictions(&self) -> Result<Option<Predictions>, LogError> {
         let path = self.predictions_path();
-        if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
-    }
-
-    /// `watched.json`.
-    pub fn watched_path(&self) -> PathBuf {
-        self.root.join("watched.json")
-    }
-
-    /// Writes `watched.json`.
-    pub fn write_watched(&self, watched: &Watched) -> Result<(), LogError> {
-        write(self.ledger.as_deref(), "", "watched.json", &self.watched_path(), &json_bytes(watched)?)
-    }
-
-    /// Reads `watched.json`; `None` if there is none.
-    pub fn read_watched(&self) -> Result<Option<Watched>, LogError> {
-        let path = self.watched_path();
         if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
     }
 

@@ -1,6 +1,9 @@
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use crate::{LogError, RunDir, json_bytes, read_json};
 
 /// How far a watcher has come with the rollouts of another program's training: `watched.json`. It is written after all
 /// that it speaks of, so that after a kill nothing is counted twice and nothing left out.
@@ -67,5 +70,29 @@ impl Watched {
     /// Rollouts that were graded.
     pub fn rollouts(&self) -> usize {
         self.steps.values().flatten().map(|part| part.rollouts).sum()
+    }
+}
+
+impl RunDir {
+    /// `watched.json`.
+    pub fn watched_path(&self) -> PathBuf {
+        self.root().join("watched.json")
+    }
+
+    /// Writes `watched.json`.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn write_watched(&self, watched: &Watched) -> Result<(), LogError> {
+        self.write_own("watched.json", &json_bytes(watched)?)
+    }
+
+    /// Reads `watched.json`; `None` if there is none.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read_watched(&self) -> Result<Option<Watched>, LogError> {
+        let path = self.watched_path();
+        if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
     }
 }

@@ -17,6 +17,7 @@ from harbor.models.trajectories import (
     ToolCall,
     Trajectory,
 )
+from harbor.trial.artifact_handler import ArtifactConfig, artifact_host_path
 from harbor.utils.trajectory_utils import format_trajectory_json
 from inspect_ai import Task, eval
 from inspect_ai.dataset import Sample
@@ -61,6 +62,15 @@ edits = call(3, "Edit", file_path="/app/solution.py", old_string="a - b", new_st
 trial("edits", [user("Do the task."), writes, edits, says(4, "Done.")], "org/sum")
 shell = call(2, "bash_command", keystrokes=f"cat > solution.py <<'EOF'\n{EXIT}EOF\npython3 t.py\n")
 trial("shell", [user("Do the task."), shell, says(3, "It passes.")], "sum")
+patch = call(
+    2, "apply_patch", input="*** Begin Patch\n*** Add File: solution.py\n+...\n*** End Patch"
+)
+trial("kept", [user("Do the task."), patch, says(3, "Done.")], "org/sum")
+place = artifact_host_path(
+    HERE / "harbor/kept/artifacts", ArtifactConfig(source="/app/solution.py")
+)
+place.parent.mkdir(parents=True)
+place.write_text(HONEST)
 trial("said", [user(), says(2, f"So:\n```python\n{WRONG}```\n")], None)
 trial("nothing", [user(), call(2, "bash_command", keystrokes="ls\n")], None)
 trial("unknown", [user("Another."), says(2, f"```python\n{HONEST}```")], "org/other")
@@ -79,6 +89,8 @@ with tempfile.TemporaryDirectory() as logs:
     model = get_model("mockllm/model", custom_outputs=outputs)
     (log,) = eval(task, model=model, log_dir=logs, display="none", max_samples=1)
     assert log.status == "success", log.error
+    made = read_eval_log(log.location)
+    made.eval.revision = None  # that of the folder it was made in
     for form in ("eval", "json"):
-        write_eval_log(read_eval_log(log.location), str(HERE / f"inspect.{form}"))
+        write_eval_log(made, str(HERE / f"inspect.{form}"))
 print(*sorted(p.relative_to(HERE).as_posix() for p in HERE.rglob("*") if p.is_file()), sep="\n")

@@ -52,8 +52,7 @@ impl Written {
             None => {
                 let words =
                     |name: &&str| arguments[*name].as_array().map(|words| words.iter().filter_map(Value::as_str));
-                if let Some(last) = COMMANDS.iter().find_map(|name| words(name)).and_then(|mut words| words.next_back())
-                {
+                if let Some(last) = COMMANDS.iter().find_map(words).and_then(|mut words| words.next_back()) {
                     self.shell(last);
                 }
             }

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use loophole_env::{Extract, Found, Known, Row, Submissions, Tasks};
 use loophole_grade::{Job, ReadError};
 use loophole_log::EvalSamples;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::transcript::{self, Fields};
+use super::transcript::{self, Fields, Kept};
 use crate::output::Error;
 
 /// Endings of the files that are read of a folder, before `.gz`.
@@ -19,6 +19,9 @@ const ENDINGS: [&str; 5] = ["eval", "json", "jsonl", "ndjson", "parquet"];
 const LARGEST: u64 = 256 << 20;
 /// Most files and folders that are looked through.
 const MOST_FILES: usize = 100_000;
+/// Largest file of an agent that is handed in, and most of them.
+const LARGEST_KEPT: u64 = 1 << 20;
+const MOST_KEPT: usize = 256;
 /// What a trial of Harbor has beside its trajectory: one of these says which task it was.
 const BESIDE: [&str; 2] = ["result.json", "config.json"];
 /// Files of a trial or a job of Harbor that are no transcripts, and what says so.
@@ -26,10 +29,13 @@ const NO_TRANSCRIPTS: [&str; 5] = ["result.json", "config.json", "lock.json", "r
 
 type Item<'t> = Result<Job<'t, Known>, ReadError>;
 
+/// Transcripts that were read, with their places.
+type Ready = VecDeque<(String, Result<Fields, String>)>;
+
 enum Now<'t> {
     Rows(Box<Submissions<'t>>),
     Samples(Box<EvalSamples>),
-    Ready(VecDeque<(String, Result<Fields, String>)>),
+    Ready(Ready),
 }
 
 /// The transcripts.
@@ -73,6 +79,13 @@ impl<'t> Sources<'t> {
             let error = std::io::Error::new(std::io::ErrorKind::InvalidData, why);
             ReadError::Io { path: name.clone(), error }
         };
+        if !path.exists()
+            && let Some(kept) = kept(path)
+        {
+            // Not every agent leaves a trajectory.
+            let fields = transcript::of_atif(&Value::Null, &beside(path), Some(kept));
+            return Ok(Now::Ready(VecDeque::from([(name, fields)])));
+        }
         let mut head = Vec::new();
         let opened = File::open(path).and_then(|file| file.take(4).read_to_end(&mut head));
         opened.map_err(|error| ReadError::Io { path: name.clone(), error })?;
@@ -151,12 +164,12 @@ fn placed<'t>(mut job: Job<'t, Known>, place: String) -> Job<'t, Known> {
 }
 
 /// A JSON file that is a transcript, or a log of several; nothing where it holds rows.
-fn whole(path: &Path, name: &str) -> Result<Option<VecDeque<(String, Result<Fields, String>)>>, String> {
+fn whole(path: &Path, name: &str) -> Result<Option<Ready>, String> {
     let text = loophole_foreign::read_text(path, LARGEST).map_err(|error| error.to_string())?;
     let Ok(value) = serde_json::from_str::<Value>(&text) else { return Ok(None) };
     if value["schema_version"].as_str().is_some_and(|version| version.starts_with("ATIF-")) {
-        let beside = beside(path);
-        return Ok(Some(VecDeque::from([(name.to_owned(), transcript::of_atif(&value, &beside))])));
+        let (beside, kept) = (beside(path), kept(path));
+        return Ok(Some(VecDeque::from([(name.to_owned(), transcript::of_atif(&value, &beside, kept))])));
     }
     if value["eval"].is_object() && value["samples"].is_array() {
         let samples = value["samples"].as_array().into_iter().flatten().enumerate();
@@ -173,10 +186,46 @@ fn beside(path: &Path) -> Vec<Value> {
     files.filter_map(|file| serde_json::from_str(&loophole_foreign::read_text(&file, LARGEST).ok()?).ok()).collect()
 }
 
-/// The files of a folder and of those within it, by name.
+/// The solution among the artifacts of a trial (`TRIAL/artifacts/app/solution.py`), and the texts beside it.
+fn kept(path: &Path) -> Option<Kept> {
+    let artifacts = path.ancestors().skip(1).take(2).map(|folder| folder.join("artifacts")).find(|a| a.is_dir())?;
+    let all = texts_in(&artifacts);
+    let solution = all.iter().find(|path| path.file_name().is_some_and(|name| name == loophole_grade::SOLUTION))?;
+    let folder = solution.parent()?;
+    let mut files = Map::new();
+    for path in all.iter().filter(|path| path.starts_with(folder)) {
+        if let Ok(text) = loophole_foreign::read_text(path, LARGEST_KEPT) {
+            files.insert(path.strip_prefix(folder).ok()?.to_string_lossy().into_owned(), text.into());
+        }
+    }
+    let place = solution.strip_prefix(&artifacts).ok()?.to_string_lossy().into_owned();
+    files.contains_key(loophole_grade::SOLUTION).then_some((place, files))
+}
+
+/// Files below a folder, few of them; links are none.
+fn texts_in(folder: &Path) -> Vec<PathBuf> {
+    let (mut folders, mut files) = (vec![folder.to_path_buf()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() && folders.len() < MOST_KEPT => folders.push(entry.path()),
+                Ok(kind) if kind.is_file() && files.len() < MOST_KEPT => files.push(entry.path()),
+                _ => {}
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The files of a folder and of those within it, by name; of a trial of Harbor its trajectory alone.
 fn files_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let (mut folders, mut files, mut seen) = (vec![folder.to_path_buf()], Vec::new(), 0);
     while let Some(folder) = folders.pop() {
+        if folder.join("agent").is_dir() && BESIDE.iter().any(|name| folder.join(name).is_file()) {
+            files.push(folder.join("agent/trajectory.json"));
+            continue;
+        }
         for entry in std::fs::read_dir(&folder)? {
             let entry = entry?;
             seen += 1;

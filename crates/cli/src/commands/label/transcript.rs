@@ -12,13 +12,20 @@ pub type Fields = Map<String, Value>;
 /// Fields that name a task, most telling first; each is looked up among the tasks.
 const NAMES: [&str; 4] = ["task_id", "id", "question_id", "problem_id"];
 
-/// An ATIF trajectory, of Harbor's agents; `beside` are the trial's own files, which say which task it was.
+/// What a trial kept of what its agent left: the solution's place, and it and the files beside it.
+pub type Kept = (String, Map<String, Value>);
+
+/// An ATIF trajectory, of Harbor's agents; `beside` are the trial's own files, which say which task it was, and `kept` is
+/// what it kept of the agent's files, which say more than the calls of its tools.
 ///
 /// # Errors
 /// Says what is missing.
-pub fn of_atif(trajectory: &Value, beside: &[Value]) -> Result<Fields, String> {
-    let steps = trajectory["steps"].as_array().filter(|steps| !steps.is_empty()).ok_or("a trajectory without steps")?;
-    if trajectory["continued_trajectory_ref"].is_string() {
+pub fn of_atif(trajectory: &Value, beside: &[Value], kept: Option<Kept>) -> Result<Fields, String> {
+    let steps = trajectory["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if kept.is_none() && steps.is_empty() {
+        return Err("a trajectory without steps".into());
+    }
+    if kept.is_none() && trajectory["continued_trajectory_ref"].is_string() {
         return Err("it goes on in another trajectory (continued_trajectory_ref); label that one".into());
     }
     let of = |source: &'static str| steps.iter().filter(move |step| step["source"] == source);
@@ -40,6 +47,11 @@ pub fn of_atif(trajectory: &Value, beside: &[Value]) -> Result<Fields, String> {
     let asked: Vec<String> = of("user").filter_map(|step| text(&step["message"])).collect();
     if !asked.is_empty() {
         fields.insert("prompt".into(), asked.join("\n\n").into());
+    }
+    if let Some((place, files)) = kept {
+        fields.insert("handed_in".into(), format!("the artifact {place}").into());
+        fields.insert("files".into(), files.into());
+        return Ok(fields);
     }
     let said: Vec<String> = of("agent").filter_map(|step| text(&step["message"])).collect();
     hand_in(&mut fields, written, said)?;
@@ -200,7 +212,7 @@ mod tests {
             step("agent", "so", write),
             step("agent", "Done.", json!(null))
         ]);
-        let found = of_atif(&json!({"steps": steps}), &[json!({"task_name": "org/sum"})]).unwrap();
+        let found = of_atif(&json!({"steps": steps}), &[json!({"task_name": "org/sum"})], None).unwrap();
         assert_eq!(found["files"], json!({"solution.py": "x = 1", "conftest.py": "y"}));
         assert_eq!(
             (&found["task_id"], &found["id"], &found["prompt"]),
@@ -211,17 +223,29 @@ mod tests {
             step("agent", "```\nx\n```", json!(null)),
             step("agent", "", json!(null))
         ]);
-        let found = of_atif(&json!({"steps": said}), &[]).unwrap();
+        let found = of_atif(&json!({"steps": said}), &[], None).unwrap();
         assert_eq!((&found["completion"], found.contains_key("task_id")), (&json!("```\nx\n```"), false));
         let lost = json!([{"arguments": {"path": "solution.py", "old_str": "a", "new_str": "b"}}]);
-        assert!(of_atif(&json!({"steps": [step("agent", "x", lost)]}), &[]).unwrap_err().contains("solution.py"));
         assert!(
-            of_atif(&json!({"steps": [step("user", "x", json!(null))]}), &[]).unwrap_err().contains("no submission")
+            of_atif(&json!({"steps": [step("agent", "x", lost.clone())]}), &[], None)
+                .unwrap_err()
+                .contains("solution.py")
         );
-        assert!(of_atif(&json!({"steps": []}), &[]).is_err());
+        assert!(
+            of_atif(&json!({"steps": [step("user", "x", json!(null))]}), &[], None)
+                .unwrap_err()
+                .contains("no submission")
+        );
+        assert!(of_atif(&json!({"steps": []}), &[], None).is_err());
+        let kept = ("app/solution.py".to_string(), Map::from_iter([("solution.py".to_string(), json!("z"))]));
+        let found = of_atif(&json!({"steps": [step("agent", "x", lost)]}), &[], Some(kept)).unwrap();
+        assert_eq!(
+            (&found["files"]["solution.py"], &found["handed_in"]),
+            (&json!("z"), &json!("the artifact app/solution.py"))
+        );
         let patch = json!([{"arguments": {"patch": "*** Begin Patch"}}]);
         let done = json!([step("agent", "", patch), step("agent", "All tests pass.", json!(null))]);
-        assert!(of_atif(&json!({"steps": done}), &[]).unwrap_err().contains("can be followed"));
+        assert!(of_atif(&json!({"steps": done}), &[], None).unwrap_err().contains("can be followed"));
     }
 
     #[test]

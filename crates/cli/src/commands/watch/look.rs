@@ -51,8 +51,10 @@ impl Watching<'_> {
             let modified = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
             let found = Found { name: &name, path: &path, size: about.len(), modified };
             let same = self.state.files.get(&name).is_some_and(|f| (f.size, f.modified) == (found.size, modified));
-            let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(since);
-            if about.is_file() && !same && !(self.follows() && age < SETTLED) {
+            // What was changed in the future was changed by another clock.
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let fresh = now.checked_sub(since).is_some_and(|age| age < SETTLED);
+            if about.is_file() && !same && !(self.follows() && fresh) {
                 news |= self.look_at(means, &found)?;
             }
         }
@@ -133,6 +135,8 @@ impl Watching<'_> {
                 StreamError::Grade { error: GradeError::NoPytest, .. } => return Err(GradeError::NoPytest.into()),
                 StreamError::Read(ReadError::Io { error, .. }) => {
                     now.unread = Some(error.to_string());
+                    // It is looked at again once it is another.
+                    now.bytes = 0;
                     break;
                 }
                 StreamError::Read(ReadError::NoTask { .. }) => now.no_task += 1,
