@@ -162,6 +162,17 @@ impl Row {
         })
     }
 
+    /// What the user of a conversation said, all of it.
+    pub(crate) fn asked(&self, path: &str) -> Option<String> {
+        let turns = self.list(path)?;
+        let turns = turns.iter().filter_map(|turn| Row::parse(turn.get()).ok());
+        let users =
+            turns.filter(|turn| turn.text_of(&["role", "from"]).is_some_and(|by| by == "user" || by == "human"));
+        let said: Vec<String> =
+            users.filter_map(|turn| turn.content("content").or_else(|| turn.content("value"))).collect();
+        (!said.is_empty()).then(|| said.join("\n\n"))
+    }
+
     /// What is said under a name: a text, or the texts of a conversation's last message of the user.
     pub(crate) fn said(&self, path: &str) -> Option<String> {
         self.text(path).or_else(|| {

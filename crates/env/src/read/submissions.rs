@@ -50,6 +50,8 @@ const TEXTS: [&str; 15] = [
 const LANGUAGES: [&str; 5] = ["language", "lang", "programming_language", "extra_info.language", "metadata.language"];
 /// The fields that hold what the policy was given.
 const PROMPTS: [&str; 3] = ["prompt", "input", "question"];
+/// Those that hold a conversation, with what was asked in it.
+const CONVERSATIONS: [&str; 2] = ["messages", "conversations"];
 /// The fields that hold the ground truth a trainer compared with.
 const TRUTHS: [&str; 3] = ["gts", "ground_truth", "reward_model.ground_truth"];
 
@@ -137,7 +139,7 @@ impl<'t> Submissions<'t> {
         let task = self.task(row).map_err(|why| found.for_no_task(why))?;
         let mut known = self.handed_in(row, task).map_err(|why| found.wrong(why))?;
         known.1.columns = columns(row, found.file_number);
-        known.1.prompt = PROMPTS.iter().find_map(|name| row.said(name));
+        known.1.prompt = asked(row);
         Ok(Job { line: found.line, task, submission: known.0, with: known.1 })
     }
 
@@ -175,7 +177,7 @@ impl<'t> Submissions<'t> {
         if let Some(Some(task)) = truth.as_deref().and_then(|truth| self.by_truth.get(truth)) {
             return Ok(task);
         }
-        let prompt = PROMPTS.iter().find_map(|name| row.said(name));
+        let prompt = asked(row);
         if let Some(prompt) = &prompt {
             // A template stands around the task; the longest text that is in it is the task's own.
             let within = self.by_prompt.iter().filter(|(text, _)| prompt.contains(text));
@@ -193,6 +195,12 @@ impl<'t> Submissions<'t> {
             (None, false) => "it needs `task_id`, or the `prompt` or ground truth (`gts`) of a task".into(),
         })
     }
+}
+
+/// What the policy was asked: in a field of its own, or by the user of a conversation.
+fn asked(row: &Row) -> Option<String> {
+    let of_user = || CONVERSATIONS.iter().find_map(|name| row.asked(name));
+    PROMPTS.iter().find_map(|name| row.said(name)).or_else(of_user)
 }
 
 /// The language that a row says its program is in; one that is not known says nothing.

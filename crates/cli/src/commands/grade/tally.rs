@@ -48,6 +48,8 @@ pub struct Tally<'a> {
     earlier: u64,
     /// How many were for no task that is known.
     no_task: u64,
+    /// Files that could not be read at all.
+    unreadable: u64,
     sums: Sums,
 }
 
@@ -57,6 +59,7 @@ impl<'a> Tally<'a> {
         let mut tally = Tally {
             telling,
             no_task: 0,
+            unreadable: 0,
             submissions,
             output,
             file: None,
@@ -113,6 +116,7 @@ impl<'a> Tally<'a> {
                 self.sums.broken();
                 let no_task = matches!(error, StreamError::Read(ReadError::NoTask { .. }));
                 self.no_task += u64::from(no_task);
+                self.unreadable += u64::from(matches!(error, StreamError::Read(ReadError::Io { .. })));
                 if self.telling.transcripts && self.output.json {
                     let why = if no_task { "no-task" } else { "no-submission" };
                     output::json(&json!({ "not_labelled": why, "reason": error.to_string() }));
@@ -193,6 +197,9 @@ impl<'a> Tally<'a> {
             let (all, left) = (summary.submissions + summary.broken_lines, summary.broken_lines);
             let why =
                 format!("{} hold no submission, {} are for no task that is known", left - self.no_task, self.no_task);
+            if self.unreadable == all {
+                return Err(Error::Input(format!("not one of {all} files could be read; see above")));
+            }
             if summary.submissions == 0 {
                 return Err(Error::Cannot(format!("not one of {all} transcripts could be labelled: {why}")));
             }

@@ -93,6 +93,9 @@ impl<'t> Sources<'t> {
             let samples = EvalSamples::open(path).map_err(|error| failed(error.to_string()))?;
             return Ok(Now::Samples(Box::new(samples)));
         }
+        if path.extension().is_some_and(|ending| ending == "eval") {
+            return Err(failed("it is not a readable Inspect log: those are ZIP archives".into()));
+        }
         if path.extension().is_some_and(|ending| ending == "json")
             && let Some(found) = whole(path, &name).map_err(failed)?
         {
