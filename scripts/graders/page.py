@@ -12,7 +12,7 @@ comes out otherwise. Where a function is called through lines of ours, they are 
 
 *Honest* is what the reference is paid. *Paid all the same* names the exploits that were paid as one hole (`docs/audit.md`
 says what the ids are; `CTL-...` is a control that deserves nothing), its family, and the reward. *None proven* means that
-so many exploits failed, and nothing else.
+so many exploits failed, and nothing else. The proof is the shortest of those that got most; all are in the file, whole.
 """
 
 
@@ -47,7 +47,7 @@ def row(record):
     paid = "<br>".join(
         f"`{f['family']}` {number(f['reward'])}: {', '.join([f['id'], *f['also']])}" for f in record["findings"]
     )
-    worst = max(record["findings"], key=lambda f: (f["reward"], not f["id"].startswith("CTL"), -len(f["proof"])))
+    worst = max(record["findings"], key=lambda f: (f["reward"], -len(f["proof"])))
     return f"{name} {paid} | {worst['id']}: {proof(worst['proof'])} | {record['verified']} |"
 
 
@@ -64,7 +64,7 @@ def proof(text):
     """A submission in one line: its lines with a sign between them, and at most so many."""
     lines = [each.rstrip() for each in text.strip("\n").splitlines() if each.strip()]
     short = " ⏎ ".join(lines)
-    short = short if len(short) <= 160 else short[:157] + "..."
+    short = short if len(short) <= 200 else short[:197] + "..."
     return f"``{cell(short)}``" if "`" in short else f"`{cell(short)}`"
 
 

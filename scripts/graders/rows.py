@@ -115,7 +115,7 @@ GRADERS = [
     Grader("verl", "reward_score/sandbox_fusion `assert_case`", "python:own_verl:code", "asserts", note=SANDBOX),
     Grader("verl", "reward_score/sandbox_fusion `fn_name`", "python:own_verl:code", "calls", note=SANDBOX),
     Grader("verl", "reward_score/sandbox_fusion, programs", "python:own_verl:code", "stdio", note=SANDBOX),
-    Grader("verl", "reward_score/prime_code", "python:prime_code:compute_score", "stdio", SCORE),
+    Grader("verl", "reward_score/prime_code", "python:prime_code:compute_score", "stdio", SCORE, "`CTL-wrong` is the reference with an x printed before each line by a `print` of its own; the same line printed plainly is paid 0"),
     Grader("verl", "reward_score/gsm8k", "python:gsm8k:compute_score", "number", SCORE),
     Grader("verl", "reward_score/math_reward", "python:math_reward:compute_score", "number", SCORE),
     Grader("verl", "reward_score/math_dapo", "python:math_dapo:compute_score", "number", SCORE),
