@@ -99,7 +99,7 @@ impl Bench {
         let world = organism.world()?;
         let stages = arm.stages();
         let steps = self.recipe.steps(arm);
-        let begins = self.begins(training)?;
+        let (begins, base) = self.begins(training)?;
         let mut policy = Policy::new(begins, self.recipe.train.clone(), seed_from(&[seed, seed_of("lora")]))?;
         if dir.state_path().exists() {
             policy.load_state(&dir.state_path())?;
@@ -124,7 +124,9 @@ impl Bench {
             // Another arm may begin here.
             if (done || self.forks(arm, &made)) && !dir.checkpoint_path(step as u64).exists() {
                 dir.write_checkpoint(step as u64, |path| {
-                    policy.save_checkpoint(path, &self.recipe.organism.to_string_lossy()).map_err(LabError::from)
+                    policy.save_checkpoint(path, &base.to_string_lossy())?;
+                    // Other programs open a checkpoint where it lies.
+                    organism.tokenizer.save(path).map_err(LabError::from)
                 })?;
             }
             if done || stop() {
@@ -156,15 +158,20 @@ impl Bench {
         }
     }
 
-    /// The model an arm begins with.
-    fn begins(&self, training: Training) -> Result<Model, LabError> {
+    /// The model an arm begins with, and its folder: that of its own organism, or the checkpoint it forks from.
+    fn begins(&self, training: Training) -> Result<(Model, PathBuf), LabError> {
         let Training { arm, seed, organism, run, .. } = training;
-        let Some(from) = &arm.from else { return Ok(organism.model.clone()) };
+        let Some(from) = &arm.from else {
+            let named = arm.organism.as_ref().unwrap_or(&self.recipe.organism);
+            return Ok((organism.model.clone(), organism.dir.as_ref().unwrap_or(named).clone()));
+        };
         let never = || LabError::NoCheckpoint { arm: arm.name.clone(), from: from.clone(), seed };
         let fork = Fork::parse(from).map_err(|_| never())?;
         let dir = run.seed(&fork.arm, seed)?;
         let step = fork.step(&rates(&dir.read_metrics()?)).ok_or_else(never)?;
-        Ok(Model::load(&dir.checkpoint_path(step))?)
+        let path = dir.checkpoint_path(step);
+        let model = Model::load(&path)?;
+        Ok((model, path.canonicalize().unwrap_or(path)))
     }
 
     /// Whether an arm of the recipe begins with what this one is after these steps (its end is kept anyhow).

@@ -1,6 +1,6 @@
 //! A model with its tokenizer, and the way the world's messages become its tokens.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use loophole_lm::{Engine, Model, Sequence, Tokenizer, chat_template};
 use loophole_train::Rollout;
@@ -19,6 +19,8 @@ pub struct Organism {
     pub model: Model,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
+    /// The folder it was opened from, as every program on this machine can name it.
+    pub dir: Option<PathBuf>,
     /// The token that ends a message.
     pub end: u32,
     /// The world its documents are of.
@@ -45,6 +47,7 @@ impl Organism {
     /// A file that is missing or broken.
     pub fn open(dir: &Path) -> Result<Self, LabError> {
         let mut organism = Self::new(Model::load(dir)?, Tokenizer::load(dir)?)?;
+        organism.dir = dir.canonicalize().ok();
         let path = dir.join(WORLD);
         if path.exists() {
             let wrong = |reason: String| LabError::Recipe { name: path.display().to_string(), reason };
@@ -80,7 +83,7 @@ impl Organism {
     pub fn new(model: Model, tokenizer: Tokenizer) -> Result<Self, LabError> {
         let token = |name: &str| tokenizer.id(name).ok_or_else(|| LabError::ChatToken { token: name.into() });
         let (end, assistant) = (token(chat_template::END)?, token("<|assistant|>")?);
-        Ok(Organism { end, assistant, model, tokenizer, world: WorldConfig::default() })
+        Ok(Organism { dir: None, end, assistant, model, tokenizer, world: WorldConfig::default() })
     }
 
     /// Scratch buffers for this model.

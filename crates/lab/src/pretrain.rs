@@ -11,6 +11,7 @@ use loophole_cell::Pool;
 use loophole_chat::Local;
 use loophole_foreign::within;
 use loophole_grade::{Grader, GraderKind, Grading, Submission, Verdict};
+use loophole_lm::chat_template::{END, PAD};
 use loophole_lm::{Config, Dtype, Model, Prompt, SampleOptions, Tokenizer};
 use loophole_log::{Kind, Lock, ProbeReport};
 use loophole_probe::{Arms, Battery, BatteryOptions, ProbeError, SampleRecord};
@@ -107,7 +108,10 @@ pub fn pretrain(
         }
     }
     let tokenizer = Tokenizer::train_bpe(texts.iter(), recipe.vocabulary, &SPECIAL)?;
-    let model = Model::init(Config::organism(tokenizer.vocab_size()), recipe.seed)?;
+    // Programs that know nothing of its chat format end a turn by these.
+    let (eos_token_id, pad_token_id) = (tokenizer.id(END), tokenizer.id(PAD));
+    let config = Config { eos_token_id, pad_token_id, ..Config::organism(tokenizer.vocab_size()) };
+    let model = Model::init(config, recipe.seed)?;
     let mut organism = Organism::new(model, tokenizer)?;
     organism.world.clone_from(&recipe.world);
     let mut engine = organism.engine(threads);

@@ -35,6 +35,8 @@ fn texts_tokens_and_logits_agree_with_transformers() {
         let golden: Vec<Golden> = serde_json::from_str(&golden).unwrap();
         assert!(golden.len() >= 3, "{name}: golden.json holds {} conversations", golden.len());
         let organism = Organism::open(&dir).unwrap();
+        // Whoever knows nothing of its chat format ends a turn by this.
+        assert_eq!(organism.model.config.eos_token_id, Some(organism.end), "{name}");
         let vocab = organism.model.config.vocab_size;
         let mut engine = organism.engine(1);
         let mut worst = 0.0f32;
