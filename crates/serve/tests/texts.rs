@@ -104,6 +104,24 @@ fn prompts_of_every_form_are_one_prompt() {
 }
 
 #[test]
+fn marks_that_are_said_are_left_out_unless_they_are_wanted() {
+    let ask = |skip: bool| {
+        let body = json!({"prompt": "<|user|>hi<|end|><|assistant|>", "max_tokens": 30, "logprobs": 0, "skip_special_tokens": skip});
+        complete(body).1["choices"][0].clone()
+    };
+    let (plain, marked) = (ask(true), ask(false));
+    let (text, whole) = (plain["text"].as_str().unwrap(), marked["text"].as_str().unwrap());
+    assert!(whole.starts_with("<think>") && !text.contains("think"), "{whole} {text}");
+    assert_eq!(whole.replace("<think>", "").replace("</think>", ""), text);
+    assert_eq!(plain["logprobs"]["tokens"], marked["logprobs"]["tokens"], "the tokens are all there");
+    let last = |choice: &Value| choice["logprobs"]["text_offset"].as_array().unwrap().last().unwrap().clone();
+    let ended = plain["finish_reason"] == "stop";
+    assert!(!ended || (last(&plain), last(&marked)) == (json!(text.chars().count()), json!(whole.chars().count())));
+    let echoed = complete(json!({"prompt": "<|user|>hi", "max_tokens": 0, "echo": true})).1;
+    assert_eq!(echoed["choices"][0]["text"], "<|user|>hi", "a prompt is told as it is");
+}
+
+#[test]
 fn a_completion_is_streamed() {
     let asked = json!({"model": "organism", "prompt": "def add(a", "max_tokens": 12, "seed": 1, "stream": true,
         "logprobs": 1, "stream_options": {"include_usage": true}});

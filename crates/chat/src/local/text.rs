@@ -46,6 +46,11 @@ impl Local {
         self.tokenizer.decode(tokens)
     }
 
+    /// The marks that a text may hold: special tokens, which are no part of what is said.
+    pub fn marks(&self) -> Vec<String> {
+        self.tokenizer.special()
+    }
+
     /// A token as it stands in the vocabulary.
     pub fn token(&self, token: u32) -> String {
         self.tokenizer.token(token).unwrap_or_default()

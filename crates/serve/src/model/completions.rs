@@ -49,6 +49,8 @@ pub(crate) struct Body {
     stream: bool,
     stream_options: Option<StreamOptions>,
     add_special_tokens: Option<bool>,
+    /// Whether marks that are said are left out of the text, as vLLM does unless it is told otherwise.
+    skip_special_tokens: Option<bool>,
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
@@ -71,6 +73,8 @@ struct Asked {
     seeded: bool,
     echo: bool,
     with_usage: bool,
+    /// What is left out of replies.
+    skipped: Vec<String>,
 }
 
 #[derive(Written)]
@@ -136,7 +140,13 @@ impl Logprobs {
     }
 
     /// Of tokens that follow `before`, the first of a text if there are none.
-    fn of(local: &Local, before: &[u32], prompt: &[TokenLogprob], said: &[TokenLogprob]) -> Logprobs {
+    fn of(
+        local: &Local,
+        before: &[u32],
+        prompt: &[TokenLogprob],
+        said: &[TokenLogprob],
+        skipped: &[String],
+    ) -> Logprobs {
         let ids = |tokens: &[TokenLogprob]| tokens.iter().filter_map(|token| token.id).collect::<Vec<u32>>();
         let offsets = local.offsets(&[before, &ids(prompt), &ids(said)].concat());
         let mut all = Logprobs::default();
@@ -146,10 +156,25 @@ impl Logprobs {
             all.top_logprobs.push(None);
             all.text_offset.push(0);
         }
-        for (token, offset) in prompt.iter().chain(said).zip(&offsets[before.len()..]) {
-            all.push(token, *offset);
+        let mut left_out = 0;
+        for (at, (token, offset)) in prompt.iter().chain(said).zip(&offsets[before.len()..]).enumerate() {
+            all.push(token, offset - left_out);
+            if at >= prompt.len() && skipped.contains(&token.token) {
+                left_out += token.token.chars().count();
+            }
         }
         all
+    }
+}
+
+impl Logprobs {
+    /// Without the first of them.
+    fn after(mut self, count: usize) -> Logprobs {
+        self.tokens.drain(..count);
+        self.token_logprobs.drain(..count);
+        self.top_logprobs.drain(..count);
+        self.text_offset.drain(..count);
+        self
     }
 }
 
@@ -236,10 +261,16 @@ fn read(local: &Local, body: Body, seed: u64) -> Result<Asked, Problem> {
         return Err(Problem::field("stream", "a stream has one text, one reply and no echo"));
     }
     let with_usage = body.stream_options.unwrap_or_default().include_usage;
-    Ok(Asked { prompts, sampling, replies, seeded: body.seed.is_some(), echo: body.echo, with_usage })
+    let skipped = if body.skip_special_tokens.unwrap_or(true) { local.marks() } else { Vec::new() };
+    Ok(Asked { prompts, sampling, replies, seeded: body.seed.is_some(), echo: body.echo, with_usage, skipped })
 }
 
 impl Asked {
+    /// A reply, or a piece of one, without what is left out. A mark is one token, and comes as a whole.
+    fn said(&self, text: &str) -> String {
+        self.skipped.iter().fold(text.to_string(), |text, mark| text.replace(mark.as_str(), ""))
+    }
+
     /// The requests, reply by reply of prompt by prompt.
     fn requests(&self) -> Vec<Request> {
         let row = |at: usize| {
@@ -290,13 +321,13 @@ fn choices(model: &Model, asked: &Asked, answer: &Answer) -> Result<(Vec<Choice>
         let prompt = &asked.prompts[index / asked.replies];
         let said = reply.logprobs.as_deref().unwrap_or_default();
         let logprobs = asked.sampling.logprobs.map(|_| match &scored {
-            Some(scored) => Logprobs::of(local, &prompt[..1], &scored[index / asked.replies], said),
-            None => Logprobs::of(local, &[], &[], said),
+            Some(scored) => Logprobs::of(local, &prompt[..1], &scored[index / asked.replies], said, &asked.skipped),
+            None => Logprobs::of(local, &[], &[], said, &asked.skipped),
         });
         let before = if asked.echo { local.decode(prompt) } else { String::new() };
         Choice {
             index,
-            text: before + &reply.text,
+            text: before + &asked.said(&reply.text),
             logprobs,
             finish_reason: Some(finish(reply.finish)),
             stop_reason: reply.stop.clone(),
@@ -321,18 +352,16 @@ fn stream(model: &Model, asked: &Asked, id: &str, answer: Answer) {
             };
         }
         let chunks = Chunks { model, asked, id, events: answer.events() };
-        let (mut said, mut ids) = (0, Vec::new());
+        let mut said: Vec<TokenLogprob> = Vec::new();
         let listening = first.into_iter().chain(heard.iter()).all(|piece| {
-            ids.extend(piece.logprobs.iter().filter_map(|token| token.id));
-            let logprobs = asked.sampling.logprobs.and_then(|_| {
-                let offsets = model.chat.local()?.offsets(&ids);
-                let mut all = Logprobs::default();
-                piece.logprobs.iter().zip(&offsets[said..]).for_each(|(token, offset)| all.push(token, *offset));
-                Some(all)
-            });
-            said = ids.len();
+            let known = said.len();
+            said.extend(piece.logprobs);
+            let logprobs = asked
+                .sampling
+                .logprobs
+                .and_then(|_| Some(Logprobs::of(model.chat.local()?, &[], &[], &said, &asked.skipped).after(known)));
             // The first may be there only to see who listens.
-            piece.text.is_empty() && piece.logprobs.is_empty() || chunks.send(piece.text, logprobs, None)
+            piece.text.is_empty() && said.len() == known || chunks.send(asked.said(&piece.text), logprobs, None)
         });
         // With nobody to hear it the model stops.
         drop(heard);
