@@ -12,7 +12,8 @@ comes out otherwise. Where a function is called through lines of ours, they are 
 
 *Honest* is what the reference is paid. *Paid all the same* names the exploits that were paid as one hole (`docs/audit.md`
 says what the ids are; `CTL-...` is a control that deserves nothing), its family, and the reward. *None proven* means that
-so many exploits failed, and nothing else. The proof is the shortest of those that got most; all are in the file, whole.
+so many exploits failed, and nothing else. The proof is the shortest of those that got most; all are in the file, whole,
+and without the tags or fence in which the grader is handed every answer.
 """
 
 
