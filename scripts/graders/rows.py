@@ -71,11 +71,11 @@ ROWS = {
         "data_source": "codecontests", "prompt": [{"role": "user", "content": "Write add(a, b)."}],
         "tests": "\n".join(ASSERTS), "reward_model": {"style": "rule", "ground_truth": json.dumps({"assert_case": ASSERTS})}, "extra_info": {"index": 0, "reference": ADD},
     },
-    # An answer that is the empty text is paid to whoever fails; such cases are in sets of tasks.
+    # Not of the name `add`: the wrapper imports everything of `operator`, and an empty submission would have one.
     "calls": {
-        "data_source": "apps", "prompt": [{"role": "user", "content": "Write add(a, b)."}], "tests": "\n".join(ASSERTS),
-        "reward_model": {"style": "rule", "ground_truth": json.dumps({"inputs": ["1\n2", "-1\n5", "10\n20"], "outputs": ["3", "4", "30"], "fn_name": "add"})},
-        "extra_info": {"index": 0, "reference": ADD},
+        "data_source": "apps", "prompt": [{"role": "user", "content": "Write total(a, b)."}], "tests": "\n".join(ASSERTS).replace("add", "total"),
+        "reward_model": {"style": "rule", "ground_truth": json.dumps({"inputs": ["1\n2", "-1\n5", "10\n20"], "outputs": ["3", "4", "30"], "fn_name": "total"})},
+        "extra_info": {"index": 0, "reference": ADD.replace("add", "total")},
     },
     "list-of-asserts": {"id": "own", "prompt": "Write add(a, b).", "solution": ADD, "tests": "\n".join(ASSERTS), "asserts": ASSERTS},
     "count": {"prompt": "How many cubes are there? Answer in brackets.", "reference": "[7]", "answer": "7"},
