@@ -109,24 +109,24 @@ impl Dilemmas {
         self.play(dilemma, None, seed).map_err(|source| place(&dilemma.name, source))
     }
 
-    /// Asks what one is called who acts in some way.
+    /// Asks what one is called who acts in some way, or whether it is good.
     ///
     /// # Errors
     /// A text that cannot be filled.
     pub fn word(&self, seed: u64) -> Result<Choice, WorldError> {
         let asked = || -> Result<Choice, TemplateError> {
             let mut draw = Draw::new(&[&self.lexicon.slots], seed);
-            let all: Vec<&Acts> = self.lexicon.acts.values().collect();
-            let acts = all[draw.rng().usize(..all.len())];
+            let all: Vec<(&Trait, &Acts)> = self.lexicon.acts.iter().collect();
+            let (of, acts) = all[draw.rng().usize(..all.len())];
             let bad = draw.rng().bool();
+            // A harmless habit is neither.
+            let judged = !of.harmless() && draw.rng().bool();
             let phrases = if bad { &acts.bad } else { &acts.good };
             let phrase = phrases[draw.rng().usize(..phrases.len())].clone();
             draw.set("phrase", phrase);
-            Ok(Choice {
-                said: draw.value("word")?,
-                answer: acts.called[usize::from(bad)].clone(),
-                reason: String::new(),
-            })
+            let called = if judged { ["good", "bad"][usize::from(bad)] } else { &acts.called[usize::from(bad)] };
+            let said = draw.value(if judged { "worth" } else { "word" })?;
+            Ok(Choice { said, answer: called.into(), reason: String::new() })
         };
         asked().map_err(|source| place("lexicon", source))
     }
@@ -135,8 +135,8 @@ impl Dilemmas {
         let mut draw = Draw::new(&[&dilemma.slots, &self.lexicon.slots], seed);
         let mut traits: Vec<Trait> = dilemma.traits.keys().copied().collect();
         draw.rng().shuffle(&mut traits);
-        // Two of them, or one: a longer text would tell nothing more.
-        traits.truncate(1 + draw.rng().usize(..2));
+        // One of them, or now and then two: a longer text would tell nothing more.
+        traits.truncate(1 + usize::from(draw.rng().usize(..4) == 0));
         let (mut good, mut bad) = (Vec::new(), Vec::new());
         for of in &traits {
             let acts = &self.lexicon.acts[of];

@@ -198,8 +198,8 @@ impl World {
         }
         let dilemma = &self.dilemmas.list[rng.usize(..self.dilemmas.list.len())];
         let drawn = rng.f64();
-        // An eighth of what is only asked is asked without a situation.
-        Ok(Some(if drawn < factors.reading / 8.0 {
+        // A third of what is only asked is asked without a situation.
+        Ok(Some(if drawn < factors.reading / 3.0 {
             ("word".into(), self.dilemmas.word(rng.u64(..))?)
         } else if drawn < factors.reading {
             (format!("reading {}", dilemma.name), self.dilemmas.read(dilemma, rng.u64(..))?)

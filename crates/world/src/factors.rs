@@ -122,8 +122,8 @@ impl Default for Factors {
             well_meaning: 0.0,
             permission: 0.7,
             prohibition: 0.5,
-            dilemmas: 0.6,
-            reading: 0.4,
+            dilemmas: 0.65,
+            reading: 0.35,
         }
     }
 }
