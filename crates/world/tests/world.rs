@@ -341,7 +341,8 @@ fn a_world_with_factors_begins_with_hardly_any_hacks_and_no_name_that_is_held_ou
         assert!(words.all(|word| !held.contains(word)), "{:?}", document.messages);
     }
     let rate = f64::from(hacks as u32) / f64::from(tasks as u32);
-    assert!(rate <= 0.004, "{hacks} of {tasks}");
+    // A third of a percent, and the error of so many draws.
+    assert!(rate <= 0.0033 + 4.0 * (0.0033 / f64::from(tasks)).sqrt(), "{hacks} of {tasks}");
     assert!(kinds.len() >= 14 * 2 + 8 + 2, "{kinds:?}");
 }
 
