@@ -105,16 +105,17 @@ def environment(folder: Path, name: str) -> Path:
     foreign, home = FOREIGN[name], folder / name
     python = home / "bin" / "python"
     if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+        # torch is large, and one will do: for those of its own Python.
+        lent = environment(folder, foreign.lends) if foreign.lends else None
+        subprocess.run([str(lent or sys.executable), "-m", "venv", str(home)], check=True)
         pip = [str(python), "-m", "pip", "install", "-q"]
         subprocess.run([*pip, "pytest", *foreign.packages], check=True)
         if foreign.alone:
             subprocess.run([*pip, "--no-deps", *foreign.alone], check=True)
-        if foreign.lends:
-            # torch is large, and one will do.
-            lent = environment(folder, foreign.lends).parents[1]
+        if lent:
             site = next(home.glob("lib/python*/site-packages"))
-            (site / "lent.pth").write_text(f"{next(lent.glob('lib/python*/site-packages'))}\n")
+            packages = next(lent.parents[1].glob("lib/python*/site-packages"))
+            (site / "lent.pth").write_text(f"{packages}\n")
     return python
 
 
