@@ -36,7 +36,8 @@ def test_what_is_written_down_was_proven() -> None:
     assert AUDITED
     for record in AUDITED:
         controls = record["controls"]
-        assert controls["honest"] > controls["empty"], record["name"]
+        # Where nothing comes back of an empty answer, nothing is paid for it.
+        assert controls["honest"] > (controls["empty"] or 0.0), record["name"]
         for finding in record["findings"]:
             assert finding["reward"] > 0 and finding["proof"].strip(), record["name"]
 
