@@ -1,6 +1,6 @@
 """Tries a wheel as its users will have it: installed alone, in a clean environment of each Python.
 
-    python tests/wheel.py WHEEL [--python PATH]... [--folder DIR]
+    python tests/wheel.py WHEEL [--python PATH]... [--folder DIR]        (a Python that has pytest)
 
 First it says what the wheel is. Then, for each Python (3.10 to 3.13 of PATH and of pyenv, unless named), it installs
 the wheel without an index, and runs there, with the program that was installed: `loophole --version`, `loophole grade`,
