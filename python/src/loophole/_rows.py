@@ -94,10 +94,10 @@ def _by_their_columns(
         return
     asked = [{"task_id": places[at], "completion": texts[at]} for at in places]
     graded = reward.client.grade(asked, tasks=[*tasks.values()], **options)
-    for (at, task), record in zip(places.items(), graded, strict=True):
+    for (at, label), record in zip(places.items(), graded, strict=True):
         if record.error and record.error["code"] == "bad_task":
             # It is no task the next time either.
-            reward._broken[task] = record.error["message"]
+            reward._broken[label] = record.error["message"]
         if isinstance(names[at], str):
             record.task_id = names[at]
         records[at] = record

@@ -73,10 +73,18 @@ class Reward:
         timeout: float = 300.0,
         name: str = "loophole",
     ):
-        if fallback is not None and not callable(fallback) and not isinstance(fallback, (int, float)):
-            raise TypeError(f"fallback is to be a number or a function of the record, not {fallback!r}")
+        if (
+            fallback is not None
+            and not callable(fallback)
+            and not isinstance(fallback, (int, float))
+        ):
+            raise TypeError(
+                f"fallback is to be a number or a function of the record, not {fallback!r}"
+            )
         if task_id is not None and not callable(task_id) and not isinstance(task_id, str):
-            raise TypeError(f"task_id is to name a column or be a function of the row, not {task_id!r}")
+            raise TypeError(
+                f"task_id is to name a column or be a function of the row, not {task_id!r}"
+            )
         self.client = client or Client(
             url, token, tasks, grader, open, open is None, python, timeout=timeout
         )

@@ -31,12 +31,18 @@ def rows(
     ours = (*IDS, *TESTS, named)
     lists: dict[str, list[Any]] = {}
     for name, values in columns.items():
-        if name in OURS or isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__"):
+        if (
+            name in OURS
+            or isinstance(values, (str, bytes, Mapping))
+            or not hasattr(values, "__len__")
+        ):
             continue
         if len(values) == count:
             lists[name] = list(values)
         elif name in ours:
-            raise ValueError(f"the column {name!r} has length {len(values)}, but there are {count} completions")
+            raise ValueError(
+                f"the column {name!r} has length {len(values)}, but there are {count} completions"
+            )
     if count and named is None and not any(name in lists for name in ours):
         raise ValueError(
             f"no column tells which task a row is for: there are {sorted(columns)}. Give the rows `task_id`, name "
@@ -92,7 +98,9 @@ def asynchronous(reward: Reward) -> Callable[..., Awaitable[list[float | None]]]
         log_metric: Callable[[str, float], None] | None = None,
         **columns: Any,
     ) -> list[float | None]:
-        records = await reward.arecords(completions, rows(reward, prompts, len(completions), columns))
+        records = await reward.arecords(
+            completions, rows(reward, prompts, len(completions), columns)
+        )
         log(reward, records, log_extra, log_metric)
         return [record.reward for record in records]
 
