@@ -163,6 +163,8 @@ class Flaky(http.server.BaseHTTPRequestHandler):
         line = {"index": 0, "task_id": "sum", "verdict": "honest", "reward": 0.25}
         self.wfile.write(json.dumps(line).encode() + b'\n{"index": 1, "verd')
         self.wfile.flush()
+        # On a busy machine what was said may be lost with the connection before it is read.
+        time.sleep(0.2)
         self.close_connection = True
 
     def log_message(self, *_: Any) -> None:
