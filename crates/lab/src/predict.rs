@@ -181,3 +181,37 @@ fn counted(bench: &Bench, world: &World, instruction: Instruction) -> BTreeMap<S
     });
     rates.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use loophole_probe::Battery;
+    use loophole_template::{Choice, Slot};
+    use loophole_world::dilemmas::Dilemmas;
+
+    use super::*;
+
+    /// What the battery says of the world stands in both: it is asked about what it predicts by.
+    #[test]
+    fn the_dilemmas_of_the_battery_are_told_in_the_words_of_the_world_and_hang_on_traits_there_are() {
+        let lexicon = Dilemmas::bundled().unwrap().lexicon;
+        let scenarios = Battery::bundled("factors").unwrap().scenarios;
+        let dilemmas: Vec<_> = scenarios.iter().filter(|scenario| scenario.family == "dilemmas").collect();
+        assert_eq!(dilemmas.len(), 27);
+        for scenario in dilemmas {
+            assert!(!scenario.traits.is_empty(), "{}", scenario.name);
+            for name in scenario.traits.keys() {
+                assert!(Trait::named(name).is_some(), "{}: {name}", scenario.name);
+            }
+            for (of, acts) in &lexicon.acts {
+                for (side, told) in [("good", &acts.good), ("bad", &acts.bad)] {
+                    let name = format!("{of:?}_{side}").to_lowercase();
+                    let Some(Slot::Choices(choices)) = scenario.slots.get(&name).cloned() else {
+                        panic!("{}: {name}", scenario.name)
+                    };
+                    let told: Vec<Choice> = told.iter().cloned().map(Choice::Text).collect();
+                    assert_eq!(choices, told, "{}: {name}", scenario.name);
+                }
+            }
+        }
+    }
+}
