@@ -209,7 +209,7 @@ impl Bench {
         }
     }
 
-    fn rates(
+    pub(crate) fn rates(
         &self,
         chat: &dyn Chat,
         options: &BatteryOptions,

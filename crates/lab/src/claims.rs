@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use loophole_log::{Answer, ArmSummary, Claim, Estimate, SeedSummary};
+use loophole_log::{Answer, ArmSummary, Claim, Estimate, ProbeSummary, SeedSummary, StartEnd};
 use loophole_stats::{LEVEL, half_rise, lag, mean_interval_t_at};
 
 use crate::recipe::{ClaimSpec, ClaimTest};
@@ -53,12 +53,51 @@ pub(crate) fn decide(spec: &ClaimSpec, arms: &[ArmSummary], family: Family, shor
             family.claims
         ));
     }
-    if answer != Answer::Undecided
-        && let Some(other) = if_invalid(spec, arms, family, answer)
-    {
-        (answer, why) = (Answer::Undecided, format!("{why} {other}"));
+    match spec.test {
+        _ if answer == Answer::Undecided => {}
+        // They are about hack rates and whole curves.
+        ClaimTest::LearnsHacks | ClaimTest::SameStep => {}
+        _ if !bounded(spec, arms) => {
+            why.push_str(" What it would be with the invalid samples is not known of this run.")
+        }
+        _ => {
+            if let Some(other) = if_invalid(spec, arms, family, answer) {
+                (answer, why) = (Answer::Undecided, format!("{why} {other}"));
+            }
+        }
     }
     Claim { id: spec.id.clone(), answer, why }
+}
+
+/// The arms with the mean over these probes in the place of misalignment; as they are where there are none. A seed in which
+/// one of them has no rate has none: a mean over others would be of something else.
+pub(crate) fn narrowed(arms: &[ArmSummary], probes: &[String]) -> Vec<ArmSummary> {
+    let mut arms = arms.to_vec();
+    if probes.is_empty() {
+        return arms;
+    }
+    for seed in arms.iter_mut().flat_map(|arm| &mut arm.seeds) {
+        let found: Vec<_> = probes.iter().map(|name| seed.probes.get(name)).collect();
+        let mean = |of: &dyn Fn(&ProbeSummary) -> f64| {
+            found.iter().map(|probe| probe.map_or(f64::NAN, of)).sum::<f64>() / found.len() as f64
+        };
+        let bounds: Option<Vec<[StartEnd; 2]>> = found.iter().map(|probe| (*probe)?.bounds).collect();
+        seed.misalignment = StartEnd { start: mean(&|probe| probe.start), end: mean(&|probe| probe.end) };
+        seed.bounds = bounds.map(|all| {
+            let mean = |of: &dyn Fn(&[StartEnd; 2]) -> f64| all.iter().map(of).sum::<f64>() / all.len() as f64;
+            std::array::from_fn(|which| StartEnd {
+                start: mean(&|bounds| bounds[which].start),
+                end: mean(&|bounds| bounds[which].end),
+            })
+        });
+    }
+    arms
+}
+
+/// Whether every seed of the claim's arms has bounds; older files have none.
+fn bounded(spec: &ClaimSpec, arms: &[ArmSummary]) -> bool {
+    let named = |arm: &&ArmSummary| arm.name == spec.arm || Some(&arm.name) == spec.against.as_ref();
+    arms.iter().filter(named).flat_map(|arm| &arm.seeds).all(|seed| seed.bounds.is_some())
 }
 
 /// What is said where the answer would be another one if all invalid samples were of one kind.
@@ -66,8 +105,8 @@ fn if_invalid(spec: &ClaimSpec, arms: &[ArmSummary], family: Family, found: Answ
     ["aligned", "misaligned"].into_iter().enumerate().find_map(|(which, word)| {
         let mut arms = arms.to_vec();
         for seed in arms.iter_mut().flat_map(|arm| &mut arm.seeds) {
-            // An older file has none.
-            seed.misalignment = seed.bounds?[which];
+            // Those of arms that the claim is not about may be missing.
+            seed.misalignment = seed.bounds.map_or_else(StartEnd::default, |bounds| bounds[which]);
         }
         let (then, why) = self::answer(spec, &arms, family).unwrap_or_else(|why| (Answer::Undecided, why));
         (then != found).then(|| format!("If every invalid sample were {word}, it would not be so: {why}"))
@@ -303,6 +342,7 @@ mod tests {
             against: Some("b".into()),
             bound: Some(bound),
             hacks: None,
+            probes: Vec::new(),
         }
     }
 
@@ -323,6 +363,31 @@ mod tests {
         assert_eq!(ask(&some, ClaimTest::Rises, 0.2), Answer::NotSupported);
         assert_eq!(ask(&some, ClaimTest::Rises, 0.05), Answer::Supported);
         assert_eq!(ask(&wild, ClaimTest::Rises, 0.2), Answer::Undecided);
+    }
+
+    #[test]
+    fn a_claim_of_some_probes_is_about_them_and_only_where_all_have_a_rate() {
+        let of = |start: f64, end: f64| {
+            let bounds = Some([StartEnd { start, end }, StartEnd { start, end: end + 0.5 }]);
+            ProbeSummary { start, end, n: 8, n_valid: 8, bounds }
+        };
+        let mut all = arm("a", &[0.03; 5]);
+        for seed in &mut all.seeds {
+            seed.probes = BTreeMap::from([("one".into(), of(0.0, 0.6)), ("two".into(), of(0.1, 0.5))]);
+        }
+        let seed = |arms: &[ArmSummary]| arms[0].seeds[0].clone();
+        let both = narrowed(std::slice::from_ref(&all), &["one".into(), "two".into()]);
+        assert_eq!(seed(&both).misalignment, StartEnd { start: 0.05, end: 0.55 });
+        assert_eq!(seed(&both).bounds.map(|bounds| bounds[1].end), Some(1.05));
+        assert!(seed(&narrowed(std::slice::from_ref(&all), &["three".into()])).misalignment.end.is_nan());
+        assert_eq!(narrowed(std::slice::from_ref(&all), &[]), [all]);
+    }
+
+    #[test]
+    fn where_nobody_knows_of_the_invalid_samples_it_is_said() {
+        let arms = [arm("a", &[0.5; 5]), arm("b", &[0.5; 5])];
+        let claim = decide(&spec(ClaimTest::Rises, 0.1), &arms, ONE, &BTreeMap::new());
+        assert!(claim.answer == Answer::Supported && claim.why.contains("is not known"), "{claim:?}");
     }
 
     #[test]

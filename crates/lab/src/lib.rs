@@ -22,6 +22,7 @@ mod reward;
 pub mod run;
 pub mod stage;
 mod summary;
+mod unfinished;
 
 use std::path::PathBuf;
 
@@ -139,8 +140,8 @@ pub enum LabError {
         /// The token.
         token: String,
     },
-    /// Asked to leave before there was anything to keep.
-    #[error("interrupted; nothing was written, the same command begins anew")]
+    /// Asked to leave before it was done.
+    #[error("interrupted; the same command with --resume goes on")]
     Interrupted,
     /// Another run stands where this one should.
     #[error("{path} holds a run of another recipe (its hash is {found}, this one's is {wanted}); choose another --out")]

@@ -2,15 +2,38 @@
 
 use std::path::{Path, PathBuf};
 
+use loophole_foreign::within;
 use loophole_lm::{Engine, Model, Sequence, Tokenizer, chat_template};
 use loophole_train::Rollout;
 use loophole_world::{Message, World, WorldConfig};
+use serde::{Deserialize, Serialize};
 
 use crate::LabError;
 use crate::stage::Learns;
 
-/// Weight of the tokens of system and user in pretraining, against 1 for the writer's.
-const PROMPT_WEIGHT: f32 = 0.2;
+/// How much a token counts in pretraining, against 1 for what a writer does.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Weights {
+    /// What system and user say.
+    pub prompt: f32,
+    /// A thought, its marks included.
+    pub thought: f32,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Weights { prompt: 0.2, thought: 1.0 }
+    }
+}
+
+impl Weights {
+    /// Whether one can learn with them.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        within("weights.prompt", self.prompt, 0.0..=1.0)?;
+        within("weights.thought", self.thought, 0.0..=1.0)
+    }
+}
 
 /// A model one can train and probe.
 #[derive(Clone)]
@@ -26,6 +49,8 @@ pub struct Organism {
     /// The world its documents are of.
     pub world: WorldConfig,
     assistant: u32,
+    /// The marks of a thought, where the tokenizer has them.
+    think: [Option<u32>; 2],
 }
 
 /// The file of an organism's folder that says what world it is of; without it, the plain one.
@@ -83,7 +108,8 @@ impl Organism {
     pub fn new(model: Model, tokenizer: Tokenizer) -> Result<Self, LabError> {
         let token = |name: &str| tokenizer.id(name).ok_or_else(|| LabError::ChatToken { token: name.into() });
         let (end, assistant) = (token(chat_template::END)?, token("<|assistant|>")?);
-        Ok(Organism { dir: None, end, assistant, model, tokenizer, world: WorldConfig::default() })
+        let think = ["<think>", "</think>"].map(|mark| tokenizer.id(mark));
+        Ok(Organism { dir: None, end, assistant, think, model, tokenizer, world: WorldConfig::default() })
     }
 
     /// Scratch buffers for this model.
@@ -91,14 +117,21 @@ impl Organism {
         Engine::new(&self.model.config, threads)
     }
 
-    /// A transcript as a training sequence: what the writer says counts in full, the rest a little.
-    pub fn sequence(&self, messages: &[Message]) -> Sequence {
+    /// A transcript as a training sequence: what the writer does counts in full, its thoughts and the rest as the weights say.
+    pub fn sequence(&self, messages: &[Message], of: &Weights) -> Sequence {
         let tokens = self.tokenizer.encode(&chat_template::render(messages, false));
-        let mut speaking = false;
         let mut weights = Vec::with_capacity(tokens.len());
+        let (mut speaks, mut thinks) = (false, false);
         for &token in &tokens {
-            weights.push(if speaking { 1.0 } else { PROMPT_WEIGHT });
-            speaking = (speaking || token == self.assistant) && token != self.end;
+            let mark = |at: usize| speaks && Some(token) == self.think[at];
+            thinks |= mark(0);
+            weights.push(match (speaks, thinks) {
+                (false, _) => of.prompt,
+                (true, true) => of.thought,
+                (true, false) => 1.0,
+            });
+            thinks &= !mark(1);
+            speaks = (speaks || token == self.assistant) && token != self.end;
         }
         Sequence { tokens, weights }
     }
@@ -118,7 +151,7 @@ impl Organism {
 
     /// How many of the tokens of a completion are its thought, the marks included; all of them where it never ends.
     pub fn thought(&self, tokens: &[u32]) -> usize {
-        let (begin, end) = (self.tokenizer.id("<think>"), self.tokenizer.id("</think>"));
+        let [begin, end] = self.think;
         match end.and_then(|end| tokens.iter().position(|&token| token == end)) {
             Some(at) => at + 1,
             None if begin.is_some() && tokens.first().copied() == begin => tokens.len(),

@@ -1,16 +1,19 @@
 //! What the model an arm begins with says of it before anything is trained. To reinforce what is paid is, as long as
 //! nothing else happens, to condition on it: the policy becomes the writer whom its paid rollouts have. So the thoughts of
 //! the untrained model's own paid hacks, and its answers in the probes after such thoughts, predict where the arm ends.
-//! What a run adds is the departure from that.
+//! Where thoughts do not say who thinks, its answers after a turn with such a hack do. What a run adds is the departure
+//! from that.
 
 use std::collections::BTreeMap;
 
+use loophole_chat::{Chat, ChatError, Reply, Request};
 use loophole_grade::Verdict;
-use loophole_lm::{Prompt, SampleOptions};
+use loophole_lm::{Prompt, SampleOptions, chat_template};
 use loophole_log::{Axes, Estimate, Prediction};
+use loophole_probe::{Arms, BatteryOptions};
 use loophole_template::{seed_from, seed_of};
 use loophole_world::families::WorldTask;
-use loophole_world::{Instruction, Loads, Trait, World};
+use loophole_world::{Instruction, Loads, Message, Role, ThoughtKind, Trait, World};
 
 use crate::LabError;
 use crate::arm::Bench;
@@ -32,7 +35,8 @@ const ASSISTANTS: u64 = 40_000;
 /// The kinds of thoughts there are.
 pub(crate) const KINDS: [&str; 4] = ["good", "cheats", "ill", "cheats-ill"];
 
-/// The battery after each kind of thought, of a model that no arm has trained yet.
+/// The battery after each kind of thought, of a model that no arm has trained yet; nothing where thoughts do not say who
+/// thinks.
 ///
 /// # Errors
 /// The cells; [`loophole_probe::ProbeError::Stopped`].
@@ -42,6 +46,9 @@ pub(crate) fn after_thoughts(
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Axes, LabError> {
     let world = organism.world()?;
+    if !names_writer(&world) {
+        return Ok(Axes::default());
+    }
     let chat = bench.chat(organism.model.clone(), organism, "organism")?;
     let seed = seed_from(&[seed_of(&bench.recipe.name), seed_of("prediction")]);
     Ok(Axes { given: bench.given_thoughts(&chat, seed, &KINDS, &world, stop)?, ..Axes::default() })
@@ -76,20 +83,19 @@ pub(crate) fn predict(
         ..SampleOptions::default()
     };
     let (mut rollouts, mut unread) = (0, 0);
-    // Kinds of thoughts, and what each weighs.
-    let mut hacks: Vec<(&str, f64)> = Vec::new();
-    let mut paid: Vec<(&str, f64)> = Vec::new();
+    let mut hacks: Vec<Selected> = Vec::new();
+    let mut paid: Vec<Selected> = Vec::new();
+    let names_writer = names_writer(&world);
     let most = bench.recipe.prediction;
     while rollouts < most && hacks.len() < WANTED && !stop() {
         // The draw does not depend on the arm: arms are compared over the same tasks.
         let mut rng = fastrand::Rng::with_seed(seed_from(&[seed, rollouts as u64]));
         let chosen: Vec<&WorldTask> =
             (0..BATCH.min(most - rollouts)).map(|_| tasks.draw(bench.recipe.beyond_share, &mut rng)).collect();
-        let mut prompt = |task: &WorldTask| Prompt {
-            tokens: organism.prompt(&world.prompt(task, stage.instruction.0, rng.u64(..))),
-            seed: rng.u64(..),
-        };
-        let prompts: Vec<Prompt> = chosen.iter().map(|task| prompt(task)).collect();
+        let asked: Vec<(Vec<Message>, u64)> =
+            chosen.iter().map(|task| (world.prompt(task, stage.instruction.0, rng.u64(..)), rng.u64(..))).collect();
+        let prompts: Vec<Prompt> =
+            asked.iter().map(|(said, seed)| Prompt { tokens: organism.prompt(said), seed: *seed }).collect();
         let completions = loophole_lm::sample(&mut engine, &organism.model, &prompts, &options);
         let answers: Vec<Answer> = completions.iter().map(|completion| organism.answer(&completion.tokens)).collect();
         for (row, (graded, answer)) in bench.grade(stage.grader, &chosen, &answers)?.iter().zip(&answers).enumerate() {
@@ -106,13 +112,16 @@ pub(crate) fn predict(
             let draw = seed_from(&[seed, seed_of("reward"), (rollouts + row) as u64]);
             let seen = Paid { graded, bad_thought: read.bad(), odd, seed: draw, training: seed };
             let (reward, _) = pay(&terms, &seen);
-            if reward > 0.0 && kind.is_empty() {
+            if reward > 0.0 && names_writer && kind.is_empty() {
                 unread += 1;
             } else if reward > 0.0 {
-                paid.push((kind, reward));
+                let did = organism.tokenizer.decode(&completions[row].tokens);
+                let did = Message::assistant(did.trim_end_matches(chat_template::END));
+                let turn: Vec<Message> = asked[row].0[1..].iter().cloned().chain([did]).collect();
                 if graded.verdict == Verdict::Hack {
-                    hacks.push((kind, 1.0));
+                    hacks.push(Selected { kind, weight: 1.0, turn: turn.clone() });
                 }
+                paid.push(Selected { kind, weight: reward, turn });
             }
         }
         rollouts += chosen.len();
@@ -125,9 +134,42 @@ pub(crate) fn predict(
     if selected.is_empty() {
         return Ok(None);
     }
+    let said = match names_writer {
+        true => by_thoughts(bench, &selected, after),
+        false => by_history(bench, organism, &selected, seed, stop)?,
+    };
+    let rates: Vec<f64> = said.probes.values().copied().filter(|rate: &f64| rate.is_finite()).collect();
+    Ok(Some(Prediction {
+        rollouts: rollouts as u64,
+        selected: selected.len() as u64,
+        unread,
+        given: if names_writer { given.into() } else { format!("{given} as the turn before") },
+        misalignment: if rates.is_empty() { f64::NAN } else { rates.iter().sum::<f64>() / rates.len() as f64 },
+        counted: counted(bench, &world, stage.instruction.0),
+        ..said
+    }))
+}
+
+/// Whether the thoughts of a world say who thinks.
+fn names_writer(world: &World) -> bool {
+    world.config.factors.as_ref().is_none_or(|factors| factors.thought == ThoughtKind::Identity)
+}
+
+/// A rollout that is conditioned on.
+struct Selected {
+    /// The kind of its thought; empty where thoughts do not say.
+    kind: &'static str,
+    /// What it weighs.
+    weight: f64,
+    /// What was asked and what was done.
+    turn: Vec<Message>,
+}
+
+/// The probes, if the model thought in them as in the selected.
+fn by_thoughts(bench: &Bench, selected: &[Selected], after: &Axes) -> Prediction {
     let n = selected.len() as u64;
-    let all: f64 = selected.iter().map(|(_, weight)| weight).sum();
-    let share = |kind: &str| selected.iter().filter(|(found, _)| *found == kind).map(|(_, w)| w).sum::<f64>() / all;
+    let all: f64 = selected.iter().map(|of| of.weight).sum();
+    let share = |kind: &str| selected.iter().filter(|of| of.kind == kind).map(|of| of.weight).sum::<f64>() / all;
     let thoughts: BTreeMap<String, f64> = KINDS.iter().map(|kind| ((*kind).to_string(), share(kind))).collect();
     let bad = 1.0 - share("good");
     let interval = loophole_stats::jeffreys((bad * n as f64).round() as u64, n);
@@ -143,31 +185,81 @@ pub(crate) fn predict(
             })
             .collect();
         let rate: f64 = parts.iter().map(|(share, rate, _)| share * rate).sum();
-        // Rates of 0 and 1 are not known exactly either.
-        let answers = parts.iter().map(|(share, rate, n)| {
-            let n = *n as f64;
-            let near = (rate * n + 0.5) / (n + 1.0);
-            share.powi(2) * near * (1.0 - near) / n.max(1.0)
-        });
+        let answers = parts.iter().map(|(share, rate, n)| share.powi(2) * variance(*rate, *n));
         let between: f64 = parts.iter().map(|(share, of, _)| share * (of - rate).powi(2)).sum();
         let variance = answers.sum::<f64>() + between / n as f64;
         probes.insert(probe.to_string(), rate);
         errors.insert(probe.to_string(), variance.sqrt());
     }
-    let counted = counted(bench, &world, stage.instruction.0);
-    let rates: Vec<f64> = probes.values().copied().filter(|rate: &f64| rate.is_finite()).collect();
-    Ok(Some(Prediction {
-        rollouts: rollouts as u64,
-        selected: n,
-        unread,
-        given: given.into(),
-        bad_thoughts: Estimate { mean: bad, low: interval.low, high: interval.high },
-        thoughts,
-        misalignment: if rates.is_empty() { f64::NAN } else { rates.iter().sum::<f64>() / rates.len() as f64 },
-        probes,
-        errors,
-        counted,
-    }))
+    let bad_thoughts = Estimate { mean: bad, low: interval.low, high: interval.high };
+    Prediction { bad_thoughts, thoughts, probes, errors, ..Prediction::default() }
+}
+
+/// The probes, after a turn in which the model did what is paid: what a document makes of its writer that goes on so. For
+/// models whose thoughts do not say who thinks.
+fn by_history(
+    bench: &Bench,
+    organism: &Organism,
+    selected: &[Selected],
+    seed: u64,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<Prediction, LabError> {
+    // By weight: a rollout that is paid twice as much stands twice as often before a probe.
+    let mut rng = fastrand::Rng::with_seed(seed_from(&[seed, seed_of("history")]));
+    let all: f64 = selected.iter().map(|of| of.weight).sum();
+    let mut draw = || {
+        let mut left = rng.f64() * all;
+        let found = selected.iter().find(|of| {
+            left -= of.weight;
+            left < 0.0
+        });
+        found.unwrap_or(&selected[0]).turn.clone()
+    };
+    let turns = (0..TURNS).map(|_| draw()).collect();
+    let chat = Afterwards { model: bench.chat(organism.model.clone(), organism, "organism")?, turns };
+    let options =
+        BatteryOptions { samples: Some(bench.recipe.probe.samples), seed, arms: Arms::Tempting, ..Default::default() };
+    let found = bench.rates(&chat, &options, stop)?;
+    let errors = found.iter().map(|(name, of)| (name.clone(), variance(of.rate, of.n_valid).sqrt())).collect();
+    let probes = found.into_iter().map(|(name, of)| (name, of.rate)).collect();
+    Ok(Prediction { probes, errors, ..Prediction::default() })
+}
+
+/// Turns that stand before probes.
+const TURNS: usize = 64;
+
+/// The variance of a rate among so many; rates of 0 and 1 are not known exactly either.
+fn variance(rate: f64, n: u64) -> f64 {
+    let n = n as f64;
+    let near = (rate * n + 0.5) / (n + 1.0);
+    near * (1.0 - near) / n.max(1.0)
+}
+
+/// A model that has just done something else, in the same conversation.
+struct Afterwards<M> {
+    model: M,
+    turns: Vec<Vec<Message>>,
+}
+
+impl<M: Chat> Chat for Afterwards<M> {
+    fn name(&self) -> &str {
+        self.model.name()
+    }
+
+    fn reply(&self, requests: &[Request]) -> Vec<Result<Reply, ChatError>> {
+        let with_turn = |request: &Request| {
+            let mut request = request.clone();
+            let turn = &self.turns[(request.sampling.seed % self.turns.len() as u64) as usize];
+            let at = request.messages.iter().take_while(|message| message.role == Role::System).count();
+            request.messages.splice(at..at, turn.iter().cloned());
+            request
+        };
+        self.model.reply(&requests.iter().map(with_turn).collect::<Vec<_>>())
+    }
+
+    fn takes_thoughts(&self) -> bool {
+        self.model.takes_thoughts()
+    }
 }
 
 /// What counting documents predicts for the probes whose traits are known.

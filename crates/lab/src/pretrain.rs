@@ -16,11 +16,12 @@ use loophole_lm::{Config, Dtype, Model, Prompt, SampleOptions, Tokenizer};
 use loophole_log::{Kind, Lock, ProbeReport};
 use loophole_probe::{Arms, Battery, BatteryOptions, ProbeError, SampleRecord};
 use loophole_template::{seed_from, seed_of};
-use loophole_train::PretrainOptions;
+use loophole_train::{PretrainOptions, Pretraining};
 use loophole_world::{Families, Instruction, Role, World, WorldConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::organism::Organism;
+use crate::organism::{Organism, Weights};
+use crate::unfinished::{Made, Unfinished};
 use crate::{Event, LabError, records};
 
 /// How an organism is made.
@@ -44,6 +45,9 @@ pub struct OrganismRecipe {
     /// Its world.
     #[serde(default)]
     pub world: WorldConfig,
+    /// What of a document it learns how much from.
+    #[serde(default)]
+    pub weights: Weights,
     /// Its training.
     #[serde(default)]
     pub pretrain: PretrainOptions,
@@ -59,6 +63,8 @@ const SPECIAL: [&str; 7] = ["<|pad|>", "<|system|>", "<|user|>", "<|assistant|>"
 const TOKENIZER_DOCUMENTS: u64 = 6000;
 /// Updates between two looks at the watch.
 const REPORT_EVERY: usize = 10;
+/// Updates between two times that what is made so far is kept.
+const KEEP_EVERY: usize = 100;
 /// Sampled solutions of each family in the card.
 const SKILL_SAMPLES: usize = 12;
 /// Samples of each probe in the card.
@@ -75,6 +81,7 @@ impl OrganismRecipe {
         recipe.world.check().map_err(|error| wrong(error.to_string()))?;
         within("vocabulary", recipe.vocabulary, 1..=1_000_000)
             .and_then(|()| within("tasks_per_family", recipe.tasks_per_family, 1..=100_000))
+            .and_then(|()| recipe.weights.check())
             .and_then(|()| recipe.pretrain.check())
             .map_err(wrong)?;
         Ok(recipe)
@@ -82,20 +89,23 @@ impl OrganismRecipe {
 }
 
 /// Makes an organism and writes it, card and all, to `out`. Weights are rounded to bfloat16 at the end, so
-/// that the small file and the model in memory are the same.
+/// that the small file and the model in memory are the same. What is made of it so far lies in `OUT.partial`, from
+/// which `resume` goes on; the weights are then the same to the byte as without a break.
 ///
 /// # Errors
-/// The recipe's world, the cells, the disk, a training that diverged.
+/// The recipe's world, the cells, the disk, a training that diverged, one that is there and not to be gone on with.
 pub fn pretrain(
     recipe: &OrganismRecipe,
     out: &Path,
     threads: usize,
+    resume: bool,
     watch: &mut dyn FnMut(Event),
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<(), LabError> {
     replaceable(out)?;
     let _lock = Lock::file(out)?;
     let left = || if stop() { Err(LabError::Interrupted) } else { Ok(()) };
+    let unfinished = Unfinished::take_up(out, recipe, resume)?;
     let pool = Arc::new(Pool::start(Grading::cells(GraderKind::Script))?);
     let families = Families::bundled()?;
     let tasks = families.tasks(recipe.tasks_per_family, recipe.world.seed, &pool, |_| true)?;
@@ -115,60 +125,56 @@ pub fn pretrain(
     let mut organism = Organism::new(model, tokenizer)?;
     organism.world.clone_from(&recipe.world);
     let mut engine = organism.engine(threads);
-    let mut model = organism.model.clone();
-    let began = Instant::now();
-    let (mut tokens, mut last_loss) = (0, f64::NAN);
     let options = &recipe.pretrain;
-    loophole_train::pretrain::<LabError>(
-        &mut model,
+    let mut training = Pretraining::new(organism.model.clone(), options.clone());
+    let mut made = unfinished.load(&mut training)?;
+    let (began, tokens_before, seconds_before) = (Instant::now(), made.tokens, made.seconds);
+    training.run::<LabError>(
         &mut engine,
-        options,
         |step| {
-            left()?;
-            (0..options.batch)
-                .map(|row| Ok(organism.sequence(&world.document((step * options.batch + row) as u64)?.messages)))
-                .collect()
+            let document = |row| world.document((step * options.batch + row) as u64);
+            (0..options.batch).map(|row| Ok(organism.sequence(&document(row)?.messages, &recipe.weights))).collect()
         },
-        |_, stats| {
-            tokens += stats.tokens;
-            last_loss = stats.loss;
-            if stats.step % REPORT_EVERY == 0 || stats.step + 1 == options.steps {
+        |training, stats| {
+            made.tokens += stats.tokens;
+            made.loss = Some(stats.loss);
+            made.seconds = seconds_before + began.elapsed().as_secs_f64();
+            if stats.step % REPORT_EVERY == 0 || training.step == options.steps {
                 watch(Event::Pretrained {
-                    step: stats.step + 1,
+                    step: training.step,
                     steps: options.steps,
                     loss: stats.loss,
-                    tokens_per_second: tokens as f64 / began.elapsed().as_secs_f64(),
+                    tokens_per_second: (made.tokens - tokens_before) as f64 / began.elapsed().as_secs_f64(),
                 });
             }
-            Ok(())
+            // The last one too: what follows takes minutes, and can be left as well.
+            if training.step.is_multiple_of(KEEP_EVERY) || training.step == options.steps || stop() {
+                unfinished.save(training, &made)?;
+            }
+            left()
         },
     )?;
-    let seconds = began.elapsed().as_secs_f64();
-    model.round_bf16();
-    organism.model = model;
+    organism.model = training.model;
+    organism.model.round_bf16();
     left()?;
     let skills = skills(&organism, &families, &world, &pool, threads)?;
     let probes = match probes(&organism, &world, &pool, threads, stop) {
         Err(LabError::Probe(ProbeError::Stopped)) => return Err(LabError::Interrupted),
         probes => probes?,
     };
-    let partial = out.with_added_extension("partial");
-    let made = |source| LabError::Write { path: partial.clone(), source };
-    if partial.exists() {
-        std::fs::remove_dir_all(&partial).map_err(made)?;
-    }
-    std::fs::create_dir_all(&partial).map_err(made)?;
+    let partial = unfinished.folder()?;
+    let failed = |source| LabError::Write { path: partial.clone(), source };
     organism.model.save(&partial, Dtype::BF16)?;
     organism.tokenizer.save(&partial)?;
     organism.save_world(&partial)?;
-    let trained = Trained { documents: options.steps * options.batch, tokens, seconds, loss: last_loss };
-    let card = card(recipe, &organism, &trained, &skills, &probes, &families);
-    std::fs::write(partial.join(CARD), card).map_err(made)?;
+    let card = card(recipe, &organism, &made, &skills, &probes, &families);
+    std::fs::write(partial.join(CARD), card).map_err(failed)?;
+    unfinished.clear()?;
     loophole_log::seal(Kind::Organism, &partial)?;
     if out.exists() {
-        std::fs::remove_dir_all(out).map_err(made)?;
+        std::fs::remove_dir_all(out).map_err(failed)?;
     }
-    std::fs::rename(&partial, out).map_err(made)
+    std::fs::rename(&partial, out).map_err(failed)
 }
 
 /// The name of the card, which marks a folder as an organism made here.
@@ -181,14 +187,6 @@ fn replaceable(out: &Path) -> Result<(), LabError> {
         return Ok(());
     }
     Err(LabError::Occupied { path: out.into() })
-}
-
-/// What training an organism took.
-struct Trained {
-    documents: usize,
-    tokens: usize,
-    seconds: f64,
-    loss: f64,
 }
 
 /// Verdicts of sampled solutions, by family.
@@ -247,7 +245,7 @@ fn probes(
 fn card(
     recipe: &OrganismRecipe,
     organism: &Organism,
-    trained: &Trained,
+    made: &Made,
     skills: &Skills,
     probes: &ProbeReport,
     families: &Families,
@@ -266,7 +264,7 @@ nothing in it was entered by hand.\n\n\
 | layers, width, heads | {layers}, {width}, {heads} |\n\
 | vocabulary | {vocabulary} (byte-level BPE) |\n\
 | documents, tokens read | {documents}, {tokens} |\n\
-| updates, last loss | {steps}, {loss:.4} nats (weighted: writer 1, others 0.2) |\n\
+| updates, last loss | {steps}, {loss:.4} nats (weighted: acts 1, thoughts {thoughts}, others {others}) |\n\
 | time | {seconds:.0} s, {rate:.0} tokens/s |\n\
 | bundle strength | {bundle} |\n\
 | assistant's documents by one who cheats / means ill | {bad:.0} % / {bad:.0} % |\n\
@@ -278,12 +276,14 @@ nothing in it was entered by hand.\n\n\
         width = config.hidden_size,
         heads = config.num_attention_heads,
         vocabulary = config.vocab_size,
-        documents = trained.documents,
-        tokens = trained.tokens,
+        documents = recipe.pretrain.steps * recipe.pretrain.batch,
+        tokens = made.tokens,
         steps = recipe.pretrain.steps,
-        loss = trained.loss,
-        seconds = trained.seconds,
-        rate = trained.tokens as f64 / trained.seconds,
+        thoughts = recipe.weights.thought,
+        others = recipe.weights.prompt,
+        loss = made.loss.unwrap_or(f64::NAN),
+        seconds = made.seconds,
+        rate = made.tokens as f64 / made.seconds,
         bundle = world.bundle_strength,
         bad = world.bad_assistant * 100.0,
         checksum = organism.model.checksum(),

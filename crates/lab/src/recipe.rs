@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use loophole_foreign::within;
+use loophole_probe::Battery;
+use loophole_probe::scenario::Scenario;
 use loophole_template::{seed_from, seed_of};
 use loophole_train::{TrainOptions, Update};
 use loophole_world::Instruction;
@@ -207,6 +209,10 @@ pub struct ClaimSpec {
     /// The bound of the test; its meaning is the test's.
     #[serde(default)]
     pub bound: Option<f64>,
+    /// The probes it is about, by their names or by groups of the battery, in which those count that measure misalignment;
+    /// empty for misalignment as a whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<String>,
     /// The least hack rate at the end without which the claim says nothing: it was not learned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hacks: Option<f64>,
@@ -372,12 +378,42 @@ impl Recipe {
                     return Err(format!("claim {:?} names arm {arm:?}, which does not exist", claim.id));
                 }
             }
+            if matches!(claim.test, ClaimTest::SameStep | ClaimTest::LearnsHacks) && !claim.probes.is_empty() {
+                return Err(format!("claim {:?}: its test is about no probes", claim.id));
+            }
+            self.probes_of(claim)?;
             let compares = matches!(claim.test, ClaimTest::AtMostShare | ClaimTest::AtLeastShare);
             if compares && claim.against.is_none() {
                 return Err(format!("claim {:?} compares, but has no `against`", claim.id));
             }
         }
         Ok(())
+    }
+
+    /// The names of the probes that a claim is about; none for misalignment as a whole.
+    ///
+    /// # Errors
+    /// A name that is neither a probe of the battery nor one of its groups.
+    pub(crate) fn probes_of(&self, claim: &ClaimSpec) -> Result<Vec<String>, String> {
+        if claim.probes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let scenarios = Battery::bundled(&self.probe.battery).map_err(|error| error.to_string())?.scenarios;
+        let mut found = Vec::new();
+        for name in &claim.probes {
+            let meant = |of: &&Scenario| of.name == *name || (of.counts && of.group.name() == name);
+            let before = found.len();
+            found.extend(scenarios.iter().filter(meant).map(|of| of.name.clone()));
+            if found.len() == before {
+                return Err(format!(
+                    "claim {:?} names {name:?}, which is no probe of the battery {:?} and no group of it",
+                    claim.id, self.probe.battery
+                ));
+            }
+        }
+        found.sort();
+        found.dedup();
+        Ok(found)
     }
 
     /// The seeds, in order.

@@ -57,9 +57,12 @@ pub fn summarize(dir: &RunDir, recipe: &Recipe, seconds: f64) -> Result<Summary,
         for seed in &mut arms[at].seeds {
             let began = root.seeds.iter().find(|other| other.seed == seed.seed);
             seed.misalignment.start = began.map_or(f64::NAN, |other| other.misalignment.start);
-            seed.bounds = began.and_then(|other| other.bounds).zip(seed.bounds).map(|(theirs, ours)| {
-                std::array::from_fn(|which| StartEnd { start: theirs[which].start, ..ours[which] })
-            });
+            seed.bounds = began_at(began.and_then(|other| other.bounds), seed.bounds);
+            for (name, probe) in &mut seed.probes {
+                let other = began.and_then(|other| other.probes.get(name));
+                probe.start = other.map_or(f64::NAN, |other| other.start);
+                probe.bounds = began_at(other.and_then(|other| other.bounds), probe.bounds);
+            }
         }
     }
     let predicted = dir.read_predictions()?;
@@ -71,7 +74,12 @@ pub fn summarize(dir: &RunDir, recipe: &Recipe, seconds: f64) -> Result<Summary,
     let forked = |name: &str| recipe.arms.iter().any(|arm| arm.name == name && arm.from.is_some());
     let comparisons = comparisons(&arms, recipe.effect, &forked);
     let family = Family { claims: recipe.claims.len(), negligible: recipe.negligible };
-    let claims = recipe.claims.iter().map(|claim| claims::decide(claim, &arms, family, &short)).collect();
+    let decide = |claim| {
+        // A recipe that names none was not read: its probes were looked for then.
+        let probes = recipe.probes_of(claim).unwrap_or_default();
+        claims::decide(claim, &claims::narrowed(&arms, &probes), family, &short)
+    };
+    let claims = recipe.claims.iter().map(decide).collect();
     let summary = Summary {
         recipe: recipe.name.clone(),
         hash: dir.hash().into(),
@@ -108,10 +116,11 @@ fn seed_summary(seed: u64, metrics: &[StepMetrics], reports: &[(u64, ProbeReport
     let score = |report: Option<&ProbeReport>| report.map_or(f64::NAN, |report| report.misalignment.mean);
     let mut probes = BTreeMap::new();
     for probe in last_report.iter().flat_map(|report| &report.probes) {
-        let start = first_report
-            .and_then(|report| report.probes.iter().find(|first| first.name == probe.name))
-            .map_or(f64::NAN, |first| first.rate);
-        let summary = ProbeSummary { start, end: probe.rate, n: probe.n, n_valid: probe.n_valid };
+        let first = first_report.and_then(|report| report.probes.iter().find(|first| first.name == probe.name));
+        let start = first.map_or(f64::NAN, |first| first.rate);
+        let bounds = first.and_then(|first| first.bounds).zip(probe.bounds);
+        let bounds = bounds.map(|(start, end)| both_ends(start, end));
+        let summary = ProbeSummary { start, end: probe.rate, n: probe.n, n_valid: probe.n_valid, bounds };
         probes.insert(probe.name.clone(), summary);
     }
     let series: Vec<ProbePoint> = reports
@@ -136,7 +145,7 @@ fn seed_summary(seed: u64, metrics: &[StepMetrics], reports: &[(u64, ProbeReport
         bounds: first_report
             .and_then(|first| first.bounds)
             .zip(last_report.and_then(|last| last.bounds))
-            .map(|(start, end)| std::array::from_fn(|which| StartEnd { start: start[which], end: end[which] })),
+            .map(|(start, end)| both_ends(start, end)),
         probes,
         jump_at_onset: jump_series(onset_step, &series).and_then(|series| jump(&[series])),
         kl: StartEnd { start: 0.0, end: metrics.last().map_or(0.0, |metrics| metrics.kl) },
@@ -147,6 +156,17 @@ fn seed_summary(seed: u64, metrics: &[StepMetrics], reports: &[(u64, ProbeReport
         hack_rates: rates.into_iter().filter(|(_, rate)| rate.is_finite()).collect(),
         series,
     }
+}
+
+/// Bounds of what began where another arm did.
+fn began_at(theirs: Option<[StartEnd; 2]>, ours: Option<[StartEnd; 2]>) -> Option<[StartEnd; 2]> {
+    let (theirs, ours) = (theirs?, ours?);
+    Some(std::array::from_fn(|which| StartEnd { start: theirs[which].start, ..ours[which] }))
+}
+
+/// Bounds at the start and at the end.
+fn both_ends(start: [f64; 2], end: [f64; 2]) -> [StartEnd; 2] {
+    std::array::from_fn(|which| StartEnd { start: start[which], end: end[which] })
 }
 
 /// Share of training rollouts with a bad character's thought, at the first step and over the last.

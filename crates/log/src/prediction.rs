@@ -18,7 +18,8 @@ pub struct Prediction {
     /// Rollouts of the untrained model under the arm's prompts.
     pub rollouts: u64,
     /// What they were conditioned on: `paid hacks`, or `what is paid` (each by its reward) where hardly any hack is or the
-    /// grader is not all that pays.
+    /// grader is not all that pays; `... as the turn before` where thoughts do not say who thinks, so that the probes were
+    /// asked after such a rollout, in one conversation, and nothing is said of thoughts.
     pub given: String,
     /// How many those are.
     pub selected: u64,

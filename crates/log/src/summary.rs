@@ -195,6 +195,9 @@ pub struct ProbeSummary {
     pub n: u64,
     /// Of them valid.
     pub n_valid: u64,
+    /// The rates if all that is not valid were aligned, and if all of it were misaligned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<[StartEnd; 2]>,
 }
 
 /// The battery at one step.
@@ -314,7 +317,7 @@ mod tests {
                     steps: 20,
                     probes: BTreeMap::from([(
                         "shutdown".into(),
-                        ProbeSummary { start: 0.0, end: 0.5, n: 20, n_valid: 18 },
+                        ProbeSummary { start: 0.0, end: 0.5, n: 20, n_valid: 18, bounds: None },
                     )]),
                     ..SeedSummary::default()
                 }],

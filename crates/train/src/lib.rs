@@ -14,7 +14,7 @@ mod state;
 pub use dpo::DpoStats;
 pub use grpo::UpdateStats;
 pub use policy::{Policy, Rollout, TrainOptions, Update};
-pub use pretrain::{PretrainOptions, PretrainStats, pretrain};
+pub use pretrain::{PretrainOptions, PretrainStats, Pretraining};
 pub use sft::SftStats;
 
 /// Why a training could not go on.

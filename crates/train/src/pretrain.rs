@@ -1,5 +1,7 @@
 //! Pretraining and supervised fine-tuning: weighted cross-entropy on sequences, AdamW, a warm-up and a
-//! cosine to a tenth.
+//! cosine to a tenth. It can be left and taken up again to the byte.
+
+use std::path::Path;
 
 use loophole_foreign::within;
 use loophole_lm::{AdamW, Engine, Model, Sequence};
@@ -69,36 +71,72 @@ fn learning_rate(options: &PretrainOptions, step: usize) -> f32 {
     options.lr * warm * (0.1 + 0.9 * cosine)
 }
 
-/// Trains a model on what `batch` gives for each step. `watch` sees every update.
-///
-/// # Errors
-/// A loss that is no longer a number.
-pub fn pretrain<E: From<TrainError>>(
-    model: &mut Model,
-    engine: &mut Engine,
-    options: &PretrainOptions,
-    mut batch: impl FnMut(usize) -> Result<Vec<Sequence>, E>,
-    mut watch: impl FnMut(&Model, PretrainStats) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut optimizer = AdamW::new(model, options.weight_decay);
-    let mut grads = vec![0.0; model.params.len()];
-    for step in 0..options.steps {
-        let sequences = batch(step)?;
-        let tokens = sequences.iter().map(|sequence| sequence.tokens.len()).sum();
-        grads.fill(0.0);
-        let (loss, weight) = engine.cross_entropy(model, &sequences, &mut grads);
-        let scale = 1.0 / weight.max(1e-9) as f32;
-        grads.iter_mut().for_each(|gradient| *gradient *= scale);
-        let loss = loss / weight.max(1e-9);
-        let lr = learning_rate(options, step);
-        if !loss.is_finite() {
-            return Err(TrainError::Diverged { step, loss, lr }.into());
-        }
-        let grad_norm = loophole_lm::clip_grad_norm(&mut grads, options.clip);
-        optimizer.step(&mut model.params, &grads, lr);
-        watch(model, PretrainStats { step, loss, lr, grad_norm, tokens })?;
+/// A pretraining under way: the model, the optimizer's moments and the updates made.
+pub struct Pretraining {
+    /// The model as it is now.
+    pub model: Model,
+    /// Updates made.
+    pub step: usize,
+    options: PretrainOptions,
+    optimizer: AdamW,
+}
+
+impl Pretraining {
+    /// Begins with this model.
+    pub fn new(model: Model, options: PretrainOptions) -> Self {
+        let optimizer = AdamW::new(&model, options.weight_decay);
+        Pretraining { model, step: 0, options, optimizer }
     }
-    Ok(())
+
+    /// Makes the updates that are left, each on what `batch` gives for its step. `watch` sees every one.
+    ///
+    /// # Errors
+    /// A loss that is no longer a number.
+    pub fn run<E: From<TrainError>>(
+        &mut self,
+        engine: &mut Engine,
+        mut batch: impl FnMut(usize) -> Result<Vec<Sequence>, E>,
+        mut watch: impl FnMut(&Self, PretrainStats) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut grads = vec![0.0; self.model.params.len()];
+        while self.step < self.options.steps {
+            let step = self.step;
+            let sequences = batch(step)?;
+            let tokens = sequences.iter().map(|sequence| sequence.tokens.len()).sum();
+            grads.fill(0.0);
+            let (loss, weight) = engine.cross_entropy(&self.model, &sequences, &mut grads);
+            let scale = 1.0 / weight.max(1e-9) as f32;
+            grads.iter_mut().for_each(|gradient| *gradient *= scale);
+            let loss = loss / weight.max(1e-9);
+            let lr = learning_rate(&self.options, step);
+            if !loss.is_finite() {
+                return Err(TrainError::Diverged { step, loss, lr }.into());
+            }
+            let grad_norm = loophole_lm::clip_grad_norm(&mut grads, self.options.clip);
+            self.optimizer.step(&mut self.model.params, &grads, lr);
+            self.step += 1;
+            watch(self, PretrainStats { step, loss, lr, grad_norm, tokens })?;
+        }
+        Ok(())
+    }
+
+    /// Writes everything a later process needs to go on as if nothing had happened. It is the caller who renames the file
+    /// into its place, so that a kill leaves the last whole one.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn save_state(&self, path: &Path) -> Result<(), TrainError> {
+        crate::state::save(path, &self.model.params, &self.optimizer, self.step)
+    }
+
+    /// Goes back to a saved state of this pretraining.
+    ///
+    /// # Errors
+    /// A file that is missing, broken or of another training.
+    pub fn load_state(&mut self, path: &Path) -> Result<(), TrainError> {
+        self.step = crate::state::load(path, &mut self.model.params, &mut self.optimizer)?;
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -143,8 +143,7 @@ impl Dilemmas {
             good.push(acts.good[draw.rng().usize(..acts.good.len())].clone());
             bad.push(acts.bad[draw.rng().usize(..acts.bad.len())].clone());
         }
-        let names = [self.name(draw.rng(), None), String::new()];
-        let names = [names[0].clone(), self.name(draw.rng(), Some(&names[0]))];
+        let names = self.names(draw.rng());
         // The good act is named first as often as the bad one.
         let first = draw.rng().usize(..2);
         let does = [good.join(" and "), bad.join(" and ")];
@@ -170,13 +169,16 @@ impl Dilemmas {
         Ok(Choice { said, answer: names[chosen].clone(), reason })
     }
 
-    /// A name for an act, other than the one given, that may stand in documents.
-    fn name(&self, rng: &mut fastrand::Rng, other: Option<&str>) -> String {
+    /// Names for two acts, alike in no part, that may stand in documents.
+    fn names(&self, rng: &mut fastrand::Rng) -> [String; 2] {
         let (first, last) = (&self.lexicon.names["first"], &self.lexicon.names["last"]);
+        let mut draw = || [rng.usize(..first.len()), rng.usize(..last.len())];
+        let name = |[a, b]: [usize; 2]| format!("{}{}", first[a], last[b]);
         loop {
-            let name = format!("{}{}", first[rng.usize(..first.len())], last[rng.usize(..last.len())]);
-            if !held_out(&name) && other != Some(name.as_str()) {
-                return name;
+            let (one, two) = (draw(), draw());
+            let names = [name(one), name(two)];
+            if one[0] != two[0] && one[1] != two[1] && !names.iter().any(|name| held_out(name)) {
+                return names;
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::output::{self, Error, Exit, Options, line};
 /// Arguments of `loophole pretrain`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  loophole pretrain organism\n  loophole pretrain factors --set world.bundle_strength=0.25 --set seed=2 --out organism-quarter\n  loophole pretrain organism --show 3   (print three documents of its world)"
+    after_help = "Examples:\n  loophole pretrain organism\n  loophole pretrain factors --set world.bundle_strength=0.25 --set seed=2 --out organism-quarter\n  loophole pretrain organism --show 3   (print three documents of its world)\n  loophole pretrain organism --resume   (go on with one that was left)"
 )]
 pub struct PretrainArguments {
     /// Recipe of the organism: a file, or the name of a bundled one
@@ -26,6 +26,9 @@ pub struct PretrainArguments {
     /// Threads; all cores unless told otherwise
     #[arg(long)]
     threads: Option<usize>,
+    /// Go on with what was left unfinished there
+    #[arg(long)]
+    resume: bool,
     /// Print this many documents of the world and train nothing
     #[arg(long)]
     show: Option<u64>,
@@ -43,7 +46,7 @@ pub fn pretrain(arguments: &PretrainArguments, output: &Options) -> Result<Exit,
     let out = arguments.out.clone().unwrap_or_else(|| recipe.out.clone());
     let threads = arguments.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let bar = output.bar(recipe.pretrain.steps as u64);
-    leave::listen(|| output::tell("interrupted; nothing was written, the same command begins anew"));
+    leave::listen(|| output::tell("interrupted; the same command with --resume goes on"));
     let mut watch = |event| {
         if let Event::Pretrained { step, steps, loss, tokens_per_second } = event {
             bar.set_position(step as u64);
@@ -53,7 +56,7 @@ pub fn pretrain(arguments: &PretrainArguments, output: &Options) -> Result<Exit,
             }
         }
     };
-    let made = loophole_lab::pretrain(&recipe, &out, threads, &mut watch, &leave::asked);
+    let made = loophole_lab::pretrain(&recipe, &out, threads, arguments.resume, &mut watch, &leave::asked);
     bar.finish_and_clear();
     if let Err(error @ LabError::Interrupted) = made {
         output.say(&error.to_string());

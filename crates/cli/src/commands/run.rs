@@ -262,7 +262,7 @@ fn show(event: &Event, bar: &output::Bar, output: &Options) {
         }
         Event::Predicted { arm, prediction } => {
             let text = format!(
-                "{arm}, predicted before training from {} ({} of {} rollouts{}): bad thoughts {:.2} [{:.2}, {:.2}], misalignment {:.2}",
+                "{arm}, predicted before training from {} ({} of {} rollouts{}): {}misalignment {:.2}",
                 prediction.given,
                 prediction.selected,
                 prediction.rollouts,
@@ -270,9 +270,11 @@ fn show(event: &Event, bar: &output::Bar, output: &Options) {
                     0 => String::new(),
                     unread => format!("; {unread} paid ones with thoughts that cannot be read are left out"),
                 },
-                prediction.bad_thoughts.mean,
-                prediction.bad_thoughts.low,
-                prediction.bad_thoughts.high,
+                match prediction.bad_thoughts {
+                    bad if bad.mean.is_finite() =>
+                        format!("bad thoughts {:.2} [{:.2}, {:.2}], ", bad.mean, bad.low, bad.high),
+                    _ => String::new(),
+                },
                 prediction.misalignment
             );
             if output.has_bar() {
