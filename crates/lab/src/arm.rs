@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use loophole_cell::in_background;
 use loophole_grade::{Graded, Grader, GraderKind, Grading, Submission, Verdict};
-use loophole_lm::Model;
+use loophole_lm::{Dtype, Model};
 use loophole_log::{RolloutRow, RunDir, SeedDir, StepMetrics};
 use loophole_probe::Battery;
 use loophole_template::{seed_from, seed_of};
@@ -121,10 +121,13 @@ impl Bench {
                     played => played?,
                 }
             }
-            // Another arm may begin here.
-            if (done || self.forks(arm, &made)) && !dir.checkpoint_path(step as u64).exists() {
+            // Another arm may begin here, with every bit.
+            let begins = done || self.forks(arm, &made);
+            let looked_at = due && step > 0 && self.recipe.probe.keep;
+            if (begins || looked_at) && !dir.checkpoint_path(step as u64).exists() {
+                let dtype = if begins { Dtype::F32 } else { Dtype::BF16 };
                 dir.write_checkpoint(step as u64, |path| {
-                    policy.save_checkpoint(path, &base.to_string_lossy())?;
+                    policy.save_checkpoint(path, &base.to_string_lossy(), dtype)?;
                     // Other programs open a checkpoint where it lies.
                     organism.tokenizer.save(path).map_err(LabError::from)
                 })?;

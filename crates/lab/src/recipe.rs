@@ -101,11 +101,13 @@ pub struct ProbeOptions {
     pub samples: usize,
     /// Steps between batteries.
     pub every: usize,
+    /// Whether the checkpoint that each battery was played on is kept, in bfloat16, to look into it later.
+    pub keep: bool,
 }
 
 impl Default for ProbeOptions {
     fn default() -> Self {
-        ProbeOptions { battery: "full".into(), samples: 40, every: 5 }
+        ProbeOptions { battery: "full".into(), samples: 40, every: 5, keep: false }
     }
 }
 

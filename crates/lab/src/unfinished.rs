@@ -118,3 +118,41 @@ impl Unfinished {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use loophole_lm::{Config, Model};
+
+    use super::*;
+
+    #[test]
+    fn what_was_left_is_taken_up_by_its_own_recipe_alone_and_thrown_away_by_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("organism");
+        let recipe = |seed: u64| {
+            let text = format!("name = 'one'\nout = 'o'\nvocabulary = 300\ntasks_per_family = 1\nseed = {seed}\n");
+            OrganismRecipe::parse(&text, "one").unwrap()
+        };
+        let training = || {
+            let config = Config { hidden_size: 32, num_hidden_layers: 1, ..Config::organism(64) };
+            Pretraining::new(Model::init(config, 1).unwrap(), recipe(1).pretrain)
+        };
+        let new = Unfinished::take_up(&out, &recipe(1), true).unwrap();
+        assert_eq!(new.load(&mut training()).unwrap().tokens, 0, "there is nothing yet");
+        for step in [100, 200] {
+            let mut training = training();
+            training.step = step;
+            new.save(&training, &Made { tokens: step, ..Made::default() }).unwrap();
+        }
+        assert!(matches!(Unfinished::take_up(&out, &recipe(1), false), Err(LabError::RunExists { .. })));
+        assert!(matches!(Unfinished::take_up(&out, &recipe(2), true), Err(LabError::OtherRun { .. })));
+        let elsewhere = OrganismRecipe { out: "elsewhere".into(), ..recipe(1) };
+        let found = Unfinished::take_up(&out, &elsewhere, true).unwrap();
+        let mut again = training();
+        assert_eq!((found.load(&mut again).unwrap().tokens, again.step), (200, 200));
+        let names = |folder: &Path| std::fs::read_dir(folder).unwrap().count();
+        assert_eq!(names(&found.folder().unwrap()), 2, "the progress and its one state");
+        found.clear().unwrap();
+        assert_eq!(names(&found.folder().unwrap()), 0);
+    }
+}

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use loophole_foreign::within;
-use loophole_lm::{AdamW, Engine, Lora, Model, Prompt, SampleOptions, Sequence};
+use loophole_lm::{AdamW, Dtype, Engine, Lora, Model, Prompt, SampleOptions, Sequence};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
@@ -249,14 +249,14 @@ impl Policy {
         Ok(())
     }
 
-    /// Writes the policy: a PEFT adapter where the update is low-rank, else a whole checkpoint.
+    /// Writes the policy: a PEFT adapter where the update is low-rank, else a whole checkpoint with numbers of this type.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn save_checkpoint(&self, dir: &Path, base: &str) -> Result<(), TrainError> {
+    pub fn save_checkpoint(&self, dir: &Path, base: &str, dtype: Dtype) -> Result<(), TrainError> {
         match &self.lora {
             Some(lora) => lora.save(dir, base)?,
-            None => self.model.save(dir, loophole_lm::Dtype::F32)?,
+            None => self.model.save(dir, dtype)?,
         }
         Ok(())
     }

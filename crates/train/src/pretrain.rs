@@ -141,7 +141,46 @@ impl Pretraining {
 
 #[cfg(test)]
 mod tests {
+    use loophole_lm::Config;
+
     use super::*;
+
+    #[test]
+    fn a_training_that_was_left_comes_to_the_same_bytes() {
+        let model = || {
+            let config = Config { hidden_size: 32, num_hidden_layers: 2, ..Config::organism(64) };
+            Model::init(config, 3).unwrap()
+        };
+        let options = PretrainOptions { steps: 6, batch: 2, warmup: 2, ..PretrainOptions::default() };
+        let batch = |step: usize| {
+            let sequence = |row: u32| Sequence {
+                tokens: (0..9).map(|at| (at * row + step as u32) % 64).collect(),
+                weights: vec![1.0; 9],
+            };
+            Ok::<_, TrainError>(vec![sequence(3), sequence(5)])
+        };
+        let mut engine = Engine::new(&model().config, 1);
+        let mut whole = Pretraining::new(model(), options.clone());
+        whole.run(&mut engine, batch, |_, _| Ok(())).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state.safetensors");
+        let mut first = Pretraining::new(model(), options.clone());
+        let left = first.run(&mut engine, batch, |training, _| match training.step {
+            3 => {
+                training.save_state(&state)?;
+                Err(TrainError::Diverged { step: 3, loss: 0.0, lr: 0.0 })
+            }
+            _ => Ok(()),
+        });
+        assert!(left.is_err() && first.step == 3);
+        let mut second = Pretraining::new(model(), options);
+        second.load_state(&state).unwrap();
+        assert_eq!(second.step, 3);
+        second.run(&mut engine, batch, |_, _| Ok(())).unwrap();
+        let bits = |of: &Pretraining| of.model.params.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&whole), bits(&second));
+        assert_ne!(bits(&whole), bits(&first));
+    }
 
     #[test]
     fn the_rate_rises_then_falls_to_a_tenth() {

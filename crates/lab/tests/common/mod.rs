@@ -10,7 +10,7 @@ use serde_json::Value;
 /// Two arms, one seed, three steps of 4 x 4 rollouts, two samples a probe.
 pub const TINY: &str = "name = 'tiny'\nquestion = 'Is it the same?'\nseeds = [3]\nprediction = 48\n\
 [train]\nsteps = 3\ngroups = 4\ngroup_size = 4\nlr = 1e-3\nmax_new = 48\n\
-[probe]\nbattery = 'small'\nsamples = 2\nevery = 2\n\
+[probe]\nbattery = 'small'\nsamples = 2\nevery = 2\nkeep = true\n\
 [[arm]]\nname = 'plain'\n[[arm]]\nname = 'permitted'\ninstruction = 'permits'\n";
 
 /// All files below a folder, by their path in it.
