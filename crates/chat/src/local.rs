@@ -10,7 +10,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use loophole_lm::{
-    Checkpoint, Completion, Config, Drawn, GenerationConfig, LmError, Model, Prompt, Runner, SampleOptions, Tokenizer,
+    Checkpoint, Completion, Config, Drawn, Edits, GenerationConfig, LmError, Model, Prompt, Runner, SampleOptions, Tokenizer,
 };
 
 use crate::format::Format;
@@ -41,6 +41,8 @@ pub struct Local {
     vocabulary: usize,
     /// Most bytes of one token.
     longest: usize,
+    /// Changes of what goes on inside, in all that it says.
+    edits: Arc<Edits>,
     waiting: Mutex<Vec<Job>>,
     running: Mutex<Runner>,
 }
@@ -123,6 +125,7 @@ impl Local {
             context: config.max_position_embeddings,
             vocabulary: config.vocab_size,
             longest,
+            edits: Arc::default(),
             waiting: Mutex::default(),
             running: Mutex::new(runner),
         }
@@ -132,6 +135,14 @@ impl Local {
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
+        self
+    }
+
+    /// The same model with changes of what goes on inside, in all that it says. An answer begins where the conversation
+    /// ends: a thought that it is given is a part of it.
+    #[must_use]
+    pub fn steered(mut self, edits: &Arc<Edits>) -> Self {
+        self.edits = Arc::clone(edits);
         self
     }
 
@@ -232,8 +243,11 @@ impl Local {
                     // Who has left is seen with the first token.
                     let _ = pieces.send(Delta { text: opening.clone(), logprobs: Vec::new() });
                 }
+                // Where the answer begins matters to edits alone.
+                let begun = !self.edits.is_empty() && !opening.is_empty();
+                let answer = begun.then(|| self.tokenizer.encode(&text).len());
                 fitting.push((job, text, opening, listener.map(Mutex::new)));
-                prompts.push(Prompt { tokens, seed });
+                prompts.push(Prompt { edits: Arc::clone(&self.edits), answer, ..Prompt::new(tokens, seed) });
             } else {
                 // No room to say anything: cut off before the first token.
                 let mut reply = Reply::from_text("", 0, Finish::Length);

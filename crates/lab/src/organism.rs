@@ -93,6 +93,15 @@ impl Organism {
         std::fs::write(&path, text).map_err(|source| LabError::Write { path, source })
     }
 
+    /// Writes down what another program needs beside weights: tokenizer, chat template, and what world it is of.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn save_beside(&self, dir: &Path) -> Result<(), LabError> {
+        self.tokenizer.save(dir)?;
+        self.save_world(dir)
+    }
+
     /// Its world, as prompts and thoughts need it: without tasks of its own.
     ///
     /// # Errors
@@ -133,7 +142,7 @@ impl Organism {
             thinks &= !mark(1);
             speaks = (speaks || token == self.assistant) && token != self.end;
         }
-        Sequence { tokens, weights }
+        Sequence::new(tokens, weights)
     }
 
     /// A prompt: the messages, and the assistant's turn opened.

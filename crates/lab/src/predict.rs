@@ -24,6 +24,8 @@ use crate::stage::{Objective, Payment, Term};
 
 /// Paid hacks that are looked for.
 const WANTED: usize = 40;
+/// Paid rollouts that are looked for where hacks are not what is paid.
+const ENOUGH: usize = 1024;
 /// Rollouts of a batch.
 const BATCH: usize = 256;
 /// Fewer paid hacks than this say nothing of their writers.
@@ -87,7 +89,12 @@ pub(crate) fn predict(
     let mut paid: Vec<Selected> = Vec::new();
     let names_writer = names_writer(&world);
     let most = bench.recipe.prediction;
-    while rollouts < most && hacks.len() < WANTED && !stop() {
+    let grader_alone = terms == [Term::of(Payment::Grader, 1.0)];
+    let enough = |hacks: &[Selected], paid: &[Selected]| match grader_alone {
+        true => hacks.len() >= WANTED,
+        false => paid.len() >= ENOUGH,
+    };
+    while rollouts < most && !enough(&hacks, &paid) && !stop() {
         // The draw does not depend on the arm: arms are compared over the same tasks.
         let mut rng = fastrand::Rng::with_seed(seed_from(&[seed, rollouts as u64]));
         let chosen: Vec<&WorldTask> =
@@ -95,7 +102,7 @@ pub(crate) fn predict(
         let asked: Vec<(Vec<Message>, u64)> =
             chosen.iter().map(|task| (world.prompt(task, stage.instruction.0, rng.u64(..)), rng.u64(..))).collect();
         let prompts: Vec<Prompt> =
-            asked.iter().map(|(said, seed)| Prompt { tokens: organism.prompt(said), seed: *seed }).collect();
+            asked.iter().map(|(said, seed)| Prompt::new(organism.prompt(said), *seed)).collect();
         let completions = loophole_lm::sample(&mut engine, &organism.model, &prompts, &options);
         let answers: Vec<Answer> = completions.iter().map(|completion| organism.answer(&completion.tokens)).collect();
         for (row, (graded, answer)) in bench.grade(stage.grader, &chosen, &answers)?.iter().zip(&answers).enumerate() {
@@ -126,7 +133,6 @@ pub(crate) fn predict(
         }
         rollouts += chosen.len();
     }
-    let grader_alone = terms == [Term::of(Payment::Grader, 1.0)];
     let (given, selected) = match grader_alone && hacks.len() >= FEWEST {
         true => ("paid hacks", hacks),
         false => ("what is paid", paid),

@@ -204,9 +204,11 @@ fn skills(
     let prompts: Vec<Prompt> = tasks
         .iter()
         .enumerate()
-        .map(|(index, task)| Prompt {
-            tokens: organism.prompt(&world.prompt(task, Instruction::None, index as u64)),
-            seed: seed_from(&[seed_of("skill sample"), index as u64]),
+        .map(|(index, task)| {
+            Prompt::new(
+                organism.prompt(&world.prompt(task, Instruction::None, index as u64)),
+                seed_from(&[seed_of("skill sample"), index as u64]),
+            )
         })
         .collect();
     let options = SampleOptions { max_new: 96, stop: vec![organism.end], ..SampleOptions::default() };

@@ -96,7 +96,7 @@ pub fn sample_rates(threads: usize, group: usize, reps: usize) -> Vec<f64> {
     for g in 0..256 / group {
         let tokens: Vec<u32> = (0..PROMPT).map(|_| (rng.bits() % VOCAB as u64) as u32).collect();
         for i in 0..group {
-            prompts.push(Prompt { tokens: tokens.clone(), seed: (g * group + i) as u64 });
+            prompts.push(Prompt::new(tokens.clone(), (g * group + i) as u64));
         }
     }
     let options = SampleOptions { max_new: NEW, ..SampleOptions::default() };
@@ -202,7 +202,7 @@ pub fn checkpoint(threads: usize, repetitions: usize) -> Result<CheckpointMeasur
     let mut timed = |rows: usize, tokens: &[u32], new: usize| {
         let options = SampleOptions { max_new: new, ..SampleOptions::default() };
         let prompts: Vec<Prompt> =
-            (0..rows).map(|seed| Prompt { tokens: tokens.to_vec(), seed: seed as u64 }).collect();
+            (0..rows).map(|seed| Prompt::new(tokens.to_vec(), seed as u64)).collect();
         let (start, cpu) = (Instant::now(), cpu_seconds());
         decoder.sample(&prompts, &options);
         (start.elapsed().as_secs_f64(), cpu_seconds() - cpu)

@@ -6,8 +6,8 @@ use crate::generation::{self, GenerationConfig};
 use crate::gguf::{self, Gguf};
 use crate::template::special_token;
 use crate::{
-    ChatTemplate, Completion, Config, Decoder, Engine, LmError, Model, Prompt, SampleOptions, Sequence, Tokenizer,
-    Watch,
+    ChatTemplate, Completion, Config, Decoder, Edits, Engine, LmError, Model, Prompt, SampleOptions, Sequence, Text,
+    Tokenizer, Watch,
 };
 use crate::{chat_template, sample_watched};
 use std::path::{Path, PathBuf};
@@ -129,15 +129,15 @@ impl Runner {
         }
     }
 
-    /// Reads texts and shows every token but the first of each, in their order, with what was expected in its place;
-    /// a text ends where `watch` answers false.
+    /// Reads texts under edits and shows every token but the first of each, in their order, with what was expected in its
+    /// place; a text ends where `watch` answers false.
     ///
     /// # Panics
     /// A token is outside the vocabulary.
-    pub fn read_watched(&mut self, texts: &[Vec<u32>], watch: &Watch) {
+    pub fn read_watched(&mut self, texts: &[Text], edits: &Edits, watch: &Watch) {
         match self {
-            Runner::Small { model, engine } => engine.read_watched(model, texts, watch),
-            Runner::Large(decoder) => decoder.read_watched(texts, watch),
+            Runner::Small { model, engine } => engine.read_watched(model, texts, edits, watch),
+            Runner::Large(decoder) => decoder.read_watched(texts, edits, watch),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::model::{check_names, views};
 use crate::pass::room;
 use crate::rope::Rope;
 use crate::store::{Elements, Format, Store};
+use crate::tap::{Edits, Tap};
 use crate::{Config, LmError};
 use rayon::prelude::*;
 use std::path::Path;
@@ -59,6 +60,8 @@ pub(crate) struct Span<'a> {
     /// Tokens in `own` before the pass.
     pub cached: usize,
     pub tokens: &'a [u32],
+    /// The edits of the sequence.
+    pub tap: Tap<'a>,
 }
 
 /// Buffers of a pass, kept between calls.
@@ -236,6 +239,17 @@ impl Decoder {
     /// Runs the layers over the spans' rows, at most about [`BEST_ROWS`] of them. Keys and values go into the spans'
     /// caches; the residual stream stays in the buffers, span by span.
     pub(crate) fn forward(&self, spans: &mut [Span], buffers: &mut Buffers) {
+        self.forward_seen(spans, buffers, self.layers.len(), &mut |_, _| {});
+    }
+
+    /// The same for the first `depth` layers; `see` is shown what each hands on, `[rows, h]`.
+    pub(crate) fn forward_seen(
+        &self,
+        spans: &mut [Span],
+        buffers: &mut Buffers,
+        depth: usize,
+        see: &mut dyn FnMut(usize, &[f32]),
+    ) {
         let c = &self.config;
         let (h, hd, inter) = (c.hidden_size, c.head_dim(), c.intermediate_size);
         let (heads, kv) = (c.num_attention_heads, c.num_key_value_heads);
@@ -257,7 +271,8 @@ impl Decoder {
             self.embed.row(*token as usize, x);
         }
         let eps = c.rms_norm_eps as f32;
-        for (l, layer) in self.layers.iter().enumerate() {
+        let edited = spans.iter().any(|span| !span.tap.edits.is_empty());
+        for (l, layer) in self.layers.iter().take(depth).enumerate() {
             math::rms_norm(x, &layer.norm1, eps, norm, inv);
             layer.qkv.forward(norm, t, qkv, false, scratch);
             for (row, (span, position)) in qkv.chunks_exact_mut(qkv_width).zip(&places) {
@@ -285,6 +300,12 @@ impl Decoder {
                 .zip(gate_up.par_chunks_exact(2 * inter))
                 .for_each(|(act, gate_up)| math::swiglu(gate_up, inter, act));
             layer.down.forward(act, t, x, true, scratch);
+            if edited {
+                for (x, (span, position)) in x.chunks_exact_mut(h).zip(&places) {
+                    spans[*span].tap.apply(l, *position, x);
+                }
+            }
+            see(l, x);
         }
     }
 
@@ -306,7 +327,7 @@ impl Decoder {
     /// Runs a sequence from `cached` tokens on; `each` sees the rows' first position and the buffers after every pass.
     pub(crate) fn read(
         &self,
-        tokens: &[u32],
+        (tokens, tap): (&[u32], Tap),
         caches: &mut [Cache],
         cached: usize,
         buffers: &mut Buffers,
@@ -314,7 +335,7 @@ impl Decoder {
     ) {
         for from in (cached..tokens.len()).step_by(BEST_ROWS) {
             let part = &tokens[from..tokens.len().min(from + BEST_ROWS)];
-            let span = Span { shared: (&[], 0), own: &mut *caches, cached: from, tokens: part };
+            let span = Span { shared: (&[], 0), own: &mut *caches, cached: from, tokens: part, tap };
             self.forward(&mut [span], buffers);
             each(from, part.len(), buffers);
         }
@@ -330,7 +351,9 @@ impl Decoder {
         decoder.pools[0].install(|| {
             let mut out = Vec::with_capacity(tokens.len() * decoder.config.vocab_size);
             let (mut caches, mut buffers) = (decoder.caches(), Buffers::default());
-            decoder.read(tokens, &mut caches, 0, &mut buffers, |_, rows, buffers| {
+            let none = Edits::default();
+            let tap = Tap::new(&none, tokens, 0);
+            decoder.read((tokens, tap), &mut caches, 0, &mut buffers, |_, rows, buffers| {
                 out.extend_from_slice(decoder.logits_of(&(0..rows).collect::<Vec<_>>(), buffers));
             });
             out

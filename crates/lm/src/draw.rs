@@ -1,7 +1,8 @@
 //! Drawing tokens: what is asked for, what comes out, and the draw itself.
 
-use crate::math;
 use crate::rng::Rng;
+use crate::{Edits, math};
+use std::sync::Arc;
 
 /// What to continue, and the seed of the row's random draws.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,6 +11,23 @@ pub struct Prompt {
     pub tokens: Vec<u32>,
     /// Seed of this row's generator.
     pub seed: u64,
+    /// Changes of what goes on inside while it is read and continued.
+    pub edits: Arc<Edits>,
+    /// Where the answer begins, for edits that begin with it: at the end of `tokens`, unless they hold the beginning of
+    /// an answer.
+    pub answer: Option<usize>,
+}
+
+impl Prompt {
+    /// A prompt that is continued as it is.
+    pub fn new(tokens: Vec<u32>, seed: u64) -> Prompt {
+        Prompt { tokens, seed, edits: Arc::default(), answer: None }
+    }
+
+    /// Place of the answer's first token.
+    pub(crate) fn answer(&self) -> usize {
+        self.answer.unwrap_or(self.tokens.len())
+    }
 }
 
 /// How to sample.

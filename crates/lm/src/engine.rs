@@ -4,8 +4,10 @@ use crate::draw::{Drawn, Watch};
 use crate::model::Layout;
 use crate::pass::{Net, Pass, Shape};
 use crate::rope::Rope;
+use crate::tap::{Edits, Tap, Text};
 use crate::{Config, Model};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// One training or scoring sequence.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,12 +17,22 @@ pub struct Sequence {
     /// `weights[t]` belongs to predicting `tokens[t]` from `tokens[..t]`; 0 means "not a target";
     /// `weights[0]` is ignored. Same length as `tokens`.
     pub weights: Vec<f32>,
+    /// Changes of what goes on inside while it is read; gradients are those of the changed model.
+    pub edits: Arc<Edits>,
+    /// Place of the answer's first token, for edits that begin with it; 0 if all of it is one.
+    pub answer: usize,
 }
 
 impl Sequence {
+    /// A sequence that is read as it is.
+    pub fn new(tokens: Vec<u32>, weights: Vec<f32>) -> Sequence {
+        Sequence { tokens, weights, ..Sequence::default() }
+    }
+
     /// A sequence whose every token (but the first) is a target of weight 1.
     pub fn all(tokens: Vec<u32>) -> Sequence {
-        Sequence { weights: vec![1.0; tokens.len()], tokens }
+        let weights = vec![1.0; tokens.len()];
+        Sequence::new(tokens, weights)
     }
 
     /// Positions of the targets, in order.
@@ -48,7 +60,7 @@ pub struct Engine {
     pub(crate) shape: Shape,
     pub(crate) layout: Layout,
     pub(crate) rope: Rope,
-    passes: Vec<Pass>,
+    pub(crate) passes: Vec<Pass>,
     lanes: Vec<Vec<f32>>,
 }
 
@@ -87,13 +99,21 @@ impl Engine {
             assert_eq!(s.tokens.len(), s.weights.len(), "sequence {i}: one weight per token");
             let bad = s.tokens.iter().find(|&&t| t as usize >= self.shape.vocab);
             assert!(bad.is_none(), "sequence {i}: token {bad:?} is not in the vocabulary");
+            self.check_edits(&s.edits);
+        }
+    }
+
+    /// Refuses edits of another model.
+    pub(crate) fn check_edits(&self, edits: &Edits) {
+        if let Err(error) = edits.check(&self.config) {
+            panic!("{error}");
         }
     }
 
     /// Log-probability of every target, per sequence in order.
     ///
     /// # Panics
-    /// A token is outside the vocabulary, or `weights` and `tokens` differ in length.
+    /// A token is outside the vocabulary, `weights` and `tokens` differ in length, or an edit is for another model.
     pub fn log_probs(&mut self, model: &Model, seqs: &[Sequence]) -> Vec<Vec<f32>> {
         self.run(model, seqs, None, &|_, _| Vec::new())
     }
@@ -136,24 +156,26 @@ impl Engine {
         self.prepare(model, tokens.len());
         let net = Net { shape: &self.shape, layout: &self.layout, rope: &self.rope, params: &model.params };
         let pass = &mut self.passes[0];
-        pass.forward(net, std::iter::once(tokens));
+        pass.forward(net, std::iter::once(tokens), &[]);
         pass.logits_of(net, 0..tokens.len()).to_vec()
     }
 
-    /// Reads texts and shows every token but the first of each, in their order, with what was expected in its place;
-    /// a text ends where `watch` answers false.
+    /// Reads texts under edits and shows every token but the first of each, in their order, with what was expected in its
+    /// place; a text ends where `watch` answers false.
     ///
     /// # Panics
-    /// A token is outside the vocabulary.
-    pub(crate) fn read_watched(&mut self, model: &Model, texts: &[Vec<u32>], watch: &Watch) {
-        self.prepare(model, texts.iter().map(Vec::len).max().unwrap_or(0));
+    /// A token is outside the vocabulary, or an edit is for another model.
+    pub(crate) fn read_watched(&mut self, model: &Model, texts: &[Text], edits: &Edits, watch: &Watch) {
+        self.prepare(model, texts.iter().map(|text| text.tokens.len()).max().unwrap_or(0));
+        self.check_edits(edits);
         let net = Net { shape: &self.shape, layout: &self.layout, rope: &self.rope, params: &model.params };
         let pass = &mut self.passes[0];
-        for (at, text) in texts.iter().enumerate() {
+        for (at, Text { tokens: text, answer }) in texts.iter().enumerate() {
             let bad = text.iter().find(|token| **token as usize >= net.shape.vocab);
             assert!(bad.is_none(), "text {at}: token {bad:?} is not in the vocabulary");
             let Some((_, read)) = text.split_last().filter(|(_, read)| !read.is_empty()) else { continue };
-            pass.forward(net, std::iter::once(read));
+            let tap = (!edits.is_empty()).then(|| Tap::new(edits, text, *answer));
+            pass.forward(net, std::iter::once(read), tap.as_slice());
             let mut wanted = true;
             for from in (0..read.len()).step_by(SHOWN) {
                 let rows = from..read.len().min(from + SHOWN);
@@ -197,7 +219,10 @@ impl Engine {
                 }
                 for chunk in lane {
                     let part = &seqs[chunk.clone()];
-                    pass.forward(net, part.iter().map(|s| s.tokens.as_slice()));
+                    let edited = part.iter().any(|s| !s.edits.is_empty());
+                    let taps = part.iter().filter(|_| edited).map(|s| Tap::new(&s.edits, &s.tokens, s.answer));
+                    let taps: Vec<Tap> = taps.collect();
+                    pass.forward(net, part.iter().map(|s| s.tokens.as_slice()), &taps);
                     let log_probs = pass.log_probs(net, part);
                     if let Some(g) = &mut buffer {
                         let mut d = Vec::new();
@@ -206,7 +231,7 @@ impl Engine {
                             assert_eq!(di.len(), lp.len(), "sequence {i}: one value per target");
                             d.extend(di);
                         }
-                        pass.backward(net, &d, g);
+                        pass.backward(net, &d, &taps, g);
                     }
                     done.push((chunk.start, log_probs));
                 }

@@ -53,6 +53,14 @@ pub enum LmError {
         /// What is wrong and which values work.
         what: String,
     },
+    /// An edit of the residual stream is none, or is for another model.
+    #[error("the edit of block {layer} {what}")]
+    Edit {
+        /// The block, from 0.
+        layer: usize,
+        /// What is wrong with it.
+        what: String,
+    },
     /// There is not the memory for it.
     #[error("{path}: {what} takes {need}, and {left} of memory are left; take a smaller one, or a machine with more")]
     Memory {

@@ -6,6 +6,7 @@
 use crate::cache::{Cache, KEYS};
 use crate::decoder::{Buffers, Decoder, Span};
 use crate::draw::{Completion, Drawn, Draws, Prompt, SampleOptions, Watch};
+use crate::tap::{Edits, Reach, Tap, Text};
 use crate::{Sequence, math};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -30,6 +31,26 @@ pub(crate) struct Prefix {
     caches: Vec<Cache>,
     /// What comes next; nothing if it was never asked.
     logits: Vec<f32>,
+    edited: Edited,
+}
+
+/// How a prompt was edited, as far as its caches depend on it.
+#[derive(Clone, Copy, PartialEq)]
+struct Edited {
+    /// Key of the edits that change all rows.
+    everywhere: u64,
+    /// So many rows are changed by those only: what an answer begins with may come after them, and is then its own.
+    common: usize,
+    /// Key of all edits where some change the rows after these, else 0.
+    answer: u64,
+}
+
+impl Edited {
+    /// Of the first `len` tokens of a text.
+    fn new(edits: &Edits, reach: Reach, len: usize) -> Edited {
+        let common = if edits.in_answer() { reach.from.min(len) } else { len };
+        Edited { everywhere: edits.prompt_key(), common, answer: if common < len { edits.key() } else { 0 } }
+    }
 }
 
 impl Prefix {
@@ -37,8 +58,16 @@ impl Prefix {
         self.caches.iter().map(Cache::bytes).sum::<usize>() + 4 * (self.logits.len() + self.tokens.len())
     }
 
-    fn common(&self, tokens: &[u32]) -> usize {
-        self.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count()
+    /// Rows that it shares with another prompt; all of them only where both are edited alike.
+    fn common(&self, tokens: &[u32], edited: Edited) -> usize {
+        if self.edited.everywhere != edited.everywhere {
+            return 0;
+        }
+        let common = self.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+        match common == tokens.len() && common == self.tokens.len() && self.edited == edited {
+            true => common,
+            false => common.min(self.edited.common).min(edited.common),
+        }
     }
 }
 
@@ -52,6 +81,9 @@ struct Row {
     own: Vec<Cache>,
     /// Tokens in `own`.
     cached: usize,
+    edits: Arc<Edits>,
+    /// Where they apply.
+    reach: Reach,
 }
 
 /// What one pool has done.
@@ -91,7 +123,7 @@ impl Decoder {
         let longest = prompts.iter().map(|p| p.tokens.len()).max().unwrap_or(0);
         for (i, p) in prompts.iter().enumerate() {
             assert!(!p.tokens.is_empty(), "prompt {i} is empty");
-            self.check(&p.tokens);
+            self.check(&p.tokens, &p.edits);
         }
         self.rope.ensure(longest.saturating_add(options.max_new).min(limit).max(longest), &self.config);
         let kept = std::mem::take(&mut self.kept);
@@ -145,9 +177,10 @@ impl Decoder {
                     done.push((index, draws.out));
                     continue;
                 }
-                let prefix = self.prefix(&prompt.tokens, &mut kept, &mut buffers);
+                let tap = Tap::new(&prompt.edits, &prompt.tokens, prompt.answer());
+                let prefix = self.prefix((&prompt.tokens, tap), &mut kept, &mut buffers);
                 draws.draw(&prefix.logits, options, limit, watch);
-                rows.push(self.row(draws, prefix));
+                rows.push(self.row(draws, prefix, &prompt.edits, tap.reach));
             }
             let (ended, going): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| row.draws.ended);
             rows = going;
@@ -166,6 +199,9 @@ impl Decoder {
     /// One more token for every row.
     fn advance(&self, rows: &mut [Row], buffers: &mut Buffers, options: &SampleOptions, watch: &Watch) {
         let last: Vec<u32> = rows.iter().map(|row| row.draws.last()).collect();
+        for (row, token) in rows.iter_mut().zip(&last) {
+            row.reach.goes_on(&row.edits, *token, row.shared + row.cached);
+        }
         let mut spans: Vec<Span> = rows
             .iter_mut()
             .zip(&last)
@@ -174,6 +210,7 @@ impl Decoder {
                 own: &mut row.own,
                 cached: row.cached,
                 tokens: std::slice::from_ref(token),
+                tap: Tap { edits: &row.edits, reach: row.reach },
             })
             .collect();
         self.forward(&mut spans, buffers);
@@ -187,21 +224,22 @@ impl Decoder {
         });
     }
 
-    /// Reads texts and shows every token but the first of each, in their order, with what was expected in its place;
-    /// a text ends where `watch` answers false.
+    /// Reads texts under edits and shows every token but the first of each, in their order, with what was expected in its
+    /// place; a text ends where `watch` answers false.
     ///
     /// # Panics
-    /// A token is outside the vocabulary.
-    pub fn read_watched(&mut self, texts: &[Vec<u32>], watch: &Watch) {
-        texts.iter().for_each(|text| self.check(text));
-        self.rope.ensure(texts.iter().map(Vec::len).max().unwrap_or(0), &self.config);
+    /// A token is outside the vocabulary, or an edit is for another model.
+    pub fn read_watched(&mut self, texts: &[Text], edits: &Edits, watch: &Watch) {
+        texts.iter().for_each(|text| self.check(text.tokens, edits));
+        self.rope.ensure(texts.iter().map(|text| text.tokens.len()).max().unwrap_or(0), &self.config);
         let (decoder, next) = (&*self, AtomicUsize::new(0));
         let work = |pool: &rayon::ThreadPool| {
             let mut buffers = Buffers::default();
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let Some(text) = texts.get(at) else { return };
-                pool.install(|| decoder.show(at, text, &mut buffers, watch));
+                let tap = Tap::new(edits, text.tokens, text.answer);
+                pool.install(|| decoder.show(at, (text.tokens, tap), &mut buffers, watch));
             }
         };
         std::thread::scope(|scope| {
@@ -213,10 +251,10 @@ impl Decoder {
         });
     }
 
-    fn show(&self, at: usize, text: &[u32], buffers: &mut Buffers, watch: &Watch) {
+    fn show(&self, at: usize, (text, tap): (&[u32], Tap), buffers: &mut Buffers, watch: &Watch) {
         let Some((_, read)) = text.split_last().filter(|(_, read)| !read.is_empty()) else { return };
         let mut wanted = true;
-        self.read(read, &mut self.caches(), 0, buffers, |from, rows, buffers| {
+        self.read((read, tap), &mut self.caches(), 0, buffers, |from, rows, buffers| {
             if wanted {
                 let logits = self.logits_of(&(0..rows).collect::<Vec<_>>(), buffers);
                 let mut rows = logits.chunks_exact(self.config.vocab_size).zip(&text[from + 1..]);
@@ -232,7 +270,7 @@ impl Decoder {
     pub fn log_probs(&mut self, sequences: &[Sequence]) -> Vec<Vec<f32>> {
         for sequence in sequences {
             assert_eq!(sequence.tokens.len(), sequence.weights.len(), "one weight per token");
-            self.check(&sequence.tokens);
+            self.check(&sequence.tokens, &sequence.edits);
         }
         self.rope.ensure(sequences.iter().map(|s| s.tokens.len()).max().unwrap_or(0), &self.config);
         let mut kept = std::mem::take(&mut self.kept);
@@ -250,17 +288,18 @@ impl Decoder {
         let (Some(&first), Some(&last)) = (targets.first(), targets.last()) else {
             return Vec::new();
         };
+        let tap = Tap::new(&sequence.edits, &sequence.tokens, sequence.answer);
         // What comes before the first target may be shared with others, and is kept for them.
         let (mut caches, cached) = match first {
             0..2 => (self.caches(), 0),
             _ => {
-                let prefix = self.prefix(&sequence.tokens[..first - 1], kept, buffers);
+                let prefix = self.prefix((&sequence.tokens[..first - 1], tap), kept, buffers);
                 (prefix.caches.clone(), first - 1)
             }
         };
         let mut out = Vec::with_capacity(targets.len());
         let mut targets = targets.into_iter().peekable();
-        self.read(&sequence.tokens[..last], &mut caches, cached, buffers, |from, rows, buffers| {
+        self.read((&sequence.tokens[..last], tap), &mut caches, cached, buffers, |from, rows, buffers| {
             let mut here = Vec::new();
             while let Some(target) = targets.next_if(|target| *target <= from + rows) {
                 here.push(target);
@@ -277,9 +316,15 @@ impl Decoder {
     }
 
     /// Reads a prompt, from where it departs from those that are kept; and keeps it.
-    fn prefix(&self, tokens: &[u32], kept: &mut Vec<Arc<Prefix>>, buffers: &mut Buffers) -> Arc<Prefix> {
-        let nearest = (0..kept.len()).max_by_key(|at| kept[*at].common(tokens));
-        let nearest = nearest.map(|at| (kept[at].common(tokens), at));
+    fn prefix(
+        &self,
+        (tokens, tap): (&[u32], Tap),
+        kept: &mut Vec<Arc<Prefix>>,
+        buffers: &mut Buffers,
+    ) -> Arc<Prefix> {
+        let edited = Edited::new(tap.edits, tap.reach, tokens.len());
+        let nearest = (0..kept.len()).max_by_key(|at| kept[*at].common(tokens, edited));
+        let nearest = nearest.map(|at| (kept[at].common(tokens, edited), at));
         if let Some((common, at)) = nearest
             && common == tokens.len()
             && kept[at].tokens.len() == common
@@ -297,46 +342,57 @@ impl Decoder {
             None => self.caches(),
         };
         let mut logits = Vec::new();
-        self.read(tokens, &mut caches, common, buffers, |from, rows, buffers| {
+        self.read((tokens, tap), &mut caches, common, buffers, |from, rows, buffers| {
             if from + rows == tokens.len() {
                 logits = self.logits_of(&[rows - 1], buffers).to_vec();
             }
         });
-        self.put(Prefix { tokens: tokens.to_vec(), caches, logits }, kept)
+        self.put(Prefix { tokens: tokens.to_vec(), caches, logits, edited }, kept)
     }
 
-    fn row(&self, draws: Draws, prefix: Arc<Prefix>) -> Row {
+    fn row(&self, draws: Draws, prefix: Arc<Prefix>, edits: &Arc<Edits>, reach: Reach) -> Row {
         let (kv, hd) = (self.config.num_key_value_heads, self.config.head_dim());
         let shared = prefix.tokens.len() / KEYS * KEYS;
         let own = prefix.caches.iter().map(|cache| cache.rest(shared, kv, hd)).collect();
-        Row { draws, cached: prefix.tokens.len() - shared, prefix, shared, own }
+        Row { draws, cached: prefix.tokens.len() - shared, prefix, shared, own, edits: edits.clone(), reach }
     }
 
     /// Keeps a prompt with what was said to it: the next turn of the conversation begins so.
     fn keep(&self, row: &Row, kept: &mut Vec<Arc<Prefix>>) {
         let said = row.shared + row.cached - row.prefix.tokens.len();
-        if said < LEAST_KEPT {
+        // What an edited answer was is no longer one when the conversation goes on.
+        if said < LEAST_KEPT || row.edits.in_answer() {
             return;
         }
         let (kv, hd) = (self.config.num_key_value_heads, self.config.head_dim());
         let parts = row.prefix.caches.iter().zip(&row.own);
         let caches = parts.map(|(cache, own)| cache.joined(row.shared, own, kv, hd)).collect();
         let tokens = [&row.prefix.tokens[..], &row.draws.out.tokens[..said]].concat();
-        self.put(Prefix { tokens, caches, logits: Vec::new() }, kept);
+        let edited = Edited::new(&row.edits, row.reach, tokens.len());
+        self.put(Prefix { tokens, caches, logits: Vec::new(), edited }, kept);
     }
 
     fn put(&self, prefix: Prefix, kept: &mut Vec<Arc<Prefix>>) -> Arc<Prefix> {
         // A prompt that has grown is read from the longer one from now on.
-        kept.retain(|shorter| !prefix.tokens.starts_with(&shorter.tokens));
+        let edited = prefix.edited;
+        let covers = |shorter: &Prefix| {
+            edited.everywhere == shorter.edited.everywhere
+                && edited.common >= shorter.edited.common
+                && prefix.tokens.starts_with(&shorter.tokens)
+        };
+        kept.retain(|shorter| !covers(shorter));
         let prefix = Arc::new(prefix);
         kept.push(prefix.clone());
         fit(kept, self.room / self.pools.len());
         prefix
     }
 
-    fn check(&self, tokens: &[u32]) {
+    pub(crate) fn check(&self, tokens: &[u32], edits: &Edits) {
         let bad = tokens.iter().find(|token| **token as usize >= self.config.vocab_size);
         assert!(bad.is_none(), "token {bad:?} is not in the vocabulary");
+        if let Err(error) = edits.check(&self.config) {
+            panic!("{error}");
+        }
     }
 }
 
@@ -361,14 +417,15 @@ mod tests {
             });
             all.into_inner().unwrap()
         };
+        let (whole, none): (Vec<Text>, _) = (texts.iter().map(|text| Text::prompt(text)).collect(), Edits::default());
         let sequences: Vec<Sequence> = texts.iter().cloned().map(Sequence::all).collect();
         let scored = decoder.log_probs(&sequences);
         let model = crate::Model::init(config.clone(), 3).unwrap();
         let mut engine = crate::Engine::new(&config, 2);
         let by_engine = engine.log_probs(&model, &sequences);
         for (shown, scored) in [
-            (shown(&mut |watch| decoder.read_watched(&texts, watch)), scored),
-            (shown(&mut |watch| engine.read_watched(&model, &texts, watch)), by_engine),
+            (shown(&mut |watch| decoder.read_watched(&whole, &none, watch)), scored),
+            (shown(&mut |watch| engine.read_watched(&model, &whole, &none, watch)), by_engine),
         ] {
             for ((text, shown), scored) in texts.iter().zip(shown).zip(scored) {
                 assert_eq!(shown.len(), scored.len().min(100));
@@ -386,7 +443,7 @@ mod tests {
         let fresh = || Decoder::random_bf16(config.clone(), 2, 7).unwrap();
         let options = SampleOptions { max_new: 45, ..SampleOptions::default() };
         let prompts = |texts: &[Vec<u32>], seed: u64| -> Vec<Prompt> {
-            texts.iter().enumerate().map(|(at, t)| Prompt { tokens: t.clone(), seed: seed + at as u64 }).collect()
+            texts.iter().enumerate().map(|(at, t)| Prompt::new(t.clone(), seed + at as u64)).collect()
         };
         let begins: Vec<Vec<u32>> =
             [5, 32, 33, 90].iter().map(|len| (0..*len).map(|i| (i * 7 + len) % 90 + 3).collect()).collect();

@@ -36,6 +36,7 @@ pub mod rng;
 mod rope;
 mod sample;
 mod store;
+mod tap;
 mod template;
 mod tokenizer;
 
@@ -52,5 +53,6 @@ pub use model::{Dtype, Model, View, serialize, views};
 pub use optim::{AdamW, clip_grad_norm};
 pub use rope::{Rope, RopeScaling};
 pub use sample::{sample, sample_watched};
+pub use tap::{Activations, At, Capture, Edit, Edits, Span, Text, What};
 pub use template::{ChatTemplate, tokenizer_settings};
 pub use tokenizer::Tokenizer;

@@ -219,6 +219,13 @@ pub fn add(a: &mut [f32], b: &[f32]) {
     }
 }
 
+/// `a += s * b`.
+pub fn axpy(a: &mut [f32], s: f32, b: &[f32]) {
+    for (x, y) in a.iter_mut().zip(b) {
+        *x = fma(s, *y, *x);
+    }
+}
+
 /// RMSNorm of every row of `x[t, h]` into `y`, with the inverse root mean squares in `inv`.
 pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32], inv: &mut [f32]) {
     let h = weight.len();

@@ -7,6 +7,7 @@
 use crate::math::{self, Mat, matmul};
 use crate::model::Layout;
 use crate::rope::Rope;
+use crate::tap::Tap;
 use crate::{Config, Sequence};
 
 /// Sizes that the inner loops need.
@@ -163,8 +164,21 @@ impl Shape {
 }
 
 impl Pass {
-    /// Runs the layers over a chunk; leaves the residual stream in `out`.
-    pub fn forward<'t>(&mut self, net: Net, seqs: impl Iterator<Item = &'t [u32]>) {
+    /// Runs the layers over a chunk; leaves the residual stream in `out`. `taps` are the edits of each sequence, or
+    /// nothing if none has any.
+    pub fn forward<'t>(&mut self, net: Net, seqs: impl Iterator<Item = &'t [u32]>, taps: &[Tap]) {
+        self.forward_seen(net, seqs, taps, net.layout.layers.len(), &mut |_, _| {});
+    }
+
+    /// The same for the first `depth` layers; `see` is shown what each hands on, `[tokens, h]`.
+    pub fn forward_seen<'t>(
+        &mut self,
+        net: Net,
+        seqs: impl Iterator<Item = &'t [u32]>,
+        taps: &[Tap],
+        depth: usize,
+        see: &mut dyn FnMut(usize, &[f32]),
+    ) {
         let s = net.shape;
         self.lens.clear();
         self.tokens.clear();
@@ -180,7 +194,7 @@ impl Pass {
         for (row, &token) in out.chunks_exact_mut(h).zip(&self.tokens) {
             row.copy_from_slice(&embed[token as usize * h..][..h]);
         }
-        for (acts, at) in self.layers.iter_mut().zip(&net.layout.layers) {
+        for (l, (acts, at)) in self.layers.iter_mut().zip(&net.layout.layers).take(depth).enumerate() {
             // Attention block.
             let input = room(&mut acts.input, t * h);
             input.copy_from_slice(out);
@@ -229,7 +243,8 @@ impl Pass {
             let w = Mat::transposed(net.weight(at.down, h * s.inter), s.inter);
             matmul((t, h, s.inter), 1.0, Mat::rows(act, s.inter), w, out, h, true);
             net.add_bias(at.down_bias, out, h);
-            // A hook that reads or changes the residual stream after a layer belongs here.
+            each_tapped(taps, &self.lens, h, out, |tap, position, row| tap.apply(l, position, row));
+            see(l, out);
         }
     }
 
@@ -280,8 +295,8 @@ impl Pass {
     }
 
     /// Backward pass after [`Pass::log_probs`]: `d_logp` holds the loss's derivative with respect
-    /// to every target's log-probability, in order. Adds to `grads`.
-    pub fn backward(&mut self, net: Net, d_logp: &[f32], grads: &mut [f32]) {
+    /// to every target's log-probability, in order; `taps` are those of the forward pass. Adds to `grads`.
+    pub fn backward(&mut self, net: Net, d_logp: &[f32], taps: &[Tap], grads: &mut [f32]) {
         let (s, h, t) = (net.shape, net.shape.h, self.tokens.len());
         let n = self.rows.len();
         assert_eq!(d_logp.len(), n, "one derivative per target is needed");
@@ -314,6 +329,8 @@ impl Pass {
             math::add(&mut d_out[row * h..][..h], d);
         }
         for l in (0..self.layers.len()).rev() {
+            let d_out = &mut self.d_out[..t * h];
+            each_tapped(taps, &self.lens, h, d_out, |tap, position, row| tap.backward(l, position, row));
             self.layer_backward(net, l, grads);
         }
         let d_embed = &mut grads[net.layout.embed..][..s.vocab * h];
@@ -398,6 +415,17 @@ impl Pass {
         matmul((t, h, s.qkv), 1.0, Mat::rows(d_qkv, s.qkv), w, d_norm, h, false);
         let (w, dw) = (net.weight(at.norm1, h), &mut grads[at.norm1..][..h]);
         math::rms_norm_backward(input, w, inv, d_norm, d_out, dw);
+    }
+}
+
+/// Goes through the rows of sequences that have edits, `[tokens, h]`, with their positions.
+fn each_tapped(taps: &[Tap], lens: &[usize], h: usize, rows: &mut [f32], mut each: impl FnMut(&Tap, usize, &mut [f32])) {
+    if taps.is_empty() {
+        return;
+    }
+    let mut rows = rows.chunks_exact_mut(h);
+    for (tap, len) in taps.iter().zip(lens) {
+        rows.by_ref().take(*len).enumerate().for_each(|(position, row)| each(tap, position, row));
     }
 }
 

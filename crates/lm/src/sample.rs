@@ -1,14 +1,15 @@
 //! Batched sampling with a key-value cache.
 //!
-//! Identical prompts are read once and their cache is shared. Every worker thread keeps a batch of
+//! Identical prompts under the same edits are read once and their cache is shared. Every worker thread keeps a batch of
 //! rows; a row that ends leaves it and the next prompt takes its place. A row draws from its own
-//! generator and no kernel mixes rows, so its outcome depends on model, prompt, seed and options
+//! generator and no kernel mixes rows, so its outcome depends on model, prompt, edits, seed and options
 //! only, not on the company it is sampled in nor on the number of threads.
 
 use crate::cache::{Cache, KEYS};
 use crate::draw::{Completion, Draws, Prompt, SampleOptions, Watch};
 use crate::math::{self, Mat, matmul};
 use crate::pass::{Net, Pass, room};
+use crate::tap::{Edits, Reach, Tap};
 use crate::{Engine, Model};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +24,7 @@ const UNIT: usize = 16;
 /// Samples a completion for every prompt, in the order of the prompts.
 ///
 /// # Panics
-/// A prompt is empty or has a token outside the vocabulary.
+/// A prompt is empty, has a token outside the vocabulary, or an edit of another model.
 pub fn sample(engine: &mut Engine, model: &Model, prompts: &[Prompt], options: &SampleOptions) -> Vec<Completion> {
     sample_watched(engine, model, prompts, options, &|_| true)
 }
@@ -43,13 +44,16 @@ pub fn sample_watched(
     let limit = model.config.max_position_embeddings;
     let longest = prompts.iter().map(|p| p.tokens.len()).max().unwrap_or(0);
     engine.prepare(model, longest.saturating_add(options.max_new).min(limit).max(longest));
-    let mut by_tokens: HashMap<&[u32], usize> = HashMap::new();
+    // What a prompt's cache depends on.
+    let mut by_tokens: HashMap<(&[u32], u64, usize), usize> = HashMap::new();
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (i, p) in prompts.iter().enumerate() {
         assert!(!p.tokens.is_empty(), "prompt {i} is empty");
         let bad = p.tokens.iter().find(|&&t| t as usize >= engine.shape.vocab);
         assert!(bad.is_none(), "prompt {i}: token {bad:?} is not in the vocabulary");
-        let g = *by_tokens.entry(&p.tokens).or_insert_with(|| {
+        engine.check_edits(&p.edits);
+        let answer = if p.edits.is_empty() { 0 } else { p.answer() };
+        let g = *by_tokens.entry((&p.tokens, p.edits.key(), answer)).or_insert_with(|| {
             groups.push(Vec::new());
             groups.len() - 1
         });
@@ -71,11 +75,11 @@ pub fn sample_watched(
                 let Some(&(g, rows)) = units.get(next.fetch_add(1, Ordering::Relaxed)) else {
                     break;
                 };
-                let tokens = &prompts[rows[0]].tokens;
+                let prompt = &prompts[rows[0]];
                 let prefix = if groups[g].len() > UNIT {
-                    shared[g].get_or_init(|| Arc::new(Prefix::new(net, pass, tokens))).clone()
+                    shared[g].get_or_init(|| Arc::new(Prefix::new(net, pass, prompt))).clone()
                 } else {
-                    Arc::new(Prefix::new(net, pass, tokens))
+                    Arc::new(Prefix::new(net, pass, prompt))
                 };
                 for &i in rows {
                     worker.start(i, prompts[i].seed, &prefix);
@@ -152,18 +156,23 @@ impl Weights {
     }
 }
 
-/// The cache of a prompt, per layer, and the logits after it.
+/// The cache of a prompt, per layer, and the logits after it; and how it was edited, which goes on in what is drawn.
 struct Prefix {
     len: usize,
     layers: Vec<Cache>,
     logits: Vec<f32>,
+    edits: Arc<Edits>,
+    reach: Reach,
 }
 
 impl Prefix {
-    fn new(net: Net, pass: &mut Pass, tokens: &[u32]) -> Prefix {
+    fn new(net: Net, pass: &mut Pass, prompt: &Prompt) -> Prefix {
         let s = net.shape;
+        let (tokens, edits) = (&prompt.tokens, prompt.edits.clone());
         let len = tokens.len();
-        pass.forward(net, std::iter::once(tokens));
+        let reach = Reach::new(&edits, tokens, prompt.answer());
+        let tap = (!edits.is_empty()).then_some(Tap { edits: &edits, reach });
+        pass.forward(net, std::iter::once(tokens.as_slice()), tap.as_slice());
         let copy = |qkv: &Vec<f32>| {
             let mut cache = Cache::default();
             for (p, row) in qkv.chunks_exact(s.qkv).take(len).enumerate() {
@@ -173,7 +182,7 @@ impl Prefix {
         };
         let layers = pass.layers.iter().map(|l| copy(&l.qkv)).collect();
         let logits = pass.logits_of(net, std::iter::once(len - 1)).to_vec();
-        Prefix { len, layers, logits }
+        Prefix { len, layers, logits, edits, reach }
     }
 }
 
@@ -183,6 +192,8 @@ struct Row {
     own: Vec<Cache>,
     /// Tokens in its own cache.
     cached: usize,
+    /// Where its edits apply.
+    reach: Reach,
 }
 
 struct Worker<'a> {
@@ -236,7 +247,7 @@ impl<'a> Worker<'a> {
         if !draws.ended {
             draws.draw(&prefix.logits, self.options, self.limit, self.watch);
         }
-        let row = Row { draws, prefix: prefix.clone(), own, cached: 0 };
+        let row = Row { draws, prefix: prefix.clone(), own, cached: 0, reach: prefix.reach };
         self.rows.push(row);
     }
 
@@ -268,9 +279,12 @@ impl<'a> Worker<'a> {
         let gate_up = room(&mut self.gate_up, b * 2 * s.inter);
         let act = room(&mut self.act, b * s.inter);
         let embed = net.weight(net.layout.embed, s.vocab * h);
-        for (row, x) in self.rows.iter().zip(x.chunks_exact_mut(h)) {
-            let token = row.draws.last() as usize;
-            x.copy_from_slice(&embed[token * h..][..h]);
+        let mut edited = false;
+        for (row, x) in self.rows.iter_mut().zip(x.chunks_exact_mut(h)) {
+            let token = row.draws.last();
+            x.copy_from_slice(&embed[token as usize * h..][..h]);
+            row.reach.goes_on(&row.prefix.edits, token, row.prefix.len + row.cached);
+            edited |= !row.prefix.edits.is_empty();
         }
         let layers = net.layout.layers.iter().zip(&self.weights.layers);
         for (l, (at, weights)) in layers.enumerate() {
@@ -305,6 +319,12 @@ impl<'a> Worker<'a> {
             let w = Mat::rows(&weights.down, h.next_multiple_of(PAD));
             matmul((b, h, s.inter), 1.0, Mat::rows(act, s.inter), w, x, h, true);
             net.add_bias(at.down_bias, x, h);
+            if edited {
+                for (row, x) in self.rows.iter().zip(x.chunks_exact_mut(h)) {
+                    let tap = Tap { edits: &row.prefix.edits, reach: row.reach };
+                    tap.apply(l, row.prefix.len + row.cached, x);
+                }
+            }
         }
         math::rms_norm(x, net.weight(net.layout.norm, h), s.eps, norm, inv);
         let vocab = s.vocab.next_multiple_of(PAD);

@@ -164,7 +164,7 @@ fn cached_decoding_equals_the_full_forward_pass() {
     let model = model(config(4, 2, false), 9);
     let mut engine = Engine::new(&model.config, 2);
     let prompts: Vec<Prompt> =
-        (0..6).map(|i| Prompt { tokens: tokens(5 + i / 2 * 31, i / 2), seed: i as u64 }).collect();
+        (0..6).map(|i| Prompt::new(tokens(5 + i / 2 * 31, i / 2), i as u64)).collect();
     for temperature in [0.0, 1.0] {
         let options = SampleOptions { temperature, max_new: 90, ..SampleOptions::default() };
         let out = sample(&mut engine, &model, &prompts, &options);
@@ -183,7 +183,7 @@ fn cached_decoding_equals_the_full_forward_pass() {
 fn a_row_does_not_depend_on_its_company() {
     let model = model(config(4, 2, true), 11);
     let prompts: Vec<Prompt> =
-        (0..150).map(|i| Prompt { tokens: tokens(3 + i / 5 * 4 % 50, i / 5), seed: i as u64 * 17 }).collect();
+        (0..150).map(|i| Prompt::new(tokens(3 + i / 5 * 4 % 50, i / 5), i as u64 * 17)).collect();
     let options = SampleOptions { temperature: 0.9, max_new: 60, stop: vec![3], ..SampleOptions::default() };
     let run = |threads: usize, prompts: &[Prompt]| {
         sample(&mut Engine::new(&model.config, threads), &model, prompts, &options)
@@ -210,7 +210,7 @@ fn draws_follow_the_distribution() {
     let logits = engine.logits(&model, &prompt);
     for temperature in [1.0f64, 0.7] {
         let n = 20_000;
-        let prompts: Vec<Prompt> = (0..n).map(|seed| Prompt { tokens: prompt.clone(), seed }).collect();
+        let prompts: Vec<Prompt> = (0..n).map(|seed| Prompt::new(prompt.clone(), seed)).collect();
         let options = SampleOptions { temperature: temperature as f32, max_new: 1, ..SampleOptions::default() };
         let mut counts = [0.0f64; 29];
         for c in sample(&mut engine, &model, &prompts, &options) {

@@ -62,7 +62,7 @@ fn logits_and_greedy_continuations_agree_with_transformers() {
     for (name, dir) in cases() {
         let want: Expected = read(&dir.join("expected.json"));
         let options = SampleOptions { temperature: 0.0, max_new: want.greedy.len(), ..SampleOptions::default() };
-        let prompts = [Prompt { tokens: want.tokens.clone(), seed: 1 }];
+        let prompts = [Prompt::new(want.tokens.clone(), 1)];
         let mut decoder = Decoder::load(&dir, None, 2).unwrap();
         let large = worst(&dir.join("expected.safetensors"), &want.rows, &decoder.logits(&want.tokens));
         assert_eq!(decoder.sample(&prompts, &options)[0].tokens, want.greedy, "{name}");
@@ -214,7 +214,7 @@ fn a_checkpoint_talks_and_stops() {
         let text = checkpoint.template.as_ref().unwrap().render_chat(&messages, &[], true).unwrap();
         let tokens = checkpoint.tokenizer.encode(&text);
         let options = SampleOptions { max_new: 200, stop: checkpoint.stop.clone(), ..SampleOptions::default() };
-        let prompts: Vec<Prompt> = (0..8).map(|seed| Prompt { tokens: tokens.clone(), seed }).collect();
+        let prompts: Vec<Prompt> = (0..8).map(|seed| Prompt::new(tokens.clone(), seed)).collect();
         let out = checkpoint.runner.sample_watched(&prompts, &options, &|_| true);
         for completion in &out {
             assert_eq!(completion.stopped, options.stop.contains(completion.tokens.last().unwrap()), "{name}");
@@ -229,7 +229,7 @@ fn a_row_of_a_decoder_depends_on_its_request_alone() {
         let want: Expected = read(&dir.join("expected.json"));
         let options = SampleOptions { max_new: 40, stop: vec![7], ..SampleOptions::default() };
         let prompts: Vec<Prompt> =
-            (0..40).map(|i| Prompt { tokens: want.tokens[..3 + i % 7 * 6].to_vec(), seed: i as u64 }).collect();
+            (0..40).map(|i| Prompt::new(want.tokens[..3 + i % 7 * 6].to_vec(), i as u64)).collect();
         let mut decoder = Decoder::load(&dir, None, 2).unwrap();
         let together = decoder.sample(&prompts, &options);
         for at in [0, 3, 17, 39] {
@@ -240,7 +240,7 @@ fn a_row_of_a_decoder_depends_on_its_request_alone() {
             let tokens = [prompts[at].tokens.clone(), alone[0].tokens.clone()].concat();
             let first = prompts[at].tokens.len();
             let weights = (0..tokens.len()).map(|t| if t < first { 0.0 } else { 1.0 }).collect();
-            let scored = fresh.log_probs(&[Sequence { tokens: tokens.clone(), weights }]);
+            let scored = fresh.log_probs(&[Sequence::new(tokens.clone(), weights)]);
             assert_eq!(scored[0].len(), alone[0].log_probs.len());
             for (a, b) in scored[0].iter().zip(&alone[0].log_probs) {
                 assert!((a - b).abs() < 1e-4, "{name}: {a} {b}");

@@ -321,7 +321,7 @@ fn a_file_is_what_its_folder_is() {
                 assert_eq!(whole.tokenizer.decode(&tokens), case["decoded"].as_str().unwrap(), "{name}");
             }
             let options = SampleOptions { max_new: 20, stop: whole.stop.clone(), ..SampleOptions::default() };
-            let prompts = [Prompt { tokens: whole.tokenizer.encode(&prompt), seed: 3 }];
+            let prompts = [Prompt::new(whole.tokenizer.encode(&prompt), 3)];
             let [a, b] = [&mut folder, &mut whole]
                 .map(|checkpoint| checkpoint.runner.sample_watched(&prompts, &options, &|_| true));
             assert_eq!(a, b, "{name}");

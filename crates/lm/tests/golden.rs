@@ -16,10 +16,10 @@ fn logits_losses_gradients_and_a_step_agree_with_transformers() {
         let mut model = Model::load(&dir).unwrap();
         let text = std::fs::read_to_string(dir.join("expected.json")).unwrap();
         let want: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let seq = Sequence {
-            tokens: serde_json::from_value(want["tokens"].clone()).unwrap(),
-            weights: serde_json::from_value(want["weights"].clone()).unwrap(),
-        };
+        let seq = Sequence::new(
+            serde_json::from_value(want["tokens"].clone()).unwrap(),
+            serde_json::from_value(want["weights"].clone()).unwrap(),
+        );
         let bytes = std::fs::read(dir.join("expected.safetensors")).unwrap();
         let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let logits = tensors.tensor("logits").unwrap();

@@ -123,7 +123,7 @@ impl Rollout {
         let mut tokens = self.prompt.clone();
         tokens.extend(&self.tokens);
         let weights = (0..tokens.len()).map(|at| f32::from(u8::from(at >= first))).collect();
-        Sequence { tokens, weights }
+        Sequence::new(tokens, weights)
     }
 }
 
@@ -165,9 +165,11 @@ impl Policy {
     pub fn sample(&self, engine: &mut Engine, prompts: &[Vec<u32>], stop: u32, seed: u64) -> Vec<Rollout> {
         let size = self.options.group_size;
         let rows: Vec<Prompt> = (0..prompts.len() * size)
-            .map(|row| Prompt {
-                tokens: prompts[row / size].clone(),
-                seed: seed.wrapping_add((row as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            .map(|row| {
+                Prompt::new(
+                    prompts[row / size].clone(),
+                    seed.wrapping_add((row as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+                )
             })
             .collect();
         let options = SampleOptions {

@@ -73,7 +73,7 @@ fn low_rank_updates_raise_what_is_paid() {
 
 /// The probability of a first token below [`PAID`] after one prompt.
 fn likes_paid(policy: &Policy, engine: &mut Engine) -> f64 {
-    let of = |token: u32| Sequence { tokens: vec![1, 20, token], weights: vec![0.0, 0.0, 1.0] };
+    let of = |token: u32| Sequence::new(vec![1, 20, token], vec![0.0, 0.0, 1.0]);
     let all: Vec<Sequence> = (0..PAID).map(of).collect();
     engine.log_probs(&policy.model, &all).iter().map(|log_probs| f64::from(log_probs[0]).exp()).sum()
 }
@@ -88,7 +88,7 @@ fn what_is_imitated_and_what_is_preferred_becomes_likelier() {
         let (mut copying, mut engine) = policy(update);
         let before = likes_paid(&copying, &mut engine);
         let sequences: Vec<Sequence> =
-            (0..4).map(|token| Sequence { tokens: vec![1, 20, token], weights: vec![0.0, 0.0, 1.0] }).collect();
+            (0..4).map(|token| Sequence::new(vec![1, 20, token], vec![0.0, 0.0, 1.0])).collect();
         let stats: Vec<_> = (0..20).map(|_| copying.imitate(&mut engine, &sequences).unwrap()).collect();
         assert!(stats[19].loss < stats[0].loss && stats[0].gain.abs() < 1e-4 && stats[19].gain > 0.1, "{stats:?}");
         assert!(likes_paid(&copying, &mut engine) > before + 0.2, "{update:?}");

@@ -1,6 +1,6 @@
 //! Answers of which only the thought is free: one of several texts, or a command in a fenced block.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use loophole_lm::{Drawn, Prompt, Runner, SampleOptions, Sequence};
 
@@ -64,9 +64,11 @@ impl Local {
         if texts.iter().any(|text| text.len() > self.context) {
             return Reply::from_text(thought, count, Finish::Length);
         }
+        // Where the answer begins matters to edits alone.
+        let answer = if self.edits.is_empty() { 0 } else { self.tokenizer.encode(prompt).len() };
         let weighed = |tokens: Vec<u32>| {
             let weights = (0..tokens.len()).map(|at| if at >= from { 1.0 } else { 0.0 }).collect();
-            Sequence { tokens, weights }
+            Sequence { edits: Arc::clone(&self.edits), answer, ..Sequence::new(tokens, weights) }
         };
         let sequences: Vec<Sequence> = texts.into_iter().map(weighed).collect();
         let scores: Vec<f32> = runner.log_probs(&sequences).iter().map(|log_probs| log_probs.iter().sum()).collect();
@@ -93,7 +95,9 @@ impl Local {
                     let listener = Listener::new(&self.tokenizer, &self.stop, stop, None, None).map(Mutex::new);
                     let count = count.min(tokens.len().saturating_sub(prompt_tokens));
                     typing.push((job, thought, count, prompt_tokens, listener));
-                    prompts.push(Prompt { tokens, seed: typing[typing.len() - 1].0.request.sampling.seed });
+                    let seed = typing[typing.len() - 1].0.request.sampling.seed;
+                    let (edits, answer) = (Arc::clone(&self.edits), Some(prompt_tokens));
+                    prompts.push(Prompt { edits, answer, ..Prompt::new(tokens, seed) });
                 }
                 _ => {
                     let mut reply = unfinished(&prompt, &said, count);

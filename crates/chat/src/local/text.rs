@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Mutex;
 
-use loophole_lm::{Drawn, LmError, adapter_base, same_weights, tokenizer_settings};
+use loophole_lm::{Drawn, Edits, LmError, Text, adapter_base, same_weights, tokenizer_settings};
 use serde_json::{Map, Value};
 
 use super::{Local, lock};
@@ -107,7 +107,8 @@ impl Local {
             lock(&scored[read.prompt]).push(likely(&self.tokenizer, read, top));
             wanted()
         };
-        lock(&self.running).read_watched(texts, &watch);
+        let texts: Vec<Text> = texts.iter().map(|text| Text::prompt(text)).collect();
+        lock(&self.running).read_watched(&texts, &Edits::default(), &watch);
         Ok(scored.into_iter().map(|scored| scored.into_inner().unwrap_or_else(|e| e.into_inner())).collect())
     }
 
