@@ -41,8 +41,7 @@ fn main() -> Result<(), loophole_lm::LmError> {
     let tokens = checkpoint.tokenizer.encode(&PROMPT.repeat(8));
     let mut timed = |tokens: &[u32], rows: usize, new: usize| {
         let options = SampleOptions { temperature: 0.0, max_new: new, ..SampleOptions::default() };
-        let prompts: Vec<Prompt> =
-            (0..rows).map(|seed| Prompt::new(tokens.to_vec(), seed as u64)).collect();
+        let prompts: Vec<Prompt> = (0..rows).map(|seed| Prompt::new(tokens.to_vec(), seed as u64)).collect();
         let start = Instant::now();
         checkpoint.runner.sample_watched(&prompts, &options, &|_| true);
         start.elapsed().as_secs_f64()

@@ -201,8 +201,7 @@ pub fn checkpoint(threads: usize, repetitions: usize) -> Result<CheckpointMeasur
     let mut rng = Rng::new(3);
     let mut timed = |rows: usize, tokens: &[u32], new: usize| {
         let options = SampleOptions { max_new: new, ..SampleOptions::default() };
-        let prompts: Vec<Prompt> =
-            (0..rows).map(|seed| Prompt::new(tokens.to_vec(), seed as u64)).collect();
+        let prompts: Vec<Prompt> = (0..rows).map(|seed| Prompt::new(tokens.to_vec(), seed as u64)).collect();
         let (start, cpu) = (Instant::now(), cpu_seconds());
         decoder.sample(&prompts, &options);
         (start.elapsed().as_secs_f64(), cpu_seconds() - cpu)

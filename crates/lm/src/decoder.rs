@@ -341,6 +341,36 @@ impl Decoder {
         }
     }
 
+    /// The same from the first token on through the first `depth` layers; `see` is shown what each layer hands on, with
+    /// the position of the first row.
+    pub(crate) fn read_seen(
+        &self,
+        (tokens, tap): (&[u32], Tap),
+        buffers: &mut Buffers,
+        depth: usize,
+        see: &mut dyn FnMut(usize, usize, &[f32]),
+    ) {
+        let mut caches = self.caches();
+        for (from, part) in (0..).step_by(BEST_ROWS).zip(tokens.chunks(BEST_ROWS)) {
+            let span = Span { shared: (&[], 0), own: &mut caches, cached: from, tokens: part, tap };
+            self.forward_seen(&mut [span], buffers, depth, &mut |layer, x| see(layer, from, x));
+        }
+    }
+
+    /// Weight of the last norm.
+    pub(crate) fn norm_weight(&self) -> &[f32] {
+        &self.norm
+    }
+
+    /// What the head makes of rows `[rows, h]` that are normalised; `[rows, vocab]`.
+    pub(crate) fn head_of(&self, rows: &[f32]) -> Vec<f32> {
+        let (h, vocab) = (self.config.hidden_size, self.config.vocab_size);
+        let mut logits = vec![0.0; rows.len() / h * vocab];
+        let head = self.head.as_ref().unwrap_or(&self.embed);
+        self.pools[0].install(|| head.forward(rows, rows.len() / h, &mut logits, false, &mut Scratch::default()));
+        logits
+    }
+
     /// Logits at every position, `[tokens, vocab]`.
     ///
     /// # Panics

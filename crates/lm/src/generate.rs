@@ -316,12 +316,7 @@ impl Decoder {
     }
 
     /// Reads a prompt, from where it departs from those that are kept; and keeps it.
-    fn prefix(
-        &self,
-        (tokens, tap): (&[u32], Tap),
-        kept: &mut Vec<Arc<Prefix>>,
-        buffers: &mut Buffers,
-    ) -> Arc<Prefix> {
+    fn prefix(&self, (tokens, tap): (&[u32], Tap), kept: &mut Vec<Arc<Prefix>>, buffers: &mut Buffers) -> Arc<Prefix> {
         let edited = Edited::new(tap.edits, tap.reach, tokens.len());
         let nearest = (0..kept.len()).max_by_key(|at| kept[*at].common(tokens, edited));
         let nearest = nearest.map(|at| (kept[at].common(tokens, edited), at));

@@ -419,7 +419,13 @@ impl Pass {
 }
 
 /// Goes through the rows of sequences that have edits, `[tokens, h]`, with their positions.
-fn each_tapped(taps: &[Tap], lens: &[usize], h: usize, rows: &mut [f32], mut each: impl FnMut(&Tap, usize, &mut [f32])) {
+fn each_tapped(
+    taps: &[Tap],
+    lens: &[usize],
+    h: usize,
+    rows: &mut [f32],
+    mut each: impl FnMut(&Tap, usize, &mut [f32]),
+) {
     if taps.is_empty() {
         return;
     }

@@ -163,8 +163,7 @@ fn training_learns_and_resumes_bit_for_bit() {
 fn cached_decoding_equals_the_full_forward_pass() {
     let model = model(config(4, 2, false), 9);
     let mut engine = Engine::new(&model.config, 2);
-    let prompts: Vec<Prompt> =
-        (0..6).map(|i| Prompt::new(tokens(5 + i / 2 * 31, i / 2), i as u64)).collect();
+    let prompts: Vec<Prompt> = (0..6).map(|i| Prompt::new(tokens(5 + i / 2 * 31, i / 2), i as u64)).collect();
     for temperature in [0.0, 1.0] {
         let options = SampleOptions { temperature, max_new: 90, ..SampleOptions::default() };
         let out = sample(&mut engine, &model, &prompts, &options);

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Mutex;
 
-use loophole_lm::{Drawn, Edits, LmError, Text, adapter_base, same_weights, tokenizer_settings};
+use loophole_lm::{Drawn, LmError, Text, adapter_base, same_weights, tokenizer_settings};
 use serde_json::{Map, Value};
 
 use super::{Local, lock};
@@ -108,7 +108,7 @@ impl Local {
             wanted()
         };
         let texts: Vec<Text> = texts.iter().map(|text| Text::prompt(text)).collect();
-        lock(&self.running).read_watched(&texts, &Edits::default(), &watch);
+        lock(&self.running).read_watched(&texts, &self.edits, &watch);
         Ok(scored.into_iter().map(|scored| scored.into_inner().unwrap_or_else(|e| e.into_inner())).collect())
     }
 
@@ -142,6 +142,7 @@ impl Local {
             context: self.context,
             vocabulary: self.vocabulary,
             longest: self.longest,
+            edits: self.edits.clone(),
             waiting: Mutex::default(),
             running: Mutex::new(runner),
         })
