@@ -342,35 +342,46 @@ impl Bench {
         tasks: &[&WorldTask],
         answers: &[Answer],
     ) -> Result<Vec<Graded>, LabError> {
-        let grader = match state {
-            GraderState::Open => Grader::open(GraderKind::Script),
-            GraderState::Hardened => Grader::hardened(GraderKind::Script),
-        };
-        let rows: Vec<usize> = (0..answers.len()).collect();
-        let workers = self.threads.max(1) * 2;
-        let graded: Vec<Result<Vec<Graded>, LabError>> = std::thread::scope(|scope| {
-            let handles: Vec<_> = rows
-                .chunks(rows.len().div_ceil(workers).max(1))
-                .map(|rows| {
-                    let grader = &grader;
-                    scope.spawn(move || {
-                        rows.iter()
-                            .map(|&row| {
-                                let submission = Submission::Completion(answers[row].text.clone());
-                                Ok(self.grading.grade(&tasks[row].task, grader, &submission)?)
-                            })
-                            .collect()
-                    })
-                })
-                .collect();
-            // A panic in a worker is a bug of ours and goes on as one.
-            handles
-                .into_iter()
-                .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect()
-        });
-        Ok(graded.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        grade_all(&self.grading, self.threads, state, tasks, answers)
     }
+}
+
+/// Labels answers to tasks; twice as many workers as threads share the work.
+pub(crate) fn grade_all(
+    grading: &Grading,
+    threads: usize,
+    state: GraderState,
+    tasks: &[&WorldTask],
+    answers: &[Answer],
+) -> Result<Vec<Graded>, LabError> {
+    let grader = match state {
+        GraderState::Open => Grader::open(GraderKind::Script),
+        GraderState::Hardened => Grader::hardened(GraderKind::Script),
+    };
+    let rows: Vec<usize> = (0..answers.len()).collect();
+    let workers = threads.max(1) * 2;
+    let graded: Vec<Result<Vec<Graded>, LabError>> = std::thread::scope(|scope| {
+        let handles: Vec<_> = rows
+            .chunks(rows.len().div_ceil(workers).max(1))
+            .map(|rows| {
+                let grader = &grader;
+                scope.spawn(move || {
+                    rows.iter()
+                        .map(|&row| {
+                            let submission = Submission::Completion(answers[row].text.clone());
+                            Ok(grading.grade(&tasks[row].task, grader, &submission)?)
+                        })
+                        .collect()
+                })
+            })
+            .collect();
+        // A panic in a worker is a bug of ours and goes on as one.
+        handles
+            .into_iter()
+            .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    Ok(graded.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
 /// Divergence and hack rate of each step.

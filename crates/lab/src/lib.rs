@@ -12,6 +12,7 @@ pub mod battery;
 pub mod bundled;
 mod claims;
 mod examples;
+pub mod look;
 pub mod organism;
 pub mod plan;
 mod predict;
@@ -215,4 +216,7 @@ pub enum LabError {
     /// Files of the run.
     #[error(transparent)]
     Log(#[from] loophole_log::LogError),
+    /// Looking into a model.
+    #[error(transparent)]
+    Look(#[from] loophole_look::LookError),
 }

@@ -20,6 +20,7 @@ mod page;
 mod probing;
 mod sections;
 mod series;
+mod sheet;
 
 use std::path::Path;
 
@@ -28,6 +29,7 @@ pub use from_run::ReportError;
 pub use grading::grading;
 pub use page::render;
 pub use probing::probing;
+pub use sheet::{Heat, HeatToken, Section, Sheet, Table, sheet};
 
 /// Makes the report of the run in the folder `run` and puts it at `out` as a whole, or not at all.
 ///

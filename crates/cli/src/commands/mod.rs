@@ -7,6 +7,8 @@ mod export;
 mod grade;
 mod grader_flags;
 mod label;
+mod look;
+mod look_table;
 mod model;
 mod pretrain;
 mod probe;
@@ -54,6 +56,8 @@ pub enum Command {
     Pretrain(pretrain::PretrainArguments),
     /// Talk to a model in the terminal
     Chat(model::ChatArguments),
+    /// Look inside a model: thought against act, directions, steering, what a training changed
+    Look(Box<look::LookArguments>),
     /// Serve a model to clients of OpenAI and Anthropic, and the pages of runs
     Serve(serve::ServeArguments),
     /// Measure speed, as ratios against a peer where one is installed
@@ -80,6 +84,7 @@ impl Command {
             Command::Exec(arguments) => exec::exec(arguments, output),
             Command::Pretrain(arguments) => pretrain::pretrain(arguments, output),
             Command::Chat(arguments) => model::chat(arguments),
+            Command::Look(arguments) => look::look(arguments, output),
             Command::Serve(arguments) => serve::serve(arguments, output),
             Command::Bench(arguments) => bench::bench(arguments, output),
             Command::Doctor => doctor::doctor(output),

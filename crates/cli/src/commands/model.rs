@@ -23,21 +23,44 @@ pub fn open(name: &str) -> Result<Box<dyn Chat>, Error> {
         return Ok(Box::new(Remote::open(name, RemoteOptions::from_env(&env)?, &env)?));
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let local = match name.strip_prefix("organism:") {
-        Some(place) => from_run(place, threads)?,
-        None if name == "organism" => Local::open(&organism(), None, threads)?,
-        None => {
-            let (folder, adapter) = split_adapter(name);
-            if !folder.exists() {
-                return Err(Error::Input(format!(
-                    "there is no model {name:?}; write organism, organism:RUN/ARM/SEED, a folder with config.json, *.safetensors \
-                     and tokenizer.json, FILE.gguf, FOLDER+ADAPTER, openai:NAME, anthropic:NAME, http://host:port/v1#NAME or mock:BEHAVIOUR"
-                )));
-            }
-            Local::open(&folder, adapter.as_deref(), threads)?
-        }
-    };
-    Ok(Box::new(local.named(name)))
+    let Place { dir, beside, adapter, .. } = place(name)?;
+    Ok(Box::new(Local::open_beside(&dir, &beside, adapter.as_deref(), threads)?.named(name)))
+}
+
+/// Where the files of a model on this machine lie.
+pub struct Place {
+    /// The weights.
+    pub dir: PathBuf,
+    /// Tokenizer and chat template: a checkpoint of a run has none of its own.
+    pub beside: PathBuf,
+    /// An adapter on them.
+    pub adapter: Option<PathBuf>,
+    /// What it was trained from, where that is known: the organism that the arm of a run began with.
+    pub base: Option<PathBuf>,
+}
+
+/// Whether a name is that of a model without weights here: one behind an API, or a mock.
+pub fn is_elsewhere(name: &str) -> bool {
+    name.starts_with("mock:") || Remote::is_name(name)
+}
+
+/// The files of a model on this machine.
+pub fn place(name: &str) -> Result<Place, Error> {
+    if let Some(place) = name.strip_prefix("organism:") {
+        return from_run(place);
+    }
+    if name == "organism" {
+        return Ok(Place { dir: organism(), beside: organism(), adapter: None, base: None });
+    }
+    let (folder, adapter) = split_adapter(name);
+    if !folder.exists() {
+        return Err(Error::Input(format!(
+            "there is no model {name:?}; write organism, organism:RUN/ARM/SEED, a folder with config.json, *.safetensors \
+             and tokenizer.json, FILE.gguf, FOLDER+ADAPTER, openai:NAME, anthropic:NAME, http://host:port/v1#NAME or mock:BEHAVIOUR"
+        )));
+    }
+    let base = adapter.is_some().then(|| folder.clone());
+    Ok(Place { beside: folder.clone(), dir: folder, adapter, base })
 }
 
 /// What was asked of a model behind an API and what it cost, in a line; none for a model on this machine.
@@ -76,7 +99,7 @@ pub fn organism() -> PathBuf {
 }
 
 /// A checkpoint of a run, the last one unless a step is named.
-fn from_run(place: &str, threads: usize) -> Result<Local, Error> {
+fn from_run(place: &str) -> Result<Place, Error> {
     let (place, step) = match place.rsplit_once('@') {
         Some((place, step)) => (place, Some(step)),
         None => (place, None),
@@ -105,10 +128,12 @@ fn from_run(place: &str, threads: usize) -> Result<Local, Error> {
         tell(&format!("warning: {note}"));
     }
     let checkpoint = dir.checkpoint_path(wanted);
-    Ok(if checkpoint.join("adapter_config.json").exists() {
-        Local::open(&base, Some(&checkpoint), threads)?
-    } else {
-        Local::open_beside(&checkpoint, &base, None, threads)?
+    let whole = !checkpoint.join("adapter_config.json").exists();
+    Ok(Place {
+        dir: if whole { checkpoint.clone() } else { base.clone() },
+        beside: base.clone(),
+        adapter: (!whole).then_some(checkpoint),
+        base: Some(base),
     })
 }
 
