@@ -19,6 +19,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    Gemma3TextConfig,
     LlamaConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
@@ -34,6 +35,7 @@ LLAMA3 = dict(
 YARN = dict(rope_type="yarn", rope_theta=1e4, factor=4.0, original_max_position_embeddings=64)
 # name: (family, settings, number format, tokenizer)
 CASES = {
+    "gemma3": (Gemma3TextConfig, dict(num_key_value_heads=2, head_dim=16, sliding_window=40, query_pre_attn_scalar=24, layer_types=["sliding_attention", "full_attention"]), "float32", None),
     "llama": (LlamaConfig, dict(num_key_value_heads=4), "float32", "sentencepiece"),
     "llama3": (LlamaConfig, dict(num_key_value_heads=2, rope_parameters=LLAMA3, tie_word_embeddings=True, head_dim=16), "float32", "llama3"),
     "llama-linear": (LlamaConfig, dict(num_key_value_heads=1, rope_parameters=dict(rope_type="linear", rope_theta=1e4, factor=2.0)), "float32", None),

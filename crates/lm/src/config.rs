@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::Path;
 
-/// Decoders this crate runs. They differ in where there are biases, and in Qwen3's norms of queries and keys.
+/// Decoders this crate runs. They differ in where there are biases, in norms of queries and keys, and in what
+/// `layer.rs` says.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
@@ -18,6 +19,9 @@ pub enum Family {
     Qwen2,
     /// Qwen3 (dense): every head of queries and keys is normalised before it is rotated.
     Qwen3,
+    /// Gemma 3 (text): norms around both halves of a layer, GeGLU, windows with rotary frequencies of their own.
+    #[serde(rename = "gemma3_text")]
+    Gemma3,
 }
 
 /// What transformers assumes where a `config.json` says nothing: it leaves out what is as usual.
@@ -27,42 +31,78 @@ struct Defaults {
     max_position_embeddings: usize,
     key_value_heads: Option<usize>,
     head_dim: Option<usize>,
+    hidden_size: usize,
+    layers: usize,
+    heads: usize,
+    rope_theta: f64,
+    tied: bool,
 }
 
+/// What Llama and Qwen assume.
+const USUAL: Defaults = Defaults {
+    vocab_size: 32_000,
+    intermediate_size: 11_008,
+    max_position_embeddings: 2048,
+    key_value_heads: None,
+    head_dim: None,
+    hidden_size: 4096,
+    layers: 32,
+    heads: 32,
+    rope_theta: 10_000.0,
+    tied: false,
+};
+
 impl Family {
-    const ALL: [(Family, &'static str, &'static str); 3] = [
+    const ALL: [(Family, &'static str, &'static str); 4] = [
         (Family::Llama, "llama", "LlamaForCausalLM"),
         (Family::Qwen2, "qwen2", "Qwen2ForCausalLM"),
         (Family::Qwen3, "qwen3", "Qwen3ForCausalLM"),
+        (Family::Gemma3, "gemma3_text", "Gemma3ForCausalLM"),
     ];
 
     /// `model_type` and the class in `architectures`.
     fn names(self) -> (&'static str, &'static str) {
-        let [llama, qwen2, qwen3] = Family::ALL;
+        let [llama, qwen2, qwen3, gemma3] = Family::ALL;
         let (_, model_type, class) = match self {
             Family::Llama => llama,
             Family::Qwen2 => qwen2,
             Family::Qwen3 => qwen3,
+            Family::Gemma3 => gemma3,
         };
         (model_type, class)
     }
 
     fn defaults(self) -> Defaults {
         match self {
-            Family::Llama => Defaults {
-                vocab_size: 32_000,
-                intermediate_size: 11_008,
-                max_position_embeddings: 2048,
-                key_value_heads: None,
-                head_dim: None,
-            },
+            Family::Llama => USUAL,
             Family::Qwen2 | Family::Qwen3 => Defaults {
                 vocab_size: 151_936,
                 intermediate_size: 22_016,
                 max_position_embeddings: 32_768,
                 key_value_heads: Some(32),
                 head_dim: (self == Family::Qwen3).then_some(128),
+                ..USUAL
             },
+            Family::Gemma3 => Defaults {
+                vocab_size: 262_208,
+                intermediate_size: 9216,
+                max_position_embeddings: 131_072,
+                key_value_heads: Some(4),
+                head_dim: Some(256),
+                hidden_size: 2304,
+                layers: 26,
+                heads: 8,
+                rope_theta: 1_000_000.0,
+                tied: true,
+            },
+        }
+    }
+
+    /// The field that names what gates the feed-forward layer, and what it must say.
+    fn activation(self) -> (&'static str, [&'static str; 2]) {
+        match self {
+            Family::Gemma3 => ("hidden_activation", ["gelu_pytorch_tanh", "gelu_pytorch_tanh"]),
+            _ => ("hidden_act", ["silu", "swish"]),
         }
     }
 }
@@ -108,6 +148,12 @@ pub struct Config {
     /// Tokens a layer with a window sees, itself included; none if no layer has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sliding_window: Option<usize>,
+    /// Base of the rotary frequencies of layers with a window, where they have their own (Gemma 3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_local_base_freq: Option<f64>,
+    /// Products of queries and keys are divided by the root of this (Gemma 3); the width of a head if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_pre_attn_scalar: Option<f64>,
     /// For each layer whether it has the window; empty for none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sliding_layers: Vec<bool>,
@@ -146,6 +192,8 @@ impl Config {
             attention_bias: false,
             mlp_bias: false,
             sliding_window: None,
+            rope_local_base_freq: None,
+            query_pre_attn_scalar: None,
             sliding_layers: Vec::new(),
             bos_token_id: None,
             eos_token_id: None,
@@ -170,7 +218,7 @@ impl Config {
 
     /// Whether every head of queries and keys is normalised.
     pub fn qk_norm(&self) -> bool {
-        self.family == Family::Qwen3
+        matches!(self.family, Family::Qwen3 | Family::Gemma3)
     }
 
     /// Tokens that layer `layer` sees, if not all.
@@ -207,7 +255,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Config, LmError> {
-        let hint = "a Hugging Face config.json of a Llama, Qwen2 or Qwen3 checkpoint is expected";
+        let hint = "a Hugging Face config.json of a Llama, Qwen2, Qwen3 or Gemma 3 checkpoint is expected";
         let broken = |what: String| LmError::Broken { path: path.into(), what, hint: hint.into() };
         let json: Value = parse_json(path, text, hint)?;
         if !json.is_object() {
@@ -215,10 +263,10 @@ impl Config {
         }
         let fields = Fields { json: &json, path };
         let family = fields.family()?;
-        fields.refuse_unsupported()?;
+        fields.refuse_unsupported(family)?;
         let defaults = family.defaults();
-        let heads = fields.size("num_attention_heads", 32)?;
-        let layers = fields.size("num_hidden_layers", 32)?;
+        let heads = fields.size("num_attention_heads", defaults.heads)?;
+        let layers = fields.size("num_hidden_layers", defaults.layers)?;
         let key_value_heads = match json.get("num_key_value_heads") {
             Some(Value::Null) => heads,
             _ => fields.size("num_key_value_heads", defaults.key_value_heads.unwrap_or(heads))?,
@@ -231,9 +279,13 @@ impl Config {
         // transformers 5 keeps base and scaling in `rope_parameters`, 4 at the top and in `rope_scaling`.
         let max_position_embeddings = fields.size("max_position_embeddings", defaults.max_position_embeddings)?;
         let nested = fields.object("rope_parameters").or(fields.object("rope_scaling"));
+        // Where layers with a window have frequencies of their own, there is one object for each kind.
+        let of_kind = |kind: &str| nested.and_then(|n| n.get(kind)).filter(|_| family == Family::Gemma3);
+        let local = of_kind("sliding_attention").and_then(|local| local.get("rope_theta")).and_then(Value::as_f64);
+        let nested = of_kind("full_attention").or(nested);
         let rope_theta = match nested.and_then(|n| n.get("rope_theta")).filter(|theta| !theta.is_null()) {
             Some(theta) => theta.as_f64().ok_or_else(|| fields.wrong("rope_theta", "is no number".into()))?,
-            None => fields.number("rope_theta", 10_000.0)?,
+            None => fields.number("rope_theta", defaults.rope_theta)?,
         };
         let rope_scaling = match nested {
             Some(nested) => RopeScaling::parse(nested, max_position_embeddings)
@@ -241,9 +293,16 @@ impl Config {
             None => None,
         };
         let (sliding_window, sliding_layers) = fields.windows(family, layers)?;
+        let (rope_local_base_freq, query_pre_attn_scalar) = match family {
+            Family::Gemma3 => (
+                Some(local.map_or_else(|| fields.number("rope_local_base_freq", 10_000.0), Ok)?),
+                Some(fields.number("query_pre_attn_scalar", 256.0)?),
+            ),
+            _ => (None, None),
+        };
         let config = Config {
             family,
-            hidden_size: fields.size("hidden_size", 4096)?,
+            hidden_size: fields.size("hidden_size", defaults.hidden_size)?,
             intermediate_size: fields.size("intermediate_size", defaults.intermediate_size)?,
             num_hidden_layers: layers,
             num_attention_heads: heads,
@@ -254,10 +313,12 @@ impl Config {
             rms_norm_eps: fields.number("rms_norm_eps", 1e-6)?,
             rope_theta,
             rope_scaling,
-            tie_word_embeddings: fields.flag("tie_word_embeddings")?,
+            tie_word_embeddings: fields.flag_or("tie_word_embeddings", defaults.tied)?,
             attention_bias: family != Family::Qwen2 && fields.flag("attention_bias")?,
             mlp_bias: family == Family::Llama && fields.flag("mlp_bias")?,
             sliding_window,
+            rope_local_base_freq,
+            query_pre_attn_scalar,
             sliding_layers,
             bos_token_id: token_ids(&json, "bos_token_id").first().copied(),
             eos_token_id: token_ids(&json, "eos_token_id").first().copied(),
@@ -299,8 +360,14 @@ impl Config {
             return refuse("head_dim", format!("must be even and at most {LARGEST}, not {}", self.head_dim()));
         }
         let finite = |x: f64| x.is_finite() && x > 0.0;
-        if !finite(self.rope_theta) {
-            return refuse("rope_theta", format!("must be a positive number, not {}", self.rope_theta));
+        for (field, value) in [
+            ("rope_theta", Some(self.rope_theta)),
+            ("rope_local_base_freq", self.rope_local_base_freq),
+            ("query_pre_attn_scalar", self.query_pre_attn_scalar),
+        ] {
+            if let Some(value) = value.filter(|value| !finite(*value)) {
+                return refuse(field, format!("must be a positive number, not {value}"));
+            }
         }
         if !(self.rms_norm_eps.is_finite() && self.rms_norm_eps >= 0.0) {
             return refuse("rms_norm_eps", format!("must be a small number, not {}", self.rms_norm_eps));
@@ -322,16 +389,18 @@ impl Config {
         };
         rope["rope_theta"] = self.rope_theta.into();
         if let Some(map) = json.as_object_mut() {
-            if self.sliding_window.is_some() {
+            if self.sliding_window.is_some() || self.family == Family::Gemma3 {
+                let mut slides = self.sliding_layers.clone();
+                slides.resize(self.num_hidden_layers, false);
                 let kind = |slides: &bool| if *slides { "sliding_attention" } else { "full_attention" };
                 map.insert("use_sliding_window".into(), true.into());
-                map.insert("layer_types".into(), self.sliding_layers.iter().map(kind).collect());
+                map.insert("layer_types".into(), slides.iter().map(kind).collect());
                 map.remove("sliding_layers");
             }
             for (key, value) in [
                 ("architectures", serde_json::json!([class])),
                 ("model_type", model_type.into()),
-                ("hidden_act", "silu".into()),
+                (self.family.activation().0, self.family.activation().1[0].into()),
                 ("attention_dropout", 0.0.into()),
                 ("head_dim", self.head_dim().into()),
                 ("initializer_range", 0.02.into()),
@@ -394,8 +463,12 @@ impl Fields<'_> {
     }
 
     fn flag(&self, field: &str) -> Result<bool, LmError> {
+        self.flag_or(field, false)
+    }
+
+    fn flag_or(&self, field: &str, default: bool) -> Result<bool, LmError> {
         let Some(value) = self.get(field) else {
-            return Ok(false);
+            return Ok(default);
         };
         value.as_bool().ok_or_else(|| self.wrong(field, format!("must be true or false, not {value}")))
     }
@@ -411,7 +484,7 @@ impl Fields<'_> {
         Family::ALL.iter().find(known).map(|found| found.0).ok_or_else(|| {
             let field = if kind.is_some() { "model_type" } else { "architectures" };
             let what = format!(
-                "{} ({}) is not supported; LlamaForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM are",
+                "{} ({}) is not supported; LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM and Gemma3ForCausalLM are",
                 kind.unwrap_or("no model_type"),
                 class.unwrap_or("no architecture named")
             );
@@ -419,21 +492,28 @@ impl Fields<'_> {
         })
     }
 
-    fn refuse_unsupported(&self) -> Result<(), LmError> {
+    fn refuse_unsupported(&self, family: Family) -> Result<(), LmError> {
         if let Some(quantised) = self.get("quantization_config") {
             let how = quantised.get("quant_method").and_then(Value::as_str).unwrap_or("of an unnamed method");
             let what = format!("quantised weights ({how}) are not supported; use the checkpoint in bf16, f16 or f32");
             return Err(self.wrong("quantization_config", what));
         }
-        if let Some(act) = self.get("hidden_act").filter(|act| *act != "silu" && *act != "swish") {
-            return Err(self.wrong("hidden_act", format!("{act} is not supported, only \"silu\" is")));
+        let (field, known) = family.activation();
+        if let Some(act) = self.get(field).filter(|act| known.iter().all(|known| *act != known)) {
+            return Err(self.wrong(field, format!("{act} is not supported, only \"{}\" is", known[0])));
+        }
+        for field in ["attn_logit_softcapping", "final_logit_softcapping", "use_bidirectional_attention"] {
+            if self.get(field).is_some_and(|value| family == Family::Gemma3 && *value != false) {
+                return Err(self.wrong(field, "models with it are not supported".into()));
+            }
         }
         Ok(())
     }
 
-    /// The window and which layers have it, as transformers' Qwen2Config and Qwen3Config decide it.
+    /// The window and which layers have it, as transformers' configurations of the families decide it.
     fn windows(&self, family: Family, layers: usize) -> Result<(Option<usize>, Vec<bool>), LmError> {
-        if family == Family::Llama || !self.flag("use_sliding_window")? {
+        let gemma = family == Family::Gemma3;
+        if family == Family::Llama || !(gemma || self.flag("use_sliding_window")?) {
             return Ok((None, Vec::new()));
         }
         if self.json.get("sliding_window").is_some_and(Value::is_null) {
@@ -441,8 +521,11 @@ impl Fields<'_> {
         }
         let window = self.size("sliding_window", 4096)?;
         let first = self.size("max_window_layers", 28)?;
+        // Of so many layers, the last sees all.
+        let pattern = self.size("sliding_window_pattern", 6)?.max(1);
+        let usual = |layer: usize| if gemma { !(layer + 1).is_multiple_of(pattern) } else { layer >= first };
         let slides: Vec<bool> = match self.get("layer_types").and_then(Value::as_array) {
-            None => (0..layers.min(MOST_LAYERS)).map(|layer| layer >= first).collect(),
+            None => (0..layers.min(MOST_LAYERS)).map(usual).collect(),
             Some(types) => types
                 .iter()
                 .map(|kind| match kind.as_str() {

@@ -4,6 +4,7 @@
 
 use crate::cache::{Cache, KEYS};
 use crate::generate::Prefix;
+use crate::layer::LayerSpec;
 use crate::linear::{BEST_ROWS, Linear, Scratch, Update};
 use crate::lora::Lora;
 use crate::math;
@@ -18,16 +19,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 struct Layer {
+    spec: LayerSpec,
     norm1: Vec<f32>,
     qkv: Linear,
     /// Norms of a query and of a key head, or nothing.
     q_norm: Vec<f32>,
     k_norm: Vec<f32>,
     o: Linear,
+    /// Of what the attention adds, or nothing.
+    post1: Vec<f32>,
     norm2: Vec<f32>,
     gate_up: Linear,
     down: Linear,
-    window: Option<usize>,
+    /// Of what the feed-forward layer adds, or nothing.
+    post2: Vec<f32>,
 }
 
 /// With fewer parameters, threads that share a layer wait for each other longer than they compute, above all on a busy
@@ -106,7 +111,7 @@ impl Decoder {
             true => None,
             false => Some(parts.linear("", &["lm_head"], &[config.vocab_size], h, false)?),
         };
-        let norm = store.vector("model.norm.weight", &[h])?;
+        let norm = parts.norm("model.norm.weight", h)?;
         Self::from_parts(config, embed, layers, norm, head, threads)
     }
 
@@ -127,15 +132,17 @@ impl Decoder {
         let layer = |(l, layer): (usize, &Layer)| {
             let (attention, mlp) = (format!("model.layers.{l}.self_attn"), format!("model.layers.{l}.mlp"));
             Layer {
+                spec: layer.spec,
                 norm1: layer.norm1.clone(),
                 qkv: with(&layer.qkv, attention.clone(), &["q_proj", "k_proj", "v_proj"], &[q, kv, kv]),
                 q_norm: layer.q_norm.clone(),
                 k_norm: layer.k_norm.clone(),
                 o: with(&layer.o, attention, &["o_proj"], &[c.hidden_size]),
+                post1: layer.post1.clone(),
                 norm2: layer.norm2.clone(),
                 gate_up: with(&layer.gate_up, mlp.clone(), &["gate_proj", "up_proj"], &[i, i]),
                 down: with(&layer.down, mlp, &["down_proj"], &[c.hidden_size]),
-                window: layer.window,
+                post2: layer.post2.clone(),
             }
         };
         let layers = self.layers.iter().enumerate().map(layer).collect();
@@ -178,16 +185,20 @@ impl Decoder {
             bias(&mut gate_up, config.mlp_bias);
             bias(&mut down, config.mlp_bias);
             let norm = vec![1.0; if config.qk_norm() { hd } else { 0 }];
+            let spec = config.layer(l);
+            let post = |name: Option<&str>| vec![1.0; if name.is_some() { h } else { 0 }];
             layers.push(Layer {
+                spec,
                 norm1: vec![1.0; h],
                 qkv,
                 q_norm: norm.clone(),
                 k_norm: norm,
                 o,
+                post1: post(spec.norms.after_attention),
                 norm2: vec![1.0; h],
                 gate_up,
                 down,
-                window: config.window(l),
+                post2: post(spec.norms.after_mlp),
             });
         }
         Self::from_parts(config, embed, layers, vec![1.0; h], head, threads)
@@ -269,16 +280,20 @@ impl Decoder {
         let tokens = spans.iter().flat_map(|span| span.tokens);
         for (x, token) in x.chunks_exact_mut(h).zip(tokens) {
             self.embed.row(*token as usize, x);
+            if let Some(factor) = c.embed_scale() {
+                math::scale(x, factor);
+            }
         }
         let eps = c.rms_norm_eps as f32;
         let edited = spans.iter().any(|span| !span.tap.edits.is_empty());
         for (l, layer) in self.layers.iter().take(depth).enumerate() {
+            let (spec, rope) = (&layer.spec, self.rope.of(layer.spec.local_rope));
             math::rms_norm(x, &layer.norm1, eps, norm, inv);
             layer.qkv.forward(norm, t, qkv, false, scratch);
             for (row, (span, position)) in qkv.chunks_exact_mut(qkv_width).zip(&places) {
                 head_norm(&mut row[..attn_width], &layer.q_norm, eps);
                 head_norm(&mut row[attn_width..][..kv * hd], &layer.k_norm, eps);
-                self.rope.rotate(row, heads + kv, *position, 1.0);
+                rope.rotate(row, heads + kv, *position, 1.0);
                 let span = &mut spans[*span];
                 span.own[l].push(position - span.shared.1, kv, hd, &row[attn_width..]);
             }
@@ -289,17 +304,17 @@ impl Decoder {
                 let (shared, own) = (&spans[span].shared, &spans[span].own[l]);
                 let parts = [(shared.0.get(l), shared.1), (Some(own), position + 1 - shared.1)];
                 let query = &qkv[row * qkv_width + head * hd..][..hd];
-                let from = layer.window.map_or(0, |window| (position + 1).saturating_sub(window));
-                attend(parts, (head / (heads / kv), hd, kv), query, from, scores, out);
+                let from = spec.window.map_or(0, |window| (position + 1).saturating_sub(window));
+                attend(parts, (head / (heads / kv), hd, kv), (query, spec.score_scale), from, scores, out);
             };
             attn.par_chunks_exact_mut(hd).enumerate().for_each_init(Vec::new, read);
-            layer.o.forward(attn, t, x, true, scratch);
+            add(&layer.o, &layer.post1, eps, attn, x, norm, scratch);
             math::rms_norm(x, &layer.norm2, eps, norm, inv);
             layer.gate_up.forward(norm, t, gate_up, false, scratch);
             act.par_chunks_exact_mut(inter)
                 .zip(gate_up.par_chunks_exact(2 * inter))
-                .for_each(|(act, gate_up)| math::swiglu(gate_up, inter, act));
-            layer.down.forward(act, t, x, true, scratch);
+                .for_each(|(act, gate_up)| spec.activation.gate(gate_up, inter, act));
+            add(&layer.down, &layer.post2, eps, act, x, norm, scratch);
             if edited {
                 for (x, (span, position)) in x.chunks_exact_mut(h).zip(&places) {
                     spans[*span].tap.apply(l, *position, x);
@@ -391,6 +406,25 @@ impl Decoder {
     }
 }
 
+/// Adds what a linear layer makes of its input to the stream `x`, normalised if there is a norm for it.
+fn add(
+    linear: &Linear,
+    post: &[f32],
+    eps: f32,
+    input: &[f32],
+    x: &mut [f32],
+    between: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let t = input.len() / linear.inp;
+    if post.is_empty() {
+        linear.forward(input, t, x, true, scratch);
+    } else {
+        linear.forward(input, t, between, false, scratch);
+        math::rms_norm_add(between, post, eps, x);
+    }
+}
+
 /// Normalises every head of a row, if there is a norm.
 fn head_norm(row: &mut [f32], weight: &[f32], eps: f32) {
     if weight.is_empty() {
@@ -406,7 +440,7 @@ fn head_norm(row: &mut [f32], weight: &[f32], eps: f32) {
 fn attend(
     parts: [(Option<&Cache>, usize); 2],
     (head, hd, kv): (usize, usize, usize),
-    query: &[f32],
+    (query, scale): (&[f32], f32),
     from: usize,
     scores: &mut Vec<f32>,
     out: &mut [f32],
@@ -423,7 +457,7 @@ fn attend(
         start += len;
     }
     let seen = &mut line[from..total];
-    math::scale(seen, 1.0 / (hd as f32).sqrt());
+    math::scale(seen, scale);
     let max = math::max(seen);
     let sum = math::exp_shifted(seen, max);
     math::scale(seen, 1.0 / sum);
@@ -473,22 +507,36 @@ impl Parts<'_> {
         let (q, kv) = (c.num_attention_heads * hd, c.num_key_value_heads * hd);
         let prefix = format!("model.layers.{l}");
         let (attention, mlp) = (format!("{prefix}.self_attn"), format!("{prefix}.mlp"));
-        let vector = |name: String, len: usize| self.store.vector(&name, &[len]);
-        let norm = |which: &str| match c.qk_norm() {
-            true => vector(format!("{attention}.{which}.weight"), hd),
+        let spec = c.layer(l);
+        let head_norm = |which: &str| match c.qk_norm() {
+            true => self.norm(&format!("{attention}.{which}.weight"), hd),
             false => Ok(Vec::new()),
         };
+        let norm = |which: &str| self.norm(&format!("{prefix}.{which}.weight"), h);
+        let post = |which: Option<&str>| which.map_or(Ok(Vec::new()), norm);
         Ok(Layer {
-            norm1: vector(format!("{prefix}.input_layernorm.weight"), h)?,
+            spec,
+            norm1: norm(spec.norms.before_attention)?,
             qkv: self.linear(&attention, &["q_proj", "k_proj", "v_proj"], &[q, kv, kv], h, c.qkv_bias())?,
-            q_norm: norm("q_norm")?,
-            k_norm: norm("k_norm")?,
+            q_norm: head_norm("q_norm")?,
+            k_norm: head_norm("k_norm")?,
             o: self.linear(&attention, &["o_proj"], &[h], q, c.o_bias())?,
-            norm2: vector(format!("{prefix}.post_attention_layernorm.weight"), h)?,
+            post1: post(spec.norms.after_attention)?,
+            norm2: norm(spec.norms.before_mlp)?,
             gate_up: self.linear(&mlp, &["gate_proj", "up_proj"], &[i, i], h, c.mlp_bias)?,
             down: self.linear(&mlp, &["down_proj"], &[h], i, c.mlp_bias)?,
-            window: c.window(l),
+            post2: post(spec.norms.after_mlp)?,
         })
+    }
+
+    /// The weight of a norm, as it is multiplied with.
+    fn norm(&self, name: &str, len: usize) -> Result<Vec<f32>, LmError> {
+        let mut weight = self.store.vector(name, &[len])?;
+        let shift = if self.store.is_gguf() { 0.0 } else { self.config.norm_shift() };
+        if shift != 0.0 {
+            weight.iter_mut().for_each(|w| *w += shift);
+        }
+        Ok(weight)
     }
 
     /// Modules that share their input, as one layer.

@@ -1,7 +1,7 @@
 //! The small CPU engine: tokenizer, decoder, LoRA, sampling, checkpoints.
 //!
-//! One kind of decoder (RMSNorm, rotary positions, grouped-query attention, SwiGLU, tied or untied head; with the
-//! biases and norms of Llama, Qwen2 and Qwen3), run in two ways. A [`Model`] is a configuration and one flat buffer of
+//! One kind of decoder (RMSNorm, rotary positions, grouped-query attention, a gated feed-forward layer, tied or untied
+//! head; with the biases and norms of Llama, Qwen2, Qwen3 and, untrained, Gemma 3), run in two ways. A [`Model`] is a configuration and one flat buffer of
 //! f32 weights; an [`Engine`] holds the scratch buffers and the thread setting and turns sequences into
 //! log-probabilities and gradients, forward and hand-derived backward; [`AdamW`] applies them; [`sample`] continues
 //! prompts. A [`Decoder`] runs a checkpoint that is too large for that, in the number format of its files, those of GGUF
@@ -24,6 +24,7 @@ mod error;
 mod generate;
 mod generation;
 mod gguf;
+mod layer;
 mod linear;
 mod lora;
 pub mod math;

@@ -238,6 +238,17 @@ pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32], inv: &mut [f
     }
 }
 
+/// RMSNorm of every row of `x[t, h]`, added to `y`.
+pub fn rms_norm_add(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) {
+    let h = weight.len();
+    for (x, y) in x.chunks_exact(h).zip(y.chunks_exact_mut(h)) {
+        let r = 1.0 / (dot(x, x) / h as f32 + eps).sqrt();
+        for ((y, x), w) in y.iter_mut().zip(x).zip(weight) {
+            *y += x * r * w;
+        }
+    }
+}
+
 /// The normalised rows again, from the saved `inv` (nothing else is kept for the backward pass).
 pub fn rms_norm_again(x: &[f32], weight: &[f32], inv: &[f32], y: &mut [f32]) {
     let h = weight.len();
@@ -281,6 +292,19 @@ pub fn swiglu(gu: &[f32], inter: usize, act: &mut [f32]) {
         let (g, u) = gu.split_at(inter);
         for ((a, &g), &u) in act.iter_mut().zip(g).zip(u) {
             *a = g / (1.0 + exp(-g)) * u;
+        }
+    }
+}
+
+/// `act = gelu(gate) * up` for rows `gu = [gate | up]`, GELU by its formula with tanh.
+pub fn geglu(gu: &[f32], inter: usize, act: &mut [f32]) {
+    // sqrt(2 / pi), twice: (1 + tanh(z)) / 2 is the sigmoid of 2 z.
+    const TWICE: f32 = 1.595_769_1;
+    for (gu, act) in gu.chunks_exact(2 * inter).zip(act.chunks_exact_mut(inter)) {
+        let (g, u) = gu.split_at(inter);
+        for ((a, &g), &u) in act.iter_mut().zip(g).zip(u) {
+            let z = TWICE * (g + 0.044_715 * g * g * g);
+            *a = g / (1.0 + exp(-z)) * u;
         }
     }
 }

@@ -90,7 +90,10 @@ pub fn views(c: &Config) -> Vec<View> {
         push(format!("{p}mlp.up_proj.weight"), &[i, h]);
         push(format!("{p}mlp.down_proj.weight"), &[h, i]);
         push(format!("{p}input_layernorm.weight"), &[h]);
-        push(format!("{p}post_attention_layernorm.weight"), &[h]);
+        let norms = c.layer(l).norms;
+        for name in [norms.after_attention, Some(norms.before_mlp), norms.after_mlp].into_iter().flatten() {
+            push(format!("{p}{name}.weight"), &[h]);
+        }
         if c.qkv_bias() {
             push(format!("{p}self_attn.q_proj.bias"), &[q]);
             push(format!("{p}self_attn.k_proj.bias"), &[kv]);
@@ -168,6 +171,7 @@ impl Model {
     pub fn init(config: Config, seed: u64) -> Result<Model, LmError> {
         config.check(Path::new("config"))?;
         config.fits(Path::new("config"), 4)?;
+        Self::trainable(&config, Path::new("config"))?;
         let views = views(&config);
         let mut params = vec![0.0; views.last().map_or(0, |v| v.range.end)];
         let mut rng = Rng::new(seed);
@@ -186,6 +190,12 @@ impl Model {
         Ok(Model { config, params })
     }
 
+    /// Refuses what only [`crate::Decoder`] runs.
+    fn trainable(config: &Config, path: &Path) -> Result<(), LmError> {
+        let refused = config.refused_in_training().map(|(field, what)| (field.to_string(), what.to_string()));
+        refused.map_or(Ok(()), |(field, what)| Err(LmError::Config { path: path.into(), field, what }))
+    }
+
     /// Names, shapes and places of the weights.
     pub fn views(&self) -> Vec<View> {
         views(&self.config)
@@ -198,10 +208,7 @@ impl Model {
     pub fn load(dir: &Path) -> Result<Model, LmError> {
         let path = dir.join("config.json");
         let config = Config::load(&path)?;
-        if config.sliding_window.is_some_and(|window| window < config.max_position_embeddings) {
-            let what = "layers with a window run in `Checkpoint`, and are not trained".into();
-            return Err(LmError::Config { path, field: "sliding_window".into(), what });
-        }
+        Self::trainable(&config, &path)?;
         let store = Store::open_dir(dir)?;
         config.fits(&path, 4)?;
         let views = views(&config);
@@ -276,7 +283,7 @@ pub(crate) fn check_names(store: &Store, config: &Config, views: &[View]) -> Res
                 path: store.path_of(name).into(),
                 tensor: name.into(),
                 what: format!("does not belong to the model that {} describes", store.described()),
-                hint: "modules other than those of Llama, Qwen2 and Qwen3 are not supported".into(),
+                hint: "modules other than those of Llama, Qwen2, Qwen3 and Gemma 3 are not supported".into(),
             });
         }
     }

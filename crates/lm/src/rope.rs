@@ -182,11 +182,17 @@ pub struct Rope {
     half: usize,
     cos: Vec<f32>,
     sin: Vec<f32>,
+    /// Those of layers with a window, where they have their own.
+    local: Option<Box<Rope>>,
 }
 
 impl Rope {
     /// Makes the tables reach `positions` positions of a model of this shape (always the same one).
     pub fn ensure(&mut self, positions: usize, config: &Config) {
+        if let Some(theta) = config.rope_local_base_freq {
+            let own = Config { rope_theta: theta, rope_scaling: None, rope_local_base_freq: None, ..config.clone() };
+            self.local.get_or_insert_default().ensure(positions, &own);
+        }
         let head_dim = config.head_dim();
         self.half = head_dim / 2;
         let have = self.cos.len() / self.half.max(1);
@@ -206,6 +212,11 @@ impl Rope {
                 self.sin.push(angle.sin() as f32 * scale);
             }
         }
+    }
+
+    /// The tables of a kind of layer.
+    pub(crate) fn of(&self, local: bool) -> &Rope {
+        self.local.as_deref().filter(|_| local).unwrap_or(self)
     }
 
     /// Rotates `heads` heads at the front of `row` for one position; `dir` is 1 for forward and

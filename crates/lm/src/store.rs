@@ -110,6 +110,9 @@ pub(crate) struct Store {
 /// Number formats that are read, for those who look for one.
 const READ: &str = "F32, F16, BF16 and, in GGUF files, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and Q2_K to Q6_K are read";
 
+/// What describes the model in a GGUF file.
+const METADATA: &str = "the metadata";
+
 impl Store {
     /// Opens `model.safetensors` of a folder, else the shards its index names, else every other `*.safetensors`.
     pub fn open_dir(dir: &Path) -> Result<Store, LmError> {
@@ -179,7 +182,12 @@ impl Store {
 
     /// A GGUF file, whose tensors somebody has found and named.
     pub fn of_gguf(path: PathBuf, file: File, tensors: BTreeMap<String, Entry>) -> Store {
-        Store { files: vec![(path, file)], tensors, index: None, described: "the metadata" }
+        Store { files: vec![(path, file)], tensors, index: None, described: METADATA }
+    }
+
+    /// Whether it is a GGUF file: some weights are kept otherwise there.
+    pub fn is_gguf(&self) -> bool {
+        self.described == METADATA
     }
 
     /// What describes the model, in words.

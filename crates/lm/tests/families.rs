@@ -357,7 +357,7 @@ const FIELDS: [&str; 22] = [
 proptest! {
     #[test]
     fn any_config_is_read_or_refused(
-        family in prop::sample::select(vec!["llama", "qwen2", "qwen3"]),
+        family in prop::sample::select(vec!["llama", "qwen2", "qwen3", "gemma3_text"]),
         changes in prop::collection::vec((prop::sample::select(FIELDS.to_vec()), odd()), 0..4),
     ) {
         let mut json = serde_json::json!({"model_type": family, "use_sliding_window": true});

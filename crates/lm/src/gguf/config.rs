@@ -6,8 +6,17 @@ use crate::{Config, LmError, RopeScaling};
 use serde_json::{Map, Value, json};
 
 /// Architectures that are read, and their classes in `transformers`.
-const KNOWN: [(&str, &str); 3] =
-    [("llama", "LlamaForCausalLM"), ("qwen2", "Qwen2ForCausalLM"), ("qwen3", "Qwen3ForCausalLM")];
+const KNOWN: [(&str, &str); 4] = [
+    ("llama", "LlamaForCausalLM"),
+    ("qwen2", "Qwen2ForCausalLM"),
+    ("qwen3", "Qwen3ForCausalLM"),
+    (GEMMA3, "Gemma3ForCausalLM"),
+];
+
+const GEMMA3: &str = "gemma3";
+
+/// The largest Gemma 3 has so many layers, and scales its queries by another width than that of a head.
+const LARGEST_GEMMA3: (u64, f64) = (62, 168.0);
 
 /// What Llama 3.1 and later say of their rotary frequencies, but for the factor; a file holds the outcome only.
 const LLAMA3: (f64, f64, f64) = (1.0, 4.0, 8192.0);
@@ -23,7 +32,7 @@ impl Gguf {
     pub(super) fn config(&self) -> Result<Config, LmError> {
         let arch = self.text("general.architecture")?.unwrap_or("none named");
         let Some((arch, class)) = KNOWN.iter().find(|(known, _)| *known == arch) else {
-            let what = format!("{arch} is not supported; llama, qwen2 and qwen3 are");
+            let what = format!("{arch} is not supported; llama, qwen2, qwen3 and gemma3 are");
             return Err(self.wrong("general.architecture", &what));
         };
         let key = |name: &str| format!("{arch}.{name}");
@@ -40,8 +49,10 @@ impl Gguf {
                 return Err(self.wrong(&key(name), &what));
             }
         }
+        let gemma = *arch == GEMMA3;
         for name in ["expert_count", "attention.sliding_window"] {
-            if self.whole(&key(name))?.is_some_and(|count| count > 0) {
+            let known = gemma && name == "attention.sliding_window";
+            if !known && self.whole(&key(name))?.is_some_and(|count| count > 0) {
                 return Err(self.wrong(&key(name), "models with it are not supported"));
             }
         }
@@ -52,7 +63,7 @@ impl Gguf {
         let number = |key: &str| self.number(key);
         let has = |name: &str| self.tensors.contains_key(name);
         let mut fields = json!({
-            "model_type": arch,
+            "model_type": if gemma { "gemma3_text" } else { arch },
             "architectures": [class],
             "hidden_size": hidden,
             "intermediate_size": needed("feed_forward_length")?,
@@ -63,11 +74,17 @@ impl Gguf {
             "vocab_size": vocab,
             "max_position_embeddings": needed("context_length")?,
             "rms_norm_eps": number(&epsilon)?.ok_or_else(|| self.wrong(&epsilon, "is missing"))?,
-            "rope_theta": number(&key("rope.freq_base"))?.unwrap_or(10_000.0),
+            "rope_theta": number(&key("rope.freq_base"))?.unwrap_or(if gemma { 1e6 } else { 10_000.0 }),
             "tie_word_embeddings": !has("output.weight"),
             "attention_bias": *arch != "qwen2" && has("blk.0.attn_q.bias"),
             "mlp_bias": has("blk.0.ffn_gate.bias"),
         });
+        if gemma {
+            let (layers, width) = LARGEST_GEMMA3;
+            let largest = needed("block_count")? == layers;
+            fields["query_pre_attn_scalar"] = if largest { width } else { head_dim as f64 }.into();
+            fields["sliding_window"] = needed("attention.sliding_window")?.into();
+        }
         if let Some(scaling) = self.scaling(arch)? {
             fields["rope_scaling"] = scaling;
         }

@@ -317,7 +317,7 @@ impl Gguf {
                 }
                 entry.heads = heads;
             }
-            tensors.insert(names::hugging_face(name), entry);
+            tensors.insert(names::hugging_face(name, config.layer(0).norms.before_mlp), entry);
         }
         let file = File::open(&self.path).map_err(LmError::io(&self.path))?;
         Ok(Store::of_gguf(self.path.clone(), file, tensors))

@@ -1,7 +1,7 @@
 //! What the tensors of a GGUF file are called elsewhere.
 
 /// Names in a GGUF file and in a checkpoint of Hugging Face.
-const PARTS: [(&str, &str); 11] = [
+const PARTS: [(&str, &str); 13] = [
     ("attn_norm", "input_layernorm"),
     ("attn_q", "self_attn.q_proj"),
     ("attn_k", "self_attn.k_proj"),
@@ -13,11 +13,14 @@ const PARTS: [(&str, &str); 11] = [
     ("ffn_gate", "mlp.gate_proj"),
     ("ffn_up", "mlp.up_proj"),
     ("ffn_down", "mlp.down_proj"),
+    ("post_attention_norm", "post_attention_layernorm"),
+    ("post_ffw_norm", "post_feedforward_layernorm"),
 ];
 
 /// The name of a tensor in a checkpoint of Hugging Face. One of a layer that is not known keeps its own behind that of
-/// the layer, so that it is missed by nobody who looks for what is too much.
-pub(super) fn hugging_face(name: &str) -> String {
+/// the layer, so that it is missed by nobody who looks for what is too much. `before_mlp` is what the norm before the
+/// feed-forward layer is called in this family.
+pub(super) fn hugging_face(name: &str, before_mlp: &str) -> String {
     match name {
         "token_embd.weight" => return "model.embed_tokens.weight".into(),
         "output_norm.weight" => return "model.norm.weight".into(),
@@ -29,6 +32,7 @@ pub(super) fn hugging_face(name: &str) -> String {
     };
     let known = rest.split_once('.').and_then(|(part, end)| {
         let (_, ours) = PARTS.iter().find(|(theirs, _)| *theirs == part)?;
+        let ours = if part == "ffn_norm" { before_mlp } else { ours };
         Some(format!("{ours}.{end}"))
     });
     format!("model.layers.{layer}.{}", known.unwrap_or_else(|| rest.into()))
@@ -73,7 +77,9 @@ mod tests {
             ("blk.0.ffn_gate_exps.weight", "model.layers.0.ffn_gate_exps.weight"),
             ("rope_freqs.weight", "rope_freqs.weight"),
         ] {
-            assert_eq!(hugging_face(theirs), ours);
+            assert_eq!(hugging_face(theirs, "post_attention_layernorm"), ours);
         }
+        let ours = hugging_face("blk.3.ffn_norm.weight", "pre_feedforward_layernorm");
+        assert_eq!(ours, "model.layers.3.pre_feedforward_layernorm.weight");
     }
 }
