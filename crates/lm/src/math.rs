@@ -299,7 +299,7 @@ pub fn swiglu(gu: &[f32], inter: usize, act: &mut [f32]) {
 /// `act = gelu(gate) * up` for rows `gu = [gate | up]`, GELU by its formula with tanh.
 pub fn geglu(gu: &[f32], inter: usize, act: &mut [f32]) {
     // sqrt(2 / pi), twice: (1 + tanh(z)) / 2 is the sigmoid of 2 z.
-    const TWICE: f32 = 1.595_769_1;
+    const TWICE: f32 = std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::SQRT_2;
     for (gu, act) in gu.chunks_exact(2 * inter).zip(act.chunks_exact_mut(inter)) {
         let (g, u) = gu.split_at(inter);
         for ((a, &g), &u) in act.iter_mut().zip(g).zip(u) {
