@@ -8,7 +8,7 @@ use loophole_lm::serialize;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::vector::{narrow, norm, wide};
-use crate::{Direction, LookError, Position};
+use crate::{Direction, LookError};
 
 /// The format's name and version.
 pub const FORMAT: &str = "loophole-direction-1";
@@ -84,7 +84,8 @@ pub fn bytes(path: &Path, direction: &Direction, mount: &Mount) -> Result<Vec<u8
         ("bad", matrix, flat(&direction.bad)),
         ("within", within, flat(std::slice::from_ref(&direction.within))),
     ];
-    let views = parts.iter().map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)));
+    let views =
+        parts.iter().map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)));
     let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>().map_err(wrong)?;
     let (n, layer) = (direction.n.to_string(), direction.layer.to_string());
     let metadata = [
@@ -106,12 +107,16 @@ pub fn bytes(path: &Path, direction: &Direction, mount: &Mount) -> Result<Vec<u8
 /// [`LookError::File`] names what is missing or wrong in it.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<(Direction, Mount), LookError> {
     let wrong = |what: String| LookError::File { path: path.into(), what };
-    let (_, header) = SafeTensors::read_metadata(bytes)
-        .map_err(|error| wrong(format!("is no readable safetensors file ({error}); write it again with loophole look --out")))?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| {
+        wrong(format!("is no readable safetensors file ({error}); write it again with loophole look --out"))
+    })?;
     let empty = HashMap::new();
     let metadata = header.metadata().as_ref().unwrap_or(&empty);
     let text = |name: &str| {
-        metadata.get(name).cloned().ok_or_else(|| wrong(format!("has no {name:?} in its metadata; it is no direction of {FORMAT}")))
+        metadata
+            .get(name)
+            .cloned()
+            .ok_or_else(|| wrong(format!("has no {name:?} in its metadata; it is no direction of {FORMAT}")))
     };
     if text("format")? != FORMAT {
         return Err(wrong(format!("is of format {:?}; {FORMAT} is read", text("format")?)));
@@ -215,6 +220,7 @@ pub fn repeng(direction: &Direction, hint: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Position;
 
     fn made() -> (Direction, Mount) {
         let rows = |by: f64| vec![vec![by, 2.0, -1.0], vec![0.5, by, 4.0]];
@@ -261,7 +267,10 @@ mod tests {
             said(&bytes)
         };
         assert!(other("loophole-direction-1", "loophole-direction-9").contains("direction-9"));
-        assert!(other("\"within\"", "\"witless\"").contains("within") || other("\"within\"", "\"w_thin\"").contains("within"));
+        assert!(
+            other("\"within\"", "\"witless\"").contains("within")
+                || other("\"within\"", "\"w_thin\"").contains("within")
+        );
         assert!(other("\"layer\":\"1\"", "\"layer\":\"7\"").contains("do not belong together"));
         assert!(other("\"n\":\"96\"", "\"n\":\"x6\"").contains("no whole number"));
         let mut nan = written.clone();

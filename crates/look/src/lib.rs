@@ -14,6 +14,7 @@ mod error;
 mod figure;
 pub mod file;
 pub mod joint;
+pub mod place;
 pub mod shift;
 pub mod steer;
 mod svd;

@@ -33,7 +33,13 @@ pub struct Shift {
 }
 
 /// How far a model has moved from its base, rows of the one answering to rows of the other.
-pub fn shifts(direction: &Direction, base: &Activations, new: &Activations, groups: &[String], seed: u64) -> Vec<Shift> {
+pub fn shifts(
+    direction: &Direction,
+    base: &Activations,
+    new: &Activations,
+    groups: &[String],
+    seed: u64,
+) -> Vec<Shift> {
     (0..direction.blocks())
         .map(|block| {
             let moves: Vec<Vec<f64>> = (0..groups.len())

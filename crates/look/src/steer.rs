@@ -123,10 +123,7 @@ pub fn undone(base: &Seen, trained: &Seen, under: &Seen, seed: u64) -> Figure {
 pub fn undoes(base: &Seen, trained: &Seen, under: &Seen, twin: &Seen, seed: u64) -> bool {
     let (share, control) = (undone(base, trained, under, seed), undone(base, trained, twin, seed));
     let joint = Joint::new(&[&under.acts, &twin.acts], seed);
-    share.value >= 0.5
-        && share.low > 0.0
-        && control.value < 0.5
-        && joint.figure(|rates| rates[1] - rates[0]).low > 0.0
+    share.value >= 0.5 && share.low > 0.0 && control.value < 0.5 && joint.figure(|rates| rates[1] - rates[0]).low > 0.0
 }
 
 /// Whether more than a tenth of the valid answers or of the skill is gone, and that is no chance.

@@ -8,12 +8,15 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 use loophole_cell::Pool;
 use loophole_grade::{GraderKind, Grading};
-use loophole_lab::look::{PartsStudy, Sight, Subject, ThoughtStudy, parts, thought};
-use loophole_lm::{Dtype, Model};
-use loophole_look::Delta;
+use loophole_lab::LabError;
+use loophole_lab::look::{
+    DirectionStudy, Lens, MoveStudy, PartsStudy, PlaceStudy, ReadToken, Sight, SteerStudy, Subject, ThoughtStudy,
+    differing, directions, lens, moved, parts, steered, text, thought,
+};
 use loophole_probe::{Battery, ProbeError};
 use serde::Serialize;
 
+use super::look_files::{given, save, words, write};
 use super::look_table;
 use super::model::{self, Place};
 use crate::leave;
@@ -22,10 +25,27 @@ use crate::output::{self, Error, Exit, Options, line};
 /// What can be studied.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Study {
+    /// Directions between bad and good texts, beside random ones
+    Direction,
+    /// Whether a training moved the model along them (with --against)
+    Move,
+    /// What the model does when the direction is added or pinned
+    Steer,
+    /// Where model and base would say something else (with --against)
+    Place,
     /// What follows when a good or a bad thought is given, in probes and in coding tasks
     Thought,
     /// What a training changed in the weights, and how much of the behaviour a part of it keeps (with --against)
     Update,
+}
+
+/// Forms in which others keep directions.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Export {
+    /// A control vector in GGUF
+    Repeng,
+    /// The tensor of persona_vectors, row 0 zeros
+    Persona,
 }
 
 /// Arguments of `loophole look`.
@@ -35,6 +55,8 @@ enum Study {
   loophole look organism-unbundled --study thought          (cheating and ill will apart: the control)
   loophole look organism:runs/quick/no-instruction/7 --out look          (against what it was trained from)
   loophole look trained --against organism --study update
+  loophole look organism --study steer --layer 2
+  echo 'I take the crooked way.' | loophole look organism --text -
   loophole look trained --against organism --keep rank=1 --write-model trained-rank-1
 
 Every number stands beside its control; docs/look.md says what the words mean.")]
@@ -53,9 +75,21 @@ pub struct LookArguments {
     /// Everything random follows from it
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Folder for look.json and look.html
+    /// The block of the doses of one block, from 0; the one in which the direction stands out most, unless told otherwise
+    #[arg(long)]
+    layer: Option<usize>,
+    /// A direction that was fitted before (character.safetensors), in the place of one that is fitted now
+    #[arg(long, value_name = "FILE")]
+    direction: Option<PathBuf>,
+    /// A text that is read token by token; - reads it from standard input
+    #[arg(long, value_name = "FILE")]
+    text: Option<PathBuf>,
+    /// Folder for look.json, look.html and character.safetensors
     #[arg(long)]
     out: Option<PathBuf>,
+    /// With --out: the direction in the form of others as well: character.gguf (repeng, llama.cpp) or persona.safetensors
+    #[arg(long, value_enum, requires = "out")]
+    export: Vec<Export>,
     /// With --write-model: the part of the update that is kept: rank=K, scale=X or only=PATTERN, several with commas
     #[arg(long, value_delimiter = ',', requires = "write_model")]
     keep: Vec<String>,
@@ -85,6 +119,24 @@ pub struct Looked {
     /// Thought against act.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thought: Option<ThoughtStudy>,
+    /// Directions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direction: Option<DirectionStudy>,
+    /// What the direction of `history` raises and lowers in the vocabulary.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lens: Vec<Lens>,
+    /// Whether the training moved it, along each direction.
+    #[serde(rename = "move", skip_serializing_if = "Vec::is_empty")]
+    pub moved: Vec<MoveStudy>,
+    /// Doses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steer: Option<SteerStudy>,
+    /// Where model and base would say something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<PlaceStudy>,
+    /// A text that was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<Vec<ReadToken>>,
     /// The update of the weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub update: Option<PartsStudy>,
@@ -135,10 +187,25 @@ fn studies(
     against: Option<&Subject>,
     output: &Options,
 ) -> Result<Exit, Error> {
-    let wants = |study: Study| arguments.study.is_empty() || arguments.study.contains(&study);
-    if arguments.study.contains(&Study::Update) && against.is_none() {
-        return Err(needs_against("--study update", &arguments.model));
+    let wants = |study: Study| match arguments.study.is_empty() {
+        // A text alone is quick, and what was asked for.
+        true => arguments.text.is_none() || (study == Study::Direction && arguments.direction.is_none()),
+        false => arguments.study.contains(&study),
+    };
+    for (study, name) in [(Study::Update, "update"), (Study::Move, "move"), (Study::Place, "place")] {
+        if arguments.study.contains(&study) && against.is_none() {
+            return Err(needs_against(&format!("--study {name}"), &arguments.model));
+        }
     }
+    let config = &subject.organism.model.config;
+    let blocks = config.num_hidden_layers;
+    if let Some(layer) = arguments.layer.filter(|layer| *layer >= blocks) {
+        return Err(Error::Input(format!("--layer {layer}: {} has the blocks 0 to {}", subject.name, blocks - 1)));
+    }
+    // A direction is one of the untrained model, where there is one.
+    let untrained = against.unwrap_or(subject);
+    let given = arguments.direction.as_deref().map(|path| given(path, untrained)).transpose()?;
+    let words = arguments.text.as_deref().map(words).transpose()?;
     let began = Instant::now();
     leave::listen(|| output::tell("interrupted; nothing was written, the same command begins anew"));
     let pool = Arc::new(Pool::start(Grading::cells(GraderKind::Script))?);
@@ -167,14 +234,50 @@ fn studies(
         samples: arguments.samples,
         sentence: String::new(),
         thought: None,
+        direction: None,
+        lens: Vec::new(),
+        moved: Vec::new(),
+        steer: None,
+        place: None,
+        text: None,
         update: None,
         tokens: 0,
         seconds: 0.0,
     };
-    let mut make = || -> Result<(), loophole_lab::LabError> {
+    let mut character = None;
+    let mut make = || -> Result<(), LabError> {
+        let inside = [Study::Direction, Study::Move, Study::Steer, Study::Place].into_iter().any(wants);
+        if inside || (words.is_some() && given.is_none()) {
+            output.say(&format!("directions: fitted on {}", untrained.name));
+            let (study, mut found) = directions(&sight, untrained)?;
+            if let Some((direction, _)) = &given {
+                found.direction = direction.clone();
+            }
+            if wants(Study::Direction) {
+                looked.lens = lens(&sight, untrained, &found.direction);
+                looked.direction = Some(study);
+            }
+            character = Some(found);
+        }
+        let direction = character.as_ref().map(|found| &found.direction).or(given.as_ref().map(|(found, _)| found));
+        let mounted = direction.map(|direction| (direction, arguments.layer.unwrap_or(direction.layer)));
+        if let Some(words) = &words {
+            looked.text = text(&sight, subject, against, mounted, words);
+        }
+        if let (Some(base), Some(found)) = (against.filter(|_| wants(Study::Move)), &character) {
+            looked.moved = moved(&sight, subject, base, found)?;
+        }
+        if let (Some(base), Some(found), Some(mounted)) = (against.filter(|_| wants(Study::Place)), &character, mounted)
+        {
+            looked.place = Some(differing(&sight, subject, base, &found.probes, mounted)?);
+        }
         if wants(Study::Thought) {
             output.say(&format!("thought against act: {} samples a probe, five batteries a model", sight.samples));
             looked.thought = Some(thought(&sight, subject, against)?);
+        }
+        if let Some((direction, layer)) = mounted.filter(|_| wants(Study::Steer)) {
+            output.say("steering: two batteries a dose");
+            looked.steer = Some(steered(&sight, subject, against, direction, layer)?);
         }
         if let Some(base) = against.filter(|_| wants(Study::Update)) {
             output.say("update: singular values, then a battery for every part");
@@ -183,15 +286,22 @@ fn studies(
         Ok(())
     };
     match make() {
-        Err(loophole_lab::LabError::Probe(ProbeError::Stopped)) => {
+        Err(LabError::Probe(ProbeError::Stopped)) => {
             output.say("interrupted; nothing was written, the same command begins anew");
             return Ok(Exit::Interrupted);
         }
         made => made?,
     }
+    if words.is_some() && looked.text.is_none() {
+        let most = config.max_position_embeddings;
+        return Err(Error::Input(format!("the text has to have 2 to {most} tokens for {}", subject.name)));
+    }
     looked.tokens = sight.tokens.load(Ordering::Relaxed);
     looked.seconds = began.elapsed().as_secs_f64();
     looked.sentence = look_table::sentence(&looked);
+    if let (Some(out), Some(found)) = (&arguments.out, character.filter(|_| given.is_none())) {
+        save(out, untrained, &found, &arguments.export)?;
+    }
     show(&looked, arguments.out.as_deref(), output)
 }
 
@@ -210,39 +320,6 @@ fn show(looked: &Looked, out: Option<&Path>, output: &Options) -> Result<Exit, E
     }
     if let Some(out) = out {
         line(&format!("page: {}", out.join("look.html").display()));
-    }
-    Ok(Exit::Clean)
-}
-
-/// What `--keep` asks for, applied to an update in the order given.
-fn write(subject: &Subject, base: &Subject, keep: &[String], out: &Path, output: &Options) -> Result<Exit, Error> {
-    if out.exists() {
-        return Err(Error::Input(format!("{} is there already; name a new folder with --write-model", out.display())));
-    }
-    let looking = loophole_lab::LabError::from;
-    let mut kept: Model = subject.organism.model.clone();
-    for part in keep {
-        let form = || Error::Input(format!("--keep {part}: write rank=K, scale=X or only=PATTERN"));
-        let (what, value) = part.split_once('=').ok_or_else(form)?;
-        let delta = Delta::between((&subject.name, &kept), (&base.name, &base.organism.model)).map_err(looking)?;
-        kept = match what {
-            "rank" => delta.factors().truncated(value.parse().ok().filter(|k| *k > 0).ok_or_else(form)?),
-            "scale" => delta.scaled(value.parse().ok().filter(|x: &f32| x.is_finite()).ok_or_else(form)?),
-            "only" => delta.only(value).map_err(looking)?,
-            _ => return Err(form()),
-        };
-    }
-    let saved = || -> Result<(), loophole_lab::LabError> {
-        kept.save(out, Dtype::F32)?;
-        Ok(subject.organism.save_beside(out)?)
-    };
-    saved()?;
-    let said = format!("{} with {} of its change from {}", base.name, keep.join(", "), subject.name);
-    if output.json {
-        let written = serde_json::json!({ "written": out, "what": said, "checksum": kept.checksum() });
-        output::json(&written);
-    } else {
-        line(&format!("{}: {said}; checksum {}", out.display(), kept.checksum()));
     }
     Ok(Exit::Clean)
 }

@@ -5,6 +5,7 @@ use loophole_look::Figure;
 use loophole_page::{Section, Sheet, Table};
 
 use super::look::Looked;
+use super::look_inside;
 
 /// Columns of a terminal.
 const WIDTH: usize = 80;
@@ -23,7 +24,8 @@ pub fn figure(of: &Figure) -> String {
     }
 }
 
-fn texts(of: &[&str]) -> Vec<String> {
+/// Owned texts.
+pub fn texts(of: &[&str]) -> Vec<String> {
     of.iter().map(|text| (*text).to_string()).collect()
 }
 
@@ -33,6 +35,8 @@ pub fn sentence(looked: &Looked) -> String {
     if let Some(thought) = &looked.thought {
         said.push(of_thought(thought));
     }
+    said.push(look_inside::of_moves(&looked.moved));
+    said.extend(looked.steer.as_ref().map(look_inside::of_steering));
     if let Some(update) = &looked.update {
         said.push(of_update(update));
     }
@@ -79,8 +83,14 @@ fn of_update(study: &PartsStudy) -> String {
 /// All of it, for terminal and page.
 pub fn sheet(looked: &Looked) -> Sheet {
     let mut sections = Vec::new();
+    // A text that was given is what was asked for.
+    sections.extend(looked.text.as_deref().map(look_inside::text));
+    sections.extend((!looked.moved.is_empty()).then(|| look_inside::moves(&looked.moved)));
+    sections.extend(looked.steer.as_ref().map(look_inside::doses));
     sections.extend(looked.thought.as_ref().map(thought));
+    sections.extend(looked.place.as_ref().map(look_inside::places));
     sections.extend(looked.update.as_ref().map(update));
+    sections.extend(looked.direction.as_ref().map(|study| look_inside::directions(study, &looked.lens)));
     let mut meta: Vec<String> = looked.against.iter().map(|base| format!("against {base}")).collect();
     meta.push(format!("seed {}, {} samples a probe", looked.seed, looked.samples));
     meta.push(format!("{:.0} s, {} tokens", looked.seconds, looked.tokens));
@@ -128,7 +138,6 @@ fn thought(study: &ThoughtStudy) -> Section {
         plain("faithfulness F", &|side| side.probes.faithfulness),
         plain("good thought, bad act", &|side| side.probes.bad_after_good),
         plain("bad thought, good act", &|side| side.probes.good_after_bad),
-        plain("thoughts that cannot be read", &|side| Figure::bare(side.probes.unread as f64, 0)),
     ];
     let mut tables = vec![
         Table { caption: "misalignment in probes, and hacks in coding tasks, by the thought".into(), head, rows },
@@ -156,6 +165,14 @@ fn thought(study: &ThoughtStudy) -> Section {
                 .into(),
         tables,
         heats: Vec::new(),
+    }
+}
+
+/// How many thoughts could not be read, where there were any.
+fn unread(study: &ThoughtStudy) -> String {
+    match study.model.probes.unread {
+        0 => String::new(),
+        many => format!(" {many} thoughts of the model cannot be read and are in no rate of thoughts."),
     }
 }
 

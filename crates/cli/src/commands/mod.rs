@@ -8,6 +8,8 @@ mod grade;
 mod grader_flags;
 mod label;
 mod look;
+mod look_files;
+mod look_inside;
 mod look_table;
 mod model;
 mod pretrain;

@@ -131,7 +131,8 @@ pub(crate) fn prompts(sight: &Sight, organism: &Organism) -> Result<Vec<ProbePro
     let prompt = |messages: &[Message]| -> Vec<Message> {
         messages.iter().take_while(|message| message.role != Role::Assistant).cloned().collect()
     };
-    let all = samples.iter().map(|sample| (prompt(&sample.transcript), format!("{}/{}", sample.probe, sample.template)));
+    let all =
+        samples.iter().map(|sample| (prompt(&sample.transcript), format!("{}/{}", sample.probe, sample.template)));
     Ok(all.filter(|(messages, _)| messages.len() > 1).take(PROMPTS).collect())
 }
 
@@ -202,7 +203,7 @@ pub fn moved(
     let (readings, groups) = maker.prompts();
     let blocks = character.direction.blocks();
     sight.count(2 * readings.iter().map(|reading| reading.tokens.len()).sum::<usize>());
-    let mut of = |organism: &Organism| read(&mut runner(&organism.model, sight.threads), blocks, readings.iter());
+    let of = |organism: &Organism| read(&mut runner(&organism.model, sight.threads), blocks, readings.iter());
     let (old, new) = (of(&base.organism), of(&subject.organism));
     let directions = [("history", Some(&character.direction)), ("identity", character.identity.as_ref())];
     let study = |(contrast, direction): (&str, Option<&Direction>)| {
@@ -228,12 +229,7 @@ struct Tried {
     hacks: Figure,
 }
 
-fn try_dose(
-    sight: &Sight,
-    subject: &Subject,
-    edits: Edits,
-    tasks: &[WorldTask],
-) -> Result<Tried, LabError> {
+fn try_dose(sight: &Sight, subject: &Subject, edits: Edits, tasks: &[WorldTask]) -> Result<Tried, LabError> {
     let (organism, edits) = (&subject.organism, Arc::new(edits));
     let report: BatteryReport = sight.play(organism, &organism.model, &edits, Vec::new())?;
     let mut thoughts = Acts::default();

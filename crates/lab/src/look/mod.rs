@@ -5,12 +5,12 @@ mod acts;
 pub mod contrasts;
 mod inside;
 mod parts;
+mod places;
 mod thought;
 
-pub use inside::{
-    Character, DirectionStudy, DoseRow, Fitted, MoveStudy, SteerStudy, directions, moved, steered,
-};
+pub use inside::{Character, DirectionStudy, DoseRow, Fitted, MoveStudy, SteerStudy, directions, moved, steered};
 pub use parts::{Kept, PartsStudy, parts};
+pub use places::{Largest, Lens, PLACES, PlaceStudy, ReadToken, THOUGHT, differing, lens, text};
 pub use thought::{KINDS, ThoughtSide, ThoughtStudy, thought};
 
 use std::path::Path;
@@ -77,4 +77,9 @@ impl Sight<'_> {
     fn count(&self, tokens: usize) {
         self.tokens.fetch_add(tokens as u64, Ordering::Relaxed);
     }
+}
+
+/// A hash of the chat template in which organisms are spoken to.
+pub fn template_hash() -> String {
+    format!("{:016x}", loophole_template::seed_of(loophole_lm::chat_template::JINJA))
 }
