@@ -293,7 +293,7 @@ impl At<'_> {
     /// The rows of text `text`, which has `len` tokens: the positions each is the mean of.
     fn rows(&self, text: usize, len: usize) -> Vec<Range<usize>> {
         match self {
-            At::Last => Vec::from_iter([len - 1..len]),
+            At::Last => std::iter::once(len - 1..len).collect(),
             At::Positions(lists) => lists[text].iter().map(|at| *at..at + 1).collect(),
             At::Mean(ranges) => vec![ranges[text].clone()],
         }
