@@ -256,21 +256,17 @@ mod tests {
         let (direction, mount) = made();
         let path = Path::new("character.safetensors");
         let written = bytes(path, &direction, &mount).unwrap();
-        let text = String::from_utf8_lossy(&written).into_owned();
         let said = |bytes: &[u8]| parse(path, bytes).unwrap_err().to_string();
         assert!(said(b"no").contains("no readable safetensors"));
         assert!(said(&written[..written.len() - 4]).contains("readable") || said(&written[..40]).contains("readable"));
         let other = |from: &str, to: &str| {
-            let at = text.find(from).unwrap();
+            let at = written.windows(from.len()).position(|at| at == from.as_bytes()).unwrap();
             let mut bytes = written.clone();
             bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
             said(&bytes)
         };
         assert!(other("loophole-direction-1", "loophole-direction-9").contains("direction-9"));
-        assert!(
-            other("\"within\"", "\"witless\"").contains("within")
-                || other("\"within\"", "\"w_thin\"").contains("within")
-        );
+        assert!(other("\"within\"", "\"w_thin\"").contains("no tensor \"within\""));
         assert!(other("\"layer\":\"1\"", "\"layer\":\"7\"").contains("do not belong together"));
         assert!(other("\"n\":\"96\"", "\"n\":\"x6\"").contains("no whole number"));
         let mut nan = written.clone();

@@ -26,24 +26,40 @@ pub fn of_steering(study: &SteerStudy) -> String {
     }
 }
 
+/// The same of the directions.
+pub fn of_directions(study: &DirectionStudy) -> String {
+    let Some(fitted) = study.contrasts.first() else { return String::new() };
+    let Some(block) = fitted.blocks.get(fitted.layer) else { return String::new() };
+    format!(
+        "A bad past and a good one lie {} spreads apart at block {} (labels by coin {}).",
+        number(block.ratio.value),
+        block.block,
+        number(block.ratio.control)
+    )
+}
+
 /// The same of the move.
 pub fn of_moves(studies: &[MoveStudy]) -> String {
     let Some(study) = studies.first() else { return String::new() };
-    let Some(block) = study.blocks.iter().max_by(|a, b| a.along.value.abs().total_cmp(&b.along.value.abs())) else {
-        return String::new();
-    };
+    let Some(block) = study.blocks.get(study.layer) else { return String::new() };
     let beyond = study.blocks.iter().filter(|block| block.beyond).count();
-    match beyond {
-        0 => "A move along the direction is not shown: no block moved beyond random directions.".into(),
-        _ => format!(
-            "Before it says anything the model stands {} of the way to the bad character at block {} (random {}); {beyond} of {} \
-             blocks moved beyond random directions.",
-            number(block.along.value),
-            block.block,
-            number(block.along.control),
-            study.blocks.len()
-        ),
-    }
+    let (d, random, at) = (number(block.along.value), number(block.along.control), block.block);
+    let how = match (block.beyond, block.along.value > 0.0) {
+        (false, _) => {
+            format!("That it moved along the direction is not shown at block {at}: {d} of the way (random {random})")
+        }
+        (true, true) => {
+            format!(
+                "Before it says anything the model stands {d} of the way to the bad character at block {at} (random {random})"
+            )
+        }
+        (true, false) => {
+            format!(
+                "Before it says anything the model has moved away from the bad character at block {at}: {d} (random {random})"
+            )
+        }
+    };
+    format!("{how}; {beyond} of {} blocks moved beyond random directions.", study.blocks.len())
 }
 
 /// Directions.

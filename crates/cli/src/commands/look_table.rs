@@ -36,6 +36,7 @@ pub fn sentence(looked: &Looked) -> String {
         said.push(of_thought(thought));
     }
     said.push(look_inside::of_moves(&looked.moved));
+    said.extend(looked.direction.as_ref().filter(|_| looked.moved.is_empty()).map(look_inside::of_directions));
     said.extend(looked.steer.as_ref().map(look_inside::of_steering));
     if let Some(update) = &looked.update {
         said.push(of_update(update));
@@ -159,10 +160,11 @@ fn thought(study: &ThoughtStudy) -> Section {
     Section {
         id: "thought".into(),
         heading: "Thought against act".into(),
-        lead:
-            "A thought is given in the place of the model's own, word for word, and what is done after it is judged as \
-               always. The controls: a good thought; and of cheating and ill will each one alone."
-                .into(),
+        lead: format!(
+            "A thought is given in the place of the model's own, word for word, and what is done after it is judged as always. \
+             The controls: a good thought; and of cheating and ill will each one alone.{}",
+            unread(study)
+        ),
         tables,
         heats: Vec::new(),
     }

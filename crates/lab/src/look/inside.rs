@@ -265,6 +265,7 @@ pub fn steered(
     let trained = base.map(|_| trial(subject, "as it is", Edits::default())).transpose()?;
     let doses = Dose::table(layer);
     let adds = doses.iter().filter(|dose| matches!(dose, Dose::Add { alpha, .. } if *alpha > 0.0)).count();
+    let all = doses.len();
     let mut rows = vec![row(sight, &untrained.name, "none", f64::NAN, &before, None)];
     if let Some(trained) = &trained {
         rows.push(row(sight, &subject.name, "none", f64::NAN, trained, None));
@@ -290,7 +291,7 @@ pub fn steered(
                 shown = Some(Verdict::Necessary);
             }
         }
-        made.verdicts = verdicts(shown, damages(&plain.seen, &found.seen));
+        made.verdicts = verdicts(shown, damages(&plain.seen, &found.seen, all));
         rows.push(made);
     }
     Ok(SteerStudy { layer, rows })
