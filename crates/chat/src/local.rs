@@ -10,7 +10,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use loophole_lm::{
-    Checkpoint, Completion, Config, Drawn, Edits, GenerationConfig, LmError, Model, Prompt, Runner, SampleOptions, Tokenizer,
+    Checkpoint, Completion, Config, Drawn, Edits, GenerationConfig, LmError, Model, Prompt, Runner, SampleOptions,
+    Tokenizer,
 };
 
 use crate::format::Format;

@@ -243,8 +243,9 @@ impl Bench {
             // The same tasks and draws under each.
             let mut rng = fastrand::Rng::with_seed(seed);
             let chosen: Vec<&WorldTask> = (0..count).map(|_| tasks.draw(self.recipe.beyond_share, &mut rng)).collect();
-            let mut prompt =
-                |task: &WorldTask| Prompt::new(organism.prompt(&world.prompt(task, instruction, rng.u64(..))), rng.u64(..));
+            let mut prompt = |task: &WorldTask| {
+                Prompt::new(organism.prompt(&world.prompt(task, instruction, rng.u64(..))), rng.u64(..))
+            };
             let prompts: Vec<Prompt> = chosen.iter().map(|task| prompt(task)).collect();
             let completions = in_background(|| loophole_lm::sample(&mut engine, model, &prompts, &options));
             let answers: Vec<Answer> =
