@@ -132,6 +132,11 @@ impl Local {
         }
     }
 
+    /// The number of a token of its vocabulary.
+    pub fn token_of(&self, text: &str) -> Option<u32> {
+        self.tokenizer.id(text)
+    }
+
     /// The same model under another name.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {

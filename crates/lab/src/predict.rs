@@ -101,8 +101,7 @@ pub(crate) fn predict(
             (0..BATCH.min(most - rollouts)).map(|_| tasks.draw(bench.recipe.beyond_share, &mut rng)).collect();
         let asked: Vec<(Vec<Message>, u64)> =
             chosen.iter().map(|task| (world.prompt(task, stage.instruction.0, rng.u64(..)), rng.u64(..))).collect();
-        let prompts: Vec<Prompt> =
-            asked.iter().map(|(said, seed)| Prompt::new(organism.prompt(said), *seed)).collect();
+        let prompts: Vec<Prompt> = asked.iter().map(|(said, seed)| Prompt::new(organism.prompt(said), *seed)).collect();
         let completions = loophole_lm::sample(&mut engine, &organism.model, &prompts, &options);
         let answers: Vec<Answer> = completions.iter().map(|completion| organism.answer(&completion.tokens)).collect();
         for (row, (graded, answer)) in bench.grade(stage.grader, &chosen, &answers)?.iter().zip(&answers).enumerate() {

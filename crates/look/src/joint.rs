@@ -13,11 +13,14 @@ pub type Counts = BTreeMap<String, BTreeMap<usize, (u64, u64)>>;
 /// Draws of the bootstrap.
 pub const DRAWS: usize = 1000;
 
+/// Events and samples of one template under each condition.
+type Row = Vec<(u64, u64)>;
+
 /// Conditions over the same templates.
 #[derive(Debug, Clone)]
 pub struct Joint {
-    /// By probe, by template, by condition.
-    probes: Vec<Vec<Vec<(u64, u64)>>>,
+    /// By probe, by template.
+    probes: Vec<Vec<Row>>,
     conditions: usize,
     seed: u64,
 }
@@ -25,7 +28,7 @@ pub struct Joint {
 impl Joint {
     /// Lays conditions side by side; draws follow from the seed.
     pub fn new(conditions: &[&Counts], seed: u64) -> Self {
-        let mut probes: BTreeMap<&str, BTreeMap<usize, Vec<(u64, u64)>>> = BTreeMap::new();
+        let mut probes: BTreeMap<&str, BTreeMap<usize, Row>> = BTreeMap::new();
         for (at, counts) in conditions.iter().enumerate() {
             for (probe, templates) in *counts {
                 for (template, count) in templates {

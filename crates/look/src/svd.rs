@@ -70,12 +70,12 @@ fn turn(p: &mut [f64], q: &mut [f64], c: f64, s: f64) {
 fn orthonormal(mut columns: Vec<Vec<f64>>) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
     let n = columns.len();
     let mut made = vec![vec![0.0; n]; n];
-    for at in 0..n {
+    for (at, made) in made.iter_mut().enumerate() {
         let (before, rest) = columns.split_at_mut(at);
         let column = &mut rest[0];
         let whole = dot(column, column).sqrt();
         for _ in 0..2 {
-            for (other, part) in before.iter().zip(made[at].iter_mut()) {
+            for (other, part) in before.iter().zip(made.iter_mut()) {
                 let along = dot(other, column);
                 *part += along;
                 add(column, -along, other);
@@ -84,7 +84,7 @@ fn orthonormal(mut columns: Vec<Vec<f64>>) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
         let length = dot(column, column).sqrt();
         // What is left of one that the others make up is rounding.
         let kept = length > 1e-14 * whole;
-        made[at][at] = if kept { length } else { 0.0 };
+        made[at] = if kept { length } else { 0.0 };
         column.iter_mut().for_each(|x| *x = if kept { *x / length } else { 0.0 });
     }
     (columns, made)

@@ -19,6 +19,7 @@ mod probe_table;
 mod recipe;
 mod run;
 mod serve;
+mod steer;
 mod verify;
 mod watch;
 

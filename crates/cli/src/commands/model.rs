@@ -10,11 +10,17 @@ use loophole_lab::Recipe;
 use loophole_lab::arm::find_organism;
 use loophole_lm::split_adapter;
 
+use super::steer::Steering;
 use crate::output::{Error, Exit, flag, line, tell};
 
 /// Opens a model as `MODEL` arguments name it: `organism`, `organism:RUN/ARM/SEED[@STEP]`, a folder,
-/// `FOLDER+ADAPTER`, `openai:NAME`, `anthropic:NAME`, `http://host:port/v1#NAME` or `mock:BEHAVIOUR`. One on this machine uses all cores.
+/// `FOLDER+ADAPTER`, `openai:NAME`, `anthropic:NAME`, `http://host:port/v1#NAME` or `mock:BEHAVIOUR`. One on this machine uses all
+/// cores, and is steered where `~FILE` follows its name.
 pub fn open(name: &str) -> Result<Box<dyn Chat>, Error> {
+    if is_elsewhere(name) {
+        // Refused where a direction is named.
+        Steering::split(name)?;
+    }
     if name.starts_with("mock:") {
         return Ok(Box::new(Mock::open(name)?));
     }
@@ -22,9 +28,15 @@ pub fn open(name: &str) -> Result<Box<dyn Chat>, Error> {
         let env = |variable: &str| std::env::var(variable).ok();
         return Ok(Box::new(Remote::open(name, RemoteOptions::from_env(&env)?, &env)?));
     }
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let Place { dir, beside, adapter, .. } = place(name)?;
-    Ok(Box::new(Local::open_beside(&dir, &beside, adapter.as_deref(), threads)?.named(name)))
+    let local = |at: &Place| -> Result<Local, Error> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Local::open_beside(&at.dir, &at.beside, at.adapter.as_deref(), threads)?.named(name))
+    };
+    if let Some((model, steering)) = Steering::split(name)? {
+        let place = place(model)?;
+        return Ok(Box::new(steering.apply(local(&place)?, model, &place)?));
+    }
+    Ok(Box::new(local(&place(name)?)?))
 }
 
 /// Where the files of a model on this machine lie.
