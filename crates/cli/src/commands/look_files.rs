@@ -86,7 +86,7 @@ pub fn write(subject: &Subject, base: &Subject, keep: &[String], out: &Path, out
     }
     let saved = || -> Result<(), LabError> {
         kept.save(out, Dtype::F32)?;
-        Ok(subject.organism.save_beside(out)?)
+        subject.organism.save_beside(out)
     };
     saved()?;
     let said = format!("{} with {} of its change from {}", base.name, keep.join(", "), subject.name);

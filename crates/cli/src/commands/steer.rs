@@ -133,7 +133,6 @@ mod tests {
         let path = folder.path().join("a.safetensors");
         std::fs::write(&path, "").unwrap();
         let path = path.display().to_string();
-        let of = |suffix: &str| Steering::split(&format!("organism:r/a/3@4~{path}{suffix}"));
         let add = |layer, alpha| Steering { file: path.clone().into(), how: How::Add { layer, alpha } };
         for (suffix, wanted) in [
             ("", add(None, 1.0)),
@@ -146,7 +145,7 @@ mod tests {
             assert_eq!(Steering::split(&name).ok().flatten(), Some(("organism:r/a/3@4", wanted)), "{suffix}");
         }
         for wrong in ["*x", "*nan", "*1e9", "@x", "@-1*2"] {
-            assert!(of(wrong).is_err(), "{wrong}");
+            assert!(Steering::split(&format!("organism~{path}{wrong}")).is_err(), "{wrong}");
         }
         assert!(Steering::split("organism~nowhere.safetensors").is_err());
         for plain in ["organism", "http://host/~me/v1#model", "~/model"] {
