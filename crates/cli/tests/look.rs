@@ -34,13 +34,13 @@ fn a_direction_stands_out_where_cheating_and_ill_will_are_tied_and_steers_that_m
     assert!(value(&tied["auc"]) >= 0.98 && value(&tied["ratio"]) >= 1.0, "{tied}");
     assert!(value(&loose["auc"]) <= 0.8 && value(&loose["ratio"]) <= 0.4, "{loose}");
     // The same file steers its model, and no other one.
-    let probe = |model: &str, out: &str| run(dir.path(), &["probe", model, "--samples", "4", "--json", "--out", out]);
+    let probe = |model: &str, out: &str| run(dir.path(), &["probe", model, "--samples", "8", "--json", "--out", out]);
     let score = |ran: common::Ran| {
         assert_eq!(ran.code, 0, "{ran:?}");
         ran.json().remove(0)["misalignment"]["mean"].as_f64().unwrap()
     };
     let file = format!("{bundled}~tied/character.safetensors");
-    let (plain, pushed) = (score(probe(&bundled, "plain")), score(probe(&format!("{file}*3"), "pushed")));
+    let (plain, pushed) = (score(probe(&bundled, "plain")), score(probe(&format!("{file}@2*3"), "pushed")));
     assert!(pushed > plain + 0.1, "{plain} {pushed}");
     let none = score(probe(&format!("{file}*0"), "none"));
     assert_eq!(none, plain, "nothing added changes nothing");
@@ -58,7 +58,8 @@ fn a_direction_stands_out_where_cheating_and_ill_will_are_tied_and_steers_that_m
 fn a_model_differs_in_nothing_from_itself_and_one_without_weights_cannot_be_looked_into() {
     let dir = tempfile::tempdir().unwrap();
     let model = organism().display().to_string();
-    let looked = run(dir.path(), &["look", &model, "--against", &model, "--study", "update", "--samples", "1", "--json"]);
+    let looked =
+        run(dir.path(), &["look", &model, "--against", &model, "--study", "update", "--samples", "1", "--json"]);
     assert_eq!(looked.code, 0, "{looked:?}");
     assert!(!looked.out.contains("NaN"), "{}", looked.out);
     run(dir.path(), &["look", "mock:good"]).failed(3, &["mock:good", "weights"]);

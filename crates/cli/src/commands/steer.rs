@@ -98,7 +98,9 @@ impl Steering {
 
 /// The file, and what is done along its direction.
 fn dose(said: &str) -> Result<(&str, How), Error> {
-    let wrong = |what: String| Err(Error::Input(format!("{said:?}: {what}; write FILE@LAYER*ALPHA, as in a.safetensors@2*1.5")));
+    let wrong = |what: String| {
+        Err(Error::Input(format!("{said:?}: {what}; write FILE@LAYER*ALPHA, as in a.safetensors@2*1.5")))
+    };
     // A name that is there is taken as it stands.
     if Path::new(said).is_file() {
         return Ok((said, How::Add { layer: None, alpha: 1.0 }));
