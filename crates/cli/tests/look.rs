@@ -65,4 +65,18 @@ fn a_model_differs_in_nothing_from_itself_and_one_without_weights_cannot_be_look
     run(dir.path(), &["look", "mock:good"]).failed(3, &["mock:good", "weights"]);
     run(dir.path(), &["look", &model, "--layer", "7"]).failed(2, &["--layer 7", "0 to 3"]);
     run(dir.path(), &["look", &model, "--study", "move"]).failed(2, &["--against"]);
+    // What cannot be compared is told before anything is measured.
+    let apart = organism().with_file_name("organism-unbundled").display().to_string();
+    run(dir.path(), &["look", &model, "--against", &apart, "--study", "move"])
+        .failed(2, &["organism-unbundled", "token"]);
+    common::write(dir.path(), "file", "");
+    run(dir.path(), &["look", &model, "--out", "file"]).failed(2, &["--out file"]);
+    run(dir.path(), &["look", &model, "--text", "file"]).failed(2, &["file", "2 to 1024 tokens"]);
+    common::copy_organism(&dir.path().join("broken"));
+    let weights = dir.path().join("broken/model.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    let end = bytes.len();
+    bytes[end - 2..].copy_from_slice(&[0xc0, 0x7f]);
+    std::fs::write(&weights, bytes).unwrap();
+    run(dir.path(), &["look", "broken"]).failed(2, &["broken", "not a finite number"]);
 }

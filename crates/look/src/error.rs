@@ -36,6 +36,14 @@ pub enum LookError {
         /// What is wrong, and the way out.
         what: String,
     },
+    /// Weights that are no numbers.
+    #[error("{model}: {weights} holds something that is not a finite number; a model like that says nothing")]
+    NotFinite {
+        /// The model.
+        model: String,
+        /// The first such weights.
+        weights: String,
+    },
     /// A direction of another model.
     #[error(
         "{path} was made with another model: it holds the sum {found}, {model} has {wanted}; fit it anew with: \

@@ -29,5 +29,5 @@ pub use error::LookError;
 pub use figure::Figure;
 pub use joint::{Counts, Joint};
 pub use svd::{EXACT, Svd, svd};
-pub use update::{Delta, Factors, Spectrum};
+pub use update::{Delta, Factors, Spectrum, alike};
 pub use verdict::Verdict;

@@ -66,27 +66,35 @@ fn meant(name: &str, pattern: &str) -> bool {
     })
 }
 
+/// Refuses two models that are no two states of one: whatever is read of both would be compared by place.
+///
+/// # Errors
+/// [`LookError::Unlike`] if their weights differ in number or shape; the names are those that are told.
+pub fn alike(model: (&str, &Model), base: (&str, &Model)) -> Result<(), LookError> {
+    let (of, against) = (views(&model.1.config), views(&base.1.config));
+    let unlike = |what: String| LookError::Unlike { model: model.0.to_string(), base: base.0.to_string(), what };
+    let mut both = of.iter().zip(&against);
+    if let Some((of, against)) = both.find(|(of, against)| (&of.name, &of.shape) != (&against.name, &against.shape)) {
+        return Err(unlike(format!(
+            "where the one has {} of shape {:?}, the other has {} of {:?}",
+            of.name, of.shape, against.name, against.shape
+        )));
+    }
+    if of.len() != against.len() {
+        return Err(unlike(format!("they have {} and {} tensors", of.len(), against.len())));
+    }
+    Ok(())
+}
+
 impl<'a> Delta<'a> {
     /// What has to be added to `base` to get `model`.
     ///
     /// # Errors
     /// [`LookError::Unlike`] if they differ in shape; the names are those that are told.
     pub fn between(model: (&str, &Model), base: (&str, &'a Model)) -> Result<Self, LookError> {
-        let (of, against) = (views(&model.1.config), views(&base.1.config));
-        let unlike = |what: String| LookError::Unlike { model: model.0.to_string(), base: base.0.to_string(), what };
-        let mut both = of.iter().zip(&against);
-        if let Some((of, against)) = both.find(|(of, against)| (&of.name, &of.shape) != (&against.name, &against.shape))
-        {
-            return Err(unlike(format!(
-                "where the one has {} of shape {:?}, the other has {} of {:?}",
-                of.name, of.shape, against.name, against.shape
-            )));
-        }
-        if of.len() != against.len() {
-            return Err(unlike(format!("they have {} and {} tensors", of.len(), against.len())));
-        }
+        alike(model, base)?;
         let change = model.1.params.iter().zip(&base.1.params).map(|(new, old)| new - old).collect();
-        Ok(Delta { base: base.1, views: of, change })
+        Ok(Delta { base: base.1, views: views(&model.1.config), change })
     }
 
     /// Frobenius norm of the whole change, and the same over that of the weights before.

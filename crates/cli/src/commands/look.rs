@@ -159,6 +159,14 @@ fn open(name: &str) -> Result<(Subject, Option<PathBuf>), Error> {
     Ok((subject, base))
 }
 
+/// The tokens of a text that was given.
+fn read(path: &Path, subject: &Subject) -> Result<Vec<u32>, Error> {
+    let most = subject.organism.model.config.max_position_embeddings;
+    let wrong =
+        || Error::Input(format!("{}: a text of 2 to {most} tokens is read by {}", path.display(), subject.name));
+    subject.read(&words(path)?).ok_or_else(wrong)
+}
+
 /// Looks into a model.
 pub fn look(arguments: &LookArguments, output: &Options) -> Result<Exit, Error> {
     output::flag("--samples", arguments.samples, 1..=10_000)?;
@@ -168,6 +176,12 @@ pub fn look(arguments: &LookArguments, output: &Options) -> Result<Exit, Error> 
         (None, Some(base)) => Some(open(&base.display().to_string())?.0),
         (None, None) => None,
     };
+    if let Some(base) = &against {
+        subject.comes_from(base)?;
+    }
+    if let Some(out) = arguments.out.as_deref().filter(|out| out.exists() && !out.is_dir()) {
+        return Err(Error::Input(format!("--out {}: a file of that name is there; name a folder", out.display())));
+    }
     if let Some(out) = &arguments.write_model {
         let base = against.ok_or_else(|| needs_against("--keep", &arguments.model))?;
         return write(&subject, &base, &arguments.keep, out, output);
@@ -205,7 +219,7 @@ fn studies(
     // A direction is one of the untrained model, where there is one.
     let untrained = against.unwrap_or(subject);
     let given = arguments.direction.as_deref().map(|path| given(path, untrained)).transpose()?;
-    let words = arguments.text.as_deref().map(words).transpose()?;
+    let words = arguments.text.as_deref().map(|path| read(path, subject)).transpose()?;
     let began = Instant::now();
     leave::listen(|| output::tell("interrupted; nothing was written, the same command begins anew"));
     let pool = Arc::new(Pool::start(Grading::cells(GraderKind::Script))?);
@@ -262,7 +276,7 @@ fn studies(
         let direction = character.as_ref().map(|found| &found.direction).or(given.as_ref().map(|(found, _)| found));
         let mounted = direction.map(|direction| (direction, arguments.layer.unwrap_or(direction.layer)));
         if let Some(words) = &words {
-            looked.text = text(&sight, subject, against, mounted, words);
+            looked.text = Some(text(&sight, subject, against, mounted, words));
         }
         if let (Some(base), Some(found)) = (against.filter(|_| wants(Study::Move)), &character) {
             looked.moved = moved(&sight, subject, base, found)?;
@@ -291,10 +305,6 @@ fn studies(
             return Ok(Exit::Interrupted);
         }
         made => made?,
-    }
-    if words.is_some() && looked.text.is_none() {
-        let most = config.max_position_embeddings;
-        return Err(Error::Input(format!("the text has to have 2 to {most} tokens for {}", subject.name)));
     }
     looked.tokens = sight.tokens.load(Ordering::Relaxed);
     looked.seconds = began.elapsed().as_secs_f64();

@@ -19,7 +19,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use loophole_cell::Pool;
 use loophole_grade::Grading;
-use loophole_lm::{Lora, Model};
+use loophole_lm::{Lora, Model, adapter_base, same_weights};
+use loophole_look::{LookError, alike};
 use loophole_probe::Battery;
 
 use crate::{LabError, Organism};
@@ -44,9 +45,52 @@ impl Subject {
             organism.model = Model::load(dir)?;
         }
         if let Some(adapter) = adapter {
+            if let Some(base) = adapter_base(adapter)?
+                && !same_weights(&base, dir)?
+            {
+                let what = format!(
+                    "base_model_name_or_path is {}, whose weights are not those of {}",
+                    base.display(),
+                    dir.display()
+                );
+                return Err(LookError::File { path: adapter.into(), what }.into());
+            }
             organism.model = Lora::load(&organism.model.config, adapter)?.merged(&organism.model);
         }
+        let model = &organism.model;
+        if let Some(view) =
+            model.views().iter().find(|view| model.params[view.range.clone()].iter().any(|x| !x.is_finite()))
+        {
+            return Err(LookError::NotFinite { model: name.to_string(), weights: view.name.clone() }.into());
+        }
         Ok(Subject { name: name.to_string(), organism })
+    }
+
+    /// Refuses a model that this one cannot have been trained from: another shape, or other tokens, so that no prompt is the
+    /// same to both.
+    ///
+    /// # Errors
+    /// [`LookError::Unlike`].
+    pub fn comes_from(&self, base: &Subject) -> Result<(), LabError> {
+        alike((&self.name, &self.organism.model), (&base.name, &base.organism.model))?;
+        let (ours, theirs) = (&self.organism.tokenizer, &base.organism.tokenizer);
+        let last = ours.largest_id().max(theirs.largest_id()).unwrap_or(0);
+        if let Some(id) = (0..=last).find(|id| ours.token(*id) != theirs.token(*id)) {
+            let word = |token: Option<String>| token.map_or("nothing".into(), |token| format!("{token:?}"));
+            let what = format!(
+                "token {id} is {} to the one and {} to the other",
+                word(ours.token(id)),
+                word(theirs.token(id))
+            );
+            return Err(LookError::Unlike { model: self.name.clone(), base: base.name.clone(), what }.into());
+        }
+        Ok(())
+    }
+
+    /// The tokens of a text; none if it has fewer than two, or more than the model takes.
+    pub fn read(&self, text: &str) -> Option<Vec<u32>> {
+        let read = self.organism.tokenizer.encode(text);
+        (2..=self.organism.model.config.max_position_embeddings).contains(&read.len()).then_some(read)
     }
 }
 

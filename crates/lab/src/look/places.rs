@@ -179,23 +179,19 @@ pub fn differing(
     Ok(PlaceStudy { texts: found.len(), places, largest, whole })
 }
 
-/// Reads one text token by token; none if it has fewer than two tokens, or more than the model takes.
+/// Reads one text ([`Subject::read`]) token by token.
 pub fn text(
     sight: &Sight,
     subject: &Subject,
     base: Option<&Subject>,
     direction: Option<(&Direction, usize)>,
-    text: &str,
-) -> Option<Vec<ReadToken>> {
+    read: &[u32],
+) -> Vec<ReadToken> {
     let organism = &subject.organism;
-    let read = organism.tokenizer.encode(text);
-    if read.len() < 2 || read.len() > organism.model.config.max_position_embeddings {
-        return None;
-    }
     sight.count(read.len());
     let mut model = runner(&organism.model, sight.threads);
     let mut base = base.map(|base| runner(&base.organism.model, sight.threads));
-    Some(tokens(&read, read.len(), &mut model, base.as_mut(), direction, &organism.tokenizer))
+    tokens(read, read.len(), &mut model, base.as_mut(), direction, &organism.tokenizer)
 }
 
 /// The tokens that a direction raises most, and those that it lowers most, in one block.
