@@ -224,8 +224,8 @@ fn a_thought_ends_where_its_token_is_drawn() {
     // One that begins in the prompt and is known to be part of the answer is not.
     let within = Prompt { answer: Some(20), ..edited(&whole[..24], 1, &thought) };
     for said in [
-        sample(&mut engine, &model, &[within.clone()], &options())[0].clone(),
-        decoder.sample(&[within.clone()], &options())[0].clone(),
+        sample(&mut engine, &model, std::slice::from_ref(&within), &options())[0].clone(),
+        decoder.sample(std::slice::from_ref(&within), &options())[0].clone(),
     ] {
         assert!(!said.tokens.is_empty());
     }
