@@ -128,9 +128,9 @@ fn reference(tensors: &Tensors, tokens: &[u32]) -> (Vec<Vec<Vec<f64>>>, Vec<Vec<
         for p in 0..x.len() {
             let first = if local { (p + 1).saturating_sub(WINDOW) } else { 0 };
             let mut mixed = Vec::new();
-            for head in 0..HEADS {
+            for (head, asks) in q[p].iter().enumerate() {
                 let kv = head / (HEADS / KV);
-                let score = |s: usize| q[p][head].iter().zip(&k[s][kv]).map(|(a, b)| a * b).sum::<f64>();
+                let score = |s: usize| asks.iter().zip(&k[s][kv]).map(|(a, b)| a * b).sum::<f64>();
                 let weights: Vec<f64> = (first..=p).map(|s| (score(s) / SCALAR.sqrt()).exp()).collect();
                 let sum: f64 = weights.iter().sum();
                 mixed.extend(
@@ -172,9 +172,9 @@ fn logits_activations_and_greedy_continuations_agree_with_the_formulas() {
     let capture = Capture { layers: &layers, at: At::Positions(&places) };
     let got = decoder.activations(&[Text::prompt(&tokens)], &capture, &Edits::default());
     let mut worst_row = 0.0f64;
-    for row in 0..tokens.len() {
-        for layer in &layers {
-            worst_row = worst_row.max(worst(got.get(row, *layer), &handed_on[*layer][row]));
+    for (layer, wanted) in handed_on.iter().enumerate() {
+        for (row, wanted) in wanted.iter().enumerate() {
+            worst_row = worst_row.max(worst(got.get(row, layer), wanted));
         }
     }
     println!("largest difference of a logit {worst_logit:.1e}, of an activation {worst_row:.1e}");

@@ -153,10 +153,8 @@ mod tests {
         };
         let options = PretrainOptions { steps: 6, batch: 2, warmup: 2, ..PretrainOptions::default() };
         let batch = |step: usize| {
-            let sequence = |row: u32| Sequence {
-                tokens: (0..9).map(|at| (at * row + step as u32) % 64).collect(),
-                weights: vec![1.0; 9],
-            };
+            let tokens = |row: u32| (0..9).map(|at| (at * row + step as u32) % 64).collect();
+            let sequence = |row: u32| Sequence::new(tokens(row), vec![1.0; 9]);
             Ok::<_, TrainError>(vec![sequence(3), sequence(5)])
         };
         let mut engine = Engine::new(&model().config, 1);
