@@ -7,7 +7,31 @@ use std::sync::Mutex;
 
 mod common;
 
+/// What a pair was labelled as where that is not what it is known as.
+type Wrong<'a> = ((&'a Entry, GraderKind), String);
+
 fn label(pairs: &[(&Entry, GraderKind)], corpus: &Corpus, jobs: usize) -> Option<Matrix> {
+    let (matrix, wrong) = labelled(pairs, corpus, jobs)?;
+    println!("{matrix}");
+    let (timed, mut wrong): (Vec<Wrong>, Vec<Wrong>) =
+        wrong.into_iter().partition(|((_, kind), _)| *kind == GraderKind::Speed);
+    // What else this machine does takes time from one of two measured programs and not from the other: those are measured
+    // once more.
+    let again: Vec<_> = timed.iter().map(|(pair, _)| *pair).collect();
+    if !again.is_empty() {
+        println!("measured again: {:?}", timed.iter().map(|(_, said)| said).collect::<Vec<_>>());
+        wrong.extend(labelled(&again, corpus, 1)?.1);
+    }
+    let said: Vec<String> = wrong.into_iter().map(|(_, said)| said).collect();
+    assert!(said.is_empty(), "{} of {}:\n{}", said.len(), matrix.pairs, said.join("\n"));
+    Some(matrix)
+}
+
+fn labelled<'a>(
+    pairs: &[(&'a Entry, GraderKind)],
+    corpus: &'a Corpus,
+    jobs: usize,
+) -> Option<(Matrix, Vec<Wrong<'a>>)> {
     let (lab, pytest) = (common::lab()?, common::lab_for(GraderKind::Pytest)?);
     let with_pytest = common::has_pytest(&pytest);
     let possible = |(e, k): &&(&Entry, GraderKind)| with_pytest || !(*k == GraderKind::Pytest || e.needs_pytest);
@@ -17,17 +41,14 @@ fn label(pairs: &[(&Entry, GraderKind)], corpus: &Corpus, jobs: usize) -> Option
     let matrix = corpus
         .label(&pairs, lab_of, jobs, |entry, kind, graded| {
             if !entry.agrees(graded) {
-                wrong.lock().unwrap().push(format!(
-                    "{:?}, {kind}: known as {:?} {:?}, got {graded:?}",
-                    entry.id, entry.verdict, entry.family
-                ));
+                let said =
+                    format!("{:?}, {kind}: known as {:?} {:?}, got {graded:?}", entry.id, entry.verdict, entry.family);
+                let known = corpus.entries.iter().find(|of| of.id == entry.id);
+                wrong.lock().unwrap().push(((known.unwrap(), kind), said));
             }
         })
         .unwrap();
-    println!("{matrix}");
-    let wrong = wrong.into_inner().unwrap();
-    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), matrix.pairs, wrong.join("\n"));
-    Some(matrix)
+    Some((matrix, wrong.into_inner().unwrap()))
 }
 
 /// Every twelfth entry with one kind, another for each neighbour.
