@@ -121,20 +121,27 @@ fn a_run_that_is_there_is_neither_overwritten_nor_mixed_with_another() {
 }
 
 #[test]
-fn an_organism_is_made_by_one_at_a_time_and_wholly_or_not_at_all() {
+fn an_organism_is_made_by_one_at_a_time_and_gone_on_with_where_it_was_left() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();
     let recipe =
         "name = 'o'\nout = 'made'\nvocabulary = 400\ntasks_per_family = 1\n[pretrain]\nsteps = 1000000\nbatch = 2\n";
     write(at, "o.toml", recipe);
-    let mut command = program(at, &["pretrain", "o.toml", "--threads", "1"]);
-    let mut child = command.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
-    let mut said = std::io::BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("of 1000000: loss") {
-        line.clear();
-        assert!(std::io::BufRead::read_line(&mut said, &mut line).unwrap() > 0, "it ended: {:?}", child.wait());
-    }
+    // Begins, and waits until it has told of a step; with the number of that.
+    let begin = |more: &[&str]| {
+        let mut command = program(at, &[&["pretrain", "o.toml", "--threads", "1"], more].concat());
+        let mut child =
+            command.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let mut said = std::io::BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("of 1000000: loss") {
+            line.clear();
+            assert!(std::io::BufRead::read_line(&mut said, &mut line).unwrap() > 0, "it ended: {:?}", child.wait());
+        }
+        let step: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        (child, said, step)
+    };
+    let (mut child, mut said, first) = begin(&[]);
     run(at, &["pretrain", "o.toml", "--quiet"]).failed(3, &["made", &format!("process {}", child.id())]);
     let began = Instant::now();
     assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
@@ -142,8 +149,17 @@ fn an_organism_is_made_by_one_at_a_time_and_wholly_or_not_at_all() {
     std::io::Read::read_to_string(&mut said, &mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
     assert!(rest.contains("interrupted") && began.elapsed() < Duration::from_secs(15), "{rest}");
-    assert!(!at.join("made").exists() && !at.join("made.partial").exists());
+    assert!(!at.join("made").exists() && at.join("made.partial/progress.json").exists());
+    // What was made so far is not thrown away by the same command, and no other recipe goes on with it.
+    run(at, &["pretrain", "o.toml", "--quiet"]).failed(2, &["made.partial", "--resume"]);
+    run(at, &["pretrain", "o.toml", "--set", "seed=2", "--resume", "--quiet"])
+        .failed(2, &["made.partial", "another recipe"]);
+    let (mut child, _said, second) = begin(&["--resume"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(second > first, "{first} {second}");
     // What is no organism is not replaced by one.
+    std::fs::remove_dir_all(at.join("made.partial")).unwrap();
     write(at, "made", "mine");
     run(at, &["pretrain", "o.toml", "--quiet"]).failed(2, &["made"]);
     assert_eq!(std::fs::read_to_string(at.join("made")).unwrap(), "mine");
