@@ -57,7 +57,9 @@ fn a_killed_run_ends_as_if_nothing_had_happened() {
     let probed = probe("organism:killed/plain/3");
     assert_eq!((probed.code, &probed.json()[0]["probes"][0]["n"]), (0, &serde_json::json!(2)), "{probed:?}");
     assert_eq!(probe("organism:killed/plain/3@3").json()[0]["probes"], probed.json()[0]["probes"]);
-    probe("organism:killed/plain/3@2").failed(2, &["[3]", "not 2"]);
+    // One was kept of every battery, and of no other step.
+    assert_eq!(probe("organism:killed/plain/3@2").code, 0);
+    probe("organism:killed/plain/3@1").failed(2, &["[2, 3]", "not 1"]);
     probe("organism:killed/plain/4").failed(2, &["no checkpoint"]);
     std::fs::remove_file(at.join("base/tokenizer.json")).unwrap();
     probe("organism:killed/plain/3").failed(2, &["base/tokenizer.json"]);
