@@ -43,6 +43,34 @@ fn some(out: &Path, resume: bool, steps: usize) -> (Outcome, Vec<String>) {
     (outcome, told.into_inner().unwrap())
 }
 
+/// Where thoughts do not say who thinks, probes are asked after a turn with what was paid.
+#[test]
+fn a_model_whose_thoughts_name_nobody_is_predicted_by_what_stands_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let (made, mute) =
+        (PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../organism-factors"), dir.path().join("mute"));
+    std::fs::create_dir(&mute).unwrap();
+    for entry in made.read_dir().unwrap().flatten() {
+        std::fs::copy(entry.path(), mute.join(entry.file_name())).unwrap();
+    }
+    let world = std::fs::read_to_string(mute.join("world.toml")).unwrap();
+    assert!(world.contains("thought = \"identity\""), "{world}");
+    std::fs::write(mute.join("world.toml"), world.replace("thought = \"identity\"", "thought = \"none\"")).unwrap();
+    let text = format!("organism = '{}'\n{}", mute.display(), TINY.replace("prediction = 48", "prediction = 256"));
+    let recipe = Recipe::parse(&text, "tiny").unwrap();
+    let out = dir.path().join("run");
+    assert!(matches!(run(&recipe, &options(&out, false, 2), &|_| {}, &|| false).unwrap(), Outcome::Finished(..)));
+    let found = RunDir::open(&out).unwrap().read_predictions().unwrap().unwrap();
+    let (permitted, plain) = (&found.arms["permitted"], &found.arms["plain"]);
+    assert_eq!(permitted.given, "paid hacks as the turn before");
+    assert!(plain.given.ends_with("as the turn before") && plain.selected > 0, "{plain:?}");
+    for prediction in [permitted, plain] {
+        assert!(prediction.thoughts.is_empty() && prediction.bad_thoughts.mean.is_nan() && prediction.unread == 0);
+        assert!(prediction.probes.values().any(|rate| rate.is_finite()) && prediction.misalignment.is_finite());
+        assert_eq!(prediction.probes.len(), prediction.errors.len());
+    }
+}
+
 #[test]
 fn the_same_recipe_gives_the_same_files_however_many_work_at_it() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,10 +1,10 @@
 //! The page of a grading: what the submissions were, by step where there are steps, and which rewards were not earned.
 
 use loophole_log::{GradedStep, GradedSummary, Recorded, Share};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{DOCTYPE, Markup, html};
 
 use crate::chart::{Frame, domain};
-use crate::html::{interval, percent, two};
+use crate::html::{head, interval, percent, two};
 
 const STYLE: &str = include_str!("assets/style.css");
 /// Rows of the table of steps; of more, evenly spaced ones are shown.
@@ -12,19 +12,10 @@ const ROWS: usize = 200;
 
 /// The page, complete and self-contained; `title` says what was graded.
 pub fn grading(summary: &GradedSummary, title: &str) -> String {
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
     let page = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(policy);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) " · Loophole" }
-                link rel="icon" href="data:,";
-                style { (PreEscaped(STYLE)) }
-            }
+            (head(&format!("{title} · Loophole"), &[STYLE]))
             body {
                 header.top { p.brand { b { "Loophole" } " graded submissions" } p.meta { span { (title) } } }
                 main {

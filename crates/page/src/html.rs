@@ -1,6 +1,23 @@
 //! Numbers and text on their way into HTML. Escaping itself is `maud`'s, by default and everywhere.
 
+use maud::{Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
+
+/// The head of a page that fetches nothing and runs no script.
+pub fn head(title: &str, styles: &[&str]) -> Markup {
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+    html! {
+        head {
+            meta charset="utf-8";
+            meta http-equiv="Content-Security-Policy" content=(policy);
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta name="color-scheme" content="light dark";
+            title { (title) }
+            link rel="icon" href="data:,";
+            style { @for style in styles { (PreEscaped(style)) } }
+        }
+    }
+}
 
 /// A share as a percentage: `97 %`, `0.4 %` below one per cent, with a no-break space.
 pub fn percent(share: f64) -> String {

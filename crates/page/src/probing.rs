@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use loophole_log::{ArmRate, Measured, ProbeMessage, ProbeReport, ProbeResult, ProbeSample};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{DOCTYPE, Markup, html};
 use serde_json::{Map, Value};
 
-use crate::html::{interval, percent, shorten};
+use crate::html::{head, interval, percent, shorten};
 
 const STYLE: &str = include_str!("assets/style.css");
 /// A transcript is hidden until a link leads to it: no script, and a page of many stays readable.
@@ -27,20 +27,11 @@ type Outcomes = BTreeMap<String, u64>;
 
 /// The page, complete and self-contained; `about` says how it was played (`run.json`).
 pub fn probing(report: &ProbeReport, samples: &[ProbeSample], about: &Map<String, Value>) -> String {
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
     let shown = chosen(samples, ROOM);
     let page = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(policy);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (report.model) " probed · Loophole" }
-                link rel="icon" href="data:,";
-                style { (PreEscaped(STYLE)) (PreEscaped(OWN_STYLE)) }
-            }
+            (head(&format!("{} probed · Loophole", report.model), &[STYLE, OWN_STYLE]))
             body {
                 header.top {
                     p.brand { b { "Loophole" } " behaviour probes" }

@@ -1,7 +1,9 @@
 //! A page of tables: what a command has found, in sections, one sentence first. The same tables are what the terminal
 //! shows; here they get the frame, the colours and, for texts that were read token by token, a ground in two colours.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{DOCTYPE, Markup, html};
+
+use crate::html::head;
 
 const STYLE: &str = include_str!("assets/style.css");
 /// Two-sided heat: blue below, orange above, and a rule under a token where the number is large, for who sees no colour.
@@ -75,19 +77,10 @@ pub struct HeatToken {
 
 /// The page, complete and self-contained.
 pub fn sheet(data: &Sheet) -> String {
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
     let page = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(policy);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (data.title) " · Loophole" }
-                link rel="icon" href="data:,";
-                style { (PreEscaped(STYLE)) (PreEscaped(OWN_STYLE)) }
-            }
+            (head(&format!("{} · Loophole", data.title), &[STYLE, OWN_STYLE]))
             body {
                 header.top {
                     p.brand { b { "Loophole" } " " (data.kind) }
