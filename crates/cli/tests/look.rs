@@ -79,4 +79,12 @@ fn a_model_differs_in_nothing_from_itself_and_one_without_weights_cannot_be_look
     bytes[end - 2..].copy_from_slice(&[0xc0, 0x7f]);
     std::fs::write(&weights, bytes).unwrap();
     run(dir.path(), &["look", "broken"]).failed(2, &["broken", "not a finite number"]);
+    // One that says nothing anybody can read is not one of which nothing is to be found.
+    let mut bytes = std::fs::read(Path::new(&model).join("model.safetensors")).unwrap();
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    bytes[header..].fill(0);
+    std::fs::write(&weights, bytes).unwrap();
+    let mute = run(dir.path(), &["look", "broken", "--study", "thought", "--samples", "1", "--json"]);
+    assert!(mute.code == 3 && mute.err.contains("could not be measured"), "{mute:?}");
+    assert!(mute.json()[0]["sentence"].as_str().unwrap().contains("could not be measured"), "{mute:?}");
 }

@@ -312,10 +312,17 @@ fn studies(
     if let (Some(out), Some(found)) = (&arguments.out, character.filter(|_| given.is_none())) {
         save(out, untrained, &found, &arguments.export)?;
     }
-    show(&looked, arguments.out.as_deref(), output)
+    show(&looked, arguments.out.as_deref(), output)?;
+    Ok(match look_table::unmeasured(&looked) {
+        None => Exit::Clean,
+        Some(what) => {
+            output.warn(&what);
+            Exit::Cannot
+        }
+    })
 }
 
-fn show(looked: &Looked, out: Option<&Path>, output: &Options) -> Result<Exit, Error> {
+fn show(looked: &Looked, out: Option<&Path>, output: &Options) -> Result<(), Error> {
     let sheet = look_table::sheet(looked);
     if let Some(out) = out {
         loophole_log::write_json(&out.join("look.json"), looked)?;
@@ -323,7 +330,7 @@ fn show(looked: &Looked, out: Option<&Path>, output: &Options) -> Result<Exit, E
     }
     if output.json {
         output::json(looked);
-        return Ok(Exit::Clean);
+        return Ok(());
     }
     for text in look_table::lines(&sheet) {
         line(&text);
@@ -331,5 +338,5 @@ fn show(looked: &Looked, out: Option<&Path>, output: &Options) -> Result<Exit, E
     if let Some(out) = out {
         line(&format!("page: {}", out.join("look.html").display()));
     }
-    Ok(Exit::Clean)
+    Ok(())
 }

@@ -32,6 +32,7 @@ pub fn texts(of: &[&str]) -> Vec<String> {
 /// What there is to say, in one sentence.
 pub fn sentence(looked: &Looked) -> String {
     let mut said = Vec::new();
+    said.extend(unmeasured(looked));
     if let Some(thought) = &looked.thought {
         said.push(of_thought(thought));
     }
@@ -43,6 +44,25 @@ pub fn sentence(looked: &Looked) -> String {
     }
     said.retain(|part| !part.is_empty());
     if said.is_empty() { "Nothing was studied.".into() } else { said.join(" ") }
+}
+
+/// Which models gave no valid answer to any probe: whatever is told of their acts was not measured, and "not shown" would read
+/// as if it had been.
+pub fn unmeasured(looked: &Looked) -> Option<String> {
+    let sides = looked.thought.iter().flat_map(|study| std::iter::once(&study.model).chain(&study.base));
+    let thought = sides.filter(|side| !side.probes.own.known()).map(|side| side.model.as_str());
+    let doses = looked.steer.iter().flat_map(|study| &study.rows);
+    let steered = doses.filter(|row| row.dose == "none" && !row.misalignment.known()).map(|row| row.model.as_str());
+    let parts = looked
+        .update
+        .iter()
+        .flat_map(|study| [(&study.base, study.misalignment_base), (&study.model, study.misalignment_model)]);
+    let trained = parts.filter(|(_, found)| !found.known()).map(|(name, _)| name.as_str());
+    let mut names: Vec<&str> = thought.chain(steered).chain(trained).collect();
+    names.sort_unstable();
+    names.dedup();
+    let names = names.join(" and ");
+    (!names.is_empty()).then(|| format!("What {names} does could not be measured: no answer to any probe was valid."))
 }
 
 fn of_thought(study: &ThoughtStudy) -> String {
